@@ -1,0 +1,35 @@
+import type { Operation } from "../io/operation.ts";
+import type { Transfer, ZeroRange } from "../io/io.ts";
+
+/** What a device can do; asked once and turned into NBD flags and block sizes. */
+export interface DeviceTraits {
+  /** In bytes; fixed for as long as the device is open (a grown disk is a new device). */
+  readonly sizeBytes: number;
+  readonly readOnly: boolean;
+  readonly canDiscard: boolean;
+  readonly canZero: boolean;
+  /** A flush on any connection covers writes answered on all of them. */
+  readonly flushCoversAll: boolean;
+  readonly minimumBlockBytes: number;
+  readonly preferredBlockBytes: number;
+}
+
+/**
+ * Bytes in a range of positions. Every call ends by `operation.done` with a count (read, write:
+ * the length; others: 0) or a negated errno, never inside the call itself. Calls may be under way
+ * side by side; their order is the caller's concern. Positions are checked by the caller's layer
+ * against `sizeBytes`; a device asserts them. `Transfer` and `ZeroRange` are copied inside the
+ * call or modified by it: the caller may reuse but not rely on them afterwards.
+ *
+ * Hot path: no allocation, no promise, no throw for what a disk or peer did.
+ */
+export interface Device {
+  readonly traits: DeviceTraits;
+  read(operation: Operation, at: Transfer): void;
+  /** With `fua`, done means durable. */
+  write(operation: Operation, at: Transfer, fua: boolean): void;
+  /** Done means: every write that was done before this call is durable. */
+  flush(operation: Operation): void;
+  discard(operation: Operation, position: number, length: number): void;
+  zero(operation: Operation, at: ZeroRange, fua: boolean): void;
+}

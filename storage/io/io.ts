@@ -1,0 +1,162 @@
+import type { Operation } from "./operation.ts";
+
+/** A byte offset into the arena of an Io. Code knows offsets, never addresses. */
+export type Off = number;
+
+/** An open kernel object. Carries a generation: a closed one never names a later object. */
+export type Handle = number;
+
+/** TCP address in text: "127.0.0.1" or "::1", and a port. */
+export interface SocketAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface MediumOpenOptions {
+  readonly path: string;
+  readonly readOnly: boolean;
+  /** Exclusive use: O_EXCL on a block device, flock on a file. `-EBUSY` when somebody has it. */
+  readonly exclusive: boolean;
+  /** Bypass the page cache (O_DIRECT); offsets, lengths and positions must then be aligned. */
+  readonly direct?: boolean;
+}
+
+/** What the kernel says about an open medium. */
+export interface MediumGeometry {
+  readonly kind: "file" | "block";
+  readonly sizeBytes: number;
+  readonly logicalBlockBytes: number;
+  readonly physicalBlockBytes: number;
+}
+
+export interface ArenaOptions {
+  /** Buffers of each size class; see storage/io/buffers.ts. */
+  readonly classes: readonly { readonly bytes: number; readonly count: number }[];
+}
+
+/**
+ * The kernel seam (data-path.md §2). Every operation that may block goes through it. A result is a
+ * count (or a Handle, for accept and connect) or a negated Linux errno, in every implementation.
+ * Results are queued and `operation.done` is called after the reap, inside `turn()`, never inside
+ * the submitting call. Submitting a busy operation is a bug (assert).
+ *
+ * Media operations run to their end and cannot be cancelled; sockets and timers can, and then end
+ * with -ECANCELED (or with what they had already become).
+ */
+export interface Io {
+  readonly kind: "uring" | "epoll" | "sim";
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Pools of arena buffers in size classes, with first-come-first-served waiting. */
+  readonly buffers: Buffers;
+
+  /** Monotonic milliseconds (fractional), read once a turn. */
+  nowMs(): number;
+
+  // Cold and synchronous: a Handle or count, or a negated errno.
+  listenTcp(at: SocketAddress, options: { backlog: number }): Handle;
+  /** Binds aside and renames into place, mode 0600; an existing socket at the path is replaced. */
+  listenUnix(path: string, options: { backlog: number }): Handle;
+  localAddress(handle: Handle): SocketAddress;
+  peerAddress(handle: Handle): SocketAddress;
+  openMedium(options: MediumOpenOptions): Handle;
+  geometry(handle: Handle): MediumGeometry;
+  /** A connected pair of stream sockets, as file descriptors (for the TLS worker and tests). */
+  socketPair(): [Handle, Handle];
+  /** Takes ownership of a file descriptor of this process. */
+  adopt(fileDescriptor: number): Handle;
+  /** Gives the file descriptor up; no operation may be under way on it. */
+  detach(handle: Handle): number;
+  /** For sockets: stops both directions now; operations under way end. Returns 0 or an errno. */
+  shutdown(handle: Handle): number;
+  /** Closes once every operation on it ended; the Handle is dead from this call on. */
+  close(handle: Handle): void;
+
+  // Sockets.
+  accept(operation: Operation, listener: Handle): void;
+  /** Result: a Handle. */
+  connectTcp(operation: Operation, to: SocketAddress): void;
+  connectUnix(operation: Operation, path: string): void;
+  /**
+   * Any amount, into a buffer of class `RECEIVE_BUFFER_BYTES` that the Io chooses only once bytes
+   * are there: an idle peer holds none. Result: count (0 at the end of the stream), and
+   * `operation.off` is the buffer, which the receiver gives back with `buffers.release`. At a
+   * result of 0 or an errno there is no buffer.
+   */
+  receive(operation: Operation, handle: Handle): void;
+  /** Exactly `length` bytes; fewer only at the end of the stream or an errno. */
+  receiveExactly(operation: Operation, handle: Handle, off: Off, length: number): void;
+  /** All of it, or an errno. Never raises SIGPIPE. */
+  send(operation: Operation, handle: Handle, off: Off, length: number): void;
+  /**
+   * All segments in order as one gathered send, or an errno. `segments` holds pairs of (Off,
+   * length); the first `count` pairs are copied inside the call.
+   */
+  sendGathered(
+    operation: Operation,
+    handle: Handle,
+    segments: Float64Array,
+    count: number,
+  ): void;
+
+  // Media. Positions and lengths in bytes, safe integers. Short counts are retried inside: the
+  // result is `length`, or an errno (-EIO for an unexpected end).
+  read(operation: Operation, handle: Handle, at: Transfer): void;
+  /** With `fua` the data is durable before the operation is done (RWF_DSYNC). */
+  write(operation: Operation, handle: Handle, at: Transfer, fua: boolean): void;
+  /** fdatasync. */
+  sync(operation: Operation, handle: Handle): void;
+  /** Gives space back; content afterwards is undefined on devices, zero on files. */
+  discard(operation: Operation, handle: Handle, position: number, length: number): void;
+  /** Zeroes. `mayDiscard` allows a hole; otherwise space stays allocated. */
+  zero(operation: Operation, handle: Handle, at: ZeroRange): void;
+
+  // Control.
+  timer(operation: Operation, delayMs: number): void;
+  /** Asks a timer or socket operation to end. Idempotent; harmless when it is not busy. */
+  cancel(operation: Operation): void;
+  /** A file descriptor that, written to (eventfd), ends a waiting turn. */
+  readonly wakeFd: number;
+  /** Called in a turn after `wakeFd` was written to. */
+  onWake(run: () => void): void;
+  /** Submit, wait at most `maxWaitMs` (0: do not wait), reap, run what is done. */
+  turn(maxWaitMs: number): void;
+  /** Closes everything; waits for media operations under way. The Io is dead afterwards. */
+  destroy(): void;
+}
+
+/**
+ * A reusable description of a transfer; copied inside the call. One object for each caller, never
+ * one for each request.
+ */
+export interface Transfer {
+  off: Off;
+  length: number;
+  position: number;
+}
+
+export interface ZeroRange {
+  position: number;
+  length: number;
+  mayDiscard: boolean;
+}
+
+/** Arena buffers (storage/io/buffers.ts implements it for every Io). */
+export interface Buffers {
+  /** A buffer of at least `length` bytes, or -1 when none is free now. */
+  take(length: number): Off;
+  /** Runs `waiter.run` with a buffer in order of asking, at once if one is free. */
+  wait(length: number, waiter: BufferWaiter): void;
+  /** Withdraws a waiter that has not run yet. */
+  withdraw(waiter: BufferWaiter): void;
+  release(off: Off): void;
+  /** The true size of the buffer at `off`. */
+  sizeOf(off: Off): number;
+  readonly taken: number;
+}
+
+export interface BufferWaiter {
+  run(off: Off): void;
+}
+
+export const RECEIVE_BUFFER_BYTES = 64 * 1024;

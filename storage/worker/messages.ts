@@ -1,0 +1,140 @@
+import type {
+  AccessGrant,
+  AccessRevoke,
+  Assignment,
+  NodeFigures,
+  StorageInfo,
+  VolumeCreate,
+  VolumeDelete,
+  VolumeInfo,
+  VolumeResize,
+} from "../../protocol/config/bodies.ts";
+import type { LogFields, LogLevel } from "../../protocol/core/log.ts";
+import type { PlainError } from "../../protocol/core/errors.ts";
+import type { SocketAddress } from "../io/io.ts";
+
+/**
+ * The mailbox between the control thread and the data worker: calls with one answer each, and
+ * notices from the worker. Everything here can be cloned (structuredClone).
+ */
+
+export interface NodeIdentity {
+  /** 32 hex characters. */
+  readonly id: string;
+  readonly name: string;
+  readonly publicKey: Uint8Array;
+  readonly privateKey: Uint8Array;
+}
+
+export interface WorkerStart {
+  readonly io: "uring" | "epoll";
+  readonly bootId: string;
+}
+
+/** A stand-alone export: a name and a file or block device. */
+export interface ExportSpec {
+  readonly name: string;
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+export interface UnitStart {
+  readonly identity: NodeIdentity;
+  /** Cluster id of the labels; null before the first join (then media are labelled at the join). */
+  readonly media: readonly { readonly path: string; readonly wipe: boolean }[];
+  /** Last label sequence of each medium id this unit has seen (from its state directory). */
+  readonly knownSequences: Readonly<Record<string, number>>;
+}
+
+export interface DiskAttach {
+  readonly assignment: Assignment;
+  /** Where its Unix socket is made. */
+  readonly socketPath: string;
+  /**
+   * First attachment number the worker may use; it may count up from there to
+   * firstAttachment + ATTACHMENTS_PER_RUN - 1. The control thread reserved them durably.
+   */
+  readonly firstAttachment: number;
+}
+
+export const ATTACHMENTS_PER_RUN = 2 ** 20;
+
+export interface LegStatus {
+  readonly leg: number;
+  readonly unitName: string;
+  readonly state: "connecting" | "ready" | "away" | "refused";
+  /** Why it is not ready. */
+  readonly reason?: string;
+  readonly sinceMs: number;
+}
+
+export interface DiskStatus {
+  readonly diskId: string;
+  readonly name: string;
+  readonly version: number;
+  readonly sizeBytes: number;
+  readonly socketPath: string;
+  readonly state: "attaching" | "ready" | "waiting" | "failed";
+  readonly legs: readonly LegStatus[];
+  readonly connections: number;
+  readonly figures: NodeFigures;
+}
+
+/** Calls from the control thread: name, parameters and result. */
+export interface Calls {
+  start: { params: WorkerStart; result: null };
+  /** Opens the NBD listener; the address it got. */
+  listen: { params: SocketAddress; result: SocketAddress };
+  addExport: { params: ExportSpec; result: { sizeBytes: number } };
+
+  // Unit.
+  unitStart: { params: UnitStart; result: StorageInfo };
+  storageInfo: { params: null; result: StorageInfo };
+  volumeCreate: { params: VolumeCreate; result: VolumeInfo };
+  volumeResize: { params: VolumeResize; result: VolumeInfo };
+  volumeDelete: { params: VolumeDelete; result: null };
+  accessGrant: { params: AccessGrant; result: VolumeInfo };
+  accessRevoke: { params: AccessRevoke; result: VolumeInfo };
+
+  // Host.
+  hostStart: { params: { identity: NodeIdentity; ioTimeoutMs: number }; result: null };
+  /** Answers when the socket is there and every leg is attached, or with why not. */
+  diskAttach: { params: DiskAttach; result: DiskStatus };
+  /** A newer map of an attached disk: addresses changed, or it has grown. */
+  diskUpdate: { params: Assignment; result: DiskStatus };
+  /** Flushes, closes its connections and removes the socket. */
+  diskDetach: { params: { diskId: string }; result: null };
+  diskList: { params: null; result: DiskStatus[] };
+
+  figures: { params: null; result: NodeFigures };
+  /** Stops accepting, lets requests finish up to `timeoutMs`, syncs media, closes all. */
+  drain: { params: { timeoutMs: number }; result: null };
+}
+
+export type CallName = keyof Calls;
+
+export interface CallMessage<N extends CallName = CallName> {
+  readonly id: number;
+  readonly call: N;
+  readonly params: Calls[N]["params"];
+}
+
+export type AnswerMessage =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: PlainError };
+
+/** Notices from the worker, without an answer. */
+export type Notice =
+  /** The unit's StorageInfo has a new revision. `sequences` are to be kept durably. */
+  | {
+    readonly notice: "storage-changed";
+    readonly revision: number;
+    readonly sequences: Readonly<Record<string, number>>;
+  }
+  | { readonly notice: "disk-changed"; readonly status: DiskStatus }
+  | {
+    readonly notice: "log";
+    readonly level: LogLevel;
+    readonly message: string;
+    readonly fields: LogFields;
+  };
