@@ -36,6 +36,13 @@ export const CONTROL_PORT = 10810;
 export const NBD_PORT = 10809;
 export const NBD_STRING_BYTES_MAX = 4096;
 export const NBD_PAYLOAD_BYTES_MAX = 32 * MIB;
+/** Data of the private option ATTACH: a volume's UUID and one short Noise message. */
+export const NBD_ATTACH_BYTES_MAX = 512;
 
 // Web.
 export const WEB_PORT = 8080;
+export const WEB_BODY_BYTES_MAX = 64 * KIB;
+export const WEB_STREAMS_MAX = 64;
+export const WEB_STREAM_PING_MS = 15_000;
+export const WEB_PAGE_ITEMS_MAX = 1000;
+export const WEB_PAGE_ITEMS = 200;
