@@ -119,6 +119,13 @@ export interface Io {
   readonly wakeFd: number;
   /** Called in a turn after `wakeFd` was written to. */
   onWake(run: () => void): void;
+  /**
+   * Runs `task.run` once, after the results of the turn under way were delivered and before the
+   * next submission to the kernel; asked for outside a turn, at the start of the next one, which
+   * then does not wait. Asking again while `task.queued` changes nothing. It exists so that all
+   * replies that become ready in one turn leave in one send.
+   */
+  atTurnEnd(task: TurnTask): void;
   /** Submit, wait at most `maxWaitMs` (0: do not wait), reap, run what is done. */
   turn(maxWaitMs: number): void;
   /** Closes everything; waits for media operations under way. The Io is dead afterwards. */
@@ -157,6 +164,12 @@ export interface Buffers {
 
 export interface BufferWaiter {
   run(off: Off): void;
+}
+
+/** Work for the end of a turn; `queued` belongs to the Io, which clears it before `run`. */
+export interface TurnTask {
+  queued: boolean;
+  run(): void;
 }
 
 export const RECEIVE_BUFFER_BYTES = 64 * 1024;
