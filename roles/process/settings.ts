@@ -1,0 +1,111 @@
+import type { Endpoint } from "../../protocol/config/link.ts";
+
+/**
+ * Checked settings, as the commands get them: flags, environment, TOML file and defaults are
+ * already one here. Sizes are bytes, times are milliseconds, paths are as the user wrote them.
+ */
+
+/** Where the station is: an IP address or DNS name and a port, or found by multicast. */
+export type StationPlace = { readonly host: string; readonly port: number } | "auto";
+
+export interface StationSettings {
+  readonly state: string;
+  readonly control: Endpoint;
+  readonly web: Endpoint;
+  readonly name: string;
+  readonly admit: "auto" | "approve";
+}
+
+/** What units and hosts have in common. */
+export interface NodeSettings {
+  readonly state: string;
+  readonly station: StationPlace;
+  readonly control: Endpoint;
+  /** Join key file; null: look in the state directory. */
+  readonly key: string | null;
+  readonly name: string;
+  readonly spare: boolean;
+  /** Addresses (without port) that others should use, best first; empty: every interface's. */
+  readonly advertise: readonly string[];
+  /** Null: the best that this machine has. */
+  readonly io: "uring" | "epoll" | null;
+}
+
+export interface PooledUnitSettings extends NodeSettings {
+  readonly kind: "pooled";
+  /** `wipe`: whatever this device holds may be destroyed. */
+  readonly devices: readonly { readonly path: string; readonly wipe: boolean }[];
+  readonly nbd: Endpoint;
+}
+
+/** `unit --export`: serves files and devices, and knows no station. */
+export interface StandAloneUnitSettings {
+  readonly kind: "stand-alone";
+  readonly exports: readonly {
+    readonly name: string;
+    readonly path: string;
+    readonly readOnly: boolean;
+  }[];
+  readonly nbd: Endpoint;
+  readonly io: "uring" | "epoll" | null;
+}
+
+export type UnitSettings = PooledUnitSettings | StandAloneUnitSettings;
+
+export interface HostSettings extends NodeSettings {
+  /** How long I/O waits for a unit that is away before it fails. */
+  readonly ioTimeoutMs: number;
+}
+
+/** A size as asked for: already rounded up; `note` tells the user when it was. */
+export interface AskedSize {
+  readonly sizeBytes: number;
+  readonly note: string | null;
+}
+
+/** `dvsan disk …` on a host, through its agent in the state directory. */
+export type DiskSettings =
+  & { readonly state: string; readonly json: boolean }
+  & (
+    | { readonly kind: "create"; readonly name: string; readonly size: AskedSize }
+    | { readonly kind: "list" }
+    | { readonly kind: "show"; readonly name: string; readonly direct: boolean }
+    | { readonly kind: "grow"; readonly name: string; readonly size: AskedSize }
+    | { readonly kind: "release"; readonly name: string }
+  );
+
+export type CtlAction =
+  | { readonly kind: "pool" | "units" | "volumes" | "hosts" | "disks" | "tasks" | "allocation" }
+  | { readonly kind: "task"; readonly id: string; readonly watch: boolean }
+  | { readonly kind: "task-cancel"; readonly id: string }
+  | { readonly kind: "events"; readonly follow: boolean; readonly after: number | null }
+  | {
+    readonly kind: "disk-create";
+    readonly host: string;
+    readonly name: string;
+    readonly size: AskedSize;
+    readonly watch: boolean;
+  }
+  | {
+    readonly kind: "disk-grow";
+    readonly name: string;
+    readonly size: AskedSize;
+    readonly watch: boolean;
+  }
+  | { readonly kind: "disk-release"; readonly name: string; readonly watch: boolean }
+  | { readonly kind: "explain"; readonly size: AskedSize }
+  | { readonly kind: "node-approve"; readonly name: string }
+  | { readonly kind: "node-revoke"; readonly name: string; readonly watch: boolean }
+  | { readonly kind: "key-rotate"; readonly role: "unit" | "host" };
+
+export interface CtlSettings {
+  /** Without a path or trailing slash: "http://127.0.0.1:8080". */
+  readonly station: string;
+  readonly tokenFile: string;
+  readonly json: boolean;
+  readonly action: CtlAction;
+}
+
+export interface DemoSettings {
+  readonly once: boolean;
+}
