@@ -1,0 +1,28 @@
+/**
+ * What the storage engine needs of an open medium. In production an adapter over Io
+ * (io_medium_file.ts); in tests memory with power cuts (memory_medium_file.ts). Every method
+ * rejects with a DvsanError of code "io" when the medium fails.
+ */
+export interface MediumFile {
+  readonly path: string;
+  readonly kind: "file" | "block";
+  readonly sizeBytes: number;
+  /** Exactly `length` bytes. */
+  read(position: number, length: number): Promise<Uint8Array>;
+  /** Not durable before `sync()`. */
+  write(position: number, bytes: Uint8Array): Promise<void>;
+  /** Everything written or zeroed before this call is durable afterwards. */
+  sync(): Promise<void>;
+  /** Zeroes a range (BLKZEROOUT, or a punched hole on a file); durable after `sync()`. */
+  zero(position: number, length: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A medium that the unit was told to use. */
+export interface MediumSource {
+  readonly path: string;
+  /** Wiping whatever it holds was asked for. A label of this very unit is never wiped. */
+  readonly wipe: boolean;
+  /** Opens exclusively. Rejects with DvsanError: "not-found", "busy", "denied", "io". */
+  open(): Promise<MediumFile>;
+}

@@ -1,0 +1,68 @@
+import type { DvsanError } from "../../protocol/core/errors.ts";
+import type { Generation, GrantInfo } from "../../protocol/config/bodies.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { Random } from "../../protocol/core/random.ts";
+
+/** What UnitStore.open needs besides the media. */
+export interface UnitStoreOptions {
+  readonly unitId: string;
+  /** Null before the first join: media are labelled without a cluster. */
+  readonly clusterId: string | null;
+  /** Last label sequence of each medium id this unit has seen (from its state directory). */
+  readonly knownSequences: Readonly<Record<string, number>>;
+  readonly random: Random;
+  readonly log: Log;
+  /** Monotonic milliseconds, for the age of a fence. */
+  readonly nowMs: () => number;
+  /** Called after every change, with what the control thread keeps durably. */
+  readonly onChange: (change: StoreChange) => void;
+}
+
+export interface StoreChange {
+  readonly revision: number;
+  /** Medium id to label sequence; may lag behind the label, never leads it. */
+  readonly sequences: Readonly<Record<string, number>>;
+}
+
+/** A path that UnitStore.open would not take, and why. */
+export interface RefusedMedium {
+  readonly path: string;
+  readonly error: DvsanError;
+}
+
+/** What is to be shut out before a label is written. */
+export interface FenceOrder {
+  readonly volumeId: string;
+  /** Every generation up to this one. */
+  readonly through: Generation;
+  readonly reason: "replaced" | "revoked";
+}
+
+/**
+ * Called before the label is written, when a grant ends that may have connections. It resolves
+ * once nothing older can change a block any more (new requests refused, sockets shut, submitted
+ * operations ended). When it rejects, nothing is written and the request fails with that error;
+ * the grant stays in state "fencing" until a repeat succeeds.
+ */
+export type FenceHook = (order: FenceOrder) => Promise<void>;
+
+/** A run of a medium, in bytes from its start. */
+export interface DataExtent {
+  readonly mediumId: string;
+  readonly start: number;
+  readonly length: number;
+}
+
+/** A volume as the data path sees it. */
+export interface ServedVolume {
+  readonly id: string;
+  readonly number: number;
+  readonly sequence: number;
+  /** What may be served now: less than the volume's size while a grown part is being zeroed. */
+  readonly sizeBytes: number;
+  readonly grant: GrantInfo | null;
+  /** In volume order, after the header, `sizeBytes` in all. */
+  readonly extents: readonly DataExtent[];
+}
+
+export type MediumFailure = "sync" | "read" | "write";
