@@ -46,3 +46,8 @@ export const WEB_STREAMS_MAX = 64;
 export const WEB_STREAM_PING_MS = 15_000;
 export const WEB_PAGE_ITEMS_MAX = 1000;
 export const WEB_PAGE_ITEMS = 200;
+
+// Grants and the data worker (storage/grants, storage/worker).
+export const CONNECTIONS_PER_GRANT_MAX = 16;
+/** Hosts that held a grant before, kept to tell them that they were fenced. */
+export const FORMER_HOLDERS_MAX = 4;

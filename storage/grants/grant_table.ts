@@ -1,0 +1,229 @@
+import type { Generation } from "../../protocol/config/bodies.ts";
+import { assert, defined } from "../../protocol/core/assert.ts";
+import { CONNECTIONS_PER_GRANT_MAX, FORMER_HOLDERS_MAX } from "../../protocol/core/limits.ts";
+import {
+  type GrantState,
+  type GrantTerms,
+  judgeAttach,
+  nextGrantState,
+  refuse,
+  type Verdict,
+} from "./grant_state.ts";
+
+/** Names a connection for as long as the process lives; never used again. */
+export type ConnectionId = number;
+
+export type Admission =
+  | {
+    readonly verdict: "admitted";
+    /**
+     * To be shut now. The attach is answered only once `quiet` was called for every connection
+     * that the volume had before (`isSettled`).
+     */
+    readonly shut: readonly ConnectionId[];
+  }
+  | Verdict & { verdict: "refuse" };
+
+/** How a connection ended: "left" said goodbye with every request answered. */
+export type Ending = "left" | "lost";
+
+interface Entry {
+  state: GrantState;
+  /** Who held it before, newest first, so that they can be told that they were fenced. */
+  former: GrantTerms[];
+  /** With the attachment number each came in by. */
+  readonly open: Map<ConnectionId, number>;
+  /** Shut or ended, but perhaps with media operations still under way. */
+  readonly closing: Set<ConnectionId>;
+}
+
+/**
+ * Who may use which volume, and who does: a table without I/O. Its owner shuts what it is told to
+ * shut, calls `quiet` when nothing of a connection is under way any more, and answers an attach
+ * or a fence only once the volume is settled. So nothing old can land after an answer.
+ */
+export class GrantTable {
+  readonly #entries = new Map<string, Entry>();
+  readonly #volumeOf = new Map<ConnectionId, string>();
+  #draining = false;
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** From now on nobody is admitted. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Puts in what a label says, after a start. */
+  load(volumeId: string, grant: { terms: GrantTerms; fenced: boolean }): void {
+    assert(!this.#entries.has(volumeId), `volume ${volumeId} is in the table already`);
+    const terms = grant.terms;
+    this.#entries.set(volumeId, {
+      state: grant.fenced
+        ? { kind: "fenced", terms }
+        : { kind: "active", terms, attachment: 0, broken: false },
+      former: [],
+      open: new Map(),
+      closing: new Set(),
+    });
+  }
+
+  /** Makes a grant current that is durable on the label; an older one has to be fenced before. */
+  grant(volumeId: string, terms: GrantTerms): void {
+    const entry = this.#entries.get(volumeId);
+    if (entry === undefined) return this.load(volumeId, { terms, fenced: false });
+    if (entry.state.kind === "fenced") {
+      entry.former = [entry.state.terms, ...entry.former].slice(0, FORMER_HOLDERS_MAX);
+    }
+    entry.state = nextGrantState(entry.state, { event: "granted", terms });
+  }
+
+  /** Forgets a deleted volume. */
+  remove(volumeId: string): void {
+    const entry = this.#entries.get(volumeId);
+    if (entry === undefined) return;
+    assert(
+      entry.open.size === 0 && entry.closing.size === 0,
+      "a removed volume has no connections",
+    );
+    this.#entries.delete(volumeId);
+  }
+
+  state(volumeId: string): GrantState | null {
+    return this.#entries.get(volumeId)?.state ?? null;
+  }
+
+  /** The grants whose holder a proof may come from: the current one first. */
+  holders(volumeId: string): readonly GrantTerms[] {
+    const entry = this.#entries.get(volumeId);
+    return entry === undefined ? [] : [entry.state.terms, ...entry.former];
+  }
+
+  /** A host that proved `holder`'s key asks to come in by an attachment number. */
+  admit(volumeId: string, request: AdmitRequest): Admission {
+    const entry = this.#entries.get(volumeId);
+    if (this.#draining) return refuse("draining", "the unit is shutting down");
+    if (entry === undefined) return refuse("unknown", "no grant of this volume is known here");
+    if (request.holder.hostId !== entry.state.terms.hostId) {
+      return refuse("fenced", "the volume is granted to another host");
+    }
+    const verdict = judgeAttach(entry.state, request);
+    switch (verdict.verdict) {
+      case "refuse":
+        return verdict;
+      case "add":
+        if (entry.open.size >= CONNECTIONS_PER_GRANT_MAX) {
+          return refuse("busy", `${entry.open.size} connections are open already`);
+        }
+        return this.#take(volumeId, entry, request);
+      case "supersede":
+        return this.#take(volumeId, entry, request);
+    }
+  }
+
+  /** Somebody who showed the token of a direct grant: one connection, the newest wins. */
+  admitDirect(volumeId: string, connection: ConnectionId): Admission {
+    const entry = this.#entries.get(volumeId);
+    if (this.#draining) return refuse("draining", "the unit is shutting down");
+    if (entry === undefined) return refuse("unknown", "no grant of this volume is known here");
+    const { state } = entry;
+    if (state.kind !== "active" || state.terms.direct === null) {
+      return refuse("fenced", "the volume is not granted directly any more");
+    }
+    return this.#take(volumeId, entry, { connection, attachment: state.attachment + 1 });
+  }
+
+  /** Everybody out, nobody in. Returns whom to shut; `fenceDone` follows once it is durable. */
+  fence(volumeId: string, nowMs: number): readonly ConnectionId[] {
+    const entry = this.#entries.get(volumeId);
+    if (entry === undefined) return [];
+    entry.state = nextGrantState(entry.state, { event: "fence-begun", nowMs });
+    return this.#shut(entry, () => true);
+  }
+
+  /** The fence is durable. */
+  fenceDone(volumeId: string): void {
+    const entry = this.#entries.get(volumeId);
+    if (entry === undefined) return;
+    assert(this.isSettled(volumeId), "a fence is done while operations are under way");
+    entry.state = nextGrantState(entry.state, { event: "fence-done" });
+  }
+
+  /** The connection takes no more requests; some may still be under way. Idempotent. */
+  ended(connection: ConnectionId, ending: Ending): void {
+    const entry = this.#entryOf(connection);
+    const attachment = entry?.open.get(connection);
+    if (entry === null || attachment === undefined) return;
+    entry.open.delete(connection);
+    entry.closing.add(connection);
+    if (ending === "lost") {
+      entry.state = nextGrantState(entry.state, { event: "connection-lost", attachment });
+    }
+  }
+
+  /** Nothing of the connection is under way any more. One that had not ended counts as lost. */
+  quiet(connection: ConnectionId): void {
+    this.ended(connection, "lost");
+    this.#entryOf(connection)?.closing.delete(connection);
+    this.#volumeOf.delete(connection);
+  }
+
+  /** Whether nothing of a connection that was shut or ended is still under way. */
+  isSettled(volumeId: string): boolean {
+    return (this.#entries.get(volumeId)?.closing.size ?? 0) === 0;
+  }
+
+  /** Whether the connection was admitted and neither ended nor thrown out since. */
+  isOpen(connection: ConnectionId): boolean {
+    return this.#entryOf(connection)?.open.has(connection) ?? false;
+  }
+
+  connections(volumeId: string): readonly ConnectionId[] {
+    return [...this.#entries.get(volumeId)?.open.keys() ?? []];
+  }
+
+  volumeOf(connection: ConnectionId): string | null {
+    return this.#volumeOf.get(connection) ?? null;
+  }
+
+  #take(
+    volumeId: string,
+    entry: Entry,
+    by: { connection: ConnectionId; attachment: number },
+  ): Admission {
+    assert(!this.#volumeOf.has(by.connection), "a connection comes in once");
+    entry.state = nextGrantState(entry.state, { event: "attached", attachment: by.attachment });
+    const shut = this.#shut(entry, (attachment) => attachment < by.attachment);
+    entry.open.set(by.connection, by.attachment);
+    this.#volumeOf.set(by.connection, volumeId);
+    return { verdict: "admitted", shut };
+  }
+
+  #shut(entry: Entry, which: (attachment: number) => boolean): ConnectionId[] {
+    const shut: ConnectionId[] = [];
+    for (const [connection, attachment] of entry.open) {
+      if (which(attachment)) shut.push(connection);
+    }
+    for (const connection of shut) {
+      entry.open.delete(connection);
+      entry.closing.add(connection);
+    }
+    return shut;
+  }
+
+  #entryOf(connection: ConnectionId): Entry | null {
+    const volumeId = this.#volumeOf.get(connection);
+    if (volumeId === undefined) return null;
+    return defined(this.#entries.get(volumeId), "a connection's volume is in the table");
+  }
+}
+
+export interface AdmitRequest {
+  readonly connection: ConnectionId;
+  /** Whose key was proven: one of `holders`. */
+  readonly holder: GrantTerms;
+  readonly generation: Generation;
+  readonly attachment: number;
+}
