@@ -39,6 +39,20 @@ export const NBD_PAYLOAD_BYTES_MAX = 32 * MIB;
 /** Data of the private option ATTACH: a volume's UUID and one short Noise message. */
 export const NBD_ATTACH_BYTES_MAX = 512;
 
+// NBD server connections (storage/nbd/server*.ts).
+/** A client has this long to reach transmission. */
+export const NBD_NEGOTIATION_MS = 10_000;
+export const NBD_CONNECTIONS_MAX = 1024;
+export const NBD_NEGOTIATING_MAX = 128;
+/** Options whose payload is read; longer ones are drained and refused. */
+export const NBD_OPTION_BYTES_MAX = 16 * KIB;
+export const NBD_OPTIONS_MAX = 8192;
+/** Queue depth of the Linux client is 128. */
+export const NBD_REQUESTS_PER_CONNECTION_MAX = 128;
+export const NBD_REQUESTS_PER_SERVER_MAX = 4096;
+/** Payload buffers that one connection may hold: one largest payload, or 32 of 1 MiB. */
+export const NBD_CONNECTION_HELD_BYTES_MAX = 33 * MIB;
+
 // Web.
 export const WEB_PORT = 8080;
 export const WEB_BODY_BYTES_MAX = 64 * KIB;
@@ -51,3 +65,12 @@ export const WEB_PAGE_ITEMS = 200;
 export const CONNECTIONS_PER_GRANT_MAX = 16;
 /** Hosts that held a grant before, kept to tell them that they were fenced. */
 export const FORMER_HOLDERS_MAX = 4;
+
+// Roles: the agent's local socket and waiting for the station.
+export const LOCAL_LINE_BYTES_MAX = 1 * MIB;
+/** sun_path has 108 bytes, the last of them zero. */
+export const UNIX_PATH_BYTES_MAX = 107;
+export const HEARTBEAT_MS = 1000;
+export const TASK_POLL_MS_MIN = 20;
+export const TASK_POLL_MS_MAX = 1000;
+export const DRAIN_MS_MAX = 10_000;
