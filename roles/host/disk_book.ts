@@ -1,0 +1,126 @@
+import { z } from "zod";
+import { Assignment } from "../../protocol/config/bodies.ts";
+import { fromHex, fromUtf8, hexOf, utf8 } from "../../protocol/core/bytes.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { ATTACHMENTS_PER_RUN } from "../../storage/worker/messages.ts";
+
+/** What the book needs of a state directory; roles/process/state_files.ts provides it. */
+export interface BookFiles {
+  read(name: string): Uint8Array | null;
+  /** Durable and whole when it returns. */
+  write(name: string, bytes: Uint8Array): void;
+}
+
+const FILE = "disks.json";
+
+const HexKey = z.string().transform((text) => fromHex(text) ?? new Uint8Array());
+const StoredAssignment = z.preprocess((value) => {
+  const parsed = z.looseObject({ legs: z.array(z.looseObject({ unitKey: HexKey })) })
+    .safeParse(value);
+  return parsed.success ? parsed.data : value;
+}, Assignment);
+
+const Stored = z.strictObject({
+  format: z.literal(1),
+  disks: z.array(z.strictObject({
+    assignment: StoredAssignment,
+    /** How many runs of attachment numbers were handed out. */
+    runs: z.number().int().nonnegative(),
+  })),
+});
+
+interface Entry {
+  assignment: Assignment;
+  runs: number;
+}
+
+/**
+ * The assignments a host holds, on its own disk, so that it attaches at boot without the station,
+ * and the attachment numbers it has used, which must never be used again. Every change is durable
+ * before the method returns.
+ */
+export class DiskBook {
+  readonly #files: BookFiles;
+  readonly #entries: Map<string, Entry>;
+
+  private constructor(files: BookFiles, entries: Map<string, Entry>) {
+    this.#files = files;
+    this.#entries = entries;
+  }
+
+  /** Throws DvsanError when the file is there and cannot be understood. */
+  static load(files: BookFiles): DiskBook {
+    const bytes = files.read(FILE);
+    const entries = new Map<string, Entry>();
+    if (bytes !== null) {
+      for (const entry of parse(bytes)) entries.set(entry.assignment.diskId, entry);
+    }
+    return new DiskBook(files, entries);
+  }
+
+  list(): Assignment[] {
+    return [...this.#entries.values()].map((entry) => entry.assignment);
+  }
+
+  get(diskId: string): Assignment | null {
+    return this.#entries.get(diskId)?.assignment ?? null;
+  }
+
+  byName(name: string): Assignment | null {
+    return this.list().find((assignment) => assignment.name === name) ?? null;
+  }
+
+  put(assignment: Assignment): void {
+    const runs = this.#entries.get(assignment.diskId)?.runs ?? 0;
+    this.#entries.set(assignment.diskId, { assignment, runs });
+    this.#save();
+  }
+
+  remove(diskId: string): void {
+    if (this.#entries.delete(diskId)) this.#save();
+  }
+
+  /** The first of ATTACHMENTS_PER_RUN attachment numbers that nobody has used. */
+  reserveAttachments(diskId: string): number {
+    const entry = this.#entries.get(diskId);
+    if (entry === undefined) {
+      throw new DvsanError("not-found", `Disk ${diskId} is not assigned to this host.`);
+    }
+    entry.runs++;
+    this.#save();
+    return entry.runs * ATTACHMENTS_PER_RUN;
+  }
+
+  #save(): void {
+    const disks = [...this.#entries.values()].map(({ assignment, runs }) => ({
+      assignment: {
+        ...assignment,
+        legs: assignment.legs.map((leg) => ({ ...leg, unitKey: hexOf(leg.unitKey) })),
+      },
+      runs,
+    }));
+    this.#files.write(FILE, utf8(JSON.stringify({ format: 1, disks }, null, 2) + "\n"));
+  }
+}
+
+function parse(bytes: Uint8Array): Entry[] {
+  const text = fromUtf8(bytes);
+  let value: unknown;
+  try {
+    value = JSON.parse(text ?? "");
+  } catch (cause) {
+    throw damaged("it is not JSON", cause);
+  }
+  const stored = Stored.safeParse(value);
+  if (!stored.success) throw damaged(z.prettifyError(stored.error), stored.error);
+  return stored.data.disks;
+}
+
+function damaged(why: string, cause: unknown): DvsanError {
+  return new DvsanError(
+    "invalid",
+    `Cannot read ${FILE} in the host's state directory: ${why}. Restore it from a backup; it ` +
+      "holds the attachment numbers that keep an old connection from overwriting new data.",
+    { cause },
+  );
+}
