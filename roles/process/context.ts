@@ -49,7 +49,7 @@ export interface ProcessContext {
   makeSparseFile(path: string, sizeBytes: number): void;
 
   /** An HTTP server; it stops, requests under way included, with the process. */
-  serveHttp(at: HttpPlace, handler: HttpHandler): Promise<HttpServer>;
+  serveHttp(at: HttpPlace, handler: HttpHandler): HttpServer;
   /** An HTTP request; over the Unix socket at `socketPath` when there is one. */
   fetch(request: Request, options?: { readonly socketPath?: string }): Promise<Response>;
   /** Starts `dvsan ARGUMENTS` as another process of the same program; killed when we stop. */

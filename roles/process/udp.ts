@@ -1,0 +1,101 @@
+import { createSocket, type Socket } from "node:dgram";
+import { isIPv4, isIPv6 } from "node:net";
+import type { Endpoint } from "../../protocol/config/link.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import type { CountedDatagrams, DatagramOptions } from "./context.ts";
+import { formatEndpoint } from "./endpoints.ts";
+
+/** A bound UDP socket. DvsanError "busy" when the port is taken, "unavailable" otherwise. */
+export async function openDatagrams(options: DatagramOptions): Promise<CountedDatagrams> {
+  const family = isIPv6(options.address) ? "udp6" : "udp4";
+  const socket = createSocket({ type: family, reuseAddr: options.multicast !== undefined });
+  try {
+    await bind(socket, options);
+    if (options.multicast !== undefined) socket.addMembership(options.multicast);
+  } catch (error) {
+    socket.close();
+    throw cannotListen(options, error);
+  }
+  return new UdpSocket(socket, family);
+}
+
+function bind(socket: Socket, options: DatagramOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.bind({ address: options.address, port: options.port }, () => {
+      socket.removeListener("error", reject);
+      resolve();
+    });
+  });
+}
+
+function cannotListen(options: DatagramOptions, error: unknown): DvsanError {
+  const where = formatEndpoint(options);
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const taken = code === "EADDRINUSE" ||
+    (error instanceof Error && /in use|EADDRINUSE/i.test(error.message));
+  if (taken) {
+    const message = `Cannot listen on UDP ${where}: another process has it. ` +
+      "Stop that process or choose another --control address.";
+    return new DvsanError("busy", message, { cause: error });
+  }
+  const why = error instanceof Error ? error.message : String(error);
+  const message = `Cannot listen on UDP ${where}: ${why}. Choose another --control address.`;
+  return new DvsanError("unavailable", message, { cause: error });
+}
+
+class UdpSocket implements CountedDatagrams {
+  readonly local: Endpoint;
+  dropped = 0;
+  #socket: Socket;
+  #family: "udp4" | "udp6";
+  #receiver: ((packet: Uint8Array, from: Endpoint) => void) | null = null;
+  #closed = false;
+
+  constructor(socket: Socket, family: "udp4" | "udp6") {
+    this.#socket = socket;
+    this.#family = family;
+    const { address, port } = socket.address();
+    this.local = { address, port };
+    socket.on("message", (packet, from) => {
+      // An IPv6 socket for all addresses shows IPv4 peers as mapped ones.
+      const address = from.address.replace(/^::ffff:(?=\d+\.)/i, "");
+      this.#receiver?.(new Uint8Array(packet), { address, port: from.port });
+    });
+    // ICMP errors and the like: the protocol repeats what it needs, so they only count.
+    socket.on("error", () => this.dropped++);
+  }
+
+  onPacket(run: (packet: Uint8Array, from: Endpoint) => void): void {
+    this.#receiver = run;
+  }
+
+  send(packet: Uint8Array, to: Endpoint): void {
+    const address = this.#reachable(to.address);
+    if (this.#closed || address === null || to.port < 1 || to.port > 65535) {
+      this.dropped++;
+      return;
+    }
+    try {
+      this.#socket.send(packet, to.port, address, (error) => {
+        if (error !== null && error !== undefined) this.dropped++;
+      });
+    } catch {
+      this.dropped++;
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#receiver = null;
+    this.#socket.close();
+  }
+
+  /** The address as this socket's family writes it, or null when it cannot get there. */
+  #reachable(address: string): string | null {
+    if (this.#family === "udp4") return isIPv4(address) ? address : null;
+    if (isIPv4(address)) return `::ffff:${address}`;
+    return isIPv6(address) ? address : null;
+  }
+}
