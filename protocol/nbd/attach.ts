@@ -70,7 +70,7 @@ const AttachAnswer = z.strictObject({
    * Stands for what the export has not forgotten: when it changed, acknowledged writes that were
    * not flushed may be gone (data-path.md §5).
    */
-  verifier: z.instanceof(Uint8Array).refine((bytes) => bytes.length === VERIFIER_BYTES),
+  verifier: z.custom<Uint8Array>((v) => v instanceof Uint8Array && v.length === VERIFIER_BYTES),
   /** Of the export, without the volume's header. */
   sizeBytes: Count,
 });

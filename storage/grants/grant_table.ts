@@ -101,6 +101,16 @@ export class GrantTable {
     return entry === undefined ? [] : [entry.state.terms, ...entry.former];
   }
 
+  /** The volume with an active direct grant that `matches`; looks at all of them, found or not. */
+  findDirect(matches: (direct: NonNullable<GrantTerms["direct"]>) => boolean): string | null {
+    let found: string | null = null;
+    for (const [volumeId, { state }] of this.#entries) {
+      if (state.kind !== "active" || state.terms.direct === null) continue;
+      if (matches(state.terms.direct)) found = volumeId;
+    }
+    return found;
+  }
+
   /** A host that proved `holder`'s key asks to come in by an attachment number. */
   admit(volumeId: string, request: AdmitRequest): Admission {
     const entry = this.#entries.get(volumeId);

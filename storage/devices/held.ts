@@ -1,0 +1,81 @@
+import { assert } from "../../protocol/core/assert.ts";
+import type { Transfer, ZeroRange } from "../io/io.ts";
+import type { Operation } from "../io/operation.ts";
+import type { Device, DeviceTraits } from "./device.ts";
+
+const ESHUTDOWN = 108;
+
+/**
+ * A device that keeps requests back until `release`: what was sent to it before is then done in
+ * order, and what comes later passes straight through. Only requests that are kept back allocate.
+ */
+export class HeldDevice implements Device {
+  readonly traits: DeviceTraits;
+  readonly #inner: Device;
+  #kept: Kept[] | null = [];
+
+  constructor(inner: Device) {
+    this.#inner = inner;
+    this.traits = inner.traits;
+  }
+
+  /** Idempotent. */
+  release(): void {
+    const kept = this.#kept ?? [];
+    this.#kept = null;
+    for (const { operation, run } of kept) {
+      operation.busy = false;
+      run();
+    }
+  }
+
+  /** Ends what was kept back with ESHUTDOWN. The caller sends nothing more. */
+  drop(): void {
+    const kept = this.#kept ?? [];
+    this.#kept = null;
+    for (const { operation } of kept) {
+      operation.busy = false;
+      operation.result = -ESHUTDOWN;
+      operation.done(operation);
+    }
+  }
+
+  read(operation: Operation, at: Transfer): void {
+    if (this.#kept === null) return this.#inner.read(operation, at);
+    const copy = { ...at };
+    this.#keep(operation, () => this.#inner.read(operation, copy));
+  }
+
+  write(operation: Operation, at: Transfer, fua: boolean): void {
+    if (this.#kept === null) return this.#inner.write(operation, at, fua);
+    const copy = { ...at };
+    this.#keep(operation, () => this.#inner.write(operation, copy, fua));
+  }
+
+  flush(operation: Operation): void {
+    if (this.#kept === null) return this.#inner.flush(operation);
+    this.#keep(operation, () => this.#inner.flush(operation));
+  }
+
+  discard(operation: Operation, position: number, length: number): void {
+    if (this.#kept === null) return this.#inner.discard(operation, position, length);
+    this.#keep(operation, () => this.#inner.discard(operation, position, length));
+  }
+
+  zero(operation: Operation, at: ZeroRange, fua: boolean): void {
+    if (this.#kept === null) return this.#inner.zero(operation, at, fua);
+    const copy = { ...at };
+    this.#keep(operation, () => this.#inner.zero(operation, copy, fua));
+  }
+
+  #keep(operation: Operation, run: () => void): void {
+    assert(!operation.busy, "an operation is submitted once at a time");
+    operation.busy = true;
+    this.#kept?.push({ operation, run });
+  }
+}
+
+interface Kept {
+  readonly operation: Operation;
+  readonly run: () => void;
+}
