@@ -31,6 +31,71 @@ export const ADDRESSES_PER_NODE_MAX = 16;
 // Config protocol (protocol/config).
 export const PACKET_BYTES_MAX = 1200;
 export const CONTROL_PORT = 10810;
+/** Where nodes with `--station auto` look; a station's socket joins it (organisation-local). */
+export const STATION_MULTICAST_ADDRESS = "239.255.68.86";
+/** A request's body, whole: an assignment with all legs and all addresses fits twice. */
+export const REQUEST_BODY_BYTES_MAX = 64 * KIB;
+/** An answer's body, whole: the storage information of a unit with every table full fits. */
+export const ANSWER_BODY_BYTES_MAX = 8 * MIB;
+/** Pages of a request that are sent before one of them was acknowledged. */
+export const PUSH_WINDOW_PAGES = 16;
+/** Pages of an answer that are asked for before one of them came. */
+export const PULL_WINDOW_PAGES = 32;
+/** How often an answer may change while it is pulled before the asker gives up. */
+export const ANSWER_RESTARTS_MAX = 16;
+/** Requests to one peer that wait for their answer. */
+export const REQUESTS_PER_PEER_MAX = 256;
+/** A peer's requests that are being handled at the same time. */
+export const HANDLING_PER_PEER_MAX = 64;
+/** Requests of several pages of which some pages are here: for each peer, and in total. */
+export const COLLECTING_PER_PEER_MAX = 4;
+export const COLLECTING_MAX = 256;
+export const COLLECTING_MS_MAX = 60_000;
+/** Answers kept for duplicates: for each peer, in total, and their bytes in total. */
+export const KEPT_ANSWERS_PER_PEER_MAX = 64;
+export const KEPT_ANSWERS_MAX = 16_384;
+export const KEPT_ANSWER_BYTES_MAX = 32 * MIB;
+/** How far behind the newest packet of a session one may come and still be taken. */
+export const REPLAY_WINDOW_PACKETS = 1024;
+/** A node makes new keys at this age or after so many packets, whichever is first … */
+export const REKEY_AFTER_MS = 30 * 60_000;
+export const REKEY_AFTER_PACKETS = 2 ** 24;
+/** … and at these nobody uses the old ones any more. */
+export const SESSION_AGE_MS_MAX = 90 * 60_000;
+export const SESSION_PACKETS_MAX = 2 ** 28;
+/** All repeats of a request together, unless its caller says otherwise. */
+export const REQUEST_TIMEOUT_MS = 15_000;
+export const REPEAT_MS_MIN = 200;
+export const REPEAT_MS_MAX = 2_000;
+/** A node that heard nothing for so long while it asks looks for its station anew. */
+export const STATION_SILENCE_MS = 4_000;
+/** Between a node's handshakes: the first, and what doubling ends at. */
+export const HANDSHAKE_REPEAT_MS_MIN = 250;
+export const HANDSHAKE_REPEAT_MS_MAX = 5_000;
+/** A refused node asks again after this long. */
+export const REFUSED_REPEAT_MS = 5_000;
+/** At most one handshake in this time is started because of a hint. */
+export const HINT_HANDSHAKE_MS = 2_000;
+/** How often a node repeats its confirmation of new keys before it starts over. */
+export const CONFIRM_REPEATS_MAX = 6;
+/** Answered handshakes that were not confirmed yet: of nodes that are members, and of others. */
+export const HALF_OPEN_KNOWN_MAX = NODES_MAX;
+export const HALF_OPEN_STRANGERS_MAX = 256;
+export const HALF_OPEN_PER_NODE_MAX = 8;
+export const HALF_OPEN_MS_MAX = 30_000;
+/** Confirmed handshakes whose message 1 is remembered, so that a replay of it costs nothing. */
+export const USED_HANDSHAKES_MAX = 16_384;
+/** Handshakes a second, and at once after a pause: of strangers, from one address and in total … */
+export const HANDSHAKES_PER_ADDRESS = { perSecond: 10, burst: 20 };
+export const HANDSHAKES_OF_STRANGERS = { perSecond: 100, burst: 200 };
+/** … and of members, each and in total. */
+export const HANDSHAKES_PER_NODE = { perSecond: 1, burst: 10 };
+export const HANDSHAKES_OF_MEMBERS = { perSecond: 500, burst: 2 * NODES_MAX };
+/** Hints about unknown sessions a second: to one address, and in total. */
+export const HINTS_PER_ADDRESS = { perSecond: 2, burst: 20 };
+export const HINTS = { perSecond: 500, burst: 2 * NODES_MAX };
+/** Addresses or nodes that one rate limit tells apart; the one unused longest is forgotten. */
+export const RATE_LIMIT_KEYS_MAX = 4096;
 
 // NBD (protocol/nbd, storage/nbd).
 export const NBD_PORT = 10809;
@@ -47,6 +112,9 @@ export const NBD_NEGOTIATING_MAX = 128;
 /** Options whose payload is read; longer ones are drained and refused. */
 export const NBD_OPTION_BYTES_MAX = 16 * KIB;
 export const NBD_OPTIONS_MAX = 8192;
+/** What a client accepts from a server: replies to one option, and bytes of one reply. */
+export const NBD_OPTION_REPLIES_MAX = 4096;
+export const NBD_OPTION_REPLY_BYTES_MAX = 16 * KIB;
 /** Queue depth of the Linux client is 128. */
 export const NBD_REQUESTS_PER_CONNECTION_MAX = 128;
 export const NBD_REQUESTS_PER_SERVER_MAX = 4096;
