@@ -1,0 +1,279 @@
+import { assert, AssertionError, unreachable } from "../core/assert.ts";
+import { NBD_OPTION_BYTES_MAX, NBD_OPTIONS_MAX, NBD_STRING_BYTES_MAX } from "../core/limits.ts";
+import { Collector } from "./collector.ts";
+import {
+  CLIENT_FLAGS_BYTES,
+  HANDSHAKE_FLAGS,
+  INFO,
+  OPTION,
+  OPTION_HEADER_BYTES,
+  OPTION_MAGIC,
+  REPLY,
+  REPLY_ERROR,
+} from "./constants.ts";
+import { encodeBlockSizeInfo, encodeExportInfo, type ExportInfo } from "./export_info.ts";
+import { decodeInfoRequest, decodeName, encodeErrorText, encodeListed } from "./option_data.ts";
+import { encodeExportNameAnswer, encodeGreeting, encodeOptionReply } from "./option_frames.ts";
+
+/** What the owner has to decide, or do, before negotiation goes on. */
+export type ServerEvent =
+  /** Answer with `answerExport` or `refuse`. After GO and EXPORT_NAME transmission follows. */
+  | {
+    readonly kind: "find";
+    readonly purpose: "info" | "go" | "export-name";
+    readonly name: string;
+  }
+  /** Answer with `answerList`. */
+  | { readonly kind: "list" }
+  /** Answer with `answerPrivate` or `refuse`. `payload` is the owner's to keep. */
+  | { readonly kind: "private"; readonly option: number; readonly payload: Uint8Array }
+  /** Send what is in the output, then transmission begins with the bytes that follow. */
+  | { readonly kind: "ready" }
+  /** Send what is in the output, then close. */
+  | { readonly kind: "aborted" }
+  /** Close: the peer does not speak this protocol, or asked for what ends by closing. */
+  | { readonly kind: "dropped"; readonly reason: string };
+
+/** What the client and server agreed on, for the transmission that follows. */
+export interface Agreed {
+  readonly noZeroes: boolean;
+  readonly structuredReplies: boolean;
+  readonly extendedHeaders: boolean;
+}
+
+type State = "flags" | "header" | "data" | "drain" | "asking" | "over";
+
+/** Options from here on belong to dvsan: "dV" in the upper half. */
+const PRIVATE_FIRST = 0x64560000;
+const PRIVATE_LAST = 0x6456ffff;
+
+/**
+ * The server's side of the handshake and of option haggling, without I/O. Bytes go in through
+ * `consume` in any pieces; replies gather in the output, which the owner takes and sends; what the
+ * owner must decide stands in `event`, and nothing is consumed until it was answered. Never throws
+ * for what a peer sent.
+ */
+export class ServerNegotiation {
+  /** What must be answered, or how negotiation ended; null while bytes are wanted. */
+  event: ServerEvent | null = null;
+  readonly #collector = new Collector();
+  #state: State = "flags";
+  #option = 0;
+  #optionCount = 0;
+  /** Refusal that follows once the option's data is drained. */
+  #refusal: { type: number; text: string } | null = null;
+  #infos: readonly number[] = [];
+  #output: Uint8Array[] = [encodeGreeting()];
+  #noZeroes = false;
+
+  constructor() {
+    this.#collector.want(CLIENT_FLAGS_BYTES);
+  }
+
+  get agreed(): Agreed {
+    return { noZeroes: this.#noZeroes, structuredReplies: false, extendedHeaders: false };
+  }
+
+  /** Takes bytes[from, to) as far as it can; returns the position of the first byte not taken. */
+  consume(bytes: Uint8Array, from: number, to: number): number {
+    let at = from;
+    while (this.event === null) {
+      at = this.#collector.take(bytes, at, to);
+      if (!this.#collector.complete) return at;
+      this.#step();
+    }
+    return at;
+  }
+
+  /** Replies that became ready, in order; the caller sends them. */
+  takeOutput(): Uint8Array[] {
+    const output = this.#output;
+    this.#output = [];
+    return output;
+  }
+
+  get hasOutput(): boolean {
+    return this.#output.length > 0;
+  }
+
+  /** Answers "find". */
+  answerExport(info: ExportInfo): void {
+    const event = this.#answering("find");
+    if (event.purpose === "export-name") {
+      this.#output.push(encodeExportNameAnswer(info, { noZeroes: this.#noZeroes }));
+      this.#end({ kind: "ready" });
+      return;
+    }
+    this.#reply(REPLY.info, encodeExportInfo(info));
+    if (this.#infos.includes(INFO.blockSize)) this.#reply(REPLY.info, encodeBlockSizeInfo(info));
+    this.#reply(REPLY.ack);
+    if (event.purpose === "go") this.#end({ kind: "ready" });
+    else this.#nextOption();
+  }
+
+  /** Answers "list". */
+  answerList(names: readonly string[]): void {
+    this.#answering("list");
+    for (const name of names) this.#reply(REPLY.server, encodeListed(name));
+    this.#reply(REPLY.ack);
+    this.#nextOption();
+  }
+
+  /** Answers "private": a reply whose type is the option's number, then the acknowledgement. */
+  answerPrivate(payload: Uint8Array): void {
+    this.#answering("private");
+    this.#reply(this.#option, payload);
+    this.#reply(REPLY.ack);
+    this.#nextOption();
+  }
+
+  /** Answers "find" or "private" with an error; EXPORT_NAME can only be refused by closing. */
+  refuse(type: number, text: string): void {
+    const event = this.event;
+    assert(event?.kind === "find" || event?.kind === "private", "there is something to refuse");
+    if (event.kind === "find" && event.purpose === "export-name") {
+      this.#end({ kind: "dropped", reason: text });
+      return;
+    }
+    this.#reply(type, encodeErrorText(text));
+    this.#nextOption();
+  }
+
+  #answering<K extends ServerEvent["kind"]>(kind: K): Extract<ServerEvent, { kind: K }> {
+    assert(this.event?.kind === kind, `negotiation waits for an answer to "${kind}"`);
+    return this.event as Extract<ServerEvent, { kind: K }>;
+  }
+
+  #step(): void {
+    switch (this.#state) {
+      case "flags":
+        return this.#takeFlags();
+      case "header":
+        return this.#takeHeader();
+      case "data":
+        return this.#takeData(this.#collector.bytes);
+      case "drain": {
+        const refusal = this.#refusal;
+        assert(refusal !== null, "a drained option has its refusal");
+        this.#reply(refusal.type, encodeErrorText(refusal.text));
+        return this.#nextOption();
+      }
+      case "asking":
+      case "over":
+        throw new AssertionError("nothing is consumed while an answer is due");
+      default:
+        return unreachable(this.#state);
+    }
+  }
+
+  #takeFlags(): void {
+    const flags = this.#collector.view.getUint32(0);
+    const known = HANDSHAKE_FLAGS.fixedNewstyle | HANDSHAKE_FLAGS.noZeroes;
+    if ((flags & ~known) !== 0) {
+      return this.#end({ kind: "dropped", reason: `unknown client flags 0x${flags.toString(16)}` });
+    }
+    this.#noZeroes = (flags & HANDSHAKE_FLAGS.noZeroes) !== 0;
+    this.#nextOption();
+  }
+
+  #takeHeader(): void {
+    const view = this.#collector.view;
+    if (view.getUint32(0) !== OPTION_MAGIC[0] || view.getUint32(4) !== OPTION_MAGIC[1]) {
+      return this.#end({ kind: "dropped", reason: "an option does not begin with its magic" });
+    }
+    if (++this.#optionCount > NBD_OPTIONS_MAX) {
+      return this.#end({ kind: "dropped", reason: `more than ${NBD_OPTIONS_MAX} options` });
+    }
+    this.#option = view.getUint32(8);
+    const length = view.getUint32(12);
+    const refusal = refusalBeforeData(this.#option, length);
+    if (refusal === null) {
+      this.#state = "data";
+      this.#collector.want(length);
+      return;
+    }
+    if (this.#option === OPTION.exportName) {
+      return this.#end({ kind: "dropped", reason: refusal.text });
+    }
+    if (this.#option === OPTION.abort) return this.#takeAbort();
+    this.#refusal = refusal;
+    this.#state = "drain";
+    this.#collector.skip(length);
+  }
+
+  #takeData(data: Uint8Array): void {
+    switch (this.#option) {
+      case OPTION.exportName: {
+        const decoded = decodeName(data);
+        if (typeof decoded === "string") return this.#end({ kind: "dropped", reason: decoded });
+        return this.#ask({ kind: "find", purpose: "export-name", name: decoded.name });
+      }
+      case OPTION.abort:
+        return this.#takeAbort();
+      case OPTION.list:
+        return this.#ask({ kind: "list" });
+      case OPTION.info:
+      case OPTION.go: {
+        const decoded = decodeInfoRequest(data);
+        if (typeof decoded === "string") {
+          this.#reply(REPLY_ERROR.invalid, encodeErrorText(decoded));
+          return this.#nextOption();
+        }
+        this.#infos = decoded.infos;
+        const purpose = this.#option === OPTION.go ? "go" : "info";
+        return this.#ask({ kind: "find", purpose, name: decoded.name });
+      }
+      default:
+        return this.#ask({ kind: "private", option: this.#option, payload: data.slice() });
+    }
+  }
+
+  /** Acknowledged whatever its data; what follows is not read any more. */
+  #takeAbort(): void {
+    this.#reply(REPLY.ack);
+    this.#end({ kind: "aborted" });
+  }
+
+  #ask(event: ServerEvent): void {
+    this.#state = "asking";
+    this.event = event;
+  }
+
+  #end(event: ServerEvent): void {
+    this.#state = "over";
+    this.event = event;
+  }
+
+  #nextOption(): void {
+    this.event = null;
+    this.#refusal = null;
+    this.#state = "header";
+    this.#collector.want(OPTION_HEADER_BYTES);
+  }
+
+  #reply(type: number, payload: Uint8Array = new Uint8Array(0)): void {
+    this.#output.push(encodeOptionReply({ option: this.#option, type, payload }));
+  }
+}
+
+/** Why an option is refused without a look at its data, or null when its data is wanted. */
+function refusalBeforeData(option: number, length: number): { type: number; text: string } | null {
+  const tooBig = (limit: number) =>
+    length <= limit ? null : {
+      type: REPLY_ERROR.tooBig,
+      text: `the option has ${length} bytes, at most ${limit} are read`,
+    };
+  switch (option) {
+    case OPTION.exportName:
+      return tooBig(NBD_STRING_BYTES_MAX);
+    case OPTION.abort:
+    case OPTION.info:
+    case OPTION.go:
+      return tooBig(NBD_OPTION_BYTES_MAX);
+    case OPTION.list:
+      return length === 0 ? null : { type: REPLY_ERROR.invalid, text: "LIST does not carry data" };
+    default:
+      if (option >= PRIVATE_FIRST && option <= PRIVATE_LAST) return tooBig(NBD_OPTION_BYTES_MAX);
+      return { type: REPLY_ERROR.unsupported, text: `option ${option} is not supported` };
+  }
+}
