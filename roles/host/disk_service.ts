@@ -1,0 +1,291 @@
+import { z } from "zod";
+import { type Assignment, Bytes, Name, type TaskView } from "../../protocol/config/bodies.ts";
+import type { AgentLink } from "../../protocol/config/link.ts";
+import type { AnswerBody } from "../../protocol/config/requests.ts";
+import { type Clock, wait } from "../../protocol/core/clock.ts";
+import { DvsanError, fromPlainError } from "../../protocol/core/errors.ts";
+import { TASK_POLL_MS_MAX, TASK_POLL_MS_MIN } from "../../protocol/core/limits.ts";
+import { type Random, randomUuid } from "../../protocol/core/random.ts";
+import type { DiskStatus } from "../../storage/worker/messages.ts";
+import type { DiskBook } from "./disk_book.ts";
+import type { Host } from "./host.ts";
+import type { LocalAnswer } from "./local_call.ts";
+
+export interface DiskServiceOptions {
+  readonly host: Host;
+  readonly book: DiskBook;
+  readonly link: AgentLink;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A disk as `dvsan disk` shows it. */
+export interface DiskSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly version: number;
+  readonly state: DiskStatus["state"] | "direct" | "attaching";
+  readonly reason: string | null;
+  /** nbd+unix:///?socket=PATH, or null while the agent does not serve it. */
+  readonly uri: string | null;
+  readonly connections: number;
+  readonly legs: readonly {
+    readonly leg: number;
+    readonly unit: string;
+    readonly addresses: readonly string[];
+    readonly sizeBytes: number;
+    readonly generation: string;
+    readonly state: string;
+    readonly reason: string | null;
+  }[];
+}
+
+const Sized = z.strictObject({ name: Name, sizeBytes: Bytes });
+const Named = z.strictObject({ name: Name });
+const Shown = z.strictObject({ name: Name, direct: z.boolean() });
+
+type Progress = (text: string) => void;
+type Answering = (params: unknown, progress: Progress, signal: AbortSignal) => Promise<unknown>;
+
+/** What the host's agent does for `dvsan disk`: asks the station, waits, and tells the result. */
+export class DiskService {
+  readonly #options: DiskServiceOptions;
+  /** Ids of creations whose asker may repeat: the same name asks for the same disk. */
+  readonly #asked = new Map<string, string>();
+
+  constructor(options: DiskServiceOptions) {
+    this.#options = options;
+  }
+
+  /** For answerLocalCalls(). */
+  readonly answer: LocalAnswer = (call, { progress, signal }) => {
+    const commands: Readonly<Record<string, Answering>> = {
+      create: (params, ...rest) => this.#create(parse(Sized, params), ...rest),
+      list: () => Promise.resolve(this.#options.book.list().map((one) => this.#summary(one))),
+      show: (params, ...rest) => this.#show(parse(Shown, params), ...rest),
+      attach: (params, ...rest) => this.#attach(parse(Named, params), ...rest),
+      grow: (params, ...rest) => this.#grow(parse(Sized, params), ...rest),
+      release: (params, ...rest) => this.#release(parse(Named, params), ...rest),
+    };
+    const command = Object.hasOwn(commands, call.command) ? commands[call.command] : undefined;
+    if (command === undefined) {
+      throw new DvsanError("unsupported", `This agent does not know "${call.command}".`);
+    }
+    return command(call.params, progress, signal);
+  };
+
+  async #create(
+    asked: z.infer<typeof Sized>,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<DiskSummary> {
+    const { name, sizeBytes } = asked;
+    if (this.#options.book.byName(name) !== null) {
+      throw new DvsanError(
+        "exists",
+        `Cannot create disk "${name}": this host has one of that name. Choose another name, or ` +
+          `see it with: dvsan disk show ${name}`,
+      );
+    }
+    const diskId = this.#asked.get(name) ?? randomUuid(this.#options.random);
+    this.#asked.set(name, diskId);
+    try {
+      const answer = await this.#options.link.request(
+        "STORAGE_REQUEST",
+        { diskId, name, sizeBytes, layout: "linear" },
+        { signal },
+      );
+      await this.#finish(answer, progress, signal);
+    } catch (error) {
+      // A refusal is final; anything else may have got through, and is asked with the same id.
+      if (error instanceof DvsanError && !UNDECIDED.has(error.code)) this.#asked.delete(name);
+      throw error;
+    }
+    this.#asked.delete(name);
+    return await this.#usable(diskId, { name, signal });
+  }
+
+  async #show(
+    { name, direct }: z.infer<typeof Shown>,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<DiskSummary & { uris?: readonly string[] }> {
+    const held = this.#named(name);
+    if (!direct) return this.#summary(held);
+    this.#refuseInUse(held, "handed out for direct access");
+    const { diskId } = held;
+    const answer = await this.#access({ diskId, direct: true }, progress, signal);
+    const uris = answer.uris ?? [];
+    return { ...this.#summary(this.#named(name)), uris };
+  }
+
+  async #attach(
+    { name }: z.infer<typeof Named>,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<DiskSummary> {
+    const held = this.#named(name);
+    if (held.state === "direct") {
+      await this.#access({ diskId: held.diskId, direct: false }, progress, signal);
+    }
+    return await this.#usable(held.diskId, { name, signal });
+  }
+
+  async #grow(
+    { name, sizeBytes }: z.infer<typeof Sized>,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<DiskSummary> {
+    const { diskId } = this.#named(name);
+    const answer = await this.#options.link.request("DISK_GROW", { diskId, sizeBytes }, { signal });
+    await this.#finish(answer, progress, signal);
+    await this.#until(() => (this.#options.book.get(diskId)?.sizeBytes ?? 0) >= sizeBytes, signal);
+    return await this.#usable(diskId, { name, signal });
+  }
+
+  async #release(
+    { name }: z.infer<typeof Named>,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<{ released: string }> {
+    const held = this.#named(name);
+    this.#refuseInUse(held, "released");
+    const answer = await this.#options.link.request(
+      "DISK_RELEASE",
+      { diskId: held.diskId },
+      { signal },
+    );
+    await this.#finish(answer, progress, signal);
+    await this.#until(() => this.#options.book.get(held.diskId) === null, signal);
+    await this.#options.host.settled(held.diskId);
+    return { released: name };
+  }
+
+  async #access(
+    body: { diskId: string; direct: boolean },
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<AnswerBody<"TASK_QUERY">> {
+    const answer = await this.#options.link.request("DISK_ACCESS", body, { signal });
+    return await this.#finish(answer, progress, signal);
+  }
+
+  /** Follows a task of the station to its end; rejects with its error. */
+  async #finish(
+    answer: AnswerBody<"TASK_QUERY">,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<AnswerBody<"TASK_QUERY">> {
+    const { link, clock } = this.#options;
+    let pauseMs = TASK_POLL_MS_MIN;
+    let told = "";
+    for (;;) {
+      const { task } = answer;
+      const text = words(task);
+      if (text !== told) progress(text);
+      told = text;
+      if (task.state === "done") return answer;
+      if (task.state === "failed" || task.state === "cancelled") {
+        throw fromPlainError(
+          task.error ?? { code: "cancelled", message: `The task "${task.title}" was cancelled.` },
+        );
+      }
+      await wait(clock, pauseMs, signal);
+      pauseMs = Math.min(pauseMs * 1.5, TASK_POLL_MS_MAX);
+      answer = await link.request("TASK_QUERY", { taskId: task.id }, { signal });
+    }
+  }
+
+  /** The disk once its socket can be used. */
+  async #usable(
+    diskId: string,
+    { name, signal }: { name: string; signal: AbortSignal },
+  ): Promise<DiskSummary> {
+    const { host, book } = this.#options;
+    await this.#until(() => book.get(diskId) !== null, signal);
+    await host.settled(diskId);
+    await this.#until(() => {
+      const failure = host.failure(diskId);
+      if (failure !== null) throw new DvsanError("unavailable", failure);
+      const status = host.status(diskId);
+      if (status?.state === "failed") {
+        const reason = status.legs.find((leg) => leg.reason !== undefined)?.reason;
+        throw new DvsanError("unavailable", `Disk "${name}" cannot be used: ${reason}`);
+      }
+      return status?.state === "ready";
+    }, signal);
+    return this.#summary(this.#named(name));
+  }
+
+  async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+    let pauseMs = 1;
+    while (!condition()) {
+      await wait(this.#options.clock, pauseMs, signal);
+      pauseMs = Math.min(pauseMs * 2, TASK_POLL_MS_MAX / 4);
+    }
+  }
+
+  #named(name: string): Assignment {
+    const held = this.#options.book.byName(name);
+    if (held !== null) return held;
+    throw new DvsanError(
+      "not-found",
+      `This host has no disk "${name}". See its disks with: dvsan disk list`,
+    );
+  }
+
+  #refuseInUse(held: Assignment, what: string): void {
+    const connections = this.#options.host.status(held.diskId)?.connections ?? 0;
+    if (connections === 0) return;
+    throw new DvsanError(
+      "busy",
+      `Disk "${held.name}" is in use by ${connections} connection(s) and cannot be ${what}. ` +
+        "End its consumers first.",
+    );
+  }
+
+  #summary(assignment: Assignment): DiskSummary {
+    const { host } = this.#options;
+    const { diskId, name, sizeBytes, version } = assignment;
+    const status = host.status(diskId);
+    const state = assignment.state === "direct" ? "direct" : status?.state ?? "attaching";
+    const legs = assignment.legs.map((leg) => {
+      const known = status?.legs.find((one) => one.leg === leg.leg);
+      return {
+        leg: leg.leg,
+        unit: leg.unitName,
+        addresses: leg.addresses,
+        sizeBytes: leg.sizeBytes,
+        generation: `${leg.generation.epoch}.${leg.generation.counter}`,
+        state: known?.state ?? state,
+        reason: known?.reason ?? null,
+      };
+    });
+    return {
+      id: diskId,
+      name,
+      sizeBytes,
+      version,
+      state,
+      reason: host.failure(diskId),
+      uri: status === null ? null : `nbd+unix:///?socket=${status.socketPath}`,
+      connections: status?.connections ?? 0,
+      legs,
+    };
+  }
+}
+
+/** Errors after which nobody knows whether the station heard the request. */
+const UNDECIDED: ReadonlySet<string> = new Set(["timeout", "unavailable", "cancelled"]);
+
+function words(task: TaskView): string {
+  const percent = `${Math.floor(task.progress * 100)}%`;
+  return task.step === "" ? `${task.title}: ${task.state} ${percent}` : `${task.step} ${percent}`;
+}
+
+function parse<S extends z.ZodType>(schema: S, value: unknown): z.infer<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new DvsanError("invalid", z.prettifyError(parsed.error));
+}

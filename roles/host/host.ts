@@ -1,0 +1,160 @@
+import type { Assignment } from "../../protocol/config/bodies.ts";
+import { assignmentsDigest } from "../../protocol/config/digest.ts";
+import type { Handlers } from "../../protocol/config/link.ts";
+import type { RequestBody } from "../../protocol/config/requests.ts";
+import { hexOf } from "../../protocol/core/bytes.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import { DISKS_PER_HOST_MAX } from "../../protocol/core/limits.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { CallName, Calls, DiskStatus } from "../../storage/worker/messages.ts";
+import type { DiskBook } from "./disk_book.ts";
+
+/** The data worker's mailbox as the host uses it (storage/worker/client.ts). */
+export interface DataCalls {
+  call<N extends CallName>(name: N, params: Calls[N]["params"]): Promise<Calls[N]["result"]>;
+}
+
+export interface HostOptions {
+  readonly worker: DataCalls;
+  readonly book: DiskBook;
+  readonly log: Log;
+  /** Where a disk's Unix socket is. */
+  readonly socketPath: (diskName: string) => string;
+  readonly onChange: () => void;
+}
+
+/**
+ * A host's agent without its link: it keeps what the station assigned, and makes the data worker
+ * attach just that. Changes of one disk run one after another; different disks side by side.
+ */
+export class Host {
+  readonly #options: HostOptions;
+  readonly #statuses = new Map<string, DiskStatus>();
+  readonly #changing = new Map<string, Promise<void>>();
+  readonly #failures = new Map<string, string>();
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+  }
+
+  /** Attaches every disk of the book; needs no station. Ends when each was tried once. */
+  async start(): Promise<void> {
+    await Promise.all(this.#options.book.list().map((assignment) => this.#apply(assignment)));
+  }
+
+  digest(): string {
+    return assignmentsDigest(this.#options.book.list());
+  }
+
+  /** What the station may ask. */
+  handlers(): Handlers<null> {
+    return {
+      VOLUME_ASSIGNMENT: (assignment) => {
+        this.assigned(assignment);
+        return Promise.resolve({});
+      },
+    };
+  }
+
+  /** Durable when it returns; attaching goes on behind it. An older map version changes nothing. */
+  assigned(assignment: Assignment): void {
+    const { book, log } = this.#options;
+    const held = book.get(assignment.diskId);
+    if (held !== null && held.version > assignment.version) return;
+    const namesake = book.byName(assignment.name);
+    if (namesake !== null && namesake.diskId !== assignment.diskId) {
+      throw new DvsanError(
+        "exists",
+        `This host has another disk named "${assignment.name}" already.`,
+      );
+    }
+    if (held === null && book.list().length >= DISKS_PER_HOST_MAX) {
+      throw new DvsanError("limit", `This host has ${DISKS_PER_HOST_MAX} disks already.`);
+    }
+    if (assignment.state === "released") book.remove(assignment.diskId);
+    else if (held === null || !sameAssignment(held, assignment)) book.put(assignment);
+    else return;
+    log.info("the station assigned a disk", {
+      disk: assignment.name,
+      version: assignment.version,
+      state: assignment.state,
+      legs: assignment.legs.length,
+    });
+    void this.#apply(assignment);
+    this.#options.onChange();
+  }
+
+  /** From the worker's notices. */
+  noticed(status: DiskStatus): void {
+    if (this.#options.book.get(status.diskId) === null) return;
+    this.#statuses.set(status.diskId, status);
+  }
+
+  /** Status as last told by the worker; null while there is none. */
+  status(diskId: string): DiskStatus | null {
+    return this.#statuses.get(diskId) ?? null;
+  }
+
+  /** Why the last attempt to attach failed, in words. */
+  failure(diskId: string): string | null {
+    return this.#failures.get(diskId) ?? null;
+  }
+
+  /** Resolves when everything that was assigned so far to this disk has been acted on. */
+  async settled(diskId: string): Promise<void> {
+    await this.#changing.get(diskId);
+  }
+
+  #apply(assignment: Assignment): Promise<void> {
+    const { diskId } = assignment;
+    const before = this.#changing.get(diskId) ?? Promise.resolve();
+    const change = before.then(() => this.#change(assignment)).catch((error) => {
+      if (!(error instanceof DvsanError)) throw error;
+      this.#failures.set(diskId, messageOf(error));
+      this.#options.log.error("a disk could not be attached", {
+        disk: assignment.name,
+        reason: messageOf(error),
+      });
+    }).finally(() => {
+      if (this.#changing.get(diskId) === change) this.#changing.delete(diskId);
+    });
+    this.#changing.set(diskId, change);
+    return change;
+  }
+
+  async #change(assignment: Assignment): Promise<void> {
+    const { worker, book, socketPath } = this.#options;
+    const { diskId } = assignment;
+    const attached = this.#statuses.has(diskId);
+    this.#failures.delete(diskId);
+    if (assignment.state !== "attached") {
+      if (attached) await worker.call("diskDetach", { diskId });
+      this.#statuses.delete(diskId);
+      return;
+    }
+    const status = attached ? await worker.call("diskUpdate", assignment) : await worker.call(
+      "diskAttach",
+      {
+        assignment,
+        socketPath: socketPath(assignment.name),
+        firstAttachment: book.reserveAttachments(diskId),
+      },
+    );
+    this.#statuses.set(diskId, status);
+  }
+}
+
+function sameAssignment(a: Assignment, b: Assignment): boolean {
+  const text = (one: Assignment) =>
+    JSON.stringify(one, (_, value) => value instanceof Uint8Array ? hexOf(value) : value);
+  return text(a) === text(b);
+}
+
+/** The host's half of HEARTBEAT. */
+export async function heartbeatBody(
+  host: Host,
+  worker: DataCalls,
+): Promise<RequestBody<"HEARTBEAT">> {
+  const figures = await worker.call("figures", null);
+  return { digest: host.digest(), dataAddresses: [], figures };
+}
