@@ -201,9 +201,7 @@ export const IO_OPERATIONS_MAX = 16 * KIB;
 export const IO_HANDLES_MAX = 16 * KIB;
 /** Pairs of one gathered send. */
 export const SEND_SEGMENTS_MAX = 128;
-/** Gathered sends and connects that the kernel holds at once; more wait in order. */
-export const IO_MESSAGES_MAX = 1 * KIB;
-/** Buffers for `receive`, at most a power of two of 32,768 (a limit of the kernel's ring). */
+/** Buffers for `receive`; the most that the kernel's ring of buffers holds. */
 export const RECEIVE_BUFFERS = 64;
 export const RECEIVE_BUFFERS_MAX = 32 * KIB;
 export const URING_ENTRIES = 1 * KIB;
@@ -222,5 +220,7 @@ export const SHUTDOWN_TIMEOUT_MS = 20_000;
 export const HTTP_CLOSE_TIMEOUT_MS = 2_000;
 /** How long a host's I/O waits for a unit that is away, unless set otherwise. */
 export const IO_TIMEOUT_MS_DEFAULT = 10 * 60_000;
+/** How long a child process may take to end before it is killed. */
+export const CHILD_STOP_TIMEOUT_MS = 10_000;
 export const CONFIG_FILE_BYTES_MAX = 1 * MIB;
 export const DURATION_MS_MAX = 366 * 24 * 3_600_000;

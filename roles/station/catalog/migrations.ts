@@ -1,0 +1,64 @@
+import { type Kysely, sql } from "kysely";
+import { type Migration, Migrator } from "kysely/migration";
+import type { Tables } from "./rows.ts";
+
+/** Static, so that a bundle has them. A migration that has landed is never changed. */
+const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  "0001_first": { up: createFirstTables },
+};
+
+const FIRST_TABLES: readonly string[] = [
+  `CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) STRICT`,
+  `CREATE TABLE nodes (id TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL CHECK (role IN ('unit', 'host')), publicKey BLOB NOT NULL,
+    admission TEXT NOT NULL CHECK (admission IN ('pending', 'admitted', 'revoked')),
+    spare INTEGER NOT NULL, version TEXT NOT NULL, interfacesJson TEXT NOT NULL,
+    dataAddressesJson TEXT NOT NULL, quotaBytes INTEGER NOT NULL, joinedMs INTEGER NOT NULL
+  ) STRICT`,
+  `CREATE TABLE disks (id TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL, hostId TEXT NOT NULL,
+    layout TEXT NOT NULL, sizeBytes INTEGER NOT NULL, version INTEGER NOT NULL,
+    deliveredVersion INTEGER NOT NULL, state TEXT NOT NULL, access TEXT NOT NULL,
+    adopted INTEGER NOT NULL, createdMs INTEGER NOT NULL) STRICT`,
+  `CREATE TABLE volumes (id TEXT PRIMARY KEY NOT NULL, diskId TEXT NOT NULL,
+    unitId TEXT NOT NULL, leg INTEGER NOT NULL, sizeBytes INTEGER NOT NULL,
+    publishedBytes INTEGER NOT NULL, created INTEGER NOT NULL, number INTEGER NOT NULL,
+    startLba INTEGER NOT NULL, UNIQUE (diskId, leg)) STRICT`,
+  `CREATE TABLE grants (volumeId TEXT PRIMARY KEY NOT NULL, epoch INTEGER NOT NULL,
+    counter INTEGER NOT NULL, state TEXT NOT NULL CHECK (state IN ('active', 'revoked')),
+    tokenHash BLOB, addressesJson TEXT) STRICT`,
+  `CREATE TABLE tombstones (volumeId TEXT PRIMARY KEY NOT NULL, unitId TEXT NOT NULL,
+    diskId TEXT NOT NULL, epoch INTEGER NOT NULL, counter INTEGER NOT NULL,
+    done INTEGER NOT NULL, reason TEXT NOT NULL, createdMs INTEGER NOT NULL) STRICT`,
+  `CREATE TABLE tasks (id TEXT PRIMARY KEY NOT NULL, number INTEGER NOT NULL UNIQUE,
+    kind TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL, paramsJson TEXT NOT NULL,
+    owner TEXT NOT NULL, hostId TEXT, locksJson TEXT NOT NULL, progress REAL NOT NULL,
+    step TEXT NOT NULL, errorJson TEXT, createdMs INTEGER NOT NULL, startedMs INTEGER,
+    endedMs INTEGER) STRICT`,
+  `CREATE TABLE taskLogs (taskId TEXT NOT NULL, line INTEGER NOT NULL, atMs INTEGER NOT NULL,
+    text TEXT NOT NULL, PRIMARY KEY (taskId, line)) STRICT, WITHOUT ROWID`,
+  `CREATE TABLE events (number INTEGER PRIMARY KEY NOT NULL, atMs INTEGER NOT NULL,
+    kind TEXT NOT NULL, severity TEXT NOT NULL, subject TEXT NOT NULL, text TEXT NOT NULL
+  ) STRICT`,
+  `CREATE TABLE observed (unitId TEXT PRIMARY KEY NOT NULL, atMs INTEGER NOT NULL,
+    info BLOB NOT NULL) STRICT`,
+];
+
+async function createFirstTables(database: Kysely<unknown>): Promise<void> {
+  for (const statement of FIRST_TABLES) await sql.raw(statement).execute(database);
+}
+
+/**
+ * Brings the catalog to this version's tables. Each migration has a transaction of its own here:
+ * Kysely gives SQLite's none.
+ */
+export async function migrate(database: Kysely<Tables>): Promise<void> {
+  const inTransaction = Object.entries(MIGRATIONS).map(([name, migration]) => [name, {
+    up: (db: Kysely<unknown>) => db.transaction().execute((inner) => migration.up(inner)),
+  }]);
+  const migrator = new Migrator({
+    db: database,
+    provider: { getMigrations: () => Promise.resolve(Object.fromEntries(inTransaction)) },
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error !== undefined) throw error;
+}

@@ -1,0 +1,41 @@
+import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import { Kysely, SqliteDialect } from "kysely";
+import type { Tables } from "./rows.ts";
+
+/**
+ * Kysely over node:sqlite. Kysely's dialect wants a statement that says whether it returns rows
+ * and takes its parameters as a list; node:sqlite has columns() and takes them spread.
+ */
+export function kyselyOver(database: DatabaseSync): Kysely<Tables> {
+  return new Kysely<Tables>({
+    dialect: new SqliteDialect({
+      database: {
+        close: () => database.close(),
+        prepare(sql) {
+          const statement = database.prepare(sql);
+          const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[];
+          return {
+            reader: statement.columns().length > 0,
+            all: (parameters) => statement.all(...values(parameters)),
+            run: (parameters) => statement.run(...values(parameters)),
+            iterate: (parameters) => statement.iterate(...values(parameters)),
+          };
+        },
+      },
+    }),
+  });
+}
+
+/** Durability as the catalog promises it: what was committed survives a power cut. */
+export function makeDurable(database: DatabaseSync): void {
+  database.exec("PRAGMA journal_mode = WAL");
+  database.exec("PRAGMA synchronous = FULL");
+  database.exec("PRAGMA foreign_keys = ON");
+}
+
+/** Why SQLite thinks the file is damaged, or null. */
+export function damageOf(database: DatabaseSync): string | null {
+  const rows = database.prepare("PRAGMA quick_check(5)").all() as { quick_check: string }[];
+  const findings = rows.map((row) => row.quick_check).filter((text) => text !== "ok");
+  return findings.length === 0 ? null : findings.join("; ");
+}
