@@ -71,11 +71,13 @@ export type DiskSettings =
     | { readonly kind: "list" }
     | { readonly kind: "show"; readonly name: string; readonly direct: boolean }
     | { readonly kind: "grow"; readonly name: string; readonly size: AskedSize }
+    /** Back from direct access to the agent. */
+    | { readonly kind: "attach"; readonly name: string }
     | { readonly kind: "release"; readonly name: string }
   );
 
 export type CtlAction =
-  | { readonly kind: "pool" | "units" | "volumes" | "hosts" | "disks" | "tasks" | "allocation" }
+  | { readonly kind: "pool" | "units" | "volumes" | "hosts" | "disks" | "tasks" }
   | { readonly kind: "task"; readonly id: string; readonly watch: boolean }
   | { readonly kind: "task-cancel"; readonly id: string }
   | { readonly kind: "events"; readonly follow: boolean; readonly after: number | null }
