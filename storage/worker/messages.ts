@@ -40,7 +40,8 @@ export interface ExportSpec {
 
 export interface UnitStart {
   readonly identity: NodeIdentity;
-  /** Cluster id of the labels; null before the first join (then media are labelled at the join). */
+  /** Cluster id for the labels; null before the first join: `unitJoined` tells it later. */
+  readonly clusterId: string | null;
   readonly media: readonly { readonly path: string; readonly wipe: boolean }[];
   /** Last label sequence of each medium id this unit has seen (from its state directory). */
   readonly knownSequences: Readonly<Record<string, number>>;
@@ -88,7 +89,10 @@ export interface Calls {
   addExport: { params: ExportSpec; result: { sizeBytes: number } };
 
   // Unit.
+  /** Comes before `listen`, so that a unit serves its grants from its first connection on. */
   unitStart: { params: UnitStart; result: StorageInfo };
+  /** At the first join: writes the cluster's id to every label that has none yet. */
+  unitJoined: { params: { clusterId: string }; result: null };
   storageInfo: { params: null; result: StorageInfo };
   volumeCreate: { params: VolumeCreate; result: VolumeInfo };
   volumeResize: { params: VolumeResize; result: VolumeInfo };
