@@ -137,6 +137,28 @@ export const ZERO_SAMPLES_PER_STEP = 4;
 /** Spots between both ends of a new medium that must be zero for it to count as blank. */
 export const BLANK_SAMPLES = 32;
 
+// Host data: NBD client connections and the legs of disks (storage/nbd/client*.ts, storage/devices).
+/** One try to attach, from the connect to GO's answer. */
+export const ATTACH_TIMEOUT_MS = 10_000;
+/** All that a client sends before it waits for the unit. */
+export const NBD_ATTACH_OUTPUT_BYTES_MAX = 2 * KIB;
+/** Silence for so long while requests are under way: the connection counts as lost. */
+export const CLIENT_REPLY_TIMEOUT_MS = 30_000;
+/** What a leg keeps for a replay; half of it makes the leg flush by itself. */
+export const LEG_LOG_BYTES_MAX = 64 * MIB;
+export const LEG_LOG_ENTRIES_MAX = 32 * KIB;
+/** Requests that a leg holds, waiting and under way; more are refused with ENOMEM. */
+export const LEG_REQUESTS_MAX = 16 * KIB;
+export const LEG_REPLAYS_MAX = 16;
+export const LEG_REPLAY_PIECE_BYTES = 64 * KIB;
+/** Pause before trying to attach again, doubled up to the most. */
+export const LEG_BACKOFF_MS_MIN = 20;
+export const LEG_BACKOFF_MS_MAX = 2000;
+/** A leg that was ready for so long starts its pauses anew. */
+export const LEG_STABLE_MS = 5000;
+/** Longer zeroes and discards go to a unit in pieces, so that no single one takes long. */
+export const RANGE_PIECE_BYTES_MAX = 64 * MIB;
+
 // Web.
 export const WEB_PORT = 8080;
 export const WEB_BODY_BYTES_MAX = 64 * KIB;
@@ -222,5 +244,7 @@ export const HTTP_CLOSE_TIMEOUT_MS = 2_000;
 export const IO_TIMEOUT_MS_DEFAULT = 10 * 60_000;
 /** How long a child process may take to end before it is killed. */
 export const CHILD_STOP_TIMEOUT_MS = 10_000;
+/** One read of a stream socket outside the data worker. */
+export const STREAM_READ_BYTES_MAX = 64 * KIB;
 export const CONFIG_FILE_BYTES_MAX = 1 * MIB;
 export const DURATION_MS_MAX = 366 * 24 * 3_600_000;

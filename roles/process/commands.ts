@@ -1,5 +1,13 @@
 import type { ProcessContext } from "./context.ts";
-import type { Flag, FlagTable, FlagValues } from "./flags.ts";
+import { LOG_LEVELS } from "../../protocol/core/log.ts";
+import {
+  choiceFlag,
+  type Flag,
+  type FlagTable,
+  type FlagValues,
+  pathFlag,
+  withDefault,
+} from "./flags.ts";
 
 /** A word of the command line that is not a flag: "NAME" of `disk create NAME`. */
 export interface Positional {
@@ -33,6 +41,8 @@ export interface Command {
   readonly section: string;
   /** Lines for the end of its help. */
   readonly notes: readonly string[];
+  /** Goes on when nobody reads its stdout any more; a listing ends there. */
+  readonly isRole: boolean;
   /** Checks what was given and returns what runs it: an exit status, or nothing for 0. */
   readonly prepare: (given: Given<FlagTable>) => Run;
 }
@@ -45,6 +55,7 @@ export interface CommandDefinition<F extends FlagTable, S> {
   readonly flags: F;
   readonly positionals?: readonly Positional[];
   readonly notes?: readonly string[];
+  readonly isRole?: boolean;
   readonly settings: (given: Given<F>) => S;
   /** Loads the module only now, so that every other command starts fast. */
   readonly run: (settings: S, process: ProcessContext) => Promise<number | void>;
@@ -57,10 +68,11 @@ export function defineCommand<F extends FlagTable, S>(
   return {
     name,
     summary,
-    flags,
+    flags: { ...flags, ...commonFlags() },
     positionals: definition.positionals ?? [],
     section: name.split(" ")[0] ?? name,
     notes: definition.notes ?? [],
+    isRole: definition.isRole ?? false,
     prepare: (given) => {
       // The values were made from this very table, so they have its types.
       const settings = definition.settings(given as unknown as Given<F>);
@@ -77,4 +89,12 @@ export function environmentName(flag: string): string {
 /** "--nbd ADDR:PORT". */
 export function flagUsage(name: string, flag: Flag<unknown>): string {
   return flag.argument === null ? `--${name}` : `--${name} ${flag.argument}`;
+}
+
+/** The flags that every command has. */
+function commonFlags(): FlagTable {
+  return {
+    config: pathFlag("FILE", "TOML file with settings"),
+    "log-level": withDefault(choiceFlag(LOG_LEVELS, "Lowest level that is logged"), "info"),
+  };
 }

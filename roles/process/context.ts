@@ -52,6 +52,8 @@ export interface ProcessContext {
   serveHttp(at: HttpPlace, handler: HttpHandler): HttpServer;
   /** An HTTP request; over the Unix socket at `socketPath` when there is one. */
   fetch(request: Request, options?: { readonly socketPath?: string }): Promise<Response>;
+  /** A connected stream socket; DvsanError "unavailable" when nobody listens there. */
+  connect(to: HttpPlace): Promise<ByteStream>;
   /** Starts `dvsan ARGUMENTS` as another process of the same program; killed when we stop. */
   spawn(options: SpawnOptions): ChildProcess;
 }
@@ -115,6 +117,15 @@ export interface StateFiles {
   /** Harmless when there is none. */
   remove(name: string): void;
   /** Gives the lock back. */
+  close(): void;
+}
+
+export interface ByteStream {
+  /** Any amount of bytes, or null at the end of the stream. */
+  read(): Promise<Uint8Array | null>;
+  /** All of them. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Idempotent; a read under way ends. */
   close(): void;
 }
 

@@ -1,0 +1,25 @@
+import config from "./deno.json" with { type: "json" };
+
+/**
+ * The whole program: the command line, and, started as a worker of itself, the data worker or the
+ * helper of the epoll seam. One file, so that one bundle can be all of them.
+ */
+async function main(): Promise<void> {
+  if (!("WorkerGlobalScope" in globalThis)) {
+    const [{ runCommandLine }, { COMMANDS }] = await Promise.all([
+      import("./roles/process/entry.ts"),
+      import("./roles/commands/table.ts"),
+    ]);
+    await runCommandLine({
+      commands: COMMANDS,
+      version: config.version,
+      mainUrl: import.meta.url,
+    });
+  } else if (globalThis.name === "sync-helper") {
+    (await import("./storage/io/epoll_helper.ts")).runSyncHelper();
+  } else {
+    (await import("./storage/worker/main.ts")).runDataWorker();
+  }
+}
+
+await main();

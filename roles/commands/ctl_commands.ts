@@ -1,0 +1,191 @@
+import { type Command, defineCommand, type Given, type Positional } from "../process/commands.ts";
+import {
+  countFlag,
+  type FlagTable,
+  parseName,
+  pathFlag,
+  required,
+  sizeFlag,
+  switchFlag,
+  urlFlag,
+  withDefault,
+} from "../process/flags.ts";
+import type { CtlAction, CtlSettings } from "../process/settings.ts";
+import { STATION_STATE } from "./node_commands.ts";
+
+const STATION = {
+  station: withDefault(urlFlag("Web address of the station"), "http://127.0.0.1:8080"),
+  "token-file": withDefault(
+    pathFlag("FILE", "File with the administrator's token"),
+    `${STATION_STATE}/admin.token`,
+  ),
+  json: switchFlag("Print JSON"),
+};
+const WATCH = { watch: switchFlag("Show progress until the task has ended") };
+const SIZE = { size: required(sizeFlag("80GB is decimal, 80GiB and 80G are binary")) };
+const HOST: Positional = { name: "HOST", parse: parseWord };
+const NAME: Positional = { name: "NAME", parse: parseName };
+const NODE: Positional = { name: "NAME", parse: parseWord };
+const TASK: Positional = { name: "ID", parse: parseWord };
+const ROLE: Positional = {
+  name: "ROLE",
+  parse: (text) => text === "unit" || text === "host" ? { value: text } : "unit or host is wanted",
+};
+
+/** A name or an id, as the station knows it. */
+function parseWord(text: string): { value: string } | string {
+  return /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(text) ? { value: text } : "it is no name or id";
+}
+
+function ctlCommand<F extends FlagTable>(definition: {
+  readonly words: string;
+  readonly summary: string;
+  readonly flags: F;
+  readonly positionals: readonly Positional[];
+  readonly action: (given: Given<F & typeof STATION>) => CtlAction;
+}): Command {
+  return defineCommand<F & typeof STATION, CtlSettings>({
+    name: `ctl ${definition.words}`,
+    summary: definition.summary,
+    flags: { ...definition.flags, ...STATION },
+    positionals: definition.positionals,
+    settings: (given) => {
+      // The types cannot see that F leaves STATION's flags as they are.
+      const { flags } = given as Given<typeof STATION>;
+      return {
+        station: flags.station,
+        tokenFile: flags["token-file"],
+        json: flags.json,
+        action: definition.action(given),
+      };
+    },
+    run: async (settings, process) => {
+      return await (await import("../ctl/main.ts")).runCtl(settings, process);
+    },
+  });
+}
+
+function listing(
+  kind: "pool" | "units" | "volumes" | "hosts" | "disks" | "tasks",
+  summary: string,
+): Command {
+  return ctlCommand({ words: kind, summary, flags: {}, positionals: [], action: () => ({ kind }) });
+}
+
+function wordOf(given: { readonly words: readonly string[] }, index = 0): string {
+  return given.words[index] ?? "";
+}
+
+const LISTINGS: readonly Command[] = [
+  listing("pool", "Show the pool: its size, what is free, what runs"),
+  listing("units", "List units and their media"),
+  listing("volumes", "List volumes, grants and differences"),
+  listing("hosts", "List hosts, their quotas and disks"),
+  listing("disks", "List disks and their legs"),
+  listing("tasks", "List tasks"),
+  ctlCommand({
+    words: "events",
+    summary: "List events",
+    flags: {
+      follow: switchFlag("Go on with new events as they happen"),
+      after: countFlag("Only events with a higher number"),
+    },
+    positionals: [],
+    action: ({ flags }) => ({ kind: "events", follow: flags.follow, after: flags.after }),
+  }),
+];
+
+const TASKS: readonly Command[] = [
+  ctlCommand({
+    words: "task show",
+    summary: "Show a task with its log",
+    flags: WATCH,
+    positionals: [TASK],
+    action: (given) => ({ kind: "task", id: wordOf(given), watch: given.flags.watch }),
+  }),
+  ctlCommand({
+    words: "task watch",
+    summary: "Show a task's progress until it has ended",
+    flags: {},
+    positionals: [TASK],
+    action: (given) => ({ kind: "task", id: wordOf(given), watch: true }),
+  }),
+  ctlCommand({
+    words: "tasks cancel",
+    summary: "Cancel a task",
+    flags: {},
+    positionals: [TASK],
+    action: (given) => ({ kind: "task-cancel", id: wordOf(given) }),
+  }),
+];
+
+const DISKS: readonly Command[] = [
+  ctlCommand({
+    words: "disk create",
+    summary: "Create a disk for a host",
+    flags: { ...SIZE, ...WATCH },
+    positionals: [HOST, NAME],
+    action: (given) => ({
+      kind: "disk-create",
+      host: wordOf(given),
+      name: wordOf(given, 1),
+      size: given.flags.size,
+      watch: given.flags.watch,
+    }),
+  }),
+  ctlCommand({
+    words: "disk grow",
+    summary: "Make a disk larger",
+    flags: { ...SIZE, ...WATCH },
+    positionals: [NODE],
+    action: (given) => ({
+      kind: "disk-grow",
+      name: wordOf(given),
+      size: given.flags.size,
+      watch: given.flags.watch,
+    }),
+  }),
+  ctlCommand({
+    words: "disk release",
+    summary: "Give a disk's space back to the pool; its data is gone",
+    flags: WATCH,
+    positionals: [NODE],
+    action: (given) => ({ kind: "disk-release", name: wordOf(given), watch: given.flags.watch }),
+  }),
+  ctlCommand({
+    words: "explain",
+    summary: "Tell for each unit why a disk of this size would use it or not",
+    flags: SIZE,
+    positionals: [],
+    action: ({ flags }) => ({ kind: "explain", size: flags.size }),
+  }),
+];
+
+const NODES: readonly Command[] = [
+  ctlCommand({
+    words: "node approve",
+    summary: "Admit a node that waits for it",
+    flags: {},
+    positionals: [NODE],
+    action: (given) => ({ kind: "node-approve", name: wordOf(given) }),
+  }),
+  ctlCommand({
+    words: "node revoke",
+    summary: "End a node's sessions and fence its grants",
+    flags: WATCH,
+    positionals: [NODE],
+    action: (given) => ({ kind: "node-revoke", name: wordOf(given), watch: given.flags.watch }),
+  }),
+  ctlCommand({
+    words: "key rotate",
+    summary: "Make a new join key for a role; nodes that have joined stay",
+    flags: {},
+    positionals: [ROLE],
+    action: (given) => ({
+      kind: "key-rotate",
+      role: wordOf(given) === "host" ? "host" : "unit",
+    }),
+  }),
+];
+
+export const CTL_COMMANDS: readonly Command[] = [...LISTINGS, ...TASKS, ...DISKS, ...NODES];

@@ -1,0 +1,112 @@
+import { assert } from "../../protocol/core/assert.ts";
+import type { Clock } from "../../protocol/core/clock.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { CHILD_STOP_TIMEOUT_MS } from "../../protocol/core/limits.ts";
+import { createLog, type Log, type LogLevel } from "../../protocol/core/log.ts";
+import { connectStream } from "./byte_stream.ts";
+import { spawnProgram } from "./children.ts";
+import type { ChildProcess, Machine, ProcessContext, ReadyLine, Terminal } from "./context.ts";
+import { fileProblem } from "./file_errors.ts";
+import { HttpClient, serveHttp } from "./http.ts";
+import type { Life } from "./life.ts";
+import { createLogSink } from "./log_sink.ts";
+import { formatReady } from "./ready.ts";
+import { resolve } from "./resolver.ts";
+import { openStateFiles } from "./state_files.ts";
+import { systemRandom } from "./system_random.ts";
+import { openDatagrams } from "./udp.ts";
+
+export interface SystemProcessOptions {
+  readonly version: string;
+  readonly mainUrl: string;
+  readonly clock: Clock;
+  readonly machine: Machine;
+  readonly log: Log;
+  readonly stdout: Terminal;
+  readonly stderr: Terminal;
+}
+
+/** The context of a real process: everything that is acquired through it ends with `life`. */
+export function systemProcess(life: Life, options: SystemProcessOptions): ProcessContext {
+  let isReady = false;
+  const http = new HttpClient();
+  life.onShutdown("HTTP client", () => http.close());
+  return {
+    ...options,
+    random: systemRandom(),
+    signal: life.signal,
+    stopped: life.stopped,
+    env: Deno.env.toObject(),
+    ready: (line: ReadyLine) => {
+      assert(!isReady, "the ready line is printed once");
+      isReady = true;
+      options.stdout.line(formatReady(line));
+    },
+    onShutdown: (name, step) => life.onShutdown(name, step),
+    stop: () => life.stop(),
+    fail: (error) => life.fail(error),
+    openDatagrams,
+    resolve,
+    openStateFiles,
+    readFile: readUserFile,
+    makeTemporaryDirectory: () => makeTemporaryDirectory(life),
+    makeSparseFile,
+    serveHttp: (at, handler) => {
+      const server = serveHttp(at, handler);
+      life.onShutdown("HTTP server", () => server.close());
+      return server;
+    },
+    fetch: (request, fetchOptions) => http.fetch(request, fetchOptions),
+    connect: connectStream,
+    spawn: (spawnOptions) => {
+      const child = spawnProgram(options.mainUrl, spawnOptions);
+      life.onShutdown(`process ${child.processId}`, () => endChild(child, options.clock));
+      return child;
+    },
+  };
+}
+
+export function systemLog(clock: Clock, terminal: Terminal, level: LogLevel): Log {
+  return createLog(createLogSink({ clock, terminal, level }));
+}
+
+/** A file that the user named. */
+export function readUserFile(path: string): Uint8Array {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    const message = `Cannot read ${path}: ${fileProblem(error)}. Check the path and its owner.`;
+    throw new DvsanError("usage", message, { cause: error });
+  }
+}
+
+/** DvsanError "usage" when nothing is at a path that the user named. */
+export function requirePath(path: string, flag: string): void {
+  try {
+    Deno.statSync(path);
+  } catch (error) {
+    const message = `Cannot use ${flag} ${path}: ${fileProblem(error)}. Check the path.`;
+    throw new DvsanError("usage", message, { cause: error });
+  }
+}
+
+function makeTemporaryDirectory(life: Life): string {
+  const path = Deno.makeTempDirSync({ prefix: "dvsan-" });
+  life.onShutdown(`directory ${path}`, () => Deno.removeSync(path, { recursive: true }));
+  return path;
+}
+
+function makeSparseFile(path: string, sizeBytes: number): void {
+  using file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+  file.truncateSync(sizeBytes);
+}
+
+/** Asked nicely first; a child that does not end is killed. */
+async function endChild(child: ChildProcess, clock: Clock): Promise<void> {
+  // A stopped process would never see the request.
+  child.kill("SIGCONT");
+  child.kill("SIGTERM");
+  const timer = clock.after(CHILD_STOP_TIMEOUT_MS, () => child.kill("SIGKILL"));
+  await child.status;
+  timer.cancel();
+}
