@@ -11,7 +11,7 @@ import type { DiskBook } from "./disk_book.ts";
 
 /** The data worker's mailbox as the host uses it (storage/worker/client.ts). */
 export interface DataCalls {
-  call<N extends CallName>(name: N, params: Calls[N]["params"]): Promise<Calls[N]["result"]>;
+  call<N extends Exclude<CallName, "start">>(name: N, params: Calls[N]["params"]): Promise<Calls[N]["result"]>;
 }
 
 export interface HostOptions {
