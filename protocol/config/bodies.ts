@@ -20,7 +20,12 @@ export const Uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
 export const NodeId = z.string().regex(/^[0-9a-f]{32}$/);
 export const Name = z.string().min(1).max(NAME_CHARACTERS_MAX)
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);
-export const PublicKey = z.instanceof(Uint8Array).refine((key) => key.length === 32, "32 bytes");
+/** Exactly 32 bytes, as Uint8Array over any buffer. */
+const Bytes32 = z.custom<Uint8Array>(
+  (value) => value instanceof Uint8Array && value.length === 32,
+  "32 bytes",
+);
+export const PublicKey = Bytes32;
 export const Bytes = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 export const Count = Bytes;
 export const Text = z.string().max(1024);
@@ -57,7 +62,7 @@ export type LegInfo = z.infer<typeof LegInfo>;
 /** For consumers without our agent (data-path.md §3). */
 export const DirectAccess = z.strictObject({
   /** SHA-256 of the token in the export name. */
-  tokenHash: z.instanceof(Uint8Array).refine((hash) => hash.length === 32, "32 bytes"),
+  tokenHash: Bytes32,
   /** IP addresses, without port, that may use it. */
   addresses: z.array(z.string().max(64)).min(1).max(ADDRESSES_PER_NODE_MAX),
 });
@@ -279,7 +284,6 @@ export const NodeHello = z.strictObject({
   dataAddresses: Addresses,
   bootId: z.string().max(64),
   /** HMAC of the handshake hash keyed by the join secret; at a first join. */
-  joinProof: z.instanceof(Uint8Array).refine((proof) => proof.length === 32, "32 bytes")
-    .optional(),
+  joinProof: Bytes32.optional(),
 });
 export type NodeHello = z.infer<typeof NodeHello>;

@@ -74,6 +74,16 @@ export class SymmetricState {
     this.#chainingKey = this.#hash;
   }
 
+  /** One that goes its own way from here. */
+  clone(): SymmetricState {
+    const copy = new SymmetricState(this.#hash);
+    copy.#chainingKey = this.#chainingKey;
+    copy.#hash = this.#hash;
+    copy.#key = this.#key;
+    copy.#nonce = this.#nonce;
+    return copy;
+  }
+
   get hash(): Uint8Array {
     return this.#hash;
   }

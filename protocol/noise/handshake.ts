@@ -28,13 +28,13 @@ export interface HandshakeOptions {
 
 /**
  * One handshake, Noise_{IK,KK}_25519_AESGCM_SHA256 (noiseprotocol.org, revision 34). The initiator
- * writes and then reads, the responder reads and then writes; then both split. A handshake whose
- * read failed is over: drop it.
+ * writes and then reads, the responder reads and then writes; then both split. A message that is not
+ * genuine leaves it as it was, so that a forged one cannot end somebody's handshake.
  */
 export class Handshake {
   readonly #initiator: boolean;
   readonly #messages: readonly [readonly Token[], readonly Token[]];
-  readonly #state: SymmetricState;
+  #state: SymmetricState;
   readonly #localStatic: KeyPair;
   readonly #ephemeral: KeyPair;
   #remoteStatic: Uint8Array | null;
@@ -107,11 +107,22 @@ export class Handshake {
     return concat(...parts);
   }
 
-  /** The payload of the peer's message, or null when it is not a valid one: then it is over. */
+  /** The payload of the peer's message, or null when it is not a genuine one: as if it never came. */
   readMessage(message: Uint8Array): Uint8Array | null {
+    const before = {
+      state: this.#state.clone(),
+      remoteStatic: this.#remoteStatic,
+      remoteEphemeral: this.#remoteEphemeral,
+      payloadHash: this.#payloadHash,
+    };
     const payload = this.#read(this.#turn(false), message);
-    if (payload === null) this.#failed = true;
-    return payload;
+    if (payload !== null) return payload;
+    this.#step--;
+    this.#state = before.state;
+    this.#remoteStatic = before.remoteStatic;
+    this.#remoteEphemeral = before.remoteEphemeral;
+    this.#payloadHash = before.payloadHash;
+    return null;
   }
 
   /** The session's keys for either direction, after both messages. */
