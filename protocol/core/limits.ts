@@ -177,6 +177,17 @@ export const DIRECT_TOKEN_BYTES_MAX = 128;
 export const FENCE_ANSWER_MS_MAX = 5_000;
 /** How long the data worker sleeps at most when nothing wakes it. */
 export const WORKER_TURN_MS_MAX = 1_000;
+/**
+ * The data worker's buffers. Each class has a page more than a round size, for the header that
+ * stands before the data. The memory is touched, and so taken, only as far as it is used.
+ */
+export const WORKER_BUFFERS = [
+  { bytes: 8 * KIB, count: 4096 },
+  { bytes: 68 * KIB, count: 512 },
+  { bytes: 260 * KIB, count: 128 },
+  { bytes: MIB + 4 * KIB, count: 64 },
+  { bytes: NBD_PAYLOAD_BYTES_MAX + 4 * KIB, count: 4 },
+] as const;
 
 // Roles: the agent's local socket and waiting for the station.
 export const LOCAL_LINE_BYTES_MAX = 1 * MIB;

@@ -32,6 +32,8 @@ export interface MediumGeometry {
 export interface ArenaOptions {
   /** Buffers of each size class; see storage/io/buffers.ts. */
   readonly classes: readonly { readonly bytes: number; readonly count: number }[];
+  /** Buffers of RECEIVE_BUFFER_BYTES that `receive` alone uses; RECEIVE_BUFFERS when not given. */
+  readonly receiveBuffers?: number;
 }
 
 /**

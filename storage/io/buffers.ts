@@ -1,0 +1,181 @@
+import { assert, AssertionError } from "../../protocol/core/assert.ts";
+import { type ArenaOptions, type Buffers, type BufferWaiter, type Off } from "./io.ts";
+import { RECEIVE_BUFFER_BYTES } from "./io.ts";
+import { RECEIVE_BUFFERS } from "../../protocol/core/limits.ts";
+
+/** Buffers start on multiples of this, so that they suit O_DIRECT. */
+const ALIGNMENT_BYTES = 4096;
+
+/** Buffers of one size, side by side in the arena. */
+class Pool {
+  readonly bytes: number;
+  readonly strideBytes: number;
+  readonly count: number;
+  readonly start: Off;
+  readonly end: Off;
+  readonly #free: Int32Array;
+  readonly #out: Uint8Array;
+  #freeCount: number;
+  readonly waiters: BufferWaiter[] = [];
+
+  constructor(options: { bytes: number; count: number; start: Off }) {
+    this.bytes = options.bytes;
+    this.count = options.count;
+    this.start = options.start;
+    this.strideBytes = Math.ceil(options.bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+    this.end = this.start + this.strideBytes * this.count;
+    this.#free = new Int32Array(this.count);
+    this.#out = new Uint8Array(this.count);
+    this.#freeCount = this.count;
+    for (let i = 0; i < this.count; i++) this.#free[i] = this.count - 1 - i;
+  }
+
+  take(): Off {
+    if (this.#freeCount === 0) return -1;
+    const index = this.#free[--this.#freeCount]!;
+    this.#out[index] = 1;
+    return this.start + index * this.strideBytes;
+  }
+
+  isOut(off: Off): boolean {
+    return this.#out[this.#indexOf(off)] === 1;
+  }
+
+  /** Marks a buffer taken or free that is not in the list of free ones: the kernel holds it. */
+  mark(off: Off, out: boolean): void {
+    this.#out[this.#indexOf(off)] = out ? 1 : 0;
+  }
+
+  give(off: Off): void {
+    const index = this.#indexOf(off);
+    this.#out[index] = 0;
+    this.#free[this.#freeCount++] = index;
+  }
+
+  #indexOf(off: Off): number {
+    const index = (off - this.start) / this.strideBytes;
+    assert(Number.isInteger(index) && index >= 0 && index < this.count, "an offset is a buffer's");
+    return index;
+  }
+}
+
+/**
+ * The arena's buffers in size classes. A request gets the smallest class that is large enough and
+ * never spills into a larger one, so that the few large buffers stay there for large payloads.
+ * The buffers that `receive` chooses are a pool of their own.
+ */
+export class ArenaBuffers implements Buffers {
+  readonly sizeBytes: number;
+  readonly receiveStart: Off;
+  readonly receiveCount: number;
+  /** Runs when a receive buffer became free (not with `lendReceive`). */
+  onReceiveFree: (() => void) | null = null;
+  readonly #pools: readonly Pool[];
+  readonly #receive: Pool;
+  #lender: ((off: Off) => void) | null = null;
+  #taken = 0;
+
+  constructor(options: ArenaOptions) {
+    const pools: Pool[] = [];
+    let start = 0;
+    for (const { bytes, count } of [...options.classes].sort((a, b) => a.bytes - b.bytes)) {
+      assert(bytes > 0 && count > 0, "a size class has bytes and buffers");
+      const pool = new Pool({ bytes, count, start });
+      start = pool.end;
+      pools.push(pool);
+    }
+    this.#pools = pools;
+    this.receiveStart = start;
+    this.receiveCount = options.receiveBuffers ?? RECEIVE_BUFFERS;
+    this.#receive = new Pool({ bytes: RECEIVE_BUFFER_BYTES, count: this.receiveCount, start });
+    this.sizeBytes = this.#receive.end;
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  take(length: number): Off {
+    const off = this.#poolFor(length).take();
+    if (off >= 0) this.#taken++;
+    return off;
+  }
+
+  wait(length: number, waiter: BufferWaiter): void {
+    const pool = this.#poolFor(length);
+    const off = pool.take();
+    if (off < 0) {
+      pool.waiters.push(waiter);
+      return;
+    }
+    this.#taken++;
+    waiter.run(off);
+  }
+
+  withdraw(waiter: BufferWaiter): void {
+    for (const pool of this.#pools) {
+      const at = pool.waiters.indexOf(waiter);
+      if (at >= 0) pool.waiters.splice(at, 1);
+    }
+  }
+
+  release(off: Off): void {
+    const pool = this.#poolAt(off);
+    assert(pool.isOut(off), "a buffer is released once");
+    const next = pool.waiters.shift();
+    if (next !== undefined) {
+      next.run(off);
+      return;
+    }
+    this.#taken--;
+    if (pool !== this.#receive) {
+      pool.give(off);
+    } else if (this.#lender === null) {
+      pool.give(off);
+      this.onReceiveFree?.();
+    } else {
+      pool.mark(off, false);
+      this.#lender(off);
+    }
+  }
+
+  sizeOf(off: Off): number {
+    return this.#poolAt(off).bytes;
+  }
+
+  /** A buffer for `receive`, or -1. For the adapters only. */
+  takeReceive(): Off {
+    const off = this.#receive.take();
+    if (off >= 0) this.#taken++;
+    return off;
+  }
+
+  /**
+   * Hands every receive buffer to `lender` now, and each again when it is released: the kernel
+   * chooses among them, and says so with `chosen`. For the uring only.
+   */
+  lendReceive(lender: (off: Off) => void): void {
+    this.#lender = lender;
+    const { start, strideBytes } = this.#receive;
+    for (let i = 0; i < this.receiveCount; i++) lender(start + i * strideBytes);
+  }
+
+  chosen(off: Off): void {
+    this.#receive.mark(off, true);
+    this.#taken++;
+  }
+
+  #poolFor(length: number): Pool {
+    for (const pool of this.#pools) if (pool.bytes >= length) return pool;
+    throw new AssertionError(`no size class holds ${length} bytes`);
+  }
+
+  #poolAt(off: Off): Pool {
+    if (off >= this.receiveStart) {
+      assert(off < this.sizeBytes, "a buffer lies in the arena");
+      return this.#receive;
+    }
+    for (const pool of this.#pools) if (off < pool.end) return pool;
+    throw new AssertionError(`no buffer at ${off}`);
+  }
+}

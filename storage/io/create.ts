@@ -1,0 +1,35 @@
+import { DvsanError } from "../../protocol/core/errors.ts";
+
+import type { ArenaOptions, Io } from "./io.ts";
+import { UringIo } from "./uring.ts";
+
+export interface IoOptions {
+  readonly kind: "uring" | "epoll";
+  readonly arena: ArenaOptions;
+  /**
+   * Where epoll's helper worker starts: a module that calls `runSyncHelper()` when its worker's
+   * name is SYNC_HELPER_NAME. The helper's own module when not given; one bundle gives its URL.
+   */
+  readonly helperUrl?: string;
+}
+
+/**
+ * The seam of the asked kind. Throws DvsanError "unsupported" with the reason when uring is not to
+ * be had; the caller may then ask for epoll.
+ */
+export function createIo(options: IoOptions): Io {
+  if (options.kind === "uring") return new UringIo({ arena: options.arena });
+  throw new DvsanError("unsupported", "Cannot use epoll yet.");
+}
+
+/** uring where it is to be had, else epoll, and then why not uring. */
+export function createBestIo(
+  options: Omit<IoOptions, "kind">,
+): { readonly io: Io; readonly whyNotUring: string | null } {
+  try {
+    return { io: createIo({ ...options, kind: "uring" }), whyNotUring: null };
+  } catch (error) {
+    if (!(error instanceof DvsanError)) throw error;
+    return { io: createIo({ ...options, kind: "epoll" }), whyNotUring: error.message };
+  }
+}

@@ -1,0 +1,121 @@
+import { utf8 } from "../../protocol/core/bytes.ts";
+import * as limits from "../../protocol/core/limits.ts";
+import * as abi from "./abi.ts";
+import { decodeAddress, encodeInet, encodeUnix, type RawAddress } from "./addresses.ts";
+import { Errno } from "./errno.ts";
+import type { SocketAddress } from "./io.ts";
+import { cString, type Libc } from "./libc.ts";
+
+const OWNER_ONLY = 0o600;
+
+/** A stream socket for TCP, without delay and with keep-alive, or a negated errno. */
+export function tcpSocket(libc: Libc, family: number, typeFlags: number): number {
+  const fd = libc.call.socket(family, abi.SOCK_STREAM | abi.SOCK_CLOEXEC | typeFlags, 0);
+  if (fd < 0) return libc.error();
+  setTcpOptions(libc, fd);
+  return fd;
+}
+
+/** Accepted sockets inherit these from their listener. */
+function setTcpOptions(libc: Libc, fd: number): void {
+  setOption(libc, { fd, level: abi.IPPROTO_TCP, name: abi.TCP_NODELAY, value: 1 });
+  setOption(libc, { fd, level: abi.SOL_SOCKET, name: abi.SO_KEEPALIVE, value: 1 });
+  const tcp = (name: number, value: number) =>
+    setOption(libc, { fd, level: abi.IPPROTO_TCP, name, value });
+  tcp(abi.TCP_KEEPIDLE, limits.KEEPALIVE_IDLE_S);
+  tcp(abi.TCP_KEEPINTVL, limits.KEEPALIVE_INTERVAL_S);
+  tcp(abi.TCP_KEEPCNT, limits.KEEPALIVE_PROBES);
+}
+
+function setOption(
+  libc: Libc,
+  option: { fd: number; level: number; name: number; value: number },
+): number {
+  const value = new Int32Array([option.value]);
+  return libc.check(libc.call.setsockopt(option.fd, option.level, option.name, value, 4));
+}
+
+/** A listening TCP socket's descriptor, or a negated errno. */
+export function listenTcpSocket(
+  libc: Libc,
+  options: { at: SocketAddress; backlog: number; typeFlags: number },
+): number {
+  const address = encodeInet(libc, options.at);
+  if (address === null) return -Errno.EINVAL;
+  const fd = tcpSocket(libc, address.family, options.typeFlags);
+  if (fd < 0) return fd;
+  setOption(libc, { fd, level: abi.SOL_SOCKET, name: abi.SO_REUSEADDR, value: 1 });
+  return bindAndListen(libc, { fd, address, backlog: options.backlog });
+}
+
+function bindAndListen(
+  libc: Libc,
+  options: { fd: number; address: RawAddress; backlog: number },
+): number {
+  const { fd, address } = options;
+  let error = libc.check(libc.call.bind(fd, address.bytes, address.length));
+  if (error === 0) error = libc.check(libc.call.listen(fd, options.backlog));
+  if (error === 0) return fd;
+  libc.call.close(fd);
+  return error;
+}
+
+/**
+ * A listening Unix socket at `path`, or a negated errno. It is bound aside and renamed into place,
+ * so that the path never names a socket that nobody listens on, and a stale one is replaced. The
+ * mode is set before the bind: there is no moment in which others could connect.
+ */
+export function listenUnixSocket(
+  libc: Libc,
+  options: { path: string; backlog: number; typeFlags: number },
+): number {
+  const aside = asideOf(options.path);
+  const address = encodeUnix(aside);
+  const path = cString(options.path);
+  const asidePath = cString(aside);
+  if (address === null || path === null || asidePath === null) return -Errno.ENAMETOOLONG;
+  if (holdsOther(libc, path)) return -Errno.EEXIST;
+  libc.call.unlink(asidePath);
+  const type = abi.SOCK_STREAM | abi.SOCK_CLOEXEC | options.typeFlags;
+  const fd = libc.call.socket(abi.AF_UNIX, type, 0);
+  if (fd < 0) return libc.error();
+  libc.call.fchmod(fd, OWNER_ONLY);
+  const listening = bindAndListen(libc, { fd, address, backlog: options.backlog });
+  if (listening < 0) return listening;
+  let error = libc.check(libc.call.chmod(asidePath, OWNER_ONLY));
+  if (error === 0) error = libc.check(libc.call.rename(asidePath, path));
+  if (error === 0) return fd;
+  libc.call.unlink(asidePath);
+  libc.call.close(fd);
+  return error;
+}
+
+/** A name beside `path` that is no longer than a socket's path may be. */
+function asideOf(path: string): string {
+  return utf8(path).length < abi.UNIX_PATH_BYTES_MAX - 1 ? `${path}~` : `${path.slice(0, -1)}~`;
+}
+
+/** Something that is not a socket is at the path; it is not ours to replace. */
+function holdsOther(libc: Libc, path: Uint8Array<ArrayBuffer>): boolean {
+  const status = new Uint8Array(abi.STATX_BYTES);
+  if (libc.call.statx(abi.AT_FDCWD, path, 0, abi.STATX_BASIC_AND_DIO, status) < 0) return false;
+  const mode = new DataView(status.buffer).getUint16(abi.STATX_MODE_AT, true);
+  return (mode & abi.S_IFMT) !== abi.S_IFSOCK;
+}
+
+/** The socket's own address or its peer's. */
+export function addressOfSocket(libc: Libc, fd: number, of: "local" | "peer"): SocketAddress {
+  const bytes = new Uint8Array(abi.SOCKADDR_BYTES_MAX);
+  const length = new Int32Array([bytes.length]);
+  const failed = of === "local"
+    ? libc.call.getsockname(fd, bytes, length)
+    : libc.call.getpeername(fd, bytes, length);
+  return failed < 0 ? { address: "", port: 0 } : decodeAddress(libc, bytes);
+}
+
+export function setNonblocking(libc: Libc, fd: number, on: boolean): number {
+  const flags = libc.call.fcntl(fd, abi.F_GETFL, 0);
+  if (flags < 0) return libc.error();
+  const wanted = on ? flags | abi.O_NONBLOCK : flags & ~abi.O_NONBLOCK;
+  return libc.check(libc.call.fcntl(fd, abi.F_SETFL, wanted));
+}

@@ -1,0 +1,118 @@
+import { Errno } from "./errno.ts";
+import type { ArenaOptions, Handle, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import * as abi from "./abi.ts";
+import { encodeInet, encodeUnix } from "./addresses.ts";
+import { tcpSocket } from "./kernel_sockets.ts";
+import type { Operation } from "./operation.ts";
+import { UringMachine } from "./uring_machine.ts";
+import { SlotKind } from "./uring_slot.ts";
+
+const PUNCH = abi.FALLOC_PUNCH_HOLE | abi.FALLOC_KEEP_SIZE;
+const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
+
+/**
+ * The seam on io_uring: submissions gather in the ring, and one system call a turn hands them over
+ * and brings the results. For one thread. This file is what callers see; what happens to an
+ * operation until it ends is in uring_machine.ts.
+ */
+export class UringIo extends UringMachine {
+  /** Throws DvsanError "unsupported" with the reason when io_uring is not to be had. */
+  constructor(options: { arena: ArenaOptions }) {
+    super(options.arena);
+  }
+
+  accept(operation: Operation, listener: Handle): void {
+    const slot = this.start(operation, listener, SlotKind.accept);
+    if (slot !== null) this.submit(slot);
+  }
+
+  connectTcp(operation: Operation, to: SocketAddress): void {
+    this.begin(operation);
+    const address = encodeInet(this.libc, to);
+    if (address === null) return this.completions.push(operation, -Errno.EINVAL);
+    this.connect(operation, { address, fd: tcpSocket(this.libc, address.family, 0) });
+  }
+
+  connectUnix(operation: Operation, path: string): void {
+    this.begin(operation);
+    const address = encodeUnix(path);
+    if (address === null) return this.completions.push(operation, -Errno.ENAMETOOLONG);
+    const type = abi.SOCK_STREAM | abi.SOCK_CLOEXEC;
+    const fd = this.libc.check(this.libc.call.socket(abi.AF_UNIX, type, 0));
+    this.connect(operation, { address, fd });
+  }
+
+  receive(operation: Operation, handle: Handle): void {
+    const slot = this.start(operation, handle, SlotKind.receive);
+    if (slot === null) return;
+    this.claim(this.handles.receiving, slot);
+    this.submitReceive(slot);
+  }
+
+  receiveExactly(operation: Operation, handle: Handle, off: Off, length: number): void {
+    const slot = this.start(operation, handle, SlotKind.receiveExactly);
+    if (slot === null) return;
+    this.claim(this.handles.receiving, slot);
+    slot.off = off;
+    slot.length = length;
+    this.submit(slot);
+  }
+
+  send(operation: Operation, handle: Handle, off: Off, length: number): void {
+    const slot = this.start(operation, handle, SlotKind.send);
+    if (slot === null) return;
+    this.claim(this.handles.sending, slot);
+    slot.off = off;
+    slot.length = length;
+    this.submit(slot);
+  }
+
+  sendGathered(
+    operation: Operation,
+    handle: Handle,
+    segments: Float64Array,
+    count: number,
+  ): void {
+    const slot = this.start(operation, handle, SlotKind.sendGathered);
+    if (slot === null) return;
+    this.claim(this.handles.sending, slot);
+    slot.segments = this.messages.fill(slot.handle, segments, count);
+    slot.length = this.messages.length(slot.handle, slot.segments);
+    this.submit(slot);
+  }
+
+  read(operation: Operation, handle: Handle, at: Transfer): void {
+    const slot = this.start(operation, handle, SlotKind.read);
+    if (slot !== null) this.transfer(slot, at);
+  }
+
+  write(operation: Operation, handle: Handle, at: Transfer, fua: boolean): void {
+    const slot = this.start(operation, handle, SlotKind.write);
+    if (slot === null) return;
+    slot.flags = fua ? abi.RWF_DSYNC : 0;
+    this.transfer(slot, at);
+  }
+
+  sync(operation: Operation, handle: Handle): void {
+    const slot = this.start(operation, handle, SlotKind.sync);
+    if (slot !== null) this.submit(slot);
+  }
+
+  discard(operation: Operation, handle: Handle, position: number, length: number): void {
+    const slot = this.start(operation, handle, SlotKind.discard);
+    if (slot === null) return;
+    slot.position = position;
+    slot.length = length;
+    slot.flags = PUNCH;
+    this.submit(slot);
+  }
+
+  zero(operation: Operation, handle: Handle, at: ZeroRange): void {
+    const slot = this.start(operation, handle, SlotKind.zero);
+    if (slot === null) return;
+    slot.position = at.position;
+    slot.length = at.length;
+    slot.flags = at.mayDiscard ? PUNCH : ZERO_RANGE;
+    this.submit(slot);
+  }
+}

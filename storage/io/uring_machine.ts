@@ -1,0 +1,354 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { IO_OPERATIONS_MAX, ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
+import * as abi from "./abi.ts";
+import type { RawAddress } from "./addresses.ts";
+import { MappedMemory } from "./arena.ts";
+import { Errno } from "./errno.ts";
+import { HandleKind } from "./handles.ts";
+import type { ArenaOptions, Handle, Transfer } from "./io.ts";
+import { KernelIo } from "./kernel_io.ts";
+import { Messages } from "./messages.ts";
+import type { Operation } from "./operation.ts";
+import { UringBuffers } from "./uring_buffers.ts";
+import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
+import { type CompletionSink, Ring } from "./uring_ring.ts";
+import { Slot, SlotKind, SlotQueue } from "./uring_slot.ts";
+
+/** User data of submissions whose result nobody needs. */
+const NOBODY = -1;
+const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
+
+/**
+ * What happens to an operation between its submission and its end: slots, results, what is asked
+ * for again, cancelling. Every operation has a slot; its index is the user data.
+ */
+export abstract class UringMachine extends KernelIo implements CompletionSink {
+  readonly kind = "uring";
+  protected readonly messages: Messages;
+  readonly #ring: Ring;
+  readonly #receiveBuffers: UringBuffers;
+  readonly #wakeWord: MappedMemory;
+  readonly #zeroes: MappedMemory;
+  readonly #memory: EntryMemory;
+  readonly #slots: Slot[] = [];
+  readonly #freeSlots = new SlotQueue();
+  /** Receives that found no buffer, in order. */
+  readonly #hungry = new SlotQueue();
+  /** Buffers that the kernel may choose from. */
+  #lent = 0;
+  /** Receives of `#hungry` that are being tried again. */
+  #retrying = 0;
+  #underWay = 0;
+
+  constructor(arena: ArenaOptions) {
+    super({ arena, socketFlags: 0, wakeFlags: 0 });
+    this.#ring = this.#openRing();
+    this.messages = new Messages(this.libc, this.arena.address);
+    this.#wakeWord = new MappedMemory(this.libc, 8);
+    this.#zeroes = new MappedMemory(this.libc, ZERO_WRITE_BYTES);
+    this.#memory = {
+      arena: this.arena.address,
+      messages: this.messages,
+      fileDescriptors: this.handles.fileDescriptors,
+      wakeFd: this.wakeFd,
+      wakeWord: this.#wakeWord.address,
+      zeroes: this.#zeroes.address,
+    };
+    this.#receiveBuffers = new UringBuffers(this.libc, {
+      ring: this.#ring,
+      count: this.buffers.receiveCount,
+      start: this.buffers.receiveStart,
+      arenaAddress: this.arena.address,
+    });
+    this.buffers.lendReceive((off) => {
+      this.#receiveBuffers.lend(off);
+      this.#lent++;
+      this.#feed();
+    });
+    this.submit(this.#slot(SlotKind.wake));
+  }
+
+  #openRing(): Ring {
+    try {
+      return new Ring(this.libc);
+    } catch (error) {
+      this.giveBack();
+      throw error;
+    }
+  }
+
+  protected exchange(waitMs: number): void {
+    this.#ring.enter(waitMs);
+    this.#ring.reap(this);
+  }
+
+  protected track(_index: number): void {}
+  protected forget(_index: number): void {}
+
+  protected abort(index: number): void {
+    for (let slot = this.#hungry.findHandle(index); slot !== null;) {
+      this.#hungry.remove(slot);
+      this.#finish(slot, -Errno.ECANCELED);
+      slot = this.#hungry.findHandle(index);
+    }
+    fillCancel(this.#ring, { fd: this.handles.fileDescriptors[index]!, user: NOBODY });
+  }
+
+  protected cancelAt(index: number): void {
+    const slot = this.#slots[index]!;
+    if (slot.kind >= SlotKind.read) return;
+    slot.cancelled = true;
+    if (slot.waiting) {
+      this.#hungry.remove(slot);
+      this.#finish(slot, -Errno.ECANCELED);
+      return;
+    }
+    fillCancel(this.#ring, { target: index, user: NOBODY });
+  }
+
+  /** The wake slot stays under way to the end; closing the ring ends it. */
+  protected finish(): void {
+    while (this.#underWay > 1) this.exchange(Infinity);
+    this.#ring.close();
+    this.messages.close();
+    this.#receiveBuffers.close();
+    this.#wakeWord.discard();
+    this.#zeroes.discard();
+  }
+
+  /** Takes a result from the ring: asks again for what is left, or ends the operation. */
+  completed(user: number, result: number, flags: number): void {
+    if (user === NOBODY) return;
+    const slot = this.#slots[user]!;
+    const again = result === -Errno.EINTR || result === -Errno.EAGAIN;
+    switch (slot.kind) {
+      case SlotKind.wake:
+        this.woken = true;
+        return this.submit(slot);
+      case SlotKind.receive:
+        return this.#received(slot, result, flags);
+      case SlotKind.accept:
+        if (again && !this.#stopped(slot)) return this.submit(slot);
+        return this.#accepted(slot, result);
+      case SlotKind.connect:
+        return this.#connected(slot, result);
+      default:
+        if (again && !this.#stopped(slot)) return this.submit(slot);
+        return this.#progress(slot, result);
+    }
+  }
+
+  #progress(slot: Slot, result: number): void {
+    switch (slot.kind) {
+      case SlotKind.receiveExactly:
+      case SlotKind.read:
+      case SlotKind.write:
+      case SlotKind.send:
+        return this.#transferred(slot, result);
+      case SlotKind.sendGathered:
+        return this.#sentGathered(slot, result);
+      case SlotKind.zero:
+        return this.#zeroed(slot, result);
+      case SlotKind.zeroWrite:
+        return this.#zeroesWritten(slot, result);
+      default:
+        return this.#finish(slot, result);
+    }
+  }
+
+  #slot(kind: number): Slot {
+    let slot = this.#freeSlots.shift();
+    if (slot === null) {
+      assert(this.#slots.length < IO_OPERATIONS_MAX, "too many operations under way");
+      slot = new Slot(this.#slots.length);
+      this.#slots.push(slot);
+    }
+    slot.kind = kind;
+    slot.off = 0;
+    slot.length = 0;
+    slot.position = 0;
+    slot.done = 0;
+    slot.flags = 0;
+    slot.cancelled = false;
+    slot.waiting = false;
+    this.#underWay++;
+    return slot;
+  }
+
+  /** A slot for an operation on a live handle; null when the handle is not, and -EBADF follows. */
+  protected start(operation: Operation, handle: Handle, kind: number): Slot | null {
+    this.begin(operation);
+    const index = this.handles.find(handle);
+    if (index < 0) {
+      this.completions.push(operation, -Errno.EBADF);
+      return null;
+    }
+    const slot = this.#slot(kind);
+    slot.operation = operation;
+    slot.handle = index;
+    operation.ioSlot = slot.index;
+    this.handles.underWay[index]!++;
+    return slot;
+  }
+
+  protected claim(directions: Uint8Array, slot: Slot): void {
+    assert(directions[slot.handle] === 0, "a stream has one receive and one send under way");
+    directions[slot.handle] = 1;
+  }
+
+  #stopped(slot: Slot): boolean {
+    return slot.cancelled || this.handles.isDying(slot.handle);
+  }
+
+  protected submit(slot: Slot): void {
+    fillEntry(this.#ring, slot, this.#memory);
+  }
+
+  protected submitReceive(slot: Slot): void {
+    if (this.#hungry.empty) return this.submit(slot);
+    slot.waiting = true;
+    this.#hungry.push(slot);
+    this.#feed();
+  }
+
+  /** Starts a connect on a fresh socket, or ends the operation with the errno in `fd`. */
+  protected connect(operation: Operation, socket: { address: RawAddress; fd: number }): void {
+    if (socket.fd < 0) return this.completions.push(operation, socket.fd);
+    const handle = this.opened(socket.fd, HandleKind.stream);
+    operation.busy = false;
+    const slot = this.start(operation, handle, SlotKind.connect);
+    assert(slot !== null, "a fresh handle is live");
+    this.messages.setSocketAddress(slot.handle, socket.address);
+    slot.length = socket.address.length;
+    slot.position = handle;
+    this.submit(slot);
+  }
+
+  protected transfer(slot: Slot, at: Transfer): void {
+    slot.off = at.off;
+    slot.length = at.length;
+    slot.position = at.position;
+    this.submit(slot);
+  }
+
+  /** Tries waiting receives again, as many as there are buffers, without waiting for bytes. */
+  #feed(): void {
+    while (this.#retrying < this.#lent) {
+      const slot = this.#hungry.shift();
+      if (slot === null) return;
+      slot.waiting = false;
+      slot.flags = abi.MSG_DONTWAIT;
+      this.#retrying++;
+      this.submit(slot);
+    }
+  }
+
+  #received(slot: Slot, result: number, flags: number): void {
+    const chose = (flags & abi.CQE_F_BUFFER) !== 0;
+    const off = chose ? this.#receiveBuffers.chosen(flags) : -1;
+    if (chose) this.#lent--;
+    const retried = slot.flags !== 0;
+    if (retried) this.#retrying--;
+    slot.flags = 0;
+    const operation = slot.operation!;
+    const stopped = this.#stopped(slot);
+    if (result > 0) {
+      operation.off = off;
+      this.buffers.chosen(off);
+      this.#finish(slot, result);
+    } else {
+      if (chose) this.#giveBack(off);
+      if (stopped) this.#finish(slot, result === 0 ? 0 : -Errno.ECANCELED);
+      else if (result === -Errno.ENOBUFS) this.#hunger(slot, retried);
+      else if (result === -Errno.EAGAIN || result === -Errno.EINTR) this.submit(slot);
+      else this.#finish(slot, result);
+    }
+    if (retried) this.#feed();
+  }
+
+  #giveBack(off: number): void {
+    this.#receiveBuffers.lend(off);
+    this.#lent++;
+  }
+
+  #hunger(slot: Slot, retried: boolean): void {
+    slot.waiting = true;
+    if (retried) this.#hungry.pushFront(slot);
+    else this.#hungry.push(slot);
+    this.#feed();
+  }
+
+  #accepted(slot: Slot, result: number): void {
+    if (result >= 0 && this.handles.isDying(slot.handle)) {
+      this.libc.call.close(result);
+      this.#finish(slot, -Errno.ECANCELED);
+    } else {
+      this.#finish(slot, this.opened(result, HandleKind.stream));
+    }
+  }
+
+  #connected(slot: Slot, result: number): void {
+    const handle = slot.position;
+    if (result === 0 && !slot.cancelled) return this.#finish(slot, handle);
+    this.#finish(slot, slot.cancelled ? -Errno.ECANCELED : result);
+    this.close(handle);
+  }
+
+  #transferred(slot: Slot, result: number): void {
+    const isMedium = slot.kind >= SlotKind.read;
+    if (result < 0) return this.#finish(slot, result);
+    slot.done += result;
+    if (slot.done === slot.length) return this.#finish(slot, slot.length);
+    if (result === 0) {
+      // A medium that ends early is broken; a stream that ends has just ended.
+      return this.#finish(slot, isMedium ? -Errno.EIO : slot.done);
+    }
+    if (!isMedium && this.#stopped(slot)) return this.#finish(slot, -Errno.ECANCELED);
+    this.submit(slot);
+  }
+
+  #sentGathered(slot: Slot, result: number): void {
+    if (result < 0) return this.#finish(slot, result);
+    slot.position += result;
+    if (slot.position === slot.length) return this.#finish(slot, slot.length);
+    assert(result > 0, "a send of something sends something");
+    if (this.#stopped(slot)) return this.#finish(slot, -Errno.ECANCELED);
+    const progress = { first: slot.done, used: slot.segments, sent: result };
+    slot.done = this.messages.advance(slot.handle, progress);
+    this.submit(slot);
+  }
+
+  #zeroed(slot: Slot, result: number): void {
+    if (result !== -Errno.EOPNOTSUPP) return this.#finish(slot, result);
+    if (slot.flags !== ZERO_RANGE) {
+      slot.flags = ZERO_RANGE;
+    } else {
+      slot.kind = SlotKind.zeroWrite;
+    }
+    this.submit(slot);
+  }
+
+  #zeroesWritten(slot: Slot, result: number): void {
+    if (result <= 0) return this.#finish(slot, result === 0 ? -Errno.EIO : result);
+    slot.done += result;
+    if (slot.done === slot.length) this.#finish(slot, 0);
+    else this.submit(slot);
+  }
+
+  #finish(slot: Slot, result: number): void {
+    const operation = slot.operation!;
+    const { kind, handle } = slot;
+    if (kind === SlotKind.receive || kind === SlotKind.receiveExactly) {
+      this.handles.receiving[handle] = 0;
+    } else if (kind === SlotKind.send || kind === SlotKind.sendGathered) {
+      this.handles.sending[handle] = 0;
+    }
+    slot.operation = null;
+    slot.kind = SlotKind.free;
+    this.#freeSlots.push(slot);
+    this.#underWay--;
+    operation.ioSlot = -1;
+    this.completions.push(operation, result);
+    this.ended(handle);
+  }
+}

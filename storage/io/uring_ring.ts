@@ -1,0 +1,212 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { URING_COMPLETIONS, URING_ENTRIES } from "../../protocol/core/limits.ts";
+import * as abi from "./abi.ts";
+import { addressOf, checkMapping, MappedMemory } from "./arena.ts";
+import { Errno, errnoName } from "./errno.ts";
+import type { Libc } from "./libc.ts";
+
+const { SetupFlag, Feature } = abi;
+const COMMON_FLAGS = SetupFlag.CQSIZE | SetupFlag.CLAMP;
+/** Best first: a kernel before 6.1 does not know the first set. */
+const FLAG_SETS = [
+  COMMON_FLAGS | SetupFlag.SUBMIT_ALL | SetupFlag.SINGLE_ISSUER | SetupFlag.DEFER_TASKRUN,
+  COMMON_FLAGS | SetupFlag.SUBMIT_ALL | SetupFlag.COOP_TASKRUN,
+];
+
+/** Takes each completion: the low word of its user data, its result and its flags. */
+export interface CompletionSink {
+  completed(user: number, result: number, flags: number): void;
+}
+
+/** One io_uring: its memory, and the one system call of a turn. For one thread. */
+export class Ring {
+  /** The submission entries, as words. */
+  readonly entries: Int32Array;
+  readonly #libc: Libc;
+  readonly #fd: number;
+  readonly #words: Int32Array;
+  readonly #mappings: { at: Deno.PointerObject; bytes: number }[] = [];
+  readonly #argument: MappedMemory;
+  readonly #entryCount: number;
+  readonly #headAt: number;
+  readonly #tailAt: number;
+  readonly #completionHeadAt: number;
+  readonly #completionTailAt: number;
+  readonly #completionsAt: number;
+  readonly #completionMask: number;
+  #tail = 0;
+  #completionHead = 0;
+
+  /** Throws DvsanError "unsupported" with the reason when io_uring is not to be had. */
+  constructor(libc: Libc) {
+    this.#libc = libc;
+    const { fd, params } = setUp(libc);
+    this.#fd = fd;
+    const sq = (word: number) => params[abi.URING_PARAMS_SQ_OFF_AT / 4 + word]!;
+    const cq = (word: number) => params[abi.URING_PARAMS_CQ_OFF_AT / 4 + word]!;
+    this.#entryCount = params[0]!;
+    const completionCount = params[1]!;
+    const ringBytes = Math.max(
+      sq(6) + this.#entryCount * 4,
+      cq(5) + completionCount * abi.CQE_WORDS * 4,
+    );
+    this.#words = this.#map(ringBytes, 0n);
+    this.entries = this.#map(
+      this.#entryCount * abi.SQE_WORDS * 4,
+      abi.URING_SQES_MMAP_OFFSET,
+    );
+    this.#headAt = sq(0) / 4;
+    this.#tailAt = sq(1) / 4;
+    for (let i = 0; i < this.#entryCount; i++) this.#words[sq(6) / 4 + i] = i;
+    this.#completionHeadAt = cq(0) / 4;
+    this.#completionTailAt = cq(1) / 4;
+    this.#completionMask = completionCount - 1;
+    this.#completionsAt = cq(5) / 4;
+    this.#argument = new MappedMemory(libc, 64);
+  }
+
+  /** The first word of a fresh entry, zeroed; its fields are the caller's to fill. */
+  next(): number {
+    if (this.#tail - this.#words[this.#headAt]! >= this.#entryCount) this.#flush();
+    const at = (this.#tail & (this.#entryCount - 1)) * abi.SQE_WORDS;
+    this.#tail = (this.#tail + 1) | 0;
+    const entries = this.entries;
+    for (let word = abi.SQE_OFFSET; word <= abi.SQE_GROUP; word++) entries[at + word] = 0;
+    return at;
+  }
+
+  /** Submits what was filled and waits at most `waitMs` for a completion. */
+  enter(waitMs: number): void {
+    const words = this.#argument.words;
+    const waits = waitMs > 0;
+    if (waits && waitMs !== Infinity) {
+      const seconds = Math.floor(waitMs / 1000);
+      words[8] = seconds | 0;
+      words[10] = Math.min(999_999_999, Math.ceil((waitMs - seconds * 1000) * 1e6));
+      const timespec = this.#argument.address + 32;
+      words[abi.GETEVENTS_ARG_TIMESPEC_WORD] = timespec | 0;
+      words[abi.GETEVENTS_ARG_TIMESPEC_WORD + 1] = (timespec / 2 ** 32) | 0;
+    } else {
+      words[abi.GETEVENTS_ARG_TIMESPEC_WORD] = 0;
+      words[abi.GETEVENTS_ARG_TIMESPEC_WORD + 1] = 0;
+    }
+    this.#enter(waits ? 1 : 0);
+  }
+
+  /** Hands every completion to `sink`. */
+  reap(sink: CompletionSink): void {
+    const words = this.#words;
+    const tail = Atomics.load(words, this.#completionTailAt);
+    let head = this.#completionHead;
+    while (head !== tail) {
+      const at = this.#completionsAt + (head & this.#completionMask) * abi.CQE_WORDS;
+      head = (head + 1) | 0;
+      sink.completed(words[at]!, words[at + abi.CQE_RESULT]!, words[at + abi.CQE_FLAGS]!);
+    }
+    this.#completionHead = head;
+    Atomics.store(words, this.#completionHeadAt, head);
+  }
+
+  register(opcode: number, options: { argument: Uint8Array<ArrayBuffer>; count: number }): number {
+    const { argument, count } = options;
+    const call = this.#libc.call;
+    return this.#libc.check(
+      call.ioUringRegister(abi.SYS_IO_URING_REGISTER, this.#fd, opcode, argument, count),
+    );
+  }
+
+  close(): void {
+    this.#libc.call.close(this.#fd);
+    for (const { at, bytes } of this.#mappings) this.#libc.call.munmap(at, BigInt(bytes));
+    this.#mappings.length = 0;
+    this.#argument.discard();
+  }
+
+  /** The queue is full in the middle of a turn: hands it to the kernel without waiting. */
+  #flush(): void {
+    for (let tries = 0; tries < this.#entryCount; tries++) {
+      this.#enter(0);
+      if (this.#tail - Atomics.load(this.#words, this.#headAt) < this.#entryCount) return;
+    }
+    assert(false, "the kernel takes submissions");
+  }
+
+  #enter(completions: number): void {
+    const words = this.#words;
+    Atomics.store(words, this.#tailAt, this.#tail);
+    const submit = (this.#tail - Atomics.load(words, this.#headAt)) | 0;
+    const flags = abi.ENTER_GETEVENTS | abi.ENTER_EXT_ARG;
+    const result = this.#libc.call.ioUringEnter(
+      abi.SYS_IO_URING_ENTER,
+      this.#fd,
+      submit,
+      completions,
+      flags,
+      this.#argument.pointer,
+      abi.GETEVENTS_ARG_BYTES,
+    );
+    if (result >= 0) return;
+    // Whatever was not taken now is taken by the next call; completions are reaped in between.
+    const errno = -this.#libc.error();
+    const passing = errno === Errno.EINTR || errno === Errno.ETIME || errno === Errno.EAGAIN ||
+      errno === Errno.EBUSY;
+    assert(passing, "io_uring_enter takes what it is given");
+  }
+
+  #map(bytes: number, offset: bigint): Int32Array {
+    const size = Math.ceil(bytes / 4096) * 4096;
+    const prot = abi.PROT_READ_WRITE;
+    const flags = abi.MAP_SHARED | abi.MAP_POPULATE;
+    const raw = this.#libc.call.mmap(null, BigInt(size), prot, flags, this.#fd, offset);
+    const at = checkMapping(this.#libc, raw, size);
+    this.#mappings.push({ at, bytes: size });
+    assert(addressOf(at) % 4096 === 0, "a mapping starts on a page");
+    return new Int32Array(Deno.UnsafePointerView.getArrayBuffer(at, size));
+  }
+}
+
+function setUp(libc: Libc): { fd: number; params: Uint32Array } {
+  let errno = 0;
+  for (const flags of FLAG_SETS) {
+    const params = new Uint32Array(abi.URING_PARAMS_BYTES / 4);
+    params[1] = URING_COMPLETIONS;
+    params[2] = flags;
+    const fd = libc.check(
+      libc.call.ioUringSetup(abi.SYS_IO_URING_SETUP, URING_ENTRIES, asBytes(params)),
+    );
+    if (fd >= 0) {
+      const needed = Feature.SINGLE_MMAP | Feature.NODROP | Feature.EXT_ARG;
+      if ((params[5]! & needed) === needed) return { fd, params };
+      libc.call.close(fd);
+      throw unavailable("the kernel's io_uring is too old (Linux 6.0 or later is needed)");
+    }
+    errno = -fd;
+    if (errno !== Errno.EINVAL) break;
+  }
+  throw unavailable(reasonOf(errno));
+}
+
+function asBytes(words: Uint32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(words.buffer);
+}
+
+function reasonOf(errno: number): string {
+  switch (errno) {
+    case Errno.ENOSYS:
+      return "this kernel or container has no io_uring (ENOSYS)";
+    case Errno.EPERM:
+    case Errno.EACCES:
+      return "it is switched off for this process (EPERM; see kernel.io_uring_disabled)";
+    case Errno.ENOMEM:
+      return "its memory cannot be locked (ENOMEM; raise RLIMIT_MEMLOCK)";
+    case Errno.EINVAL:
+      return "the kernel's io_uring is too old (Linux 6.0 or later is needed)";
+    default:
+      return errnoName(errno);
+  }
+}
+
+export function unavailable(reason: string): DvsanError {
+  return new DvsanError("unsupported", `Cannot use io_uring: ${reason}. Use --io epoll instead.`);
+}

@@ -1,0 +1,97 @@
+import type { Operation } from "./operation.ts";
+
+/** What the kernel is asked to do with a slot. */
+export const SlotKind = {
+  free: 0,
+  wake: 1,
+  accept: 2,
+  connect: 3,
+  receive: 4,
+  receiveExactly: 5,
+  send: 6,
+  sendGathered: 7,
+  read: 8,
+  write: 9,
+  sync: 10,
+  discard: 11,
+  zero: 12,
+  zeroWrite: 13,
+} as const;
+
+/**
+ * One operation in the kernel's hands, or waiting for a receive buffer. Made once and used again:
+ * its index is the user data of its submissions.
+ */
+export class Slot {
+  readonly index: number;
+  operation: Operation | null = null;
+  kind = 0;
+  /** Index in the handle table. */
+  handle = 0;
+  off = 0;
+  length = 0;
+  position = 0;
+  /** Bytes transferred so far; of a gathered send, the segments that are done. */
+  done = 0;
+  /** Flags of the call: rw_flags, fallocate mode, or msg_flags. */
+  flags = 0;
+  segments = 0;
+  cancelled = false;
+  /** Waits for a receive buffer, and is not with the kernel. */
+  waiting = false;
+  next: Slot | null = null;
+
+  constructor(index: number) {
+    this.index = index;
+  }
+}
+
+/** First in, first out, linked through the slots. */
+export class SlotQueue {
+  #first: Slot | null = null;
+  #last: Slot | null = null;
+
+  get empty(): boolean {
+    return this.#first === null;
+  }
+
+  push(slot: Slot): void {
+    slot.next = null;
+    if (this.#last === null) this.#first = slot;
+    else this.#last.next = slot;
+    this.#last = slot;
+  }
+
+  pushFront(slot: Slot): void {
+    slot.next = this.#first;
+    this.#first = slot;
+    if (this.#last === null) this.#last = slot;
+  }
+
+  shift(): Slot | null {
+    const slot = this.#first;
+    if (slot === null) return null;
+    this.#first = slot.next;
+    if (this.#first === null) this.#last = null;
+    slot.next = null;
+    return slot;
+  }
+
+  remove(slot: Slot): void {
+    let before: Slot | null = null;
+    for (let at = this.#first; at !== null; before = at, at = at.next) {
+      if (at !== slot) continue;
+      if (before === null) this.#first = slot.next;
+      else before.next = slot.next;
+      if (this.#last === slot) this.#last = before;
+      slot.next = null;
+      return;
+    }
+  }
+
+  /** The first slot of the handle at `index`, or null. */
+  findHandle(index: number): Slot | null {
+    for (let at = this.#first; at !== null; at = at.next) if (at.handle === index) return at;
+    return null;
+  }
+}
