@@ -1,0 +1,301 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { KIB, MIB, SEND_SEGMENTS_MAX } from "../../protocol/core/limits.ts";
+import { COMMAND, REQUEST_HEADER_BYTES } from "../../protocol/nbd/constants.ts";
+import { ReplyReader } from "../../protocol/nbd/reply.ts";
+import { writeRequest } from "../../protocol/nbd/request.ts";
+import type { Handle, Io, Off, TurnTask } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+import type { ClientRequest } from "./client_request.ts";
+import { CLIENT_SLOTS, ClientSlots } from "./client_slots.ts";
+
+/** Who uses a connection. Both are called in a turn, never inside a call of the owner's. */
+export interface ClientOwner {
+  /** `request.error` tells how; the request and its payload are the owner's again. */
+  answered(request: ClientRequest): void;
+  /**
+   * The connection is gone and nothing of it is under way: no request that was not answered will
+   * be, and the kernel has let go of every payload. Called once.
+   */
+  ended(reason: string): void;
+}
+
+export interface ClientConnectionOptions {
+  /** In transmission: GO was answered, and nothing was received behind it. */
+  readonly handle: Handle;
+  readonly owner: ClientOwner;
+  /** Without any reply for so long while requests are under way, the connection is given up. */
+  readonly replyTimeoutMs: number;
+}
+
+/** One more header than requests: DISC has its own. */
+const HEADERS_BYTES = (CLIENT_SLOTS + 1) * REQUEST_HEADER_BYTES;
+/** Less than this is not worth a receive of its own: it comes with the next headers. */
+const DIRECT_BYTES_MIN = 16 * KIB;
+/** Direct receives are cut here, so that each piece counts as a sign of life. */
+const DIRECT_BYTES_MAX = 1 * MIB;
+/** A single request may take this many times longer than silence may last. */
+const REQUEST_AGE_FACTOR = 4;
+const TICKS_PER_TIMEOUT = 4;
+
+/**
+ * A client's connection in transmission. Requests that come up in one turn leave in one gathered
+ * send, each payload from where it lies; replies are read from what `receive` brings, and large
+ * payloads straight into the place they are for. Nothing is allocated for a request.
+ *
+ * A server can make it end, never hang: cookies carry a slot and a rising number, a reply that fits
+ * no request that was sent ends the connection, and so does silence.
+ */
+export class ClientConnection {
+  readonly #io: Io;
+  readonly #handle: Handle;
+  readonly #owner: ClientOwner;
+  readonly #replyTimeoutMs: number;
+  readonly #headers: Off;
+  readonly #slots = new ClientSlots();
+  /** The requests in the send under way. */
+  readonly #sending: ClientRequest[] = new Array(CLIENT_SLOTS);
+  #sendingCount = 0;
+  readonly #segments = new Float64Array(SEND_SEGMENTS_MAX * 2);
+  readonly #sendOperation = new Operation((operation) => this.#onSent(operation));
+  readonly #receiveOperation = new Operation((operation) => this.#onReceived(operation));
+  readonly #directOperation = new Operation((operation) => this.#onDirect(operation));
+  readonly #timerOperation = new Operation(() => this.#onTick());
+  readonly #sendTask: TurnTask = { queued: false, run: () => this.#send() };
+  readonly #reader = new ReplyReader();
+  /** The READ whose payload is being received, and how much of it is there. */
+  #reading: ClientRequest | null = null;
+  #readBytes = 0;
+  #progressMs = 0;
+  #goodbye: "no" | "asked" | "sending" = "no";
+  #state: "open" | "ending" | "ended" = "open";
+  #reason = "";
+
+  private constructor(io: Io, headers: Off, options: ClientConnectionOptions) {
+    this.#io = io;
+    this.#headers = headers;
+    this.#handle = options.handle;
+    this.#owner = options.owner;
+    this.#replyTimeoutMs = options.replyTimeoutMs;
+  }
+
+  /** Takes the handle over; null (and the handle stays the caller's) when no buffer is free. */
+  static open(io: Io, options: ClientConnectionOptions): ClientConnection | null {
+    const headers = io.buffers.take(HEADERS_BYTES);
+    if (headers < 0) return null;
+    const connection = new ClientConnection(io, headers, options);
+    io.receive(connection.#receiveOperation, options.handle);
+    connection.#startTimer();
+    return connection;
+  }
+
+  /** Whether `submit` may be called. */
+  get hasRoom(): boolean {
+    return this.#state === "open" && this.#goodbye === "no" && this.#slots.taken < CLIENT_SLOTS;
+  }
+
+  /** Requests that were submitted and not answered. */
+  get outstanding(): number {
+    return this.#slots.taken;
+  }
+
+  submit(request: ClientRequest): void {
+    assert(this.hasRoom, "a request is submitted where there is room");
+    const now = this.#io.nowMs();
+    if (this.#slots.taken === 0) this.#progressMs = now;
+    request.sent = false;
+    request.answered = false;
+    request.error = 0;
+    request.submittedMs = now;
+    this.#slots.put(request);
+    this.#io.atTurnEnd(this.#sendTask);
+  }
+
+  /** Says DISC and ends; nothing may be outstanding. */
+  goodbye(): void {
+    assert(this.outstanding === 0, "goodbye comes when everything was answered");
+    if (this.#state !== "open" || this.#goodbye !== "no") return;
+    this.#goodbye = "asked";
+    this.#reason = "left";
+    this.#io.atTurnEnd(this.#sendTask);
+  }
+
+  /** Gives the connection up now; `ended` follows once nothing is under way. Idempotent. */
+  drop(reason: string): void {
+    if (this.#state !== "open") return;
+    this.#state = "ending";
+    this.#reason = reason;
+    this.#io.shutdown(this.#handle);
+    this.#io.cancel(this.#timerOperation);
+  }
+
+  // Sending.
+
+  #send(): void {
+    if (this.#state !== "open" || this.#sendOperation.busy) return;
+    if (this.#goodbye !== "no") return this.#sendGoodbye();
+    const segments = this.#segments;
+    let count = 0;
+    this.#sendingCount = 0;
+    while (this.#slots.hasUnsent && count + 2 <= SEND_SEGMENTS_MAX) {
+      const request = this.#slots.nextUnsent(this.#io.view, this.#headers);
+      this.#sending[this.#sendingCount++] = request;
+      segments[count * 2] = this.#headers + request.slot * REQUEST_HEADER_BYTES;
+      segments[count * 2 + 1] = REQUEST_HEADER_BYTES;
+      count++;
+      if (request.command === COMMAND.write) {
+        segments[count * 2] = request.off;
+        segments[count * 2 + 1] = request.length;
+        count++;
+      }
+    }
+    if (count > 0) this.#io.sendGathered(this.#sendOperation, this.#handle, segments, count);
+  }
+
+  #sendGoodbye(): void {
+    if (this.#goodbye !== "asked") return;
+    this.#goodbye = "sending";
+    const at = this.#headers + CLIENT_SLOTS * REQUEST_HEADER_BYTES;
+    const nothing = { flags: 0, position: 0, length: 0, cookieHigh: 0, cookieLow: 0 };
+    writeRequest(this.#io.view, at, { ...nothing, command: COMMAND.disconnect });
+    this.#io.send(this.#sendOperation, this.#handle, at, REQUEST_HEADER_BYTES);
+  }
+
+  #onSent(operation: Operation): void {
+    const count = this.#sendingCount;
+    this.#sendingCount = 0;
+    if (operation.result < 0) this.drop(`sending failed: errno ${-operation.result}`);
+    if (this.#goodbye === "sending") this.drop(this.#reason);
+    if (this.#state !== "open") return this.#settle();
+    for (let i = 0; i < count && this.#state === "open"; i++) {
+      const request = this.#sending[i]!;
+      request.sent = true;
+      if (request.answered) this.#complete(request);
+    }
+    if (this.#slots.hasUnsent || this.#goodbye === "asked") this.#io.atTurnEnd(this.#sendTask);
+    this.#settle();
+  }
+
+  // Receiving.
+
+  #onReceived(operation: Operation): void {
+    if (operation.result > 0) {
+      const off = operation.off;
+      if (this.#state === "open") this.#take(off, off + operation.result);
+      this.#io.buffers.release(off);
+    } else if (operation.result === 0) {
+      this.drop("the unit closed the connection");
+    } else {
+      this.drop(`receiving failed: errno ${-operation.result}`);
+    }
+    this.#receiveMore();
+  }
+
+  #onDirect(operation: Operation): void {
+    const request = this.#reading!;
+    const wanted = Math.min(request.length - this.#readBytes, DIRECT_BYTES_MAX);
+    if (operation.result < 0) this.drop(`receiving failed: errno ${-operation.result}`);
+    else if (operation.result < wanted) this.drop("the unit closed the connection in a reply");
+    if (this.#state === "open") {
+      this.#progressMs = this.#io.nowMs();
+      this.#readBytes += wanted;
+      if (this.#readBytes === request.length) this.#finishRead(request);
+    }
+    this.#receiveMore();
+  }
+
+  #receiveMore(): void {
+    if (this.#state !== "open") return this.#settle();
+    const request = this.#reading;
+    if (request !== null) {
+      const rest = request.length - this.#readBytes;
+      if (rest >= DIRECT_BYTES_MIN) {
+        const length = Math.min(rest, DIRECT_BYTES_MAX);
+        const off = request.off + this.#readBytes;
+        this.#io.receiveExactly(this.#directOperation, this.#handle, off, length);
+        return;
+      }
+    }
+    this.#io.receive(this.#receiveOperation, this.#handle);
+  }
+
+  /** Reads replies from arena bytes [from, to). */
+  #take(from: Off, to: Off): void {
+    let at = from;
+    while (at < to && this.#state === "open") {
+      const reading = this.#reading;
+      if (reading !== null) {
+        const count = Math.min(reading.length - this.#readBytes, to - at);
+        this.#io.bytes.copyWithin(reading.off + this.#readBytes, at, at + count);
+        this.#readBytes += count;
+        at += count;
+        if (this.#readBytes === reading.length) this.#finishRead(reading);
+        continue;
+      }
+      at = this.#reader.take(this.#io, at, to);
+      if (this.#reader.broken) return this.drop("a reply does not begin with its magic");
+      if (this.#reader.complete) this.#takeReply();
+    }
+  }
+
+  #takeReply(): void {
+    const { cookieHigh, cookieLow, error } = this.#reader;
+    this.#reader.next();
+    const request = this.#slots.find(cookieHigh, cookieLow);
+    if (request === null || request.answered) return this.drop("a reply to no request");
+    request.error = error;
+    if (request.command === COMMAND.read && error === 0 && request.length > 0) {
+      // Marked already: a second reply must not be taken for this request.
+      request.answered = true;
+      this.#reading = request;
+      this.#readBytes = 0;
+      return;
+    }
+    request.answered = true;
+    if (request.sent) this.#complete(request);
+  }
+
+  #finishRead(request: ClientRequest): void {
+    this.#reading = null;
+    if (request.sent) this.#complete(request);
+  }
+
+  /** Answered, and the kernel has let go of its header and payload. */
+  #complete(request: ClientRequest): void {
+    if (request === this.#reading) return;
+    this.#slots.release(request);
+    this.#progressMs = this.#io.nowMs();
+    this.#owner.answered(request);
+  }
+
+  // Ending.
+
+  #startTimer(): void {
+    this.#io.timer(this.#timerOperation, this.#replyTimeoutMs / TICKS_PER_TIMEOUT);
+  }
+
+  #onTick(): void {
+    if (this.#state === "open") {
+      const now = this.#io.nowMs();
+      const silent = now - this.#progressMs >= this.#replyTimeoutMs;
+      if (silent && (this.outstanding > 0 || this.#goodbye !== "no")) {
+        this.drop(`the unit did not reply for ${this.#replyTimeoutMs} ms`);
+      } else if (this.#slots.hasOlderThan(now - this.#replyTimeoutMs * REQUEST_AGE_FACTOR)) {
+        this.drop("the unit left a request unanswered");
+      } else {
+        this.#startTimer();
+      }
+    }
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#state !== "ending") return;
+    if (this.#sendOperation.busy || this.#receiveOperation.busy) return;
+    if (this.#directOperation.busy || this.#timerOperation.busy) return;
+    this.#state = "ended";
+    this.#io.close(this.#handle);
+    this.#io.buffers.release(this.#headers);
+    this.#slots.clear();
+    this.#owner.ended(this.#reason);
+  }
+}
