@@ -6,6 +6,8 @@ import type { Random } from "../../protocol/core/random.ts";
 /** What UnitStore.open needs besides the media. */
 export interface UnitStoreOptions {
   readonly unitId: string;
+  /** Written to new labels, for people. */
+  readonly unitName?: string;
   /** Null before the first join: media are labelled without a cluster. */
   readonly clusterId: string | null;
   /** Last label sequence of each medium id this unit has seen (from its state directory). */

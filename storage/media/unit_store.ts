@@ -7,8 +7,10 @@ import type {
   VolumeInfo,
   VolumeResize,
 } from "../../protocol/config/bodies.ts";
-import { DvsanError } from "../../protocol/core/errors.ts";
+import { grantAccess, revokeAccess } from "./access_changes.ts";
 import type { MediumFile, MediumSource } from "./medium_file.ts";
+import { openMedia } from "./open_media.ts";
+import { StoreState } from "./store_state.ts";
 import type {
   FenceHook,
   MediumFailure,
@@ -16,75 +18,108 @@ import type {
   ServedVolume,
   UnitStoreOptions,
 } from "./store_types.ts";
+import { servedVolumeOf } from "./volume.ts";
+import { createVolume, deleteVolume, resizeVolume } from "./volume_changes.ts";
 
-/** The storage engine of a unit: media, volumes and grants, as the labels hold them. */
+/**
+ * The storage engine of a unit: media, volumes and grants, as the labels hold them. What a method
+ * changed is durable when it resolves. It knows no connections: whoever calls shuts them in the
+ * `fence` hook, and before a delete.
+ *
+ * Changes reject with DvsanError: "stale-epoch" (details: epoch and instance followed),
+ * "sequence-mismatch" (details: sequence and volume), "not-found", "no-space", "limit", "invalid",
+ * "busy", "not-zeroed" (details: zeroedBytes, allocatedBytes), "stale-generation", "fencing"
+ * (details: fencingForMs), "unavailable" (a medium is not there) and "io" (a medium failed). A
+ * repeat of the last request on a volume is the same success.
+ */
 export class UnitStore {
-  readonly #options: UnitStoreOptions;
+  readonly #state: StoreState;
   /** Paths that were not taken. The caller decides whether the unit starts without them. */
-  readonly refused: readonly RefusedMedium[] = [];
+  readonly refused: readonly RefusedMedium[];
 
-  private constructor(options: UnitStoreOptions) {
-    this.#options = options;
+  private constructor(state: StoreState, refused: readonly RefusedMedium[]) {
+    this.#state = state;
+    this.refused = refused;
   }
 
-  static open(_sources: readonly MediumSource[], options: UnitStoreOptions): Promise<UnitStore> {
-    return Promise.resolve(new UnitStore(options));
+  /** Opens, labels and recovers the media. Never rejects for what a medium is or holds. */
+  static async open(
+    sources: readonly MediumSource[],
+    options: UnitStoreOptions,
+  ): Promise<UnitStore> {
+    const opened = await openMedia(sources, options);
+    const state = new StoreState(opened, options);
+    await state.start();
+    return new UnitStore(state, opened.refused);
   }
 
   storageInfo(): StorageInfo {
-    return { revision: 0, epoch: 0, instance: "", media: [], volumes: [] };
+    return this.#state.storageInfo();
   }
 
-  volumeCreate(_body: VolumeCreate): Promise<VolumeInfo> {
-    return this.#later();
+  volumeCreate(body: VolumeCreate): Promise<VolumeInfo> {
+    return createVolume(this.#state, body);
   }
-  volumeResize(_body: VolumeResize): Promise<VolumeInfo> {
-    return this.#later();
+  /** Grows online; the new part is zeroed in the background before it can be granted. */
+  volumeResize(body: VolumeResize): Promise<VolumeInfo> {
+    return resizeVolume(this.#state, body);
   }
-  volumeDelete(_body: VolumeDelete): Promise<null> {
-    return this.#later();
+  /** An unknown volume is a success: it was deleted before. */
+  volumeDelete(body: VolumeDelete): Promise<null> {
+    return deleteVolume(this.#state, body);
   }
   /** `fence` is awaited when the grant replaces an older one. */
-  accessGrant(_body: AccessGrant, _fence: FenceHook): Promise<VolumeInfo> {
-    return this.#later();
+  accessGrant(body: AccessGrant, fence: FenceHook): Promise<VolumeInfo> {
+    return grantAccess(this.#state, body, fence);
   }
-  accessRevoke(_body: AccessRevoke, _fence: FenceHook): Promise<VolumeInfo> {
-    return this.#later();
+  accessRevoke(body: AccessRevoke, fence: FenceHook): Promise<VolumeInfo> {
+    return revokeAccess(this.#state, body, fence);
   }
-  /** Writes the cluster's id to every label that has none yet. */
-  adoptCluster(_clusterId: string): Promise<void> {
-    return this.#later();
+  /** Writes the cluster's id to every label that has none yet; "foreign" when one has another. */
+  adoptCluster(clusterId: string): Promise<void> {
+    return this.#state.adoptCluster(clusterId);
   }
 
   /** The volume when it can be served now (its media are all there and ok, zeroed), else null. */
-  served(_volumeId: string): ServedVolume | null {
-    return null;
-  }
-  /** Every volume that can be served now. */
-  servedVolumes(): readonly ServedVolume[] {
-    return [];
-  }
-  /** The open file of an ok medium, for the data path; null when it is not served. */
-  mediumFile(_mediumId: string): MediumFile | null {
-    return null;
-  }
-  /** The data path's notice that a medium failed. A failed sync poisons it. */
-  mediumFailed(_mediumId: string, _failure: MediumFailure): void {}
-  /** Errors of a medium so far: part of an export's verifier. */
-  mediumErrors(_mediumId: string): number {
-    return 0;
-  }
-  /** Resolves when no zeroing and no label update is under way or due. */
-  idle(): Promise<void> {
-    return Promise.resolve();
-  }
-  /** Stops zeroing, waits for label updates, closes the media. */
-  close(): Promise<void> {
-    return Promise.resolve();
+  served(volumeId: string): ServedVolume | null {
+    const { volumes, media, options } = this.#state;
+    const volume = volumes.get(volumeId);
+    return volume === undefined ? null : servedVolumeOf(volume, media, options.nowMs());
   }
 
-  #later(): Promise<never> {
-    this.#options.log.debug("storage engine call before the engine is complete");
-    return Promise.reject(new DvsanError("unsupported", "The storage engine is not complete yet."));
+  /** Every volume that can be served now. */
+  servedVolumes(): readonly ServedVolume[] {
+    return [...this.#state.volumes.keys()].map((id) => this.served(id)).filter((it) => it !== null);
+  }
+
+  /** The open file of an ok medium, for the data path; null when it is not served. */
+  mediumFile(mediumId: string): MediumFile | null {
+    const medium = this.#state.media.get(mediumId);
+    return medium?.ok ? medium.file : null;
+  }
+
+  /** The data path's notice that a medium failed. A failed sync poisons it. */
+  mediumFailed(mediumId: string, failure: MediumFailure): void {
+    const medium = this.#state.media.get(mediumId);
+    if (medium === undefined) return;
+    medium.errors++;
+    if (failure === "sync" && medium.ok) {
+      medium.fail("poisoned", "a flush of host data failed: what it covered may be lost");
+    } else this.#state.bump();
+  }
+
+  /** Errors of a medium so far: part of an export's verifier. */
+  mediumErrors(mediumId: string): number {
+    return this.#state.media.get(mediumId)?.errors ?? 0;
+  }
+
+  /** Resolves when no zeroing and no label update is under way or due. */
+  idle(): Promise<void> {
+    return this.#state.idle();
+  }
+
+  /** Stops zeroing, waits for label updates, closes the media. */
+  close(): Promise<void> {
+    return this.#state.close();
   }
 }

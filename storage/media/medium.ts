@@ -1,0 +1,176 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import type { MEDIUM_STATES } from "../../protocol/config/bodies.ts";
+import { EXTENT_STEP_BYTES, LABEL_RESERVE_BYTES } from "../../protocol/core/limits.ts";
+import {
+  copyBStart,
+  encodeBody,
+  encodeCopy,
+  LABEL_BODY_BYTES_MAX,
+} from "../../protocol/label/codec.ts";
+import type { Label } from "../../protocol/label/label.ts";
+import { freeRanges } from "./allocate.ts";
+import type { MediumFile } from "./medium_file.ts";
+import { normalise, type Range } from "./ranges.ts";
+
+export type MediumState = (typeof MEDIUM_STATES)[number];
+/** The same label in, a changed one out; must not throw. */
+export type LabelChange = (label: Label) => Label;
+
+/** Bytes that a label may grow by for each extent, through fragmented zeroed ranges. */
+const ZEROED_BYTES_PER_EXTENT = 24;
+
+interface Waiting {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * An open medium of this unit and its label. Updates that wait while one is written are written
+ * together in the next one. After a failed sync or write of a label nothing is written any more:
+ * what is on the medium is then only known after it was opened anew.
+ */
+export class Medium {
+  readonly id: string;
+  readonly file: MediumFile;
+  readonly sizeBytes: number;
+  /** Runs after every change of state or label. */
+  readonly #changed: () => void;
+  #label: Label;
+  /** The label with every change that was asked for, written or not. */
+  #next: Label;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | null = null;
+  state: MediumState = "ok";
+  reason: string | null = null;
+  errors = 0;
+
+  constructor(options: { file: MediumFile; label: Label; changed: () => void }) {
+    this.file = options.file;
+    this.id = options.label.mediumId;
+    this.sizeBytes = options.label.sizeBytes;
+    this.#label = options.label;
+    this.#next = options.label;
+    this.#changed = options.changed;
+  }
+
+  /** As last written durably. */
+  get label(): Label {
+    return this.#label;
+  }
+
+  get ok(): boolean {
+    return this.state === "ok";
+  }
+
+  /** The step of label copy B: the first one that is not for extents. */
+  get lastStep(): number {
+    return Math.floor(this.sizeBytes / EXTENT_STEP_BYTES) - 1;
+  }
+
+  /** The label with every change that was asked for, written or not. */
+  get nextLabel(): Label {
+    return this.#next;
+  }
+
+  /** Steps that extents of any record of the label (or a waiting change) take. */
+  taken(): Range[] {
+    return takenBy(this.nextLabel);
+  }
+
+  free(): Range[] {
+    return freeRanges(this.lastStep, this.taken());
+  }
+
+  /** Throws "limit" when the label could not hold `change`; changes nothing. */
+  checkFits(change: LabelChange): void {
+    const label = change(this.nextLabel);
+    const extents = label.volumes.reduce((sum, volume) => sum + volume.extents.length, 0);
+    const needed = encodeBody(label).length + extents * ZEROED_BYTES_PER_EXTENT +
+      LABEL_RESERVE_BYTES;
+    if (needed <= LABEL_BODY_BYTES_MAX) return;
+    throw new DvsanError(
+      "limit",
+      `The label of medium ${this.id} (${this.file.path}) cannot hold more: it has ` +
+        `${label.volumes.length} volumes of ${extents} extents. Delete volumes or add a medium.`,
+    );
+  }
+
+  /** Durable on both copies when it resolves. Rejects with "io". */
+  update(change: LabelChange): Promise<void> {
+    if (!this.ok) return Promise.reject(this.#unusable());
+    this.#next = change(this.#next);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#writing ??= this.#writeAll();
+    });
+  }
+
+  /** Resolves when no label update is under way. */
+  async settled(): Promise<void> {
+    while (this.#writing !== null) await this.#writing;
+  }
+
+  fail(state: "poisoned" | "failed", reason: string): void {
+    if (this.state === "poisoned" || this.state === state) return;
+    this.state = state;
+    this.reason = reason.slice(0, 1024);
+    this.#changed();
+  }
+
+  async #writeAll(): Promise<void> {
+    // So that changes made side by side are written together, and nothing runs inside update().
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      const label = { ...this.#next, sequence: this.#label.sequence + 1 };
+      try {
+        if (!this.ok) throw this.#unusable();
+        await writeLabel(this.file, label);
+        this.#label = label;
+        for (const { resolve } of batch) resolve();
+        this.#changed();
+      } catch (error) {
+        this.#failed(error);
+        for (const { reject } of batch) reject(this.#unusable(error));
+      }
+    }
+    this.#writing = null;
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof DvsanError)) throw error;
+    if (!this.ok) return;
+    this.errors++;
+    this.fail("poisoned", `writing its label failed: ${messageOf(error)}`);
+  }
+
+  #unusable(cause?: unknown): DvsanError {
+    return new DvsanError(
+      "io",
+      `Medium ${this.id} (${this.file.path}) is ${this.state}: ${this.reason}. Nothing on it can ` +
+        "be changed until the unit was restarted with a sound medium.",
+      { cause },
+    );
+  }
+}
+
+export function takenBy(label: Label): Range[] {
+  const taken: Range[] = [];
+  for (const volume of label.volumes) {
+    for (const [index, start, length] of volume.extents) {
+      if (volume.media[index] === label.mediumId) taken.push([start, length]);
+    }
+  }
+  return normalise(taken);
+}
+
+/** Copy A, flush, copy B, flush. */
+export async function writeLabel(file: MediumFile, label: Label): Promise<void> {
+  assert(file.sizeBytes >= label.sizeBytes, "a label larger than its medium");
+  await file.write(0, encodeCopy(label, "A"));
+  await file.sync();
+  await file.write(copyBStart(label.sizeBytes), encodeCopy(label, "B"));
+  await file.sync();
+}

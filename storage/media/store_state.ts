@@ -1,0 +1,267 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import {
+  EXTENT_STEP_BYTES,
+  EXTENTS_PER_VOLUME_MAX,
+  VOLUME_HEADER_BYTES,
+} from "../../protocol/core/limits.ts";
+import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
+import type { VolumeRecord } from "../../protocol/label/label.ts";
+import { largestSteps, type Space } from "./allocate.ts";
+import { withRecord } from "./changes.ts";
+import { Medium } from "./medium.ts";
+import type { OpenedMedia } from "./open_media.ts";
+import { intersect, totalOf } from "./ranges.ts";
+import { type Fix, type Resolution, resolveVolumes } from "./resolve.ts";
+import type { UnitStoreOptions } from "./store_types.ts";
+import { Volume, volumeInfoOf } from "./volume.ts";
+import { withoutVolume } from "./changes.ts";
+import { Zeroer } from "./zeroer.ts";
+
+/** Revisions of one opening; the count of openings is above it, so that revisions always rise. */
+const REVISIONS_PER_OPENING = 2 ** 28;
+
+/** Who a message that changes a unit comes from. */
+export interface Station {
+  readonly epoch: number;
+  readonly instance: string;
+}
+
+/** All that the unit holds: media, volumes, epoch. Operations on it are in volume_changes.ts. */
+export class StoreState {
+  readonly options: UnitStoreOptions;
+  readonly media = new Map<string, Medium>();
+  readonly volumes = new Map<string, Volume>();
+  readonly #zeroers = new Map<string, Zeroer>();
+  #reported: MediumInfo[];
+  #revision = 0;
+  #epoch = 0;
+  #instance = "";
+  #epochWritten: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(opened: OpenedMedia, options: UnitStoreOptions) {
+    this.options = options;
+    this.#reported = [...opened.reported];
+    for (const { file, label } of opened.ok) {
+      const medium = new Medium({ file, label, changed: () => this.bump() });
+      this.media.set(medium.id, medium);
+      const random = (count: number) => options.random.bytes(count);
+      this.#zeroers.set(medium.id, new Zeroer(medium, random));
+      if (label.epoch > this.#epoch || (label.epoch === this.#epoch && this.#instance === "")) {
+        this.#epoch = label.epoch;
+        this.#instance = label.instance;
+      }
+    }
+    for (const [id, sequence] of Object.entries(options.knownSequences)) {
+      if (this.media.has(id) || this.#reported.some((info) => info.id === id)) continue;
+      this.#reported.push(missingInfo(id, sequence));
+    }
+  }
+
+  /** Resolves what a crash left between media, writes every label once, and begins zeroing. */
+  async start(): Promise<void> {
+    const labels = [...this.media.values()].map((medium) => medium.label);
+    const resolution = resolveVolumes(labels);
+    const opens = Math.max(0, ...labels.map((label) => label.opens)) + 1;
+    this.#revision = opens * REVISIONS_PER_OPENING;
+    const number = this.nextNumber();
+    for (const { record, state, reason } of resolution.volumes) {
+      const broken = state === "whole" ? null : { state, reason: reason ?? state };
+      this.volumes.set(record.id, new Volume(record, broken));
+    }
+    await this.#writeOpening(resolution, { opens, number });
+    this.bump();
+    this.kick();
+  }
+
+  async #writeOpening(
+    resolution: Resolution,
+    next: { opens: number; number: number },
+  ): Promise<void> {
+    await Promise.allSettled([...this.media.values()].map((medium) => {
+      const fixes = resolution.fixes.filter((fix) => fix.mediumId === medium.id);
+      for (const { volumeId, record } of fixes) {
+        const action = record === null ? "dropped" : "rolled forward";
+        this.options.log.info(`a change that a crash cut between media was ${action}`, {
+          volume: volumeId,
+          medium: medium.id,
+        });
+      }
+      return medium.update((label) => ({
+        ...fixes.reduce((fixed, fix) => changeOf(fix)(fixed), label),
+        opens: next.opens,
+        nextNumber: Math.max(label.nextNumber, next.number),
+        epoch: this.#epoch,
+        instance: this.#instance,
+      }));
+    }));
+  }
+
+  nextNumber(): number {
+    let number = 1;
+    for (const medium of this.media.values()) {
+      number = Math.max(number, medium.nextLabel.nextNumber);
+    }
+    return number;
+  }
+
+  okMedia(): Medium[] {
+    return [...this.media.values()].filter((medium) => medium.ok);
+  }
+
+  spaces(): Space[] {
+    return this.okMedia().map((medium) => ({
+      mediumId: medium.id,
+      free: medium.free(),
+      zeroed: medium.nextLabel.zeroed,
+    }));
+  }
+
+  /** Refuses a station that is behind; keeps a newer one durably before it resolves. */
+  async accept(station: Station): Promise<void> {
+    const known = { epoch: this.#epoch, instance: this.#instance };
+    const fresh = known.epoch === 0 && known.instance === "";
+    if (station.epoch < known.epoch) {
+      throw new DvsanError(
+        "stale-epoch",
+        `This unit follows station epoch ${known.epoch}, the request has ${station.epoch}. ` +
+          "The station must raise its epoch above it.",
+        { details: known },
+      );
+    }
+    if (station.epoch === known.epoch && station.instance !== known.instance && !fresh) {
+      throw new DvsanError(
+        "stale-epoch",
+        `This unit follows another instance of the station in epoch ${known.epoch}: two ` +
+          "stations run with the same key. Stop one of them.",
+        { details: known },
+      );
+    }
+    if (station.epoch > known.epoch || fresh) {
+      this.#epoch = station.epoch;
+      this.#instance = station.instance;
+      this.#epochWritten = this.#writeEpoch(station);
+    }
+    await this.#epochWritten;
+  }
+
+  async #writeEpoch({ epoch, instance }: Station): Promise<void> {
+    await Promise.allSettled(
+      this.okMedia().map((medium) => medium.update((label) => ({ ...label, epoch, instance }))),
+    );
+  }
+
+  async adoptCluster(clusterId: string): Promise<void> {
+    const others = [...this.media.values()].filter(({ label }) =>
+      label.clusterId !== "" && label.clusterId !== clusterId
+    );
+    if (others.length > 0) {
+      const which = others.map((medium) => `${medium.id} (${medium.file.path})`).join(", ");
+      throw new DvsanError(
+        "foreign",
+        `Cannot join cluster ${clusterId}: media belong to another cluster: ${which}. ` +
+          "Remove them from this unit, or wipe them.",
+      );
+    }
+    const empty = this.okMedia().filter(({ label }) => label.clusterId === "");
+    await Promise.all(
+      empty.map((medium) => medium.update((label) => ({ ...label, clusterId }))),
+    );
+  }
+
+  /** Something that storageInfo() tells has changed. */
+  bump(): void {
+    if (this.#closed) return;
+    this.#revision++;
+    this.options.onChange({ revision: this.#revision, sequences: this.sequences() });
+  }
+
+  /** Media that are not served keep what was known of them. */
+  sequences(): Record<string, number> {
+    const sequences: Record<string, number> = { ...this.options.knownSequences };
+    for (const [id, medium] of this.media) sequences[id] = medium.label.sequence;
+    return sequences;
+  }
+
+  volumeInfo(volume: Volume): VolumeInfo {
+    return volumeInfoOf(volume, this.media, this.options.nowMs());
+  }
+
+  storageInfo(): StorageInfo {
+    const volumes = [...this.volumes.values()].sort((a, b) => a.record.number - b.record.number);
+    return {
+      revision: this.#revision,
+      epoch: this.#epoch,
+      instance: this.#instance,
+      media: [
+        ...[...this.media.values()].map((medium) => mediumInfoOf(medium)),
+        ...this.#reported,
+      ],
+      volumes: volumes.map((volume) => this.volumeInfo(volume)),
+    };
+  }
+
+  /** Zeroing looks for work. */
+  kick(): void {
+    for (const zeroer of this.#zeroers.values()) zeroer.kick();
+  }
+
+  async idle(): Promise<void> {
+    for (const zeroer of this.#zeroers.values()) await zeroer.idle();
+    for (const medium of this.media.values()) await medium.settled();
+  }
+
+  async close(): Promise<void> {
+    assert(!this.#closed, "a closed store is closed again");
+    for (const zeroer of this.#zeroers.values()) await zeroer.stop();
+    await this.idle();
+    this.#closed = true;
+    for (const medium of this.media.values()) await medium.file.close();
+  }
+}
+
+function changeOf(fix: Fix) {
+  const { record, volumeId } = fix;
+  return record === null ? withoutVolume(volumeId) : withRecord(record as VolumeRecord);
+}
+
+/** The most that a volume could get of these spaces, after its header. */
+export function largestVolumeBytes(spaces: readonly Space[]): number {
+  const bytes = largestSteps(spaces, EXTENTS_PER_VOLUME_MAX) * EXTENT_STEP_BYTES;
+  return Math.max(0, bytes - VOLUME_HEADER_BYTES);
+}
+
+function mediumInfoOf(medium: Medium): MediumInfo {
+  const { label } = medium;
+  const free = medium.free();
+  const zeroed = intersect(free, label.zeroed);
+  const space: Space = { mediumId: medium.id, free, zeroed: label.zeroed };
+  return {
+    id: medium.id,
+    path: medium.file.path,
+    sizeBytes: medium.sizeBytes,
+    freeBytes: totalOf(free) * EXTENT_STEP_BYTES,
+    zeroedBytes: totalOf(zeroed) * EXTENT_STEP_BYTES,
+    largestVolumeBytes: medium.ok ? largestVolumeBytes([space]) : 0,
+    state: medium.state,
+    ...(medium.reason === null ? {} : { reason: medium.reason }),
+    sequence: label.sequence,
+    errors: medium.errors,
+  };
+}
+
+function missingInfo(id: string, sequence: number): MediumInfo {
+  return {
+    id,
+    path: "",
+    sizeBytes: 0,
+    freeBytes: 0,
+    zeroedBytes: 0,
+    largestVolumeBytes: 0,
+    state: "missing",
+    reason: "this unit has served it before, and none of the paths given holds it",
+    sequence,
+    errors: 0,
+  };
+}

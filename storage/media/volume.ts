@@ -1,0 +1,126 @@
+import type { Generation, GrantInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
+import { assert } from "../../protocol/core/assert.ts";
+import { EXTENT_STEP_BYTES, LBA_BYTES, VOLUME_HEADER_BYTES } from "../../protocol/core/limits.ts";
+import type { VolumeRecord } from "../../protocol/label/label.ts";
+import type { Medium } from "./medium.ts";
+import { intersect, normalise, totalOf } from "./ranges.ts";
+import { runsOn } from "./resolve.ts";
+import type { DataExtent, ServedVolume } from "./store_types.ts";
+
+/** A volume of this unit: its record, and what is under way with it. */
+export class Volume {
+  record: VolumeRecord;
+  /** From opening: why it is not served; null for a whole one. */
+  readonly broken: { readonly state: "incomplete" | "failed"; readonly reason: string } | null;
+  /** A fence that was begun and is not yet on the labels. */
+  fencing: { through: Generation; sinceMs: number; running: boolean } | null = null;
+  /** Changes of one volume run one after another. */
+  turn: Promise<unknown> = Promise.resolve();
+
+  constructor(record: VolumeRecord, broken: Volume["broken"]) {
+    this.record = record;
+    this.broken = broken;
+  }
+}
+
+export type Media = ReadonlyMap<string, Medium>;
+
+export function stepsOf(record: VolumeRecord): number {
+  return record.extents.reduce((sum, [, , length]) => sum + length, 0);
+}
+
+/** Steps of the volume that the labels say are zeroed (or were, before it was granted). */
+export function zeroedStepsOf(record: VolumeRecord, media: Media): number {
+  let steps = 0;
+  for (const id of record.media) {
+    const medium = media.get(id);
+    if (medium === undefined) continue;
+    steps += totalOf(intersect(normalise(runsOn(record, id)), medium.label.zeroed));
+  }
+  return steps;
+}
+
+export function grantInfoOf(volume: Volume, nowMs: number): GrantInfo | null {
+  const { grant } = volume.record;
+  if (grant === null) return null;
+  const { generation, hostId, hostKey, state, direct } = grant;
+  const info = { generation, hostId, hostKey, ...(direct === undefined ? {} : { direct }) };
+  if (volume.fencing === null || state === "fenced") return { ...info, state };
+  const fencingForMs = Math.max(0, Math.round(nowMs - volume.fencing.sinceMs));
+  return { ...info, state: "fencing", fencingForMs };
+}
+
+/** Why the volume cannot be served or changed now, or null. */
+export function troubleOf(
+  volume: Volume,
+  media: Media,
+): { state: "incomplete" | "failed"; reason: string } | null {
+  if (volume.broken !== null) return volume.broken;
+  for (const id of volume.record.media) {
+    const medium = media.get(id);
+    if (medium === undefined) return { state: "incomplete", reason: `medium ${id} is not there` };
+    if (!medium.ok) {
+      return { state: "failed", reason: `medium ${id} is ${medium.state}: ${medium.reason}` };
+    }
+  }
+  return null;
+}
+
+export function volumeInfoOf(volume: Volume, media: Media, nowMs: number): VolumeInfo {
+  const { record } = volume;
+  const trouble = troubleOf(volume, media);
+  const allocated = stepsOf(record);
+  const zeroed = zeroedStepsOf(record, media);
+  return {
+    id: record.id,
+    number: record.number,
+    sizeBytes: record.sizeBytes,
+    // As a host sees the export, whose first block comes after the header.
+    startLba: 0,
+    endLba: record.sizeBytes / LBA_BYTES - 1,
+    media: [...record.media],
+    sequence: record.sequence,
+    state: trouble?.state ?? (zeroed < allocated ? "zeroing" : "ready"),
+    ...(trouble === null ? {} : { reason: trouble.reason.slice(0, 1024) }),
+    zeroedBytes: zeroed * EXTENT_STEP_BYTES,
+    allocatedBytes: allocated * EXTENT_STEP_BYTES,
+    leg: record.leg,
+    grant: grantInfoOf(volume, nowMs),
+  };
+}
+
+/** The volume for the data path, or null while nothing of it may be served. */
+export function servedVolumeOf(volume: Volume, media: Media, nowMs: number): ServedVolume | null {
+  const { record } = volume;
+  if (record.deleting || troubleOf(volume, media) !== null) return null;
+  const zeroed = zeroedStepsOf(record, media) === stepsOf(record);
+  // While a grown part is zeroed, the part that was granted before stays usable.
+  const sizeBytes = zeroed ? record.sizeBytes : record.grant?.sizeBytes ?? 0;
+  if (sizeBytes === 0) return null;
+  return {
+    id: record.id,
+    number: record.number,
+    sequence: record.sequence,
+    sizeBytes,
+    grant: grantInfoOf(volume, nowMs),
+    extents: dataExtentsOf(record, sizeBytes),
+  };
+}
+
+function dataExtentsOf(record: VolumeRecord, sizeBytes: number): DataExtent[] {
+  const extents: DataExtent[] = [];
+  let skip = VOLUME_HEADER_BYTES;
+  let left = sizeBytes;
+  for (const [index, first, steps] of record.extents) {
+    const whole = steps * EXTENT_STEP_BYTES;
+    const skipped = Math.min(skip, whole);
+    skip -= skipped;
+    const length = Math.min(whole - skipped, left);
+    if (length === 0) continue;
+    left -= length;
+    const start = first * EXTENT_STEP_BYTES + skipped;
+    extents.push({ mediumId: record.media[index]!, start, length });
+  }
+  assert(left === 0, "a volume's extents do not hold its size");
+  return extents;
+}

@@ -1,0 +1,284 @@
+import type {
+  VolumeCreate,
+  VolumeDelete,
+  VolumeInfo,
+  VolumeResize,
+} from "../../protocol/config/bodies.ts";
+import { isDeepStrictEqual } from "node:util";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import {
+  EXTENT_STEP_BYTES,
+  EXTENTS_PER_VOLUME_MAX,
+  SIZE_STEP_BYTES,
+  VOLUME_HEADER_BYTES,
+  VOLUMES_PER_UNIT_MAX,
+} from "../../protocol/core/limits.ts";
+import type { VolumeRecord } from "../../protocol/label/label.ts";
+import { allocate, type Piece } from "./allocate.ts";
+import { withoutVolume, withRecord } from "./changes.ts";
+import type { Medium } from "./medium.ts";
+import { largestVolumeBytes, type Station, type StoreState } from "./store_state.ts";
+import { stepsOf, troubleOf, Volume } from "./volume.ts";
+
+/** What every change names (protocol/config/bodies.ts). */
+interface Change {
+  readonly station: Station;
+  readonly volumeId: string;
+  readonly expectedSequence: number;
+}
+
+export async function createVolume(state: StoreState, body: VolumeCreate): Promise<VolumeInfo> {
+  await state.accept(body.station);
+  const existing = state.volumes.get(body.volumeId);
+  if (existing !== undefined) {
+    return await inTurn(existing, () => repeatedCreate(state, existing, body));
+  }
+  if (body.expectedSequence !== 0) throw mismatch(state, null, body);
+  checkSize(body.sizeBytes);
+  if (state.volumes.size >= VOLUMES_PER_UNIT_MAX) {
+    throw new DvsanError("limit", `This unit holds ${VOLUMES_PER_UNIT_MAX} volumes already.`);
+  }
+  const pieces = space(state, {
+    steps: Math.ceil((body.sizeBytes + VOLUME_HEADER_BYTES) / EXTENT_STEP_BYTES),
+    extentsMax: EXTENTS_PER_VOLUME_MAX,
+    sizeBytes: body.sizeBytes,
+  });
+  const record: VolumeRecord = {
+    id: body.volumeId,
+    number: state.nextNumber(),
+    sequence: 1,
+    sizeBytes: body.sizeBytes,
+    ...extentsWith({ media: [], extents: [] }, pieces),
+    leg: body.leg,
+    grant: null,
+    fencedThrough: null,
+    deleting: false,
+  };
+  const own = mediaOf(state, record);
+  for (const medium of own) medium.checkFits(withRecord(record));
+  const volume = new Volume(record, null);
+  state.volumes.set(record.id, volume);
+  return await inTurn(volume, async () => {
+    // A number is never used again, also when the volume's media are away at the next start.
+    const others = state.okMedia().filter((medium) => !own.includes(medium));
+    await Promise.all([
+      ...own.map((medium) => medium.update(withRecord(record))),
+      ...others.map((medium) => keepNumber(medium, record.number + 1)),
+    ]);
+    return changed(state, volume);
+  });
+}
+
+function repeatedCreate(state: StoreState, volume: Volume, body: VolumeCreate): VolumeInfo {
+  const { record } = volume;
+  const same = record.sequence === 1 && body.expectedSequence === 0 && !record.deleting &&
+    record.sizeBytes === body.sizeBytes && isDeepStrictEqual(record.leg, body.leg);
+  if (!same) throw mismatch(state, volume, body);
+  requireWhole(state, volume);
+  return state.volumeInfo(volume);
+}
+
+async function keepNumber(medium: Medium, number: number): Promise<void> {
+  try {
+    await medium.update((label) => ({
+      ...label,
+      nextNumber: Math.max(label.nextNumber, number),
+    }));
+  } catch (error) {
+    // That medium has failed and says so itself; the volume is not on it.
+    if (!(error instanceof DvsanError)) throw error;
+  }
+}
+
+export async function resizeVolume(state: StoreState, body: VolumeResize): Promise<VolumeInfo> {
+  await state.accept(body.station);
+  const volume = findVolume(state, body);
+  return await inTurn(volume, async () => {
+    const { record } = volume;
+    const done = record.sizeBytes === body.sizeBytes && isDeepStrictEqual(record.leg, body.leg);
+    if (done && isRepeat(record, body)) return state.volumeInfo(volume);
+    requireSequence(state, volume, body);
+    requireWhole(state, volume);
+    checkSize(body.sizeBytes);
+    if (body.sizeBytes < record.sizeBytes) {
+      throw new DvsanError(
+        "invalid",
+        `Cannot shrink volume ${record.id} from ${record.sizeBytes} to ${body.sizeBytes} bytes: ` +
+          "volumes only grow.",
+      );
+    }
+    const wanted = Math.ceil((body.sizeBytes + VOLUME_HEADER_BYTES) / EXTENT_STEP_BYTES);
+    const pieces = space(state, {
+      steps: wanted - stepsOf(record),
+      extentsMax: EXTENTS_PER_VOLUME_MAX - record.extents.length,
+      sizeBytes: body.sizeBytes,
+    });
+    const next: VolumeRecord = {
+      ...record,
+      ...extentsWith(record, pieces),
+      sequence: record.sequence + 1,
+      sizeBytes: body.sizeBytes,
+      leg: body.leg,
+    };
+    const gaining = new Set(pieces.map((piece) => piece.mediumId));
+    return await writeRecord(state, volume, { next, gaining });
+  });
+}
+
+export async function deleteVolume(state: StoreState, body: VolumeDelete): Promise<null> {
+  await state.accept(body.station);
+  const volume = state.volumes.get(body.volumeId);
+  if (volume === undefined) return null;
+  return await inTurn(volume, async () => {
+    if (state.volumes.get(body.volumeId) !== volume) return null;
+    const { record } = volume;
+    if (!record.deleting) requireSequence(state, volume, body);
+    else if (!isRepeat(record, body)) throw mismatch(state, volume, body);
+    requireWhole(state, volume);
+    if (record.grant !== null && record.grant.state !== "fenced") {
+      throw new DvsanError(
+        "busy",
+        `Cannot delete volume ${record.id}: it is granted to host ${record.grant.hostId}. ` +
+          "Revoke the grant first.",
+      );
+    }
+    const media = mediaOf(state, record);
+    // With several media a crash could leave half of a deletion; so it is announced on all first.
+    if (media.length > 1 && !record.deleting) {
+      const next = { ...record, sequence: record.sequence + 1, deleting: true };
+      await writeRecord(state, volume, { next, gaining: new Set() });
+    }
+    await Promise.all(media.map((medium) => medium.update(withoutVolume(record.id))));
+    state.volumes.delete(record.id);
+    state.bump();
+    state.kick();
+    return null;
+  });
+}
+
+/**
+ * Writes the record to all of the volume's media, those that gain extents first (resolve.ts says
+ * why), and makes it current. Refuses before any change when it does not fit a label.
+ */
+export async function writeRecord(
+  state: StoreState,
+  volume: Volume,
+  change: { next: VolumeRecord; gaining: ReadonlySet<string>; essential?: boolean },
+): Promise<VolumeInfo> {
+  const { next, gaining } = change;
+  const media = mediaOf(state, next);
+  // Fences use the reserve that everything else leaves free.
+  if (change.essential !== true) { for (const it of media) it.checkFits(withRecord(next)); }
+  const first = media.filter((medium) => gaining.has(medium.id));
+  const second = media.filter((medium) => !gaining.has(medium.id));
+  await Promise.all(first.map((medium) => medium.update(withRecord(next))));
+  // From here on the new record may be on an old medium, and then it is what opening finds.
+  volume.record = next;
+  await Promise.all(second.map((medium) => medium.update(withRecord(next))));
+  return changed(state, volume);
+}
+
+function changed(state: StoreState, volume: Volume): VolumeInfo {
+  state.bump();
+  state.kick();
+  return state.volumeInfo(volume);
+}
+
+/** Changes of one volume run one after another. */
+export function inTurn<T>(volume: Volume, run: () => T | Promise<T>): Promise<T> {
+  const mine = volume.turn.then(run);
+  volume.turn = mine.catch(() => {});
+  return mine;
+}
+
+function mediaOf(state: StoreState, record: VolumeRecord): Medium[] {
+  return record.media.map((id) => {
+    const medium = state.media.get(id);
+    if (medium === undefined) throw new DvsanError("unavailable", `Medium ${id} is not there.`);
+    return medium;
+  });
+}
+
+export function findVolume(state: StoreState, body: Change): Volume {
+  const volume = state.volumes.get(body.volumeId);
+  if (volume !== undefined && !volume.record.deleting) return volume;
+  throw new DvsanError("not-found", `This unit has no volume ${body.volumeId}.`, {
+    details: { sequence: 0 },
+  });
+}
+
+/** Whether the request can be the one that made the record what it is. */
+export function isRepeat(record: VolumeRecord, body: Change): boolean {
+  return body.expectedSequence === record.sequence || body.expectedSequence === record.sequence - 1;
+}
+
+export function requireSequence(state: StoreState, volume: Volume, body: Change): void {
+  if (volume.record.sequence !== body.expectedSequence) throw mismatch(state, volume, body);
+}
+
+function mismatch(state: StoreState, volume: Volume | null, body: Change): DvsanError {
+  const sequence = volume?.record.sequence ?? 0;
+  return new DvsanError(
+    "sequence-mismatch",
+    `The request expects sequence ${body.expectedSequence} of volume ${body.volumeId}, this unit ` +
+      `has ${sequence}. Read the unit's storage information again.`,
+    { details: { sequence, volume: volume === null ? null : state.volumeInfo(volume) } },
+  );
+}
+
+/** All media there and sound, or the error that says which is not. */
+export function requireWhole(state: StoreState, volume: Volume): void {
+  const trouble = troubleOf(volume, state.media);
+  if (trouble === null) return;
+  throw new DvsanError(
+    trouble.state === "failed" ? "io" : "unavailable",
+    `Volume ${volume.record.id} cannot be changed: ${trouble.reason}.`,
+    { details: { state: trouble.state } },
+  );
+}
+
+function checkSize(sizeBytes: number): void {
+  if (sizeBytes > 0 && sizeBytes % SIZE_STEP_BYTES === 0) return;
+  throw new DvsanError(
+    "invalid",
+    `A volume's size must be a multiple of ${SIZE_STEP_BYTES} bytes, not ${sizeBytes}.`,
+  );
+}
+
+function space(
+  state: StoreState,
+  wanted: { steps: number; extentsMax: number; sizeBytes: number },
+): Piece[] {
+  if (wanted.steps <= 0) return [];
+  const spaces = state.spaces();
+  const pieces = allocate(spaces, wanted);
+  if (pieces !== null) return pieces;
+  const largest = largestVolumeBytes(spaces);
+  throw new DvsanError(
+    "no-space",
+    `No room for a volume of ${wanted.sizeBytes} bytes on this unit: a new volume can have at ` +
+      `most ${largest} bytes. Add a medium or choose another unit.`,
+    { details: { wantedBytes: wanted.sizeBytes, largestVolumeBytes: largest } },
+  );
+}
+
+/** The record's media and extents with pieces appended, joined where they touch. */
+function extentsWith(
+  record: Pick<VolumeRecord, "media" | "extents">,
+  pieces: readonly Piece[],
+): Pick<VolumeRecord, "media" | "extents"> {
+  const media = [...record.media];
+  const extents = record.extents.map(([index, start, length]): [number, number, number] => [
+    index,
+    start,
+    length,
+  ]);
+  for (const { mediumId, start, length } of pieces) {
+    if (!media.includes(mediumId)) media.push(mediumId);
+    const index = media.indexOf(mediumId);
+    const last = extents.at(-1);
+    if (last !== undefined && last[0] === index && last[1] + last[2] === start) last[2] += length;
+    else extents.push([index, start, length]);
+  }
+  return { media, extents };
+}
