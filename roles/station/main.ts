@@ -1,0 +1,81 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { createWebApp } from "../../web/app.ts";
+import type { Authorize } from "../../web/auth.ts";
+import type { ProcessContext } from "../process/context.ts";
+import { formatEndpoint } from "../process/endpoints.ts";
+import type { StationSettings } from "../process/settings.ts";
+import { MULTICAST_GROUP } from "../../protocol/core/limits.ts";
+import { createStationLink } from "./link/station_link.ts";
+import { createStation } from "./station.ts";
+
+/** `dvsan station`: catalog and reconciler, the sessions of all nodes, and the REST API. */
+export async function runStation(
+  settings: StationSettings,
+  process: ProcessContext,
+): Promise<void> {
+  const { clock, random, log } = process;
+  const files = process.openStateFiles(settings.state, { lock: true });
+  process.onShutdown("state directory", () => files.close());
+  const station = createStation({
+    name: settings.name,
+    admit: settings.admit,
+    clock,
+    random,
+    log,
+    files,
+  });
+  const { identity } = station;
+  const datagrams = await process.openDatagrams({
+    ...settings.control,
+    multicast: MULTICAST_GROUP,
+  });
+  process.onShutdown("control socket", () => datagrams.close());
+  process.onShutdown("station", () => station.stop());
+  const link = createStationLink({
+    datagrams,
+    clock,
+    random,
+    log,
+    keyPair: identity.keys,
+    clusterId: identity.clusterBytes,
+    joinSecrets: () => ({ unit: identity.joinSecret("unit"), host: identity.joinSecret("host") }),
+    epoch: () => station.api.pool().epoch,
+    events: station.linkEvents,
+  });
+  process.onShutdown("sessions", () => link.close());
+  station.attachLink(link);
+  await station.start();
+  const app = createWebApp({
+    station: station.api,
+    authorize: authorizeAdmin(identity.adminToken()),
+    clock,
+    log,
+    version: process.version,
+  });
+  const server = await process.serveHttp(settings.web, (request) => app.fetch(request));
+  log.info(identity.isNew ? "wrote a new identity" : "read its identity", {
+    unitKey: identity.path("unit"),
+    hostKey: identity.path("host"),
+    adminToken: identity.path("token"),
+  });
+  if (identity.isNew) {
+    log.warn(
+      "keep a copy of the station's identity: with it a station that lost its disk is the " +
+        "same station",
+      { identity: identity.path("identity") },
+    );
+  }
+  process.ready({
+    ready: "station",
+    control: formatEndpoint(datagrams.local),
+    web: `http://${formatEndpoint(server.local ?? settings.web)}`,
+  });
+  await process.stopped;
+}
+
+/** Knows one token, compared by digest so that neither length nor content shows in time. */
+function authorizeAdmin(token: string): Authorize {
+  const digestOf = (text: string) => createHash("sha256").update(text).digest();
+  const expected = digestOf(token);
+  return (given) => timingSafeEqual(digestOf(given), expected) ? "admin" : null;
+}
