@@ -1,4 +1,5 @@
 import { unreachable } from "../../protocol/core/assert.ts";
+import type { LegStatus } from "../worker/messages.ts";
 
 /**
  * Where a leg stands with its unit.
@@ -91,4 +92,26 @@ function ending(phase: LegPhase, event: LegEvent): LegPhase {
   if (event === "refused") return "refused";
   if (event === "close") return "closing";
   return phase;
+}
+
+/** How a phase is called for people; before it was ever ready, a leg is not away. */
+export function statusOf(phase: LegPhase, wasReady: boolean): LegStatus["state"] {
+  switch (phase) {
+    case "ready":
+      return "ready";
+    case "refused":
+      return "refused";
+    case "connecting":
+    case "recovering":
+      return wasReady ? "away" : "connecting";
+    case "switching":
+    case "leaving":
+      return "connecting";
+    case "away":
+    case "closing":
+    case "closed":
+      return "away";
+    default:
+      return unreachable(phase);
+  }
 }

@@ -1,0 +1,133 @@
+import type { LegAssignment } from "../../protocol/config/bodies.ts";
+import { assert } from "../../protocol/core/assert.ts";
+import { COMMAND, COMMAND_FLAGS, WIRE_ERROR } from "../../protocol/nbd/constants.ts";
+import type { Transfer, ZeroRange } from "../io/io.ts";
+import type { Operation } from "../io/operation.ts";
+import type { LegStatus } from "../worker/messages.ts";
+import type { Device, DeviceTraits } from "./device.ts";
+import { LegLife, type LegOptions } from "./leg_life.ts";
+import type { LegRequest } from "./leg_request.ts";
+
+export type { LegOptions } from "./leg_life.ts";
+
+/**
+ * A device over one granted volume of a unit. Requests wait while the unit is away and go on when
+ * it is back; what was acknowledged and not flushed is replayed when the unit may have forgotten
+ * it. leg_queue.ts says why a reader always sees the newest acknowledged data.
+ */
+export class RemoteLeg implements Device {
+  traits: DeviceTraits;
+  readonly #life: LegLife;
+
+  constructor(options: LegOptions) {
+    this.traits = traitsOf(options.assignment);
+    this.#life = new LegLife(options);
+  }
+
+  /** Begins to attach; called once. */
+  start(): void {
+    this.#life.start();
+  }
+
+  get isReady(): boolean {
+    return this.#life.isReady;
+  }
+
+  /** Whether a flush has something to do here. */
+  get isDirty(): boolean {
+    return this.#life.queue.isDirty;
+  }
+
+  status(): LegStatus {
+    return this.#life.status();
+  }
+
+  /** A newer assignment of the same volume: other addresses, a larger size, a newer generation. */
+  update(assignment: LegAssignment): void {
+    this.traits = traitsOf(assignment);
+    this.#life.update(assignment);
+  }
+
+  /** Detaches: says goodbye, fails what still waits, and then calls `closed`. Not flushed here. */
+  close(closed: () => void): void {
+    this.#life.close(closed);
+  }
+
+  read(operation: Operation, at: Transfer): void {
+    this.#transfer(operation, at, COMMAND.read);
+  }
+
+  write(operation: Operation, at: Transfer, fua: boolean): void {
+    this.#transfer(operation, at, COMMAND.write, fua ? COMMAND_FLAGS.fua : 0);
+  }
+
+  flush(operation: Operation): void {
+    if (!this.#life.queue.isDirty) {
+      operation.busy = true;
+      return this.#life.queue.later.put(operation, 0);
+    }
+    const request = this.#take(operation, COMMAND.flush);
+    if (request === null) return;
+    request.position = 0;
+    request.length = 0;
+    this.#life.queue.admit(request);
+  }
+
+  discard(operation: Operation, position: number, length: number): void {
+    this.#range(operation, { command: COMMAND.trim, flags: 0, position, length });
+  }
+
+  zero(operation: Operation, at: ZeroRange, fua: boolean): void {
+    const flags = (fua ? COMMAND_FLAGS.fua : 0) | (at.mayDiscard ? 0 : COMMAND_FLAGS.noHole);
+    const { position, length } = at;
+    this.#range(operation, { command: COMMAND.writeZeroes, flags, position, length });
+  }
+
+  #transfer(operation: Operation, at: Transfer, command: number, flags = 0): void {
+    const { position, length } = at;
+    assert(position + length <= this.traits.sizeBytes, "a transfer lies in the leg");
+    const request = this.#take(operation, command, length);
+    if (request === null) return;
+    request.flags = flags;
+    request.position = position;
+    request.length = length;
+    request.off = at.off;
+    this.#life.queue.admit(request);
+  }
+
+  #range(
+    operation: Operation,
+    range: { command: number; flags: number; position: number; length: number },
+  ): void {
+    assert(range.position + range.length <= this.traits.sizeBytes, "a range lies in the leg");
+    const request = this.#take(operation, range.command, range.length);
+    if (request === null) return;
+    request.flags = range.flags;
+    request.position = range.position;
+    request.length = range.length;
+    request.off = -1;
+    this.#life.queue.admit(request);
+  }
+
+  /** Null when the operation was ended already: the leg fails at once, or nothing is to be done. */
+  #take(operation: Operation, command: number, length = 1): LegRequest | null {
+    const fails = this.#life.failsAtOnce;
+    if (!fails && length > 0) return this.#life.queue.take(operation, command);
+    assert(!operation.busy, "an operation is submitted once at a time");
+    operation.busy = true;
+    this.#life.queue.later.put(operation, fails ? -WIRE_ERROR.io : 0);
+    return null;
+  }
+}
+
+function traitsOf(assignment: LegAssignment): DeviceTraits {
+  return {
+    sizeBytes: assignment.sizeBytes,
+    readOnly: false,
+    canDiscard: true,
+    canZero: true,
+    flushCoversAll: true,
+    minimumBlockBytes: 1,
+    preferredBlockBytes: 4096,
+  };
+}

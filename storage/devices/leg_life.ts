@@ -1,0 +1,286 @@
+import type { LegAssignment } from "../../protocol/config/bodies.ts";
+import { compareGenerations } from "../../protocol/config/bodies.ts";
+import { assert, defined, unreachable } from "../../protocol/core/assert.ts";
+import { bytesEqual } from "../../protocol/core/bytes.ts";
+import {
+  CLIENT_REPLY_TIMEOUT_MS,
+  LEG_LOG_BYTES_MAX,
+  LEG_LOG_ENTRIES_MAX,
+} from "../../protocol/core/limits.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { AttachAnswer } from "../../protocol/nbd/attach.ts";
+import { WIRE_ERROR } from "../../protocol/nbd/constants.ts";
+import type { ClientConnection } from "../nbd/client_connection.ts";
+import type { ClientRequest } from "../nbd/client_request.ts";
+import type { LegStatus } from "../worker/messages.ts";
+import { LegLink, type LinkOptions } from "./leg_link.ts";
+import { ReplayLog } from "./leg_log.ts";
+import { LegQueue } from "./leg_queue.ts";
+import { LegRecovery } from "./leg_recovery.ts";
+import type { LegRequest } from "./leg_request.ts";
+import { type LegEvent, type LegPhase, nextPhase, statusOf } from "./leg_state.ts";
+import { LegTimer } from "./leg_timer.ts";
+
+export interface LegOptions extends LinkOptions {
+  readonly assignment: LegAssignment;
+  readonly log: Log;
+  /** A leg that was away for so long fails its requests with EIO until it is back. */
+  readonly ioTimeoutMs: number;
+  /** Called in a turn after `status` changed. */
+  readonly changed: () => void;
+  /** LEG_LOG_BYTES_MAX when not given; for tests. */
+  readonly logBytes?: number;
+}
+
+/**
+ * In which phase a leg is, and what it does on entering one. LegQueue holds the requests, LegLink
+ * gets connections, LegRecovery does what comes first on each of them.
+ */
+export class LegLife {
+  readonly #options: LegOptions;
+  readonly queue: LegQueue;
+  readonly #link: LegLink;
+  readonly #recovery: LegRecovery;
+  readonly #expiry: LegTimer;
+  #assignment: LegAssignment;
+  #phase: LegPhase = "away";
+  #connection: ClientConnection | null = null;
+  /** The verifier under which everything in the log is known to be on the unit. */
+  #verifier: Uint8Array | null = null;
+  #offeredVerifier: Uint8Array | null = null;
+  #reason: string | null = null;
+  #sinceMs: number;
+  #expired = false;
+  #wasReady = false;
+  #closed: (() => void) | null = null;
+
+  constructor(options: LegOptions) {
+    this.#options = options;
+    this.#assignment = options.assignment;
+    const { io } = options;
+    this.#sinceMs = io.nowMs();
+    const capacityBytes = options.logBytes ?? LEG_LOG_BYTES_MAX;
+    this.queue = new LegQueue(
+      io,
+      new ReplayLog({ capacityBytes, entriesMax: LEG_LOG_ENTRIES_MAX }),
+    );
+    this.#recovery = new LegRecovery(io, this.queue, {
+      recovered: () => this.#onRecovered(),
+      failed: (reason) => this.#connection?.drop(reason),
+    });
+    this.#expiry = new LegTimer(io, () => this.#expire());
+    this.#link = new LegLink(options, {
+      attached: (connection, answer) => this.#onAttached(connection, answer),
+      failed: (reason, final) => this.#onLost(reason, final ? "refused" : "lost"),
+      retry: () => this.#event("retry"),
+      answered: (request) => this.#onAnswered(request),
+      ended: (reason) => this.#onLost(reason, "lost"),
+    });
+  }
+
+  /** Begins to attach; called once. */
+  start(): void {
+    this.#event("retry");
+  }
+
+  get isReady(): boolean {
+    return this.#phase === "ready";
+  }
+
+  /** Requests are not to wait: nobody knows when they could run, if ever. */
+  get failsAtOnce(): boolean {
+    if (this.#expired) return true;
+    return this.#phase === "refused" || this.#phase === "closing" || this.#phase === "closed";
+  }
+
+  status(): LegStatus {
+    const status = {
+      leg: this.#assignment.leg,
+      unitName: this.#assignment.unitName,
+      state: statusOf(this.#phase, this.#wasReady),
+      sinceMs: Math.max(0, Math.round(this.#options.io.nowMs() - this.#sinceMs)),
+    };
+    return this.#reason === null ? status : { ...status, reason: this.#reason };
+  }
+
+  /** A newer assignment of the same volume: other addresses, a larger size, a newer generation. */
+  update(assignment: LegAssignment): void {
+    const old = this.#assignment;
+    assert(assignment.volumeId === old.volumeId, "a leg keeps its volume");
+    assert(assignment.sizeBytes >= old.sizeBytes, "a leg never shrinks");
+    const regranted = compareGenerations(assignment.generation, old.generation) !== 0;
+    const remapped = regranted || assignment.sizeBytes > old.sizeBytes;
+    this.#assignment = assignment;
+    if (regranted) this.#forgetForeign();
+    this.#link.forgetFailures();
+    if (remapped) this.#event("remapped");
+    this.#event("retry");
+  }
+
+  /** Detaches: says goodbye, fails what still waits, and then calls `closed`. Not flushed here. */
+  close(closed: () => void): void {
+    assert(this.#closed === null, "a leg is closed once");
+    this.#closed = closed;
+    this.#event("close");
+  }
+
+  // What happens to it.
+
+  #onAttached(connection: ClientConnection, answer: AttachAnswer): void {
+    this.#connection = connection;
+    this.#offeredVerifier = answer.verifier;
+    if (this.#phase !== "connecting") return connection.drop("detached");
+    this.#event("attached");
+  }
+
+  #onAnswered(request: ClientRequest): void {
+    const own = request as LegRequest;
+    if (own.purpose === "replay") return this.#recovery.answered(own);
+    const hadFailed = this.queue.flushFailed;
+    this.queue.answered(own);
+    if (!hadFailed && this.queue.flushFailed) {
+      this.#log().error(
+        "A flush failed; flushes of this leg fail until it was attached anew and replayed",
+        { errno: own.error },
+      );
+    }
+    if (this.#recovery.isUnderWay) this.#recovery.advance();
+    if (this.#phase === "switching" && this.queue.flying.count === 0) this.#event("drained");
+  }
+
+  #onRecovered(): void {
+    this.#verifier = this.#offeredVerifier;
+    this.#event("recovered");
+  }
+
+  #onLost(reason: string, event: LegEvent): void {
+    this.#connection = null;
+    this.queue.disconnect((request) => this.#recovery.lost(request));
+    this.#recovery.stop();
+    if (this.#phase !== "leaving" && this.#phase !== "closing") {
+      if (this.#phase !== "connecting") this.#log().warn("Lost the unit", { reason });
+      this.#reason = reason;
+    }
+    // A unit that lets us in and never answers must not hold a request for ever.
+    const reply = this.#options.replyTimeoutMs ?? CLIENT_REPLY_TIMEOUT_MS;
+    const beforeMs = this.#options.io.nowMs() - this.#options.ioTimeoutMs - reply;
+    this.queue.fail({ errno: WIRE_ERROR.io, beforeMs: this.#expired ? Infinity : beforeMs });
+    this.#event(event);
+  }
+
+  #expire(): void {
+    this.#expired = true;
+    const failed = this.queue.fail({ errno: WIRE_ERROR.io, beforeMs: Infinity });
+    this.#log().error("The unit was away for too long: I/O fails with EIO until it is back", {
+      ioTimeoutMs: this.#options.ioTimeoutMs,
+      failed,
+      reason: this.#reason ?? "no answer yet",
+    });
+    this.#options.changed();
+  }
+
+  /**
+   * Between two generations somebody else may have owned the volume, so nothing of ours may be
+   * written over it. What was not flushed can then not be promised any more.
+   */
+  #forgetForeign(): void {
+    const { log } = this.queue;
+    if (log.isEmpty) return;
+    this.#log().error("A new grant came before everything was flushed; the next flush fails", {
+      changes: log.end - log.begin,
+    });
+    this.queue.forget();
+  }
+
+  #event(event: LegEvent): void {
+    const before = this.#phase;
+    this.#phase = nextPhase(before, event);
+    if (this.#phase === before) return;
+    this.#sinceMs = this.#options.io.nowMs();
+    this.#enter(before);
+    this.#options.changed();
+  }
+
+  #enter(before: LegPhase): void {
+    const connection = this.#connection;
+    switch (this.#phase) {
+      case "connecting":
+        this.#startExpiry();
+        return this.#link.connect(this.#assignment);
+      case "recovering":
+        return this.#recover();
+      case "ready":
+        return this.#enterReady();
+      case "switching":
+        this.queue.hold();
+        this.#startExpiry();
+        if (this.queue.flying.count === 0) this.#event("drained");
+        return;
+      case "leaving":
+        return defined(connection, "one is being left").goodbye();
+      case "away":
+        this.#startExpiry();
+        return this.#link.retryLater();
+      case "refused":
+        this.#expiry.unset();
+        this.queue.fail({ errno: WIRE_ERROR.io, beforeMs: Infinity });
+        this.#log().error("The unit refuses this leg; its I/O fails", { reason: this.#reason });
+        return;
+      case "closing":
+        return this.#leave(before);
+      case "closed":
+        return this.#enterClosed();
+      default:
+        return unreachable(this.#phase);
+    }
+  }
+
+  #recover(): void {
+    const connection = defined(this.#connection, "a leg recovers on a connection");
+    const offered = defined(this.#offeredVerifier, "an attachment tells a verifier");
+    const changed = this.#verifier !== null && !bytesEqual(this.#verifier, offered);
+    // After a failed flush the unit's caches may have dropped what the verifier does not show.
+    const replay = changed || this.queue.flushFailed;
+    const { log } = this.queue;
+    if (replay && !log.isEmpty) {
+      this.#log().info("Replaying what was not flushed", { changes: log.end - log.begin });
+    }
+    this.queue.connect(connection);
+    this.#recovery.start({ replay });
+  }
+
+  #enterReady(): void {
+    this.#expiry.unset();
+    this.#log().info(this.#expired ? "The unit is back, I/O works again" : "Attached to the unit");
+    this.#expired = false;
+    this.#reason = null;
+    this.#wasReady = true;
+    this.#link.ready();
+    this.queue.run();
+  }
+
+  #startExpiry(): void {
+    if (!this.#expired && !this.#expiry.isSet) this.#expiry.set(this.#options.ioTimeoutMs);
+  }
+
+  #leave(before: LegPhase): void {
+    this.#expiry.unset();
+    this.queue.hold();
+    const connection = this.#connection;
+    if (connection === null) return this.#link.abort("detached");
+    if (before === "ready" && connection.outstanding === 0) connection.goodbye();
+    else connection.drop("detached");
+  }
+
+  #enterClosed(): void {
+    this.#expiry.unset();
+    this.#link.stop();
+    this.queue.fail({ errno: WIRE_ERROR.io, beforeMs: Infinity });
+    this.#closed?.();
+  }
+
+  #log(): Log {
+    const { unitName, leg, volumeId } = this.#assignment;
+    return this.#options.log.with({ unit: unitName, leg, volume: volumeId });
+  }
+}

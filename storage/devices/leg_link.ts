@@ -1,0 +1,169 @@
+import type { LegAssignment } from "../../protocol/config/bodies.ts";
+import { type Random, randomFraction } from "../../protocol/core/random.ts";
+import {
+  ATTACH_TIMEOUT_MS,
+  CLIENT_REPLY_TIMEOUT_MS,
+  LEG_BACKOFF_MS_MAX,
+  LEG_BACKOFF_MS_MIN,
+  LEG_STABLE_MS,
+} from "../../protocol/core/limits.ts";
+import type { AttachAnswer } from "../../protocol/nbd/attach.ts";
+import { type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
+import type { Io, SocketAddress } from "../io/io.ts";
+import { type AttachOutcome, UnitAttach } from "../nbd/client_attach.ts";
+import { ClientConnection, type ClientOwner } from "../nbd/client_connection.ts";
+import { LegTimer } from "./leg_timer.ts";
+
+export interface LinkOptions {
+  readonly io: Io;
+  readonly random: Random;
+  /** The host's identity. */
+  readonly host: KeyPair;
+  /** Attachment numbers that nobody has used: from the first up to, not including, the end. */
+  readonly attachments: { readonly first: number; readonly end: number };
+  /** CLIENT_REPLY_TIMEOUT_MS and ATTACH_TIMEOUT_MS when not given; for tests. */
+  readonly replyTimeoutMs?: number;
+  readonly attachTimeoutMs?: number;
+}
+
+/** Called in a turn, or inside `connect` for `failed`. */
+export interface LinkOwner extends ClientOwner {
+  attached(connection: ClientConnection, answer: AttachAnswer): void;
+  /** `final`: trying again with this assignment would not help. */
+  failed(reason: string, final: boolean): void;
+  retry(): void;
+}
+
+/**
+ * How a leg gets to its unit: tries its addresses in turn, with a new attachment number for each
+ * try, and pauses between rounds. A number is never used twice, so the unit can tell every older
+ * connection by its lower number and shut it before it answers (data-path.md §3).
+ */
+export class LegLink {
+  readonly #options: LinkOptions;
+  readonly #owner: LinkOwner;
+  readonly #pause: LegTimer;
+  #attempt: UnitAttach | null = null;
+  #nextAttachment: number;
+  #nextAddress = 0;
+  #backoffMs = 0;
+  #readyMs = 0;
+
+  constructor(options: LinkOptions, owner: LinkOwner) {
+    this.#options = options;
+    this.#owner = owner;
+    this.#nextAttachment = options.attachments.first;
+    this.#pause = new LegTimer(options.io, () => owner.retry());
+  }
+
+  /** Tries once, at the next address. */
+  connect(assignment: LegAssignment): void {
+    this.#pause.unset();
+    const { io, random, host, attachments } = this.#options;
+    if (this.#nextAttachment >= attachments.end) {
+      const reason = "this run's attachment numbers are used up; detach and attach the disk again";
+      return this.#owner.failed(reason, true);
+    }
+    const to = this.#address(assignment);
+    if (to === null) {
+      return this.#owner.failed(`unit "${assignment.unitName}" has no usable address`, false);
+    }
+    this.#attempt = new UnitAttach(io, {
+      to,
+      volumeId: assignment.volumeId,
+      generation: assignment.generation,
+      attachment: this.#nextAttachment++,
+      host,
+      unitKey: assignment.unitKey,
+      ephemeral: keyPairOf(random.bytes(32)),
+      timeoutMs: this.#options.attachTimeoutMs ?? ATTACH_TIMEOUT_MS,
+    }, (outcome) => this.#onOutcome(outcome, { to, assignment }));
+  }
+
+  /** Gives a try up; `failed` follows. */
+  abort(reason: string): void {
+    this.#pause.unset();
+    this.#attempt?.abort(reason);
+  }
+
+  /** Requests run: a later loss is a new one, if this lasts. */
+  ready(): void {
+    this.#readyMs = this.#options.io.nowMs();
+  }
+
+  /** `retry` is called after a pause, which grows with every failure in a row. */
+  retryLater(): void {
+    const { io, random } = this.#options;
+    const lasted = this.#readyMs > 0 && io.nowMs() - this.#readyMs >= LEG_STABLE_MS;
+    this.#readyMs = 0;
+    if (lasted) this.#backoffMs = 0;
+    const pauseMs = this.#backoffMs * (0.5 + randomFraction(random) / 2);
+    this.#backoffMs = Math.min(
+      LEG_BACKOFF_MS_MAX,
+      Math.max(LEG_BACKOFF_MS_MIN, this.#backoffMs * 2),
+    );
+    this.#pause.set(pauseMs);
+  }
+
+  /** What went wrong before says nothing about a new assignment. */
+  forgetFailures(): void {
+    this.#backoffMs = 0;
+    this.#nextAddress = 0;
+  }
+
+  stop(): void {
+    this.#pause.unset();
+  }
+
+  #address(assignment: LegAssignment): SocketAddress | null {
+    const { addresses } = assignment;
+    for (let tried = 0; tried < addresses.length; tried++) {
+      const address = parseAddress(addresses[this.#nextAddress++ % addresses.length]!);
+      if (address !== null) return address;
+    }
+    return null;
+  }
+
+  #onOutcome(
+    outcome: AttachOutcome,
+    { to, assignment }: { to: SocketAddress; assignment: LegAssignment },
+  ): void {
+    this.#attempt = null;
+    const where = `unit "${assignment.unitName}" at ${to.address}:${to.port}`;
+    if (outcome.kind === "failed") {
+      const final = outcome.refusal === "fenced" || outcome.refusal === "denied";
+      return this.#owner.failed(`${where}: ${outcome.reason}`, final);
+    }
+    const { io, replyTimeoutMs } = this.#options;
+    const { handle, answer } = outcome;
+    if (answer.sizeBytes !== assignment.sizeBytes) {
+      io.close(handle);
+      const reason =
+        `${where}: the volume has ${answer.sizeBytes} bytes, and the assignment says ` +
+        `${assignment.sizeBytes}`;
+      // A larger one is about to be assigned; a smaller one is a mistake.
+      return this.#owner.failed(reason, answer.sizeBytes < assignment.sizeBytes);
+    }
+    const connection = ClientConnection.open(io, {
+      handle,
+      owner: this.#owner,
+      replyTimeoutMs: replyTimeoutMs ?? CLIENT_REPLY_TIMEOUT_MS,
+    });
+    if (connection === null) {
+      io.close(handle);
+      return this.#owner.failed(`${where}: no buffer is free to talk with`, false);
+    }
+    // The address that worked is tried first again.
+    this.#nextAddress = Math.max(0, this.#nextAddress - 1);
+    this.#owner.attached(connection, answer);
+  }
+}
+
+/** "192.0.2.1:10809" or "[2001:db8::1]:10809", or null for anything else. */
+export function parseAddress(text: string): SocketAddress | null {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(text);
+  if (match === null) return null;
+  const port = Number(match[3]);
+  const address = match[1] ?? match[2];
+  return address === undefined || port < 1 || port > 65535 ? null : { address, port };
+}

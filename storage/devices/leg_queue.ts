@@ -1,0 +1,280 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { LEG_REQUESTS_MAX } from "../../protocol/core/limits.ts";
+import { COMMAND, COMMAND_FLAGS, WIRE_ERROR, wireErrorOf } from "../../protocol/nbd/constants.ts";
+import type { Io } from "../io/io.ts";
+import type { Operation } from "../io/operation.ts";
+import type { ClientConnection } from "../nbd/client_connection.ts";
+import type { ReplayLog } from "./leg_log.ts";
+import { LaterResults, LegList, LegRequest } from "./leg_request.ts";
+
+/**
+ * The requests of a leg, and the log of what was acknowledged and not flushed. It does not know
+ * why a connection is there or not: the leg gives it one, says when requests may run, and takes it
+ * away.
+ *
+ * Why a reader always sees the newest acknowledged data:
+ *
+ * 1. Two changes of the same block are never under way side by side: the later waits for the
+ *    earlier one's answer. So the order of answers is the order on the unit, and the log, which is
+ *    appended to at the answer, has that order too.
+ * 2. After a connection was lost nothing of it can land any more once the next attachment was
+ *    answered (the unit waits for what it had submitted, data-path.md §3). Only then do we go on.
+ * 3. Recovery (leg_recovery.ts) first replays the log when the unit may have forgotten, in order,
+ *    then repeats the changes that were never answered, in order, and waits for all the answers.
+ *    Reads, flushes and new requests run only after that. So a read cannot overtake a replay; and
+ *    it cannot see a block fall back that another reader already saw changed by an unanswered
+ *    write, because that write is repeated before anybody reads again.
+ * 4. A change whose caller was told an error is neither logged nor repeated. Whether its blocks
+ *    are old or new is undefined for the caller, as for any disk, but it cannot land later:
+ *    by 2, it is dead before anything newer is sent.
+ * 5. A read is answered from the unit alone, never from the log, and its buffer is filled anew
+ *    when it is repeated.
+ */
+export class LegQueue {
+  readonly log: ReplayLog;
+  /** Under way on the connection, oldest first. */
+  readonly flying = new LegList();
+  /** Changes that were under way on a lost connection; recovery repeats them. */
+  readonly repeats = new LegList();
+  /** Not sent yet, in order. */
+  readonly waiting = new LegList();
+  readonly later: LaterResults;
+  /** Since a flush failed nothing is called durable until everything was replayed. */
+  flushFailed = false;
+  readonly #io: Io;
+  readonly #pool: LegRequest[] = [];
+  #made = 0;
+  readonly #ownFlush = new LegRequest();
+  #connection: ClientConnection | null = null;
+  #running = false;
+  #logIsFull = false;
+  /** Acknowledged changes were given up, which the next flush has to tell. */
+  #failsNextFlush = false;
+  /**
+   * Whether the unit may hold unflushed writes that are not in the log: those of an earlier process
+   * of this host. So the first flush always goes to the unit.
+   */
+  #unknownBefore = true;
+  readonly #changeToLog = {
+    command: 0,
+    flags: 0,
+    position: 0,
+    length: 0,
+    source: new Uint8Array(0) as Uint8Array,
+    off: 0,
+    hasData: false,
+  };
+
+  constructor(io: Io, log: ReplayLog) {
+    this.#io = io;
+    this.log = log;
+    this.later = new LaterResults(io);
+    this.#ownFlush.purpose = "flush";
+    this.#ownFlush.command = COMMAND.flush;
+  }
+
+  /** Whether a flush has to ask the unit. */
+  get isDirty(): boolean {
+    return !this.log.isEmpty || this.#unknownBefore || this.flushFailed || this.#failsNextFlush;
+  }
+
+  /** Requests of callers that were not answered. */
+  get pending(): number {
+    return this.#made - this.#pool.length;
+  }
+
+  /** A request to fill in and admit, or null when there are too many. */
+  take(operation: Operation, command: number): LegRequest | null {
+    assert(!operation.busy, "an operation is submitted once at a time");
+    operation.busy = true;
+    let request = this.#pool.pop();
+    if (request === undefined) {
+      if (this.#made === LEG_REQUESTS_MAX) {
+        this.later.put(operation, -WIRE_ERROR.noMemory);
+        return null;
+      }
+      request = new LegRequest();
+      this.#made++;
+    }
+    request.operation = operation;
+    request.command = command;
+    request.flags = 0;
+    request.sinceMs = this.#io.nowMs();
+    return request;
+  }
+
+  admit(request: LegRequest): void {
+    this.waiting.push(request);
+    this.#pump();
+  }
+
+  /** A connection for recovery; requests wait until `run`. */
+  connect(connection: ClientConnection): void {
+    this.#connection = connection;
+  }
+
+  run(): void {
+    this.#running = true;
+    this.#pump();
+  }
+
+  /** New requests wait; those under way go on. */
+  hold(): void {
+    this.#running = false;
+  }
+
+  /** Nothing of the connection is under way any more; `replayLost` takes back each replay. */
+  disconnect(replayLost: (request: LegRequest) => void): void {
+    this.#connection = null;
+    this.#running = false;
+    const waiting = new LegList();
+    const repeats = new LegList();
+    waiting.take(this.waiting);
+    repeats.take(this.repeats);
+    // Those that were sent are older than those that were not.
+    for (let request = this.flying.shift(); request !== null; request = this.flying.shift()) {
+      if (request.purpose === "replay") replayLost(request);
+      if (request.purpose !== "caller") continue;
+      if (request.isChange) this.repeats.push(request);
+      else this.waiting.push(request);
+    }
+    this.repeats.take(repeats);
+    this.waiting.take(waiting);
+  }
+
+  /** Whether `trySend` can send now; a change must not meet one that is under way. */
+  canSend(request: LegRequest): boolean {
+    if (this.#connection === null || !this.#connection.hasRoom) return false;
+    return !request.isChange || !this.flying.hasChangeIn(request.position, request.length);
+  }
+
+  /** Sends a request that is in no list and for which the log has room. */
+  send(request: LegRequest): void {
+    if (request.command === COMMAND.flush) request.mark = this.log.end;
+    this.flying.push(request);
+    this.#connection!.submit(request);
+  }
+
+  /** The connection's answer to a request of a caller, or to the leg's own flush. */
+  answered(request: LegRequest): void {
+    this.flying.remove(request);
+    let result = request.error === 0 ? 0 : -wireErrorOf(request.error);
+    if (request.command === COMMAND.flush) {
+      result = this.flushAnswered(request);
+    } else if (request.isChange) {
+      if (result === 0) this.#append(request);
+      else this.log.unreserve(request.logBytes);
+    }
+    if (request.purpose === "caller") {
+      const moves = request.command === COMMAND.read || request.command === COMMAND.write;
+      const operation = this.#giveBack(request);
+      operation.result = result === 0 && moves ? request.length : result;
+      operation.busy = false;
+      operation.done(operation);
+    }
+    this.#pump();
+  }
+
+  /** What a flush's answer means for the log; 0 or a negated errno for who asked. */
+  flushAnswered(request: LegRequest): number {
+    if (request.error !== 0) this.flushFailed = true;
+    // A flush that succeeds after one that failed proves nothing (data-path.md §5).
+    if (this.flushFailed) return -WIRE_ERROR.io;
+    this.log.releaseBefore(request.mark);
+    this.#unknownBefore = false;
+    return 0;
+  }
+
+  /** Gives up what is in the log; the next flush of a caller fails. */
+  forget(): void {
+    this.#failsNextFlush = true;
+    this.log.releaseBefore(this.log.end);
+  }
+
+  /** Fails everything that is not under way; with `beforeMs` only what was asked before then. */
+  fail(options: { errno: number; beforeMs: number }): number {
+    let failed = this.#failList(this.repeats, options);
+    failed += this.#failList(this.waiting, options);
+    return failed;
+  }
+
+  #failList(list: LegList, { errno, beforeMs }: { errno: number; beforeMs: number }): number {
+    let failed = 0;
+    let request = list.head;
+    while (request !== null) {
+      const next: LegRequest | null = request.next;
+      if (request.sinceMs < beforeMs) {
+        list.remove(request);
+        // A repeat has its room in the log, what waits has none yet.
+        if (list === this.repeats) this.log.unreserve(request.logBytes);
+        this.later.put(this.#giveBack(request), -errno);
+        failed++;
+      }
+      request = next;
+    }
+    return failed;
+  }
+
+  #pump(): void {
+    while (this.#running) {
+      const request = this.waiting.head;
+      if (request === null || !this.canSend(request)) break;
+      if (this.#refusesDurable(request)) continue;
+      if (request.isChange && !this.#reserve(request)) break;
+      this.waiting.remove(request);
+      this.send(request);
+    }
+    this.#flushWhenHalfFull();
+  }
+
+  /** After a failed flush nothing may be called durable, so such requests fail at once. */
+  #refusesDurable(request: LegRequest): boolean {
+    const durable = request.command === COMMAND.flush || (request.flags & COMMAND_FLAGS.fua) !== 0;
+    if (!durable || (!this.flushFailed && !this.#failsNextFlush)) return false;
+    this.#failsNextFlush = false;
+    this.waiting.remove(request);
+    this.later.put(this.#giveBack(request), -WIRE_ERROR.io);
+    return true;
+  }
+
+  #reserve(request: LegRequest): boolean {
+    this.#logIsFull = !this.log.reserve(request.logBytes);
+    if (!this.#logIsFull) return true;
+    if (this.flushFailed) {
+      // The log can never be emptied: what does not fit cannot be protected, so it is refused.
+      this.waiting.remove(request);
+      this.later.put(this.#giveBack(request), -WIRE_ERROR.io);
+      this.#io.atTurnEnd(this.#pumpTask);
+    }
+    return false;
+  }
+
+  readonly #pumpTask = { queued: false, run: () => this.#pump() };
+
+  #flushWhenHalfFull(): void {
+    if (!this.#running || this.flushFailed || this.log.isEmpty) return;
+    if (!this.log.isHalfFull && !this.#logIsFull) return;
+    if (this.#ownFlush.list === null && this.canSend(this.#ownFlush)) this.send(this.#ownFlush);
+  }
+
+  #append(request: LegRequest): void {
+    const change = this.#changeToLog;
+    change.command = request.command;
+    // A replay ends with a flush, so FUA has no meaning there.
+    change.flags = request.flags & ~COMMAND_FLAGS.fua;
+    change.position = request.position;
+    change.length = request.length;
+    change.source = this.#io.bytes;
+    change.off = request.off;
+    change.hasData = request.command === COMMAND.write;
+    this.log.append(change);
+  }
+
+  #giveBack(request: LegRequest): Operation {
+    const operation = request.operation;
+    assert(operation !== null, "a caller's request has an operation");
+    request.operation = null;
+    this.#pool.push(request);
+    return operation;
+  }
+}

@@ -1,0 +1,194 @@
+import { unreachable } from "../../protocol/core/assert.ts";
+import { LEG_REPLAY_PIECE_BYTES, LEG_REPLAYS_MAX } from "../../protocol/core/limits.ts";
+import { COMMAND } from "../../protocol/nbd/constants.ts";
+import type { BufferWaiter, Io, Off } from "../io/io.ts";
+import type { LoggedChange } from "./leg_log.ts";
+import type { LegQueue } from "./leg_queue.ts";
+import { LegRequest } from "./leg_request.ts";
+
+export interface RecoveryEvents {
+  /** Everything was answered: requests may run. */
+  recovered(): void;
+  /** What was acknowledged cannot be brought back over this connection. */
+  failed(reason: string): void;
+}
+
+type Step = "idle" | "replaying" | "flushing" | "repeating";
+
+/**
+ * What is done on a new attachment before anything else runs: replay the log in order if the unit
+ * may have forgotten some of it, flush that, then repeat the changes that were never answered.
+ * Pieces of the log go out several at a time; one that would meet another under way waits for it.
+ * A connection lost in between starts it all anew on the next one.
+ */
+export class LegRecovery {
+  readonly #io: Io;
+  readonly #queue: LegQueue;
+  readonly #events: RecoveryEvents;
+  #step: Step = "idle";
+  /** Of the entry being replayed, and how much of its data was sent. */
+  #sequence = 0;
+  #skip = 0;
+  readonly #change: LoggedChange = { command: 0, flags: 0, position: 0, length: 0 };
+  readonly #spare: LegRequest[] = [];
+  readonly #flush = new LegRequest();
+  /** The next piece, made ready and perhaps waiting for its turn. */
+  #piece: LegRequest | null = null;
+  #waitsForBuffer = false;
+  readonly #waiter: BufferWaiter = { run: (off) => this.#onBuffer(off) };
+
+  constructor(io: Io, queue: LegQueue, events: RecoveryEvents) {
+    this.#io = io;
+    this.#queue = queue;
+    this.#events = events;
+    for (let i = 0; i < LEG_REPLAYS_MAX; i++) {
+      const request = new LegRequest();
+      request.purpose = "replay";
+      this.#spare.push(request);
+    }
+    this.#flush.purpose = "replay";
+    this.#flush.command = COMMAND.flush;
+  }
+
+  get isUnderWay(): boolean {
+    return this.#step !== "idle";
+  }
+
+  /** Begins on a connection that the queue has just been given. */
+  start(options: { replay: boolean }): void {
+    this.#sequence = this.#queue.log.begin;
+    this.#skip = 0;
+    this.#step = options.replay ? "replaying" : "repeating";
+    this.advance();
+  }
+
+  /** The connection is gone; the queue has taken its requests back. */
+  stop(): void {
+    this.#step = "idle";
+    if (this.#waitsForBuffer) this.#io.buffers.withdraw(this.#waiter);
+    this.#waitsForBuffer = false;
+    if (this.#piece !== null) this.#putBack(this.#piece);
+    this.#piece = null;
+  }
+
+  /** A replay that was under way on a lost connection: its buffer is free again. */
+  lost(request: LegRequest): void {
+    if (request !== this.#flush) this.#putBack(request);
+  }
+
+  /** The answer to a request of this recovery. */
+  answered(request: LegRequest): void {
+    this.#queue.flying.remove(request);
+    if (request === this.#flush) {
+      // All that was acknowledged is on the unit again, so its answer is worth something.
+      this.#queue.flushFailed = false;
+      this.#queue.flushAnswered(request);
+      this.#step = "repeating";
+    } else {
+      this.#putBack(request);
+      if (request.error !== 0) {
+        const reason = `the unit answered a replayed write with error ${request.error}`;
+        return this.#events.failed(reason);
+      }
+    }
+    this.advance();
+  }
+
+  /** Sends what can be sent now, and goes on to the next step when all of one was answered. */
+  advance(): void {
+    for (;;) {
+      switch (this.#step) {
+        case "idle":
+          return;
+        case "replaying":
+          if (!this.#sendPieces() || !this.#queue.canSend(this.#flush)) return;
+          this.#step = "flushing";
+          this.#queue.send(this.#flush);
+          return;
+        case "flushing":
+          return;
+        case "repeating":
+          if (!this.#sendRepeats()) return;
+          this.#step = "idle";
+          return this.#events.recovered();
+        default:
+          return unreachable(this.#step);
+      }
+    }
+  }
+
+  /** True once every entry was sent and answered. */
+  #sendPieces(): boolean {
+    const queue = this.#queue;
+    while (this.#piece !== null || this.#sequence < queue.log.end) {
+      if (this.#waitsForBuffer) return false;
+      if (this.#piece === null && !this.#preparePiece()) return false;
+      const piece = this.#piece;
+      if (piece === null || !queue.canSend(piece)) return false;
+      this.#piece = null;
+      queue.send(piece);
+    }
+    return queue.flying.count === 0;
+  }
+
+  /** Makes the next piece ready; false when it has to wait for a request or a buffer. */
+  #preparePiece(): boolean {
+    const request = this.#spare.pop();
+    if (request === undefined) return false;
+    const { log } = this.#queue;
+    log.read(this.#sequence, this.#change);
+    const isWrite = this.#change.command === COMMAND.write;
+    const rest = this.#change.length - this.#skip;
+    request.command = this.#change.command;
+    request.flags = this.#change.flags;
+    request.position = this.#change.position + this.#skip;
+    request.length = isWrite ? Math.min(rest, LEG_REPLAY_PIECE_BYTES) : rest;
+    request.off = -1;
+    this.#piece = request;
+    if (!isWrite) {
+      this.#goOn(request.length);
+      return true;
+    }
+    this.#waitsForBuffer = true;
+    this.#io.buffers.wait(LEG_REPLAY_PIECE_BYTES, this.#waiter);
+    return !this.#waitsForBuffer;
+  }
+
+  #onBuffer(off: Off): void {
+    const request = this.#piece!;
+    const { bytes } = this.#io;
+    this.#waitsForBuffer = false;
+    request.off = off;
+    const piece = { skip: this.#skip, length: request.length, target: bytes, off };
+    this.#queue.log.copyOut(this.#sequence, piece);
+    this.#goOn(request.length);
+    // A buffer may be had inside `wait`, or later, when somebody else released it.
+    this.#io.atTurnEnd(this.#advanceTask);
+  }
+
+  readonly #advanceTask = { queued: false, run: () => this.advance() };
+
+  #goOn(length: number): void {
+    this.#skip += length;
+    if (this.#skip < this.#change.length) return;
+    this.#sequence++;
+    this.#skip = 0;
+  }
+
+  #putBack(request: LegRequest): void {
+    if (request.off >= 0) this.#io.buffers.release(request.off);
+    request.off = -1;
+    this.#spare.push(request);
+  }
+
+  /** True once every change that had no answer was sent again and answered. */
+  #sendRepeats(): boolean {
+    const { repeats, flying } = this.#queue;
+    while (repeats.head !== null && this.#queue.canSend(repeats.head)) {
+      const request = repeats.head;
+      repeats.remove(request);
+      this.#queue.send(request);
+    }
+    return repeats.count === 0 && flying.count === 0;
+  }
+}
