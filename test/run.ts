@@ -1,0 +1,71 @@
+import { parseArgs } from "node:util";
+import { SKIPS_VARIABLE } from "./needs.ts";
+import { installPackages } from "./runner/packages.ts";
+import { lastLine, type Totals } from "./runner/report.ts";
+import { readSkips, runSuite, type Suite } from "./runner/suites.ts";
+
+/** In this order; all but the first run their files one after another, in the order of names. */
+const SUITES: readonly Suite[] = [
+  {
+    name: "unit",
+    paths: ["protocol", "storage", "roles", "web", "test/tidy_test.ts", "test/runner"],
+    isParallel: true,
+  },
+  { name: "interop", paths: ["test/interop"], isParallel: false },
+  { name: "fuzz", paths: ["test/fuzz"], isParallel: false },
+  { name: "e2e", paths: ["test/e2e"], isParallel: false },
+];
+
+const USAGE = `Usage: deno task test [--only unit|interop|fuzz|e2e] [--filter TEXT]`;
+
+/** Runs all tests, or those asked for; the status is 0 only when some ran and none failed. */
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { only: { type: "string" }, filter: { type: "string" }, help: { type: "boolean" } },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  const suites = SUITES.filter(({ name }) => values.only === undefined || values.only === name);
+  if (suites.length === 0) {
+    console.log(`No suite is called "${values.only}". ${USAGE}`);
+    return 2;
+  }
+  Deno.chdir(new URL("..", import.meta.url).pathname);
+  await installPackages();
+  const directory = Deno.makeTempDirSync({ prefix: "dvsan-test-" });
+  Deno.env.set(SKIPS_VARIABLE, `${directory}/skips.jsonl`);
+  try {
+    return await runSuites(suites, directory, values.filter ?? null);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+async function runSuites(
+  suites: readonly Suite[],
+  directory: string,
+  filter: string | null,
+): Promise<number> {
+  const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
+  const broken: string[] = [];
+  for (const suite of suites) {
+    const outcome = await runSuite(suite, { report: `${directory}/${suite.name}.xml`, filter });
+    totals.passed += outcome.totals.passed;
+    totals.failed += outcome.totals.failed;
+    totals.skipped += outcome.totals.skipped;
+    if (outcome.problem !== null) broken.push(`${suite.name}: ${outcome.problem}`);
+  }
+  const skips = readSkips(`${directory}/skips.jsonl`);
+  if (skips.length > 0) console.log("\nSkipped:");
+  for (const { name, reason } of skips) console.log(`  ${name}: ${reason}`);
+  for (const problem of broken) console.log(`\nFailed: ${problem}`);
+  // A file that did not even load has no test of its own in the report.
+  if (broken.length > 0 && totals.failed === 0) totals.failed = broken.length;
+  if (totals.passed + totals.failed === 0) console.log("\nFailed: no test ran.");
+  console.log(`\n${lastLine(totals)}`);
+  return totals.failed > 0 || totals.passed === 0 ? 1 : 0;
+}
+
+Deno.exit(await main());

@@ -1,0 +1,52 @@
+import { findTool } from "../needs.ts";
+
+/** Programs that tests use, and the Debian package that brings each. */
+export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
+  "qemu-img": "qemu-utils",
+  "qemu-io": "qemu-utils",
+  "qemu-nbd": "qemu-utils",
+  "fio": "fio",
+  "nbdkit": "nbdkit",
+  "nbdcopy": "libnbd-bin",
+  "nbdinfo": "libnbd-bin",
+  "nbd-server": "nbd-server",
+  "nbd-client": "nbd-client",
+  "ip": "iproute2",
+  "losetup": "mount",
+  "mkfs.ext4": "e2fsprogs",
+  "mkfs.xfs": "xfsprogs",
+  "sfdisk": "fdisk",
+};
+
+const APT_TIMEOUT = "10m";
+
+/** Installs what is missing, when root; tests that still lack a tool are skipped. */
+export async function installPackages(): Promise<void> {
+  const missing = Object.keys(TOOL_PACKAGES).filter((tool) => findTool(tool) === null);
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.map((tool) => TOOL_PACKAGES[tool] ?? tool))];
+  if (Deno.uid() !== 0 || findTool("apt-get") === null) {
+    console.log(`Not installed (that takes root and apt-get): ${packages.join(" ")}`);
+    return;
+  }
+  console.log(`Installing: ${packages.join(" ")}`);
+  await apt(["update"]);
+  if (await apt(["install", "--yes", "--no-install-recommends", ...packages])) return;
+  // One package that cannot be had must not keep the others away.
+  for (const name of packages) await apt(["install", "--yes", "--no-install-recommends", name]);
+}
+
+async function apt(args: string[]): Promise<boolean> {
+  const output = await new Deno.Command("timeout", {
+    args: [APT_TIMEOUT, "apt-get", "-qq", ...args],
+    env: { DEBIAN_FRONTEND: "noninteractive" },
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!output.success) {
+    const words = new TextDecoder().decode(output.stderr).trim().split("\n").at(-1) ?? "";
+    console.log(`apt-get ${args[0]} failed: ${words}`);
+  }
+  return output.success;
+}

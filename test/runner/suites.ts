@@ -1,0 +1,74 @@
+import type { Skip } from "../needs.ts";
+import { count, parseReport, type Totals } from "./report.ts";
+
+export interface Suite {
+  readonly name: string;
+  /** Folders and files with tests. */
+  readonly paths: readonly string[];
+  readonly isParallel: boolean;
+}
+
+export interface SuiteOptions {
+  /** Where the JUnit report is written. */
+  readonly report: string;
+  readonly filter: string | null;
+}
+
+export interface Outcome {
+  readonly totals: Totals;
+  /** Why the run itself failed, beyond single tests; null when it did not. */
+  readonly problem: string | null;
+}
+
+/** Runs one suite with this very runtime; its output goes to ours. */
+export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Outcome> {
+  const paths = suite.paths.filter(hasTests);
+  const none: Totals = { passed: 0, failed: 0, skipped: 0 };
+  if (paths.length === 0) return { totals: none, problem: null };
+  console.log(`\n== ${suite.name}`);
+  const args = ["test", "-A", "--no-prompt", `--junit-path=${options.report}`];
+  if (suite.isParallel) args.push("--parallel");
+  if (options.filter !== null) args.push(`--filter=${options.filter}`);
+  const status = await new Deno.Command(Deno.execPath(), {
+    args: [...args, ...paths],
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+    env: { NO_COLOR: "1" },
+  }).spawn().status;
+  const report = readText(options.report);
+  const totals = report === null ? none : count(parseReport(report));
+  if (status.success || totals.failed > 0) return { totals, problem: null };
+  // With a filter, a suite may well have no test that is meant.
+  const ran = totals.passed + totals.skipped;
+  if (options.filter !== null && ran === 0 && report !== null) return { totals, problem: null };
+  return { totals, problem: `the test runner ended with status ${status.code}; see above` };
+}
+
+export function readSkips(path: string): Skip[] {
+  const lines = (readText(path) ?? "").split("\n").filter((line) => line !== "");
+  return lines.map((line): Skip => JSON.parse(line));
+}
+
+function readText(path: string): string | null {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+function hasTests(path: string): boolean {
+  if (path.endsWith(".ts")) return true;
+  try {
+    return [...Deno.readDirSync(path)].some((entry) => {
+      return entry.isDirectory
+        ? hasTests(`${path}/${entry.name}`)
+        : /_test\.tsx?$/.test(entry.name);
+    });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
