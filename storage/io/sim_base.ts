@@ -1,0 +1,255 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { ArenaBuffers } from "./buffers.ts";
+import { Completions } from "./completions.ts";
+import { Errno } from "./errno.ts";
+import { HandleKind, HandleTable } from "./handles.ts";
+import type * as io from "./io.ts";
+import type { Operation } from "./operation.ts";
+import { type Finish, SimListener, SimStream, streamPair } from "./sim_stream.ts";
+import { SimMedium, type SimWorld } from "./sim_world.ts";
+import { TimerHeap } from "./timers.ts";
+
+/** An operation under way on a handle; media operations cannot be cancelled. */
+export interface SimPending {
+  readonly index: number;
+  cancel: (() => void) | null;
+}
+
+export type SimObject = SimStream | SimListener | SimMedium;
+export const NOWHERE: io.SocketAddress = { address: "", port: 0 };
+
+/** What of the simulated seam is synchronous: handles, addresses, opening and closing. */
+export abstract class SimBase {
+  readonly kind = "sim";
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly buffers: ArenaBuffers;
+  readonly wakeFd = -1;
+  readonly world: SimWorld;
+  protected readonly handles = new HandleTable();
+  protected readonly objects: (SimObject | null)[] = [];
+  readonly #readOnly = new Set<number>();
+  readonly #exclusive = new Set<number>();
+  protected readonly timers = new TimerHeap();
+  protected readonly completions = new Completions();
+  /** Operations under way on handles. */
+  protected readonly pending = new Map<Operation, SimPending>();
+  protected woken = false;
+  protected timeMs: number;
+
+  constructor(options: { world: SimWorld; arena: io.ArenaOptions }) {
+    this.world = options.world;
+    this.buffers = new ArenaBuffers(options.arena);
+    this.bytes = new Uint8Array(this.buffers.sizeBytes);
+    this.view = new DataView(this.bytes.buffer);
+    this.timeMs = this.world.nowMs;
+  }
+
+  /** What a write to the eventfd does elsewhere. */
+  wakeNow(): void {
+    this.woken = true;
+  }
+
+  /** Breaks a connection as a reset would: both ends get -ECONNRESET. */
+  reset(handle: io.Handle): void {
+    this.stream(handle)?.shutdown(-Errno.ECONNRESET);
+  }
+
+  nowMs(): number {
+    return this.timeMs;
+  }
+
+  listenTcp(at: io.SocketAddress, _options: { backlog: number }): io.Handle {
+    const port = at.port === 0 ? this.world.freshPort() : at.port;
+    const address = { address: at.address, port };
+    const key = tcpKey(address);
+    if (this.world.listeners.has(key)) return -Errno.EADDRINUSE;
+    return this.#listen(address, key);
+  }
+
+  listenUnix(path: string, _options: { backlog: number }): io.Handle {
+    return this.#listen({ address: path, port: 0 }, unixKey(path));
+  }
+
+  localAddress(handle: io.Handle): io.SocketAddress {
+    const object = this.#live(handle);
+    if (object instanceof SimStream) return object.local;
+    return object instanceof SimListener ? object.address : NOWHERE;
+  }
+
+  peerAddress(handle: io.Handle): io.SocketAddress {
+    const object = this.#live(handle);
+    return object instanceof SimStream ? object.remote : NOWHERE;
+  }
+
+  openMedium(options: io.MediumOpenOptions): io.Handle {
+    const medium = this.world.media.get(options.path);
+    if (medium === undefined) return -Errno.ENOENT;
+    if (medium.readOnly && !options.readOnly) return -Errno.EACCES;
+    if (options.exclusive && medium.held) return -Errno.EBUSY;
+    const handle = this.open(medium, HandleKind.file);
+    const index = this.handles.find(handle);
+    if (options.readOnly) this.#readOnly.add(index);
+    if (options.exclusive) {
+      medium.held = true;
+      this.#exclusive.add(index);
+    }
+    return handle;
+  }
+
+  geometry(handle: io.Handle): io.MediumGeometry {
+    const object = this.#live(handle);
+    assert(object instanceof SimMedium, "only media have a geometry");
+    return object.geometry;
+  }
+
+  socketPair(): [io.Handle, io.Handle] {
+    const { finish, world } = this;
+    const [one, other] = streamPair({
+      near: NOWHERE,
+      far: NOWHERE,
+      finish,
+      capacity: world.streamBytes,
+    });
+    return [this.open(one, HandleKind.stream), this.open(other, HandleKind.stream)];
+  }
+
+  adopt(fileDescriptor: number): io.Handle {
+    const stream = this.world.detached.get(fileDescriptor);
+    if (stream === undefined) return -Errno.EBADF;
+    this.world.detached.delete(fileDescriptor);
+    stream.finish = this.finish;
+    return this.open(stream, HandleKind.stream);
+  }
+
+  detach(handle: io.Handle): number {
+    const stream = this.stream(handle);
+    const index = this.handles.find(handle);
+    assert(stream !== null, "only a live stream is detached");
+    assert(this.handles.underWay[index] === 0, "no operation is under way on what is detached");
+    this.handles.kill(index);
+    this.#free(index);
+    const descriptor = this.world.freshDescriptor();
+    this.world.detached.set(descriptor, stream);
+    return descriptor;
+  }
+
+  shutdown(handle: io.Handle): number {
+    const index = this.handles.find(handle);
+    if (index < 0) return -Errno.EBADF;
+    const object = this.objects[index]!;
+    if (object instanceof SimMedium) return -Errno.ENOTSOCK;
+    if (object instanceof SimStream) object.shutdown();
+    else for (const operation of object.accepts.splice(0)) this.end(operation, -Errno.EINVAL);
+    return 0;
+  }
+
+  close(handle: io.Handle): void {
+    const index = this.handles.find(handle);
+    if (index < 0) return;
+    const object = this.objects[index]!;
+    this.handles.kill(index);
+    for (const [operation, pending] of this.pending) {
+      if (pending.index !== index || pending.cancel === null) continue;
+      pending.cancel();
+      this.end(operation, -Errno.ECANCELED);
+    }
+    if (object instanceof SimStream) {
+      object.shutdown();
+    } else if (object instanceof SimListener) {
+      if (this.world.listeners.get(object.key) === object) this.world.listeners.delete(object.key);
+      for (const stream of object.arrived.splice(0)) stream.shutdown(-Errno.ECONNRESET);
+    }
+    if (this.handles.underWay[index] === 0) this.#free(index);
+  }
+
+  /** Marks `operation` as under way on the handle; -1 when that is dead, and -EBADF follows. */
+  protected begin(operation: Operation, handle: io.Handle): number {
+    assert(!operation.busy, "an operation is submitted once at a time");
+    operation.busy = true;
+    operation.off = -1;
+    operation.ioSlot = -1;
+    const index = this.handles.find(handle);
+    if (index < 0) {
+      this.completions.push(operation, -Errno.EBADF);
+      return -1;
+    }
+    this.handles.underWay[index]!++;
+    this.pending.set(operation, { index, cancel: null });
+    return index;
+  }
+
+  protected end(operation: Operation, result: number): void {
+    const pending = this.pending.get(operation);
+    this.pending.delete(operation);
+    this.completions.push(operation, result);
+    if (pending === undefined) return;
+    this.handles.underWay[pending.index]!--;
+    const idle = this.handles.underWay[pending.index] === 0;
+    if (idle && this.handles.isDying(pending.index)) this.#free(pending.index);
+  }
+
+  protected readonly finish: Finish = (operation, result) => this.end(operation, result);
+
+  protected open(object: SimObject, kind: number): io.Handle {
+    const handle = this.handles.open(0, kind);
+    this.objects[this.handles.find(handle)] = object;
+    return handle;
+  }
+
+  protected isReadOnly(index: number): boolean {
+    return this.#readOnly.has(index);
+  }
+
+  protected stream(handle: io.Handle): SimStream | null {
+    const index = this.handles.find(handle);
+    const object = index < 0 ? null : this.objects[index];
+    return object instanceof SimStream ? object : null;
+  }
+
+  protected closeAll(): void {
+    for (let index = 0; index < this.handles.top; index++) {
+      const object = this.objects[index];
+      if (object === null || object === undefined) continue;
+      if (object instanceof SimStream) object.shutdown();
+      else if (object instanceof SimListener) this.world.listeners.delete(object.key);
+      this.#free(index);
+    }
+  }
+
+  #live(handle: io.Handle): SimObject {
+    const index = this.handles.find(handle);
+    assert(index >= 0, "a closed handle has no address, size or descriptor");
+    return this.objects[index]!;
+  }
+
+  #listen(address: io.SocketAddress, key: string): io.Handle {
+    const listener = new SimListener({
+      address,
+      key,
+      deliver: (operation, stream) => {
+        stream.finish = this.finish;
+        this.end(operation, this.open(stream, HandleKind.stream));
+      },
+    });
+    this.world.listeners.set(key, listener);
+    return this.open(listener, HandleKind.listener);
+  }
+
+  #free(index: number): void {
+    const object = this.objects[index];
+    if (object instanceof SimMedium && this.#exclusive.has(index)) object.held = false;
+    this.#exclusive.delete(index);
+    this.#readOnly.delete(index);
+    this.objects[index] = null;
+    this.handles.free(index);
+  }
+}
+
+export function tcpKey(at: io.SocketAddress): string {
+  return `tcp ${at.address} ${at.port}`;
+}
+
+export function unixKey(path: string): string {
+  return `unix ${path}`;
+}
