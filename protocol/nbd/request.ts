@@ -41,6 +41,11 @@ export class RequestReader {
     return this.#have > 0 || this.#skip > 0;
   }
 
+  /** A payload is being thrown away. */
+  get skipping(): boolean {
+    return this.#skip > 0;
+  }
+
   /** Makes ready for the next header, after `length` bytes that are thrown away. */
   next(skip: number): void {
     this.complete = false;

@@ -92,8 +92,9 @@ export class ServerNegotiation {
     return output;
   }
 
-  get hasOutput(): boolean {
-    return this.#output.length > 0;
+  /** Replies that wait to be taken. */
+  get outputCount(): number {
+    return this.#output.length;
   }
 
   /** Answers "find". */

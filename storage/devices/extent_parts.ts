@@ -1,0 +1,156 @@
+import { assert, unreachable } from "../../protocol/core/assert.ts";
+import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+import type { MediumFailure, MediumState } from "./medium_state.ts";
+
+const EIO = 5;
+const EOPNOTSUPP = 95;
+
+/** What a part does to its medium; copied by `ExtentPart.begin`. Positions are the medium's. */
+export interface PartWork {
+  kind: "read" | "write" | "discard" | "zero" | "zero-durably" | "sync";
+  off: Off;
+  position: number;
+  length: number;
+  /** FUA for "write", mayDiscard for the zeroes. */
+  flag: boolean;
+}
+
+/** A caller's operation that ends when all its parts have: with the first error, if any. */
+export class JoinedParts {
+  readonly #release: (join: JoinedParts) => void;
+  #caller: Operation | null = null;
+  #left = 0;
+  #result = 0;
+
+  constructor(release: (join: JoinedParts) => void) {
+    this.#release = release;
+  }
+
+  begin(caller: Operation, expected: { parts: number; result: number }): void {
+    assert(!caller.busy, "an operation is submitted once");
+    caller.busy = true;
+    this.#caller = caller;
+    this.#left = expected.parts;
+    this.#result = expected.result;
+  }
+
+  partDone(result: number): void {
+    if (result < 0 && this.#result >= 0) this.#result = result;
+    if (--this.#left > 0) return;
+    const caller = this.#caller;
+    assert(caller !== null, "parts belong to an operation");
+    const outcome = this.#result;
+    this.#caller = null;
+    this.#release(this);
+    caller.busy = false;
+    caller.result = outcome;
+    caller.done(caller);
+  }
+}
+
+/** One operation on one medium; keeps the medium's state true. */
+export class ExtentPart {
+  readonly #io: Io;
+  readonly #release: (part: ExtentPart) => void;
+  readonly #operation = new Operation(() => this.#done());
+  readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
+  readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false };
+  #join: JoinedParts | null = null;
+  #state: MediumState | null = null;
+  #handle: Handle = -1;
+  #kind: PartWork["kind"] = "read";
+  #durable = false;
+  /** The medium's changes when its sync began. */
+  #covers = 0;
+
+  constructor(io: Io, release: (part: ExtentPart) => void) {
+    this.#io = io;
+    this.#release = release;
+  }
+
+  begin(join: JoinedParts, on: { handle: Handle; state: MediumState }, work: PartWork): void {
+    this.#join = join;
+    this.#state = on.state;
+    this.#handle = on.handle;
+    this.#kind = work.kind;
+    this.#durable = work.kind === "zero-durably" || (work.kind === "write" && work.flag);
+    this.#submit(work);
+  }
+
+  #submit(work: PartWork): void {
+    const io = this.#io;
+    switch (work.kind) {
+      case "read":
+        return io.read(this.#operation, this.#handle, this.#copied(work));
+      case "write":
+        return io.write(this.#operation, this.#handle, this.#copied(work), work.flag);
+      case "discard":
+        return io.discard(this.#operation, this.#handle, work.position, work.length);
+      case "zero":
+      case "zero-durably":
+        this.#range.position = work.position;
+        this.#range.length = work.length;
+        this.#range.mayDiscard = work.flag;
+        return io.zero(this.#operation, this.#handle, this.#range);
+      case "sync":
+        return this.#sync();
+      default:
+        return unreachable(work.kind);
+    }
+  }
+
+  #copied(work: PartWork): Transfer {
+    this.#transfer.off = work.off;
+    this.#transfer.length = work.length;
+    this.#transfer.position = work.position;
+    return this.#transfer;
+  }
+
+  #sync(): void {
+    this.#kind = "sync";
+    this.#covers = this.#state!.changes;
+    this.#io.sync(this.#operation, this.#handle);
+  }
+
+  #done(): void {
+    const state = this.#state;
+    assert(state !== null, "a part belongs to a medium");
+    let result = this.#operation.result;
+    // Giving space back is advice; a medium that cannot take it has done nothing wrong.
+    if (this.#kind === "discard" && result === -EOPNOTSUPP) result = 0;
+    if (result < 0) {
+      state.failed(this.#failed(-result), -result);
+      return this.#end(result);
+    }
+    if (this.#kind === "sync") {
+      state.synced = Math.max(state.synced, this.#covers);
+      // Another sync of the medium failed meanwhile: this one may have missed what that one lost.
+      return this.#end(state.poisoned ? -EIO : result);
+    }
+    if (this.#kind !== "read") state.changes++;
+    if (this.#kind === "zero-durably") return this.#sync();
+    this.#end(this.#durable && state.poisoned ? -EIO : result);
+  }
+
+  /** A durable write that fails with EIO may have taken the one report of a lost writeback. */
+  #failed(errno: number): MediumFailure["during"] {
+    switch (this.#kind) {
+      case "write":
+        return this.#durable && errno === EIO ? "sync" : "write";
+      case "zero-durably":
+        return "zero";
+      default:
+        return this.#kind;
+    }
+  }
+
+  #end(result: number): void {
+    const join = this.#join;
+    assert(join !== null, "a part belongs to an operation");
+    this.#join = null;
+    this.#state = null;
+    this.#release(this);
+    join.partDone(result);
+  }
+}

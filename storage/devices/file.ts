@@ -1,0 +1,95 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import type { Handle, Io, MediumGeometry, Transfer, ZeroRange } from "../io/io.ts";
+import type { Operation } from "../io/operation.ts";
+import type { Device, DeviceTraits } from "./device.ts";
+import { ExtentsDevice } from "./extents.ts";
+import { MediumState } from "./medium_state.ts";
+
+export interface FileDeviceOptions {
+  readonly io: Io;
+  readonly path: string;
+  readonly readOnly: boolean;
+  readonly state?: MediumState;
+}
+
+/** A whole file or block device, opened through the seam and owned until `close`. */
+export class FileDevice implements Device {
+  readonly traits: DeviceTraits;
+  readonly geometry: MediumGeometry;
+  readonly state: MediumState;
+  readonly #io: Io;
+  readonly #handle: Handle;
+  readonly #whole: ExtentsDevice;
+  #open = true;
+
+  /** Throws DvsanError: "not-found", "busy", "denied" or "io", in words for people. */
+  constructor(options: FileDeviceOptions) {
+    const { io, path, readOnly } = options;
+    const handle = io.openMedium({ path, readOnly, exclusive: !readOnly });
+    if (handle < 0) throw openError(path, -handle);
+    this.#io = io;
+    this.#handle = handle;
+    this.state = options.state ?? new MediumState();
+    this.geometry = io.geometry(handle);
+    const { sizeBytes } = this.geometry;
+    this.#whole = new ExtentsDevice({
+      io,
+      readOnly,
+      minimumBlockBytes: this.geometry.kind === "block" ? this.geometry.logicalBlockBytes : 1,
+      extents: [{ handle, state: this.state, start: 0, length: sizeBytes }],
+    });
+    this.traits = this.#whole.traits;
+  }
+
+  read(operation: Operation, at: Transfer): void {
+    this.#whole.read(operation, at);
+  }
+
+  write(operation: Operation, at: Transfer, fua: boolean): void {
+    this.#whole.write(operation, at, fua);
+  }
+
+  flush(operation: Operation): void {
+    this.#whole.flush(operation);
+  }
+
+  discard(operation: Operation, position: number, length: number): void {
+    this.#whole.discard(operation, position, length);
+  }
+
+  zero(operation: Operation, at: ZeroRange, fua: boolean): void {
+    this.#whole.zero(operation, at, fua);
+  }
+
+  /** Gives the file up. No operation may be under way. */
+  close(): void {
+    assert(this.#open, "a device is closed once");
+    this.#open = false;
+    this.#io.close(this.#handle);
+  }
+}
+
+function openError(path: string, errno: number): DvsanError {
+  switch (errno) {
+    case 2: // ENOENT
+    case 20: // ENOTDIR
+      return new DvsanError("not-found", `Cannot open "${path}": no such file or device.`);
+    case 16: // EBUSY
+      return new DvsanError(
+        "busy",
+        `Cannot open "${path}": something else uses it. Stop that first.`,
+      );
+    case 1: // EPERM
+    case 13: // EACCES
+    case 30: // EROFS
+      return new DvsanError(
+        "denied",
+        `Cannot open "${path}": not allowed. Check its permissions, or ask for --read-only.`,
+      );
+    case 21: // EISDIR
+      return new DvsanError("invalid", `Cannot open "${path}": it is a directory.`);
+    default:
+      return new DvsanError("io", `Cannot open "${path}" (errno ${errno}).`);
+  }
+}

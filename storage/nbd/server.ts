@@ -1,0 +1,174 @@
+import { NBD_CONNECTIONS_MAX, NBD_NEGOTIATING_MAX } from "../../protocol/core/limits.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { Handle, Io, SocketAddress } from "../io/io.ts";
+import { ServerConnection } from "./server_connection.ts";
+import { type ServerFigures, zeroFigures } from "./server_figures.ts";
+import { NbdListener } from "./server_listener.ts";
+import { RequestPool } from "./server_request.ts";
+import type { ExportGate } from "./server_types.ts";
+
+export interface NbdServerOptions {
+  readonly io: Io;
+  readonly log: Log;
+  /** For tests; otherwise as protocol/core/limits.ts has it. */
+  readonly limits?: Partial<ServerLimits>;
+}
+
+export interface ServerLimits {
+  readonly connectionsMax: number;
+  /** Connections that have not reached transmission. */
+  readonly negotiatingMax: number;
+  readonly negotiationMs: number;
+  readonly requestsMax: number;
+}
+
+/**
+ * NBD for any number of listeners, TCP and Unix, each with the gate that decides what its clients
+ * may open. One server for each data worker; all its connections share one pool of requests.
+ */
+export class NbdServer {
+  readonly figures: ServerFigures = zeroFigures();
+  readonly #io: Io;
+  readonly #log: Log;
+  readonly #limits: Partial<ServerLimits>;
+  readonly #pool: RequestPool;
+  readonly #connections = new Set<ServerConnection>();
+  readonly #listeners = new Set<NbdListener>();
+  #lastId = 0;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(options: NbdServerOptions) {
+    this.#io = options.io;
+    this.#log = options.log;
+    this.#limits = options.limits ?? {};
+    this.#pool = new RequestPool(options.io, options.limits?.requestsMax);
+  }
+
+  /** Port 0: the kernel chooses; `NbdListener.address` says which. Throws DvsanError. */
+  listenTcp(at: SocketAddress, gate: ExportGate): NbdListener {
+    const handle = this.#io.listenTcp(at, { backlog: BACKLOG });
+    if (handle < 0) {
+      const where = `${at.address}:${at.port}`;
+      throw new DvsanError(
+        "io",
+        `Cannot listen for NBD on ${where} (errno ${-handle}). Choose another address or port.`,
+      );
+    }
+    return this.#listener(handle, gate, this.#io.localAddress(handle));
+  }
+
+  /** An existing socket at the path is replaced. Throws DvsanError. */
+  listenUnix(path: string, gate: ExportGate): NbdListener {
+    const handle = this.#io.listenUnix(path, { backlog: BACKLOG });
+    if (handle < 0) {
+      throw new DvsanError(
+        "io",
+        `Cannot make the socket "${path}" (errno ${-handle}). Choose another place for it.`,
+      );
+    }
+    return this.#listener(handle, gate, null);
+  }
+
+  /** Serves a connected socket, which the server owns from now on. */
+  serve(handle: Handle, gate: ExportGate, peer: SocketAddress | null): ServerConnection | null {
+    return this.#accept(handle, gate, peer, null);
+  }
+
+  /** Stops listening; connections go on. */
+  closeListeners(): void {
+    for (const listener of [...this.#listeners]) listener.close();
+  }
+
+  /** Answers what is outstanding, reads nothing more, closes; then calls `empty`. */
+  drain(empty: () => void): void {
+    this.closeListeners();
+    for (const connection of [...this.#connections]) {
+      connection.finish("the server is stopping", { clean: true });
+    }
+    this.#whenNoneLeft(empty);
+  }
+
+  /** Shuts every connection; `empty` is called when all operations of all of them have ended. */
+  shutAll(reason: string, empty: () => void): void {
+    this.closeListeners();
+    for (const connection of [...this.#connections]) connection.shut(reason);
+    this.#whenNoneLeft(empty);
+  }
+
+  /** Gives its memory back. All connections must have ended (`drain` or `shutAll`). */
+  close(): void {
+    this.closeListeners();
+    this.#pool.close();
+  }
+
+  #whenNoneLeft(empty: () => void): void {
+    if (this.#connections.size === 0) empty();
+    else this.#whenEmpty.push(empty);
+  }
+
+  #listener(handle: Handle, gate: ExportGate, address: SocketAddress | null): NbdListener {
+    const listener: NbdListener = new NbdListener({
+      io: this.#io,
+      handle,
+      address,
+      log: this.#log,
+      accepted: (socket) => {
+        const peer = address === null ? null : this.#io.peerAddress(socket);
+        return this.#accept(socket, gate, peer, listener);
+      },
+      closed: () => this.#listeners.delete(listener),
+    });
+    this.#listeners.add(listener);
+    listener.start();
+    return listener;
+  }
+
+  #accept(
+    handle: Handle,
+    gate: ExportGate,
+    peer: SocketAddress | null,
+    listener: NbdListener | null,
+  ): ServerConnection | null {
+    const { figures } = this;
+    const connectionsMax = this.#limits.connectionsMax ?? NBD_CONNECTIONS_MAX;
+    const negotiatingMax = this.#limits.negotiatingMax ?? NBD_NEGOTIATING_MAX;
+    if (figures.connections >= connectionsMax || figures.negotiating >= negotiatingMax) {
+      figures.turnedAway++;
+      this.#io.close(handle);
+      return null;
+    }
+    const connection = new ServerConnection({
+      id: ++this.#lastId,
+      io: this.#io,
+      handle,
+      peer,
+      gate,
+      pool: this.#pool,
+      figures,
+      log: this.#log,
+      ...(this.#limits.negotiationMs === undefined
+        ? {}
+        : { negotiationMs: this.#limits.negotiationMs }),
+      closed: (over) => this.#closed(over, listener),
+    });
+    figures.accepted++;
+    figures.connections++;
+    this.#connections.add(connection);
+    listener?.connections.add(connection);
+    connection.start();
+    return connection;
+  }
+
+  #closed(connection: ServerConnection, listener: NbdListener | null): void {
+    this.figures.connections--;
+    this.#connections.delete(connection);
+    listener?.removed(connection);
+    if (this.#connections.size > 0) return;
+    const waiting = this.#whenEmpty;
+    this.#whenEmpty = [];
+    for (const run of waiting) run();
+  }
+}
+
+const BACKLOG = 128;

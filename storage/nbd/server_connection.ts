@@ -1,0 +1,191 @@
+import { NBD_NEGOTIATION_MS } from "../../protocol/core/limits.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
+import type { Handle, Io, SocketAddress } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+import type { ServerFigures } from "./server_figures.ts";
+import { Negotiator, type NegotiatorHost } from "./server_negotiator.ts";
+import type { RequestPool } from "./server_request.ts";
+import { Session, type SessionHost } from "./server_session.ts";
+import type { ConnectionEnd, ExportEntry, ExportGate } from "./server_types.ts";
+
+/** What a connection needs of its server. */
+export interface ConnectionOptions {
+  readonly id: number;
+  readonly io: Io;
+  readonly handle: Handle;
+  readonly peer: SocketAddress | null;
+  readonly gate: ExportGate;
+  readonly pool: RequestPool;
+  readonly figures: ServerFigures;
+  readonly log: Log;
+  readonly negotiationMs?: number;
+  /** The socket is closed and every operation of the connection has ended. */
+  readonly closed: (connection: ServerConnection) => void;
+}
+
+/**
+ * open: requests are read. finishing: nothing more is read, what is outstanding is answered.
+ * shut: the socket is shut and nothing more is submitted. closed: it is all over.
+ */
+type State = "open" | "finishing" | "shut" | "closed";
+
+/**
+ * The life of one client's connection. The phases (Negotiator, then Session) do the talking; this
+ * class owns the socket, the deadline and the end. `ExportEntry.closed` and `ExportGate.ended` are
+ * called when nothing is under way on the device and nothing will be.
+ */
+export class ServerConnection implements NegotiatorHost, SessionHost {
+  readonly id: number;
+  readonly peer: SocketAddress | null;
+  readonly #options: ConnectionOptions;
+  readonly #io: Io;
+  readonly #handle: Handle;
+  readonly #receive = new Operation(() => this.#received());
+  readonly #deadline = new Operation(() => this.#deadlinePassed());
+  readonly #negotiator: Negotiator;
+  #session: Session | null = null;
+  #state: State = "open";
+  #end: ConnectionEnd = { clean: false, reason: "" };
+  #quiescent = false;
+  #waiting: (() => void)[] = [];
+  #deviceErrorLogged = 0;
+
+  constructor(options: ConnectionOptions) {
+    this.id = options.id;
+    this.peer = options.peer;
+    this.#options = options;
+    this.#io = options.io;
+    this.#handle = options.handle;
+    this.#negotiator = new Negotiator(this, options);
+  }
+
+  /** Greets the client. */
+  start(): void {
+    this.#options.figures.negotiating++;
+    this.#io.timer(this.#deadline, this.#options.negotiationMs ?? NBD_NEGOTIATION_MS);
+    this.#negotiator.start();
+  }
+
+  /** Reads nothing more, answers what is outstanding, then closes. */
+  finish(reason: string, options: { clean: boolean }): void {
+    if (this.#state !== "open") return;
+    if (this.#session === null) return this.shut(reason);
+    this.#state = "finishing";
+    this.#end = { clean: options.clean, reason };
+    this.#session.stop();
+    if (this.#receive.busy) this.#io.cancel(this.#receive);
+    this.progressed();
+  }
+
+  shut(reason: string, quiescent?: () => void): void {
+    if (quiescent !== undefined) {
+      if (this.#quiescent) return quiescent();
+      this.#waiting.push(quiescent);
+    }
+    if (this.#state === "shut" || this.#state === "closed") return;
+    // A client that has said DISC has left cleanly, also when its last replies did not arrive.
+    if (this.#state === "open") this.#end = { clean: false, reason };
+    this.#options.log.debug("connection ends", { connection: this.id, reason });
+    this.#stop();
+  }
+
+  #stop(): void {
+    this.#state = "shut";
+    this.#negotiator.shut();
+    this.#session?.shut();
+    this.#io.shutdown(this.#handle);
+    if (this.#receive.busy) this.#io.cancel(this.#receive);
+    if (this.#deadline.busy) this.#io.cancel(this.#deadline);
+    this.progressed();
+  }
+
+  // NegotiatorHost and SessionHost.
+
+  receiveMore(): void {
+    if (this.#state === "open" && !this.#receive.busy) {
+      this.#io.receive(this.#receive, this.#handle);
+    }
+  }
+
+  ready(entry: ExportEntry, info: ExportInfo, rest: Uint8Array): void {
+    this.#options.figures.negotiating--;
+    this.#io.cancel(this.#deadline);
+    const { device } = entry;
+    this.#session = new Session(this, { ...this.#options, device, info });
+    const source = { bytes: rest, view: new DataView(rest.buffer, rest.byteOffset, rest.length) };
+    this.#session.take(source, 0, rest.length);
+    if (this.#session.hungry) this.receiveMore();
+  }
+
+  aborted(): void {
+    this.#end = { clean: true, reason: "the client said ABORT" };
+    this.#stop();
+  }
+
+  disconnected(): void {
+    this.finish("the client said DISC", { clean: true });
+  }
+
+  failed(reason: string): void {
+    this.shut(reason);
+  }
+
+  deviceFailed(command: number, errno: number): void {
+    if (this.#deviceErrorLogged === errno) return;
+    this.#deviceErrorLogged = errno;
+    const fields = { connection: this.id, command, errno };
+    this.#options.log.warn("a device refused a request", fields);
+  }
+
+  /** Looks whether the end has come; called whenever something ended. */
+  progressed(): void {
+    if (this.#state === "finishing" && (this.#session?.idle ?? true)) this.#stop();
+    if (this.#state !== "shut") return;
+    if (!this.#quiescent && (this.#session?.quiescent ?? true)) this.#becomeQuiescent();
+    if (!this.#quiescent || this.#receive.busy || this.#deadline.busy) return;
+    if (this.#negotiator.busy || !(this.#session?.idle ?? true)) return;
+    this.#state = "closed";
+    this.#io.close(this.#handle);
+    this.#options.closed(this);
+  }
+
+  #becomeQuiescent(): void {
+    this.#quiescent = true;
+    if (this.#session === null) this.#options.figures.negotiating--;
+    this.#negotiator.entry?.closed(this, this.#end);
+    this.#options.gate.ended(this, this.#end);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const run of waiting) run();
+  }
+
+  #received(): void {
+    const { result, off } = this.#receive;
+    if (result > 0) {
+      if (this.#state === "open") this.#takeReceived(off, result);
+      this.#io.buffers.release(off);
+      if (this.#state === "open" && (this.#session?.hungry ?? false)) this.receiveMore();
+      if (this.#state !== "open") this.progressed();
+      return;
+    }
+    if (this.#state !== "open") return this.progressed();
+    if (result < 0) return this.shut(`receiving failed (errno ${-result})`);
+    if (this.#session?.betweenRequests) {
+      return this.finish("the client closed without DISC", { clean: false });
+    }
+    this.shut("the client closed in the middle");
+  }
+
+  #takeReceived(off: number, count: number): void {
+    if (this.#session !== null) return this.#session.take(this.#io, off, off + count);
+    this.#negotiator.take(this.#io.bytes.subarray(off, off + count));
+  }
+
+  #deadlinePassed(): void {
+    if (this.#state === "open" && this.#session === null) {
+      return this.shut("negotiation took too long");
+    }
+    this.progressed();
+  }
+}

@@ -1,0 +1,96 @@
+import type { Log } from "../../protocol/core/log.ts";
+import type { Handle, Io, SocketAddress } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+import type { ServerConnection } from "./server_connection.ts";
+
+interface ListenerOptions {
+  readonly io: Io;
+  readonly handle: Handle;
+  /** Null for a Unix socket. */
+  readonly address: SocketAddress | null;
+  readonly log: Log;
+  readonly accepted: (socket: Handle) => void;
+  readonly closed: () => void;
+}
+
+/** After a failed accept (no descriptors, no memory) the next one waits this long. */
+const ACCEPT_RETRY_MS = 100;
+
+/** One listening socket of an NbdServer, and the connections that came in by it. */
+export class NbdListener {
+  /** Where it listens; null for a Unix socket. */
+  readonly address: SocketAddress | null;
+  /** Open connections; the server keeps this. */
+  readonly connections = new Set<ServerConnection>();
+  readonly #options: ListenerOptions;
+  readonly #accept = new Operation(() => this.#accepted());
+  readonly #retry = new Operation(() => this.start());
+  #open = true;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.address = options.address;
+  }
+
+  start(): void {
+    if (this.#open) this.#options.io.accept(this.#accept, this.#options.handle);
+  }
+
+  /** Stops listening; its connections go on. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    const { io, handle } = this.#options;
+    io.cancel(this.#accept);
+    io.cancel(this.#retry);
+    io.close(handle);
+    this.#options.closed();
+  }
+
+  /** Answers what is outstanding on its connections, then closes them and calls `empty`. */
+  drain(empty: () => void): void {
+    this.close();
+    for (const connection of [...this.connections]) {
+      connection.finish("the export is being closed", { clean: true });
+    }
+    this.#whenNoneLeft(empty);
+  }
+
+  /** Shuts its connections; `empty` is called when all operations of all of them have ended. */
+  shutAll(reason: string, empty: () => void): void {
+    this.close();
+    for (const connection of [...this.connections]) connection.shut(reason);
+    this.#whenNoneLeft(empty);
+  }
+
+  /** For the server: a connection has closed. */
+  removed(connection: ServerConnection): void {
+    this.connections.delete(connection);
+    if (this.connections.size > 0) return;
+    const waiting = this.#whenEmpty;
+    this.#whenEmpty = [];
+    for (const run of waiting) run();
+  }
+
+  #whenNoneLeft(empty: () => void): void {
+    if (this.connections.size === 0) empty();
+    else this.#whenEmpty.push(empty);
+  }
+
+  #accepted(): void {
+    const { io, log } = this.#options;
+    const socket = this.#accept.result;
+    if (!this.#open) {
+      if (socket >= 0) io.close(socket);
+      return;
+    }
+    if (socket < 0) {
+      log.warn("a connection could not be accepted", { errno: -socket });
+      io.timer(this.#retry, ACCEPT_RETRY_MS);
+      return;
+    }
+    this.#options.accepted(socket);
+    this.start();
+  }
+}

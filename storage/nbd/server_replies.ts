@@ -1,0 +1,115 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { NBD_REQUESTS_PER_CONNECTION_MAX } from "../../protocol/core/limits.ts";
+import { COMMAND, SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
+import { writeSimpleReply } from "../../protocol/nbd/request.ts";
+import type { Handle, Io, TurnTask } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+import type { ServerRequest } from "./server_request.ts";
+
+/** Takes requests back whose replies left, or that will never be answered. */
+export interface ReplyOwner {
+  /** The buffer of `request` may be released, and the request too. */
+  replyDone(request: ServerRequest): void;
+  /** After the replies of one send were taken back; `errno` is 0 or the send's error. */
+  repliesSent(errno: number): void;
+}
+
+/**
+ * Replies of one connection. Those that become ready in one turn leave in one gathered send; the
+ * next send starts when that one ended, so a client that does not read holds one send and at most
+ * the connection's requests.
+ */
+export class ReplyQueue implements TurnTask {
+  queued = false;
+  readonly #io: Io;
+  readonly #handle: Handle;
+  readonly #owner: ReplyOwner;
+  readonly #send: Operation;
+  readonly #segments = new Float64Array(2 * NBD_REQUESTS_PER_CONNECTION_MAX);
+  #head: ServerRequest | null = null;
+  #tail: ServerRequest | null = null;
+  #sending: ServerRequest | null = null;
+  #stopped = false;
+
+  constructor(io: Io, handle: Handle, owner: ReplyOwner) {
+    this.#io = io;
+    this.#handle = handle;
+    this.#owner = owner;
+    this.#send = new Operation(() => this.#sent());
+  }
+
+  /** A send is under way: its buffers are the kernel's. */
+  get busy(): boolean {
+    return this.#send.busy;
+  }
+
+  /** The request's outcome is known; its reply goes out with the others of this turn. */
+  add(request: ServerRequest): void {
+    assert(!this.#stopped, "nothing is answered on a connection that was shut");
+    request.next = null;
+    if (this.#tail === null) this.#head = request;
+    else this.#tail.next = request;
+    this.#tail = request;
+    if (!this.#send.busy) this.#io.atTurnEnd(this);
+  }
+
+  /** Sends nothing more; replies that wait are dropped. A send under way runs to its end. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const dropped = this.#head;
+    this.#head = null;
+    this.#tail = null;
+    this.#giveBack(dropped);
+  }
+
+  run(): void {
+    if (this.#stopped || this.#send.busy || this.#head === null) return;
+    const count = this.#gather();
+    this.#sending = this.#head;
+    this.#head = null;
+    this.#tail = null;
+    this.#io.sendGathered(this.#send, this.#handle, this.#segments, count);
+  }
+
+  /** Fills the segments with all waiting replies; returns their number. */
+  #gather(): number {
+    const view = this.#io.view;
+    const segments = this.#segments;
+    let count = 0;
+    let end = -1;
+    for (let request = this.#head; request !== null; request = request.next) {
+      const withData = request.command === COMMAND.read && request.off >= 0;
+      const off = withData ? request.off : request.replyOff;
+      const length = withData ? SIMPLE_REPLY_BYTES + request.length : SIMPLE_REPLY_BYTES;
+      writeSimpleReply(view, off, request);
+      if (off === end) {
+        segments[2 * count - 1]! += length;
+      } else {
+        segments[2 * count] = off;
+        segments[2 * count + 1] = length;
+        count++;
+      }
+      end = off + length;
+    }
+    return count;
+  }
+
+  #sent(): void {
+    const sent = this.#sending;
+    this.#sending = null;
+    const result = this.#send.result;
+    this.#giveBack(sent);
+    if (!this.#stopped && this.#head !== null) this.#io.atTurnEnd(this);
+    this.#owner.repliesSent(result < 0 ? result : 0);
+  }
+
+  #giveBack(first: ServerRequest | null): void {
+    let request = first;
+    while (request !== null) {
+      const next = request.next;
+      this.#owner.replyDone(request);
+      request = next;
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { NBD_REQUESTS_PER_SERVER_MAX } from "../../protocol/core/limits.ts";
+import { SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
+import type { Io, Off } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+
+/** Who a request belongs to while it is taken. */
+export interface RequestOwner {
+  /** The device is done with `request.operation`. */
+  requestDone(request: ServerRequest): void;
+}
+
+/** One request of a client, from its header until its reply left. Pooled and reused. */
+export class ServerRequest {
+  readonly operation: Operation;
+  /** 16 bytes of its own for a reply without data. */
+  readonly replyOff: Off;
+  owner: RequestOwner | null = null;
+  next: ServerRequest | null = null;
+
+  flags = 0;
+  command = 0;
+  cookieHigh = 0;
+  cookieLow = 0;
+  position = 0;
+  length = 0;
+  /** WIRE_ERROR, or 0. */
+  error = 0;
+  /** Buffer of a payload (WRITE) or of reply and data (READ), or -1. */
+  off: Off = -1;
+  /** A discard has ended and its sync is under way. */
+  syncing = false;
+
+  constructor(replyOff: Off) {
+    this.replyOff = replyOff;
+    this.operation = new Operation(() => {
+      assert(this.owner !== null, "a request under way has an owner");
+      this.owner.requestDone(this);
+    });
+  }
+}
+
+/** Something that waits for a free request object. */
+export interface RequestWaiter {
+  requestFree(): void;
+}
+
+/**
+ * The request objects of one server, made when first needed. Their replies stand side by side in
+ * one arena buffer, so that neighbours leave as one segment.
+ */
+export class RequestPool {
+  readonly #io: Io;
+  readonly #replies: Off;
+  readonly #max: number;
+  readonly #waiters: RequestWaiter[] = [];
+  #free: ServerRequest | null = null;
+  #made = 0;
+  #taken = 0;
+
+  constructor(io: Io, max: number = NBD_REQUESTS_PER_SERVER_MAX) {
+    this.#io = io;
+    this.#max = max;
+    this.#replies = io.buffers.take(max * SIMPLE_REPLY_BYTES);
+    assert(this.#replies >= 0, "the arena has a buffer for the replies of a server");
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** A request object, or null when all are taken; then `wait`. */
+  take(owner: RequestOwner): ServerRequest | null {
+    let request = this.#free;
+    if (request !== null) this.#free = request.next;
+    else if (this.#made < this.#max) {
+      request = new ServerRequest(this.#replies + SIMPLE_REPLY_BYTES * this.#made++);
+    } else return null;
+    this.#taken++;
+    request.next = null;
+    request.owner = owner;
+    request.error = 0;
+    request.off = -1;
+    request.syncing = false;
+    return request;
+  }
+
+  /** `waiter.requestFree` runs once when one is free; first come, first served. */
+  wait(waiter: RequestWaiter): void {
+    this.#waiters.push(waiter);
+  }
+
+  withdraw(waiter: RequestWaiter): void {
+    const index = this.#waiters.indexOf(waiter);
+    if (index >= 0) this.#waiters.splice(index, 1);
+  }
+
+  release(request: ServerRequest): void {
+    assert(!request.operation.busy, "a request is released after its device is done");
+    assert(request.off === -1, "a request is released without a buffer");
+    assert(request.owner !== null, "a request is released once");
+    request.owner = null;
+    request.next = this.#free;
+    this.#free = request;
+    this.#taken--;
+    this.#waiters.shift()?.requestFree();
+  }
+
+  /** Gives the arena buffer back; every request must have been released. */
+  close(): void {
+    assert(this.#taken === 0, "no request is under way when its server closes");
+    this.#io.buffers.release(this.#replies);
+  }
+}

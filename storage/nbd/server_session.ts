@@ -1,0 +1,431 @@
+import { assert, AssertionError } from "../../protocol/core/assert.ts";
+import {
+  NBD_CONNECTION_HELD_BYTES_MAX,
+  NBD_REQUESTS_PER_CONNECTION_MAX,
+} from "../../protocol/core/limits.ts";
+import {
+  COMMAND,
+  COMMAND_FLAGS,
+  SIMPLE_REPLY_BYTES,
+  wireErrorOf,
+} from "../../protocol/nbd/constants.ts";
+import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
+import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd/request.ts";
+import type { Device } from "../devices/device.ts";
+import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+import { KeptBytes } from "./server_kept.ts";
+import type { ServerFigures } from "./server_figures.ts";
+import { type ReplyOwner, ReplyQueue } from "./server_replies.ts";
+import type { RequestOwner, RequestPool, RequestWaiter, ServerRequest } from "./server_request.ts";
+
+/** What a session asks of its connection. */
+export interface SessionHost {
+  /** The session can take more bytes. */
+  receiveMore(): void;
+  /** The client said DISC: nothing more is read, what is outstanding is answered. */
+  disconnected(): void;
+  /** The stream cannot go on. */
+  failed(reason: string): void;
+  /** A device error, once for each request that met it. */
+  deviceFailed(command: number, errno: number): void;
+  /** Something ended: a device operation, a send, a payload. */
+  progressed(): void;
+}
+
+export interface SessionOptions {
+  readonly io: Io;
+  readonly handle: Handle;
+  readonly pool: RequestPool;
+  readonly device: Device;
+  readonly info: ExportInfo;
+  readonly figures: ServerFigures;
+}
+
+/** Why no more is parsed for now. */
+type Pause =
+  | "none"
+  /** This connection has taken as much as one may. */
+  | "capacity"
+  /** The server's request objects are all taken. */
+  | "requests"
+  /** No buffer is free for the current request. */
+  | "buffer"
+  /** The rest of the current request's payload is being received. */
+  | "payload"
+  | "stopped";
+
+/**
+ * The transmission phase of one connection: requests in, device operations, replies out. The hot
+ * path of the server: nothing here allocates for a request.
+ *
+ * Limits: at most NBD_REQUESTS_PER_CONNECTION_MAX requests and NBD_CONNECTION_HELD_BYTES_MAX of
+ * payload are taken at a time. Bytes that cannot be parsed yet are kept aside (at most one receive
+ * buffer's worth), and the socket stays unread.
+ */
+export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
+  readonly #host: SessionHost;
+  readonly #io: Io;
+  readonly #handle: Handle;
+  readonly #pool: RequestPool;
+  readonly #device: Device;
+  readonly #info: ExportInfo;
+  readonly #figures: ServerFigures;
+  readonly #replies: ReplyQueue;
+  readonly #reader = new RequestReader();
+  readonly #kept = new KeptBytes();
+  readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
+  readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false };
+  readonly #payload = new Operation(() => this.#payloadReceived());
+  readonly #bufferWaiter = { run: (off: Off) => this.#bufferCame(off) };
+  #pause: Pause = "none";
+  /** Requests taken and not yet given back. */
+  #taken = 0;
+  /** Operations that the device has not ended. */
+  #submitted = 0;
+  #heldBytes = 0;
+  /** The request that waits for a buffer, or whose payload is being received. */
+  #current: ServerRequest | null = null;
+  /** A refused request whose payload is being thrown away. */
+  #draining: ServerRequest | null = null;
+  /** Bytes of the current payload that are still to come. */
+  #payloadRest = 0;
+  #stopping = false;
+  #shut = false;
+
+  constructor(host: SessionHost, options: SessionOptions) {
+    this.#host = host;
+    this.#io = options.io;
+    this.#handle = options.handle;
+    this.#pool = options.pool;
+    this.#device = options.device;
+    this.#info = options.info;
+    this.#figures = options.figures;
+    this.#replies = new ReplyQueue(options.io, options.handle, this);
+  }
+
+  /** Nothing is under way on the device. */
+  get quiescent(): boolean {
+    return this.#submitted === 0;
+  }
+
+  /** Every request was answered, and no operation is under way on the socket. */
+  get idle(): boolean {
+    return this.#taken === 0 && !this.#replies.busy && !this.#payload.busy;
+  }
+
+  /** More bytes can be taken; otherwise `receiveMore` will be called. */
+  get hungry(): boolean {
+    return this.#pause === "none";
+  }
+
+  /** The stream stands between two requests. */
+  get betweenRequests(): boolean {
+    return !this.#reader.midway && this.#draining === null && this.#current === null;
+  }
+
+  /** Bytes that were received; what cannot be parsed yet is copied. */
+  take(source: ByteSource, from: number, to: number): void {
+    const at = this.#parse(source, from, to);
+    if (at < to && this.#pause !== "stopped") this.#kept.keep(source.bytes, at, to);
+  }
+
+  /** Reads no more requests; those taken are answered, also one whose payload is on its way. */
+  stop(): void {
+    this.#stopping = true;
+    if (this.#pause === "payload") return;
+    if (this.#pause === "requests") this.#pool.withdraw(this);
+    if (this.#pause === "buffer") {
+      this.#io.buffers.withdraw(this.#bufferWaiter);
+      this.#dropCurrent();
+    }
+    this.#pause = "stopped";
+    this.#kept.clear();
+    const draining = this.#draining;
+    this.#draining = null;
+    if (draining !== null) this.replyDone(draining);
+  }
+
+  /** Submits nothing more and answers nothing more. What the device has runs to its end. */
+  shut(): void {
+    if (this.#shut) return;
+    this.#shut = true;
+    this.stop();
+    this.#pause = "stopped";
+    this.#kept.clear();
+    this.#replies.stop();
+  }
+
+  // Parsing.
+
+  #parse(source: ByteSource, from: number, to: number): number {
+    const reader = this.#reader;
+    let at = from;
+    while (this.#pause === "none") {
+      if (!reader.complete) {
+        at = reader.take(source, at, to);
+        if (this.#draining !== null && !reader.skipping) this.#drained();
+        if (reader.broken) {
+          this.#host.failed("a request does not begin with its magic");
+          return to;
+        }
+        if (!reader.complete) return at;
+      }
+      if (reader.command === COMMAND.disconnect) {
+        this.#host.disconnected();
+        return to;
+      }
+      if (!this.#admit()) return at;
+      at = this.#beginPayload(source, at, to);
+    }
+    return at;
+  }
+
+  /** Takes the request in the reader on, or pauses; false when it pauses before any payload. */
+  #admit(): boolean {
+    const reader = this.#reader;
+    const error = requestError(reader, this.#info);
+    const needsBuffer = error === 0 && reader.length > 0 && isTransfer(reader.command);
+    const tooMuch = needsBuffer && this.#heldBytes > 0 &&
+      this.#heldBytes + reader.length > NBD_CONNECTION_HELD_BYTES_MAX;
+    if (this.#taken >= NBD_REQUESTS_PER_CONNECTION_MAX || tooMuch) {
+      this.#pause = "capacity";
+      return false;
+    }
+    const request = this.#pool.take(this);
+    if (request === null) {
+      this.#pause = "requests";
+      this.#pool.wait(this);
+      return false;
+    }
+    this.#taken++;
+    request.command = reader.command;
+    request.flags = reader.flags;
+    request.cookieHigh = reader.cookieHigh;
+    request.cookieLow = reader.cookieLow;
+    request.position = reader.position;
+    request.length = reader.length;
+    request.error = error;
+    if (!needsBuffer) {
+      this.#beginWithoutBuffer(request);
+      return true;
+    }
+    reader.next(0);
+    this.#current = request;
+    const need = bufferBytesOf(request);
+    const off = this.#io.buffers.take(need);
+    if (off < 0) {
+      this.#pause = "buffer";
+      this.#figures.bufferWaits++;
+      this.#io.buffers.wait(need, this.#bufferWaiter);
+      return false;
+    }
+    this.#hold(request, off);
+    return true;
+  }
+
+  #beginWithoutBuffer(request: ServerRequest): void {
+    const skip = request.command === COMMAND.write ? request.length : 0;
+    this.#reader.next(skip);
+    if (skip > 0) {
+      this.#draining = request;
+    } else if (request.error !== 0) {
+      this.#refused(request);
+    } else if (request.length === 0 && request.command !== COMMAND.flush) {
+      this.#replies.add(request);
+    } else {
+      this.#submit(request);
+    }
+  }
+
+  /** The current request has its buffer: READ goes to the device, WRITE takes its payload. */
+  #beginPayload(source: ByteSource, from: number, to: number): number {
+    const request = this.#current;
+    if (request === null) return from;
+    if (request.command === COMMAND.read) {
+      this.#current = null;
+      this.#submit(request);
+      return from;
+    }
+    const count = Math.min(request.length, to - from);
+    if (source.bytes === this.#io.bytes) this.#io.bytes.copyWithin(request.off, from, from + count);
+    else this.#io.bytes.set(source.bytes.subarray(from, from + count), request.off);
+    if (count === request.length) {
+      this.#current = null;
+      this.#submit(request);
+    } else {
+      this.#pause = "payload";
+      this.#payloadRest = request.length - count;
+      const off = request.off + count;
+      this.#io.receiveExactly(this.#payload, this.#handle, off, this.#payloadRest);
+    }
+    return from + count;
+  }
+
+  // Going on after a pause.
+
+  #bufferCame(off: Off): void {
+    const request = this.#current;
+    assert(this.#pause === "buffer" && request !== null, "a buffer comes to who waits for one");
+    this.#hold(request, off);
+    this.#pause = "none";
+    const kept = this.#kept;
+    kept.from = this.#beginPayload(kept, kept.from, kept.to);
+    this.#goOn();
+  }
+
+  #payloadReceived(): void {
+    const request = this.#current;
+    assert(request !== null, "a payload belongs to a request");
+    if (this.#shut || this.#payload.result !== this.#payloadRest) {
+      // Nothing of a payload that did not come whole is ever written.
+      this.#dropCurrent();
+      if (this.#shut) this.#host.progressed();
+      else this.#host.failed("the connection was lost within a payload");
+      return;
+    }
+    this.#current = null;
+    this.#pause = this.#stopping ? "stopped" : "none";
+    this.#submit(request);
+    this.#goOn();
+  }
+
+  requestFree(): void {
+    assert(this.#pause === "requests", "a request object comes to who waits for one");
+    this.#pause = "none";
+    this.#goOn();
+  }
+
+  /** Parses what was kept aside, then asks for more. */
+  #goOn(): void {
+    const kept = this.#kept;
+    if (kept.from < kept.to) kept.from = this.#parse(kept, kept.from, kept.to);
+    if (this.#pause === "none") this.#host.receiveMore();
+  }
+
+  // The device.
+
+  #submit(request: ServerRequest): void {
+    this.#submitted++;
+    const { operation, position, length } = request;
+    const fua = (request.flags & COMMAND_FLAGS.fua) !== 0;
+    switch (request.command) {
+      case COMMAND.read:
+        this.#transfer.off = request.off + SIMPLE_REPLY_BYTES;
+        this.#transfer.length = length;
+        this.#transfer.position = position;
+        this.#figures.reads++;
+        this.#figures.readBytes += length;
+        return this.#device.read(operation, this.#transfer);
+      case COMMAND.write:
+        this.#transfer.off = request.off;
+        this.#transfer.length = length;
+        this.#transfer.position = position;
+        this.#figures.writes++;
+        this.#figures.writtenBytes += length;
+        return this.#device.write(operation, this.#transfer, fua);
+      case COMMAND.flush:
+        this.#figures.flushes++;
+        return this.#device.flush(operation);
+      case COMMAND.trim:
+        this.#figures.discards++;
+        return this.#device.discard(operation, position, length);
+      case COMMAND.writeZeroes:
+        this.#range.position = position;
+        this.#range.length = length;
+        this.#range.mayDiscard = (request.flags & COMMAND_FLAGS.noHole) === 0;
+        this.#figures.zeroes++;
+        return this.#device.zero(operation, this.#range, fua);
+      default:
+        throw new AssertionError(`command ${request.command} was let through`);
+    }
+  }
+
+  requestDone(request: ServerRequest): void {
+    this.#submitted--;
+    const result = request.operation.result;
+    if (result < 0) {
+      request.error = wireErrorOf(-result);
+      this.#figures.deviceErrors++;
+      this.#host.deviceFailed(request.command, -result);
+    }
+    if (this.#shut) {
+      this.replyDone(request);
+      this.#host.progressed();
+      return;
+    }
+    if (needsSync(request)) {
+      request.syncing = true;
+      this.#submitted++;
+      this.#device.flush(request.operation);
+      return;
+    }
+    if (request.error !== 0 || request.command === COMMAND.write) this.#letGo(request);
+    this.#replies.add(request);
+  }
+
+  // Giving back.
+
+  replyDone(request: ServerRequest): void {
+    this.#letGo(request);
+    this.#taken--;
+    this.#pool.release(request);
+  }
+
+  repliesSent(errno: number): void {
+    if (errno !== 0 && !this.#shut) {
+      this.#host.failed(`a reply could not be sent (errno ${-errno})`);
+      return;
+    }
+    if (this.#pause === "capacity") {
+      this.#pause = "none";
+      this.#goOn();
+    }
+    if (this.#stopping) this.#host.progressed();
+  }
+
+  #hold(request: ServerRequest, off: Off): void {
+    request.off = off;
+    this.#heldBytes += this.#io.buffers.sizeOf(off);
+  }
+
+  #letGo(request: ServerRequest): void {
+    if (request.off < 0) return;
+    const off = request.off;
+    request.off = -1;
+    this.#heldBytes -= this.#io.buffers.sizeOf(off);
+    this.#io.buffers.release(off);
+  }
+
+  #dropCurrent(): void {
+    const request = this.#current;
+    this.#current = null;
+    if (request !== null) this.replyDone(request);
+  }
+
+  #refused(request: ServerRequest): void {
+    this.#figures.refused++;
+    this.#replies.add(request);
+  }
+
+  #drained(): void {
+    const request = this.#draining;
+    this.#draining = null;
+    if (request !== null) this.#refused(request);
+  }
+}
+
+function isTransfer(command: number): boolean {
+  return command === COMMAND.read || command === COMMAND.write;
+}
+
+/** READ's reply stands directly before its data, so that both leave as one segment. */
+function bufferBytesOf(request: ServerRequest): number {
+  return request.length + (request.command === COMMAND.read ? SIMPLE_REPLY_BYTES : 0);
+}
+
+/** FUA on TRIM: durable before the reply, which the device's discard does not promise. */
+function needsSync(request: ServerRequest): boolean {
+  return request.command === COMMAND.trim && (request.flags & COMMAND_FLAGS.fua) !== 0 &&
+    request.error === 0 && !request.syncing;
+}
