@@ -32,6 +32,8 @@ export type Change =
   | { readonly [T in Held]: { readonly table: T; readonly put: Tables[T] } }[Held]
   | { readonly table: Held; readonly remove: string }
   | { readonly table: "taskLogs"; readonly append: TaskLogRow }
+  /** All lines of a task. */
+  | { readonly table: "taskLogs"; readonly remove: string }
   | { readonly table: "events"; readonly append: EventRow };
 
 interface Waiting {
@@ -129,6 +131,11 @@ export class Catalog {
     });
   }
 
+  /** Changes memory only: figures that are saved in batches and may be lost. */
+  note(change: Change): void {
+    this.#apply(change);
+  }
+
   /** Resolves when all that memory shows is durable. */
   async settled(): Promise<void> {
     while (this.#pumping !== null) await this.#pumping;
@@ -140,7 +147,7 @@ export class Catalog {
   }
 
   #apply(change: Change): () => void {
-    if ("append" in change) return () => {};
+    if (change.table === "taskLogs" || change.table === "events") return () => {};
     const rows = this.#rows[change.table] as Map<string, unknown>;
     const key = "put" in change ? keyOf(change.table, change.put) : change.remove;
     const before = rows.get(key);
@@ -182,7 +189,7 @@ function keyOf<T extends Held>(table: T, row: Tables[T]): string {
 
 async function writeOne(database: Kysely<Tables>, change: Change): Promise<void> {
   if ("remove" in change) {
-    const key = KEYS[change.table];
+    const key = change.table === "taskLogs" ? "taskId" : KEYS[change.table];
     await database.deleteFrom(change.table as "meta").where(key as "key", "=", change.remove)
       .execute();
     return;

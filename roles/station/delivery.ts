@@ -1,0 +1,107 @@
+import { assignmentsDigest } from "../../protocol/config/digest.ts";
+import type { StationLink } from "../../protocol/config/link.ts";
+import type { Timer } from "../../protocol/core/clock.ts";
+import { messageOf } from "../../protocol/core/errors.ts";
+import {
+  HOST_DELIVERY_MS_MAX,
+  RECONCILE_RETRY_MS_MAX,
+  RECONCILE_RETRY_MS_MIN,
+} from "../../protocol/core/limits.ts";
+import { assignmentOf, toldDisks } from "./assignments.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import type { DiskRow } from "./catalog/rows.ts";
+import type { World } from "./ports.ts";
+
+export interface DeliveryOptions {
+  readonly world: World;
+  readonly catalog: Catalog;
+  readonly link: () => StationLink;
+  readonly isPresent: (hostId: string) => boolean;
+  readonly onChange: () => void;
+}
+
+/** Brings hosts the maps of their disks, until each has acknowledged the newest one durably. */
+export class Delivery {
+  readonly #o: DeliveryOptions;
+  readonly #running = new Set<string>();
+  readonly #attempts = new Map<string, number>();
+  readonly #timers = new Map<string, Timer>();
+  #stopped = false;
+
+  constructor(options: DeliveryOptions) {
+    this.#o = options;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+  }
+
+  digest(hostId: string): string {
+    const { catalog } = this.#o;
+    return assignmentsDigest(
+      toldDisks(catalog, hostId).map((disk) => assignmentOf(catalog, disk)),
+    );
+  }
+
+  /** Sends what the host did not acknowledge yet. Only what is durable here is sent. */
+  async kick(hostId: string): Promise<void> {
+    await this.#o.catalog.settled();
+    if (this.#stopped || !this.#o.isPresent(hostId)) return;
+    for (const disk of toldDisks(this.#o.catalog, hostId)) {
+      if (disk.version > disk.deliveredVersion) this.#start(disk);
+    }
+  }
+
+  /** Sends everything anew: the host's digest says that it holds something else. */
+  async resend(hostId: string): Promise<void> {
+    await this.#o.catalog.settled();
+    if (this.#stopped || !this.#o.isPresent(hostId)) return;
+    for (const disk of toldDisks(this.#o.catalog, hostId)) this.#start(disk);
+  }
+
+  #start(disk: DiskRow): void {
+    if (this.#running.has(disk.id) || this.#timers.has(disk.id)) return;
+    this.#running.add(disk.id);
+    const sent = assignmentOf(this.#o.catalog, disk);
+    this.#o.link().request(disk.hostId, "VOLUME_ASSIGNMENT", sent, {
+      timeoutMs: HOST_DELIVERY_MS_MAX,
+    }).then(() => this.#delivered(disk.id, sent.version)).then(
+      () => this.#attempts.delete(disk.id),
+      (error) => this.#failed(disk, error),
+    ).finally(() => {
+      this.#running.delete(disk.id);
+      if (this.#stopped) return;
+      this.#o.onChange();
+      void this.kick(disk.hostId);
+    });
+  }
+
+  async #delivered(diskId: string, version: number): Promise<void> {
+    const disk = this.#o.catalog.disks.get(diskId);
+    if (disk === undefined || disk.deliveredVersion >= version) return;
+    if (disk.state === "released") {
+      return await this.#o.catalog.commit([{ table: "disks", remove: diskId }]);
+    }
+    await this.#o.catalog.commit([
+      { table: "disks", put: { ...disk, deliveredVersion: version } },
+    ]);
+  }
+
+  #failed(disk: DiskRow, error: unknown): void {
+    const attempts = (this.#attempts.get(disk.id) ?? 0) + 1;
+    this.#attempts.set(disk.id, attempts);
+    const message = `Cannot tell a host about disk "${disk.name}": ${messageOf(error)}`;
+    this.#o.world.log.info(message, { attempts });
+    if (this.#stopped) return;
+    const delayMs = Math.min(RECONCILE_RETRY_MS_MAX, RECONCILE_RETRY_MS_MIN * 2 ** attempts);
+    this.#timers.set(
+      disk.id,
+      this.#o.world.clock.after(delayMs, () => {
+        this.#timers.delete(disk.id);
+        void this.kick(disk.hostId);
+      }),
+    );
+  }
+}

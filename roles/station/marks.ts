@@ -1,0 +1,52 @@
+import { z } from "zod";
+import { fromUtf8, utf8 } from "../../protocol/core/bytes.ts";
+import type { StateFiles } from "./ports.ts";
+
+const FILE = "station.marks";
+const Stored = z.object({
+  epoch: z.number().int().nonnegative(),
+  events: z.number().int().nonnegative(),
+});
+
+/**
+ * Two high-water marks beside the catalog, so that a damaged or restored catalog is noticed and
+ * never uses an epoch or an event number again.
+ */
+export class Marks {
+  readonly #files: StateFiles;
+  #epoch: number;
+  #events: number;
+
+  constructor(files: StateFiles) {
+    this.#files = files;
+    const found = parse(fromUtf8(files.read(FILE) ?? new Uint8Array()) ?? "");
+    this.#epoch = found.epoch;
+    this.#events = found.events;
+  }
+
+  /** The highest epoch this station had. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Event numbers up to this one may have been used. */
+  get events(): number {
+    return this.#events;
+  }
+
+  raise(to: { readonly epoch?: number; readonly events?: number }): void {
+    this.#epoch = Math.max(this.#epoch, to.epoch ?? 0);
+    this.#events = Math.max(this.#events, to.events ?? 0);
+    const text = JSON.stringify({ epoch: this.#epoch, events: this.#events });
+    this.#files.write(FILE, utf8(`${text}\n`));
+  }
+}
+
+/** An unreadable file counts as none: units tell the epoch, and the catalog the event number. */
+function parse(text: string): z.infer<typeof Stored> {
+  try {
+    return Stored.parse(JSON.parse(text));
+  } catch {
+    return { epoch: 0, events: 0 };
+  }
+}

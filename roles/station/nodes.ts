@@ -1,0 +1,343 @@
+import type { NodeHello } from "../../protocol/config/bodies.ts";
+import type { RequestBody } from "../../protocol/config/requests.ts";
+import type { KnownNode, StationLink } from "../../protocol/config/link.ts";
+import { bytesEqual } from "../../protocol/core/bytes.ts";
+import { invalidName } from "../../protocol/core/names.ts";
+import { messageOf } from "../../protocol/core/errors.ts";
+import {
+  HOST_QUOTA_BYTES_DEFAULT,
+  NODE_SILENT_MS,
+  NODES_MAX,
+  NODES_PENDING_MAX,
+} from "../../protocol/core/limits.ts";
+import type { NODE_STATES } from "../../web/station_api.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import type { NodeRow } from "./catalog/rows.ts";
+import type { Events } from "./events.ts";
+import type { Admission, World } from "./ports.ts";
+import { timeText } from "./words.ts";
+
+export type NodeState = (typeof NODE_STATES)[number];
+
+/** What is known of a node in this run of the station. */
+export interface NodePresence {
+  state: NodeState;
+  /** Monotonic; null: nothing heard in this run. */
+  lastHeardMs: number | null;
+  announcedMs: number | null;
+  joinMs: number | null;
+  /** Monotonic end of an announced absence. */
+  awayUntilMs: number | null;
+  awayReason: string;
+  figures: Record<string, number>;
+}
+
+export interface NodesOptions {
+  readonly world: World;
+  readonly catalog: Catalog;
+  readonly events: Events;
+  readonly admit: Admission;
+  readonly hostQuotaBytes?: number;
+  readonly link: () => StationLink;
+  /** The session stands and the node is admitted: read its storage, or bring its disks. */
+  readonly onPresent: (node: NodeRow) => void;
+  /** Its data addresses are others than before. */
+  readonly onMoved: (node: NodeRow) => void;
+  readonly onChange: () => void;
+}
+
+type Asking = { id: string; publicKey: Uint8Array; hello: NodeHello };
+
+/** Who belongs to the pool, and who is there: admission, heartbeats, goodbyes, silence. */
+export class Nodes {
+  readonly #o: NodesOptions;
+  readonly #presence = new Map<string, NodePresence>();
+  /** When the last handshake of a node arrived; bounded as the nodes are. */
+  readonly #announced = new Map<string, number>();
+
+  constructor(options: NodesOptions) {
+    this.#o = options;
+    for (const row of options.catalog.nodes.values()) this.#presence.set(row.id, absent(row));
+  }
+
+  row(id: string): NodeRow | null {
+    return this.#o.catalog.nodes.get(id) ?? null;
+  }
+
+  presence(id: string): NodePresence | null {
+    return this.#presence.get(id) ?? null;
+  }
+
+  /** Its session stands and it is fully in the pool. */
+  isOnline(id: string): boolean {
+    return this.#presence.get(id)?.state === "online" && this.#o.link().node(id) !== null;
+  }
+
+  /** Why a node may not have a session, or null. Changes nothing: handshakes can be replayed. */
+  admit(node: Asking & { joinProved: boolean }): string | null {
+    const why = this.#whyNot(node, node.joinProved);
+    if (why === null && (this.#announced.has(node.id) || this.#announced.size < NODES_MAX)) {
+      this.#announced.set(node.id, this.#o.world.clock.nowMs());
+    }
+    return why;
+  }
+
+  #whyNot({ id, publicKey, hello }: Asking, joinProved: boolean): string | null {
+    const known = this.row(id);
+    const badName = invalidName(hello.name);
+    if (badName !== null) return `"${hello.name}" cannot name a node: ${badName}`;
+    if (known !== null) {
+      if (!bytesEqual(known.publicKey, publicKey)) return "this id belongs to another key";
+      if (known.role !== hello.role) return `this identity is a ${known.role}'s`;
+      if (known.admission === "revoked") return `node "${known.name}" was revoked`;
+    } else if (!joinProved) {
+      return `not known here, and no valid ${hello.role} join key was proved: ` +
+        `give the station's ${hello.role}.key with --key`;
+    }
+    const holder = this.#byName(hello.name);
+    if (holder !== null && holder.id !== id) {
+      return `the name "${hello.name}" belongs to another ${holder.role}: choose one with --name`;
+    }
+    return known === null ? this.#whyFull() : null;
+  }
+
+  #whyFull(): string | null {
+    const { nodes } = this.#o.catalog;
+    if (nodes.size >= NODES_MAX) return `the station knows ${NODES_MAX} nodes, its most`;
+    const pending = [...nodes.values()].filter((node) => node.admission === "pending").length;
+    return pending < NODES_PENDING_MAX ? null : `${pending} nodes wait for approval already`;
+  }
+
+  #byName(name: string): NodeRow | null {
+    for (const node of this.#o.catalog.nodes.values()) if (node.name === name) return node;
+    return null;
+  }
+
+  /** The first valid packet under new keys. Two strangers may have asked for one name: look again. */
+  connected(node: KnownNode, joinProved: boolean): void {
+    const why = this.#whyNot(node, joinProved);
+    if (why !== null) {
+      this.#o.link().drop(node.id);
+      const text = `Refused ${node.hello.role} "${node.hello.name}": ${why}.`;
+      this.#o.events.say({
+        kind: "node.refused",
+        severity: "warn",
+        subject: node.hello.name,
+        text,
+      });
+      return;
+    }
+    const before = this.row(node.id);
+    const row = before === null ? this.#newRow(node) : renewed(before, node.hello);
+    const presence = this.#presence.get(node.id) ?? absent(row);
+    this.#presence.set(node.id, presence);
+    presence.lastHeardMs = this.#o.world.clock.nowMs();
+    presence.announcedMs = this.#announced.get(node.id) ?? presence.lastHeardMs;
+    this.#announced.delete(node.id);
+    this.#put(before, row).then(() => this.#entered(row, before)).catch((error) => {
+      this.#o.link().drop(node.id);
+      this.#o.world.log.error(`Cannot keep node "${row.name}": ${messageOf(error)}`);
+    });
+  }
+
+  #newRow({ id, publicKey, hello }: KnownNode): NodeRow {
+    const { admit, hostQuotaBytes, world } = this.#o;
+    return renewed({
+      id,
+      name: hello.name,
+      role: hello.role,
+      publicKey,
+      admission: admit === "auto" ? "admitted" : "pending",
+      spare: 0,
+      version: "",
+      interfacesJson: "[]",
+      dataAddressesJson: "[]",
+      quotaBytes: admit === "auto"
+        ? hostQuotaBytes ?? HOST_QUOTA_BYTES_DEFAULT
+        : Number.MAX_SAFE_INTEGER,
+      joinedMs: world.clock.wallMs(),
+    }, hello);
+  }
+
+  async #put(before: NodeRow | null, row: NodeRow): Promise<void> {
+    if (before !== null && JSON.stringify(before) === JSON.stringify(row)) return;
+    await this.#o.catalog.commit([{ table: "nodes", put: row }]);
+    if (before !== null && before.dataAddressesJson !== row.dataAddressesJson) this.#o.onMoved(row);
+  }
+
+  #entered(row: NodeRow, before: NodeRow | null): void {
+    const presence = this.#presence.get(row.id);
+    const now = this.row(row.id);
+    if (presence === undefined || now === null || now.admission === "revoked") return;
+    const { name, role } = row;
+    if (now.admission === "pending") {
+      presence.state = "pending";
+      const text = `The ${role} "${name}" asks to join. Approve it with: ` +
+        `dvsan ctl node approve ${name}`;
+      this.#say("pending", row, { severity: "warn", text });
+    } else {
+      presence.state = "joining";
+      if (before === null) {
+        this.#say("admitted", row, {
+          severity: "info",
+          text: `The ${role} "${name}" was admitted.`,
+        });
+      }
+      this.#o.onPresent(row);
+    }
+    this.#o.onChange();
+  }
+
+  /** A unit's storage is in the pool, or a host is told about its disks. */
+  pooled(id: string): void {
+    const presence = this.#presence.get(id);
+    const row = this.row(id);
+    if (presence?.state !== "joining" || row === null) return;
+    const now = this.#o.world.clock.nowMs();
+    presence.state = "online";
+    presence.joinMs = now - (presence.announcedMs ?? now);
+    presence.awayUntilMs = null;
+    const what = row.role === "unit" ? "is in the pool" : "is connected";
+    const text = `The ${row.role} "${row.name}" ${what}, ${Math.round(presence.joinMs)} ms after ` +
+      "it announced itself.";
+    this.#say("joined", row, { severity: "info", text });
+    this.#o.onChange();
+  }
+
+  heard(id: string): void {
+    const presence = this.#presence.get(id);
+    if (presence === undefined) return;
+    presence.lastHeardMs = this.#o.world.clock.nowMs();
+    if (presence.state !== "silent") return;
+    const row = this.row(id);
+    if (row === null || this.#o.link().node(id) === null) return;
+    presence.state = "joining";
+    presence.announcedMs = presence.lastHeardMs;
+    this.#say("back", row, { severity: "info", text: `The ${row.role} "${row.name}" is back.` });
+    this.#o.onPresent(row);
+  }
+
+  heartbeat(id: string, body: RequestBody<"HEARTBEAT">): void {
+    this.heard(id);
+    const presence = this.#presence.get(id);
+    const row = this.row(id);
+    if (presence === undefined || row === null) return;
+    presence.figures = { ...body.figures };
+    const moved = { ...row, dataAddressesJson: JSON.stringify(body.dataAddresses) };
+    this.#put(row, moved).catch((error) =>
+      this.#o.world.log.error(`Cannot keep addresses of "${row.name}": ${messageOf(error)}`)
+    );
+  }
+
+  goodbye(id: string, body: RequestBody<"UNIT_SHUTDOWN">): void {
+    const presence = this.#presence.get(id);
+    const row = this.row(id);
+    if (presence === undefined || row === null || row.admission !== "admitted") return;
+    presence.state = body.awayMs > 0 ? "leaving" : "gone";
+    presence.awayReason = body.reason;
+    presence.awayUntilMs = this.#o.world.clock.nowMs() + body.awayMs;
+    const back = body.awayMs > 0
+      ? `expects to be back within ${timeText(body.awayMs)}`
+      : "does not expect to be back";
+    const text = `The ${row.role} "${row.name}" said goodbye (${body.reason}) and ${back}.`;
+    this.#say("goodbye", row, { severity: body.planned ? "info" : "warn", text });
+    this.#o.onChange();
+  }
+
+  /** What time alone changes. */
+  tick(): void {
+    const now = this.#o.world.clock.nowMs();
+    for (const [id, presence] of this.#presence) {
+      const row = this.row(id);
+      if (row === null) continue;
+      const present = presence.state === "online" || presence.state === "joining";
+      if (present && now - (presence.lastHeardMs ?? now) >= NODE_SILENT_MS) {
+        presence.state = "silent";
+        const text = `The ${row.role} "${row.name}" is silent: nothing heard for ` +
+          `${timeText(now - (presence.lastHeardMs ?? now))}.`;
+        this.#say("silent", row, { severity: "error", text });
+      }
+      if (presence.state === "leaving" && now >= (presence.awayUntilMs ?? now)) {
+        presence.state = "gone";
+        const text = `The ${row.role} "${row.name}" is not back within the time it announced.`;
+        this.#say("gone", row, { severity: "error", text });
+      }
+    }
+    this.#o.onChange();
+  }
+
+  async approve(row: NodeRow): Promise<void> {
+    await this.#o.catalog.commit([{ table: "nodes", put: { ...row, admission: "admitted" } }]);
+    this.#say("approved", row, {
+      severity: "info",
+      text: `The ${row.role} "${row.name}" was approved.`,
+    });
+    const presence = this.#presence.get(row.id);
+    if (presence === undefined) return;
+    presence.state = this.#o.link().node(row.id) === null ? "silent" : "joining";
+    presence.announcedMs = this.#o.world.clock.nowMs();
+    if (presence.state === "joining") this.#o.onPresent(row);
+  }
+
+  /** After the catalog says "revoked". */
+  revoked(row: NodeRow): void {
+    const presence = this.#presence.get(row.id);
+    if (presence !== undefined) presence.state = "revoked";
+    this.#o.link().drop(row.id);
+    this.#o.onChange();
+  }
+
+  /** Why a node is not fully there, in words; null when it is. */
+  reason(id: string): string | null {
+    const presence = this.#presence.get(id);
+    const now = this.#o.world.clock.nowMs();
+    if (presence === undefined) return "not known";
+    switch (presence.state) {
+      case "online":
+        return this.#o.link().node(id) === null ? "its session ended" : null;
+      case "pending":
+        return "waits for an administrator's approval";
+      case "joining":
+        return "joining: its storage is not read yet";
+      case "leaving":
+        return `said goodbye (${presence.awayReason}), expected back in ` +
+          timeText(Math.max(0, (presence.awayUntilMs ?? now) - now));
+      case "gone":
+        return `gone: ${presence.awayReason}`;
+      case "revoked":
+        return "revoked";
+      case "silent":
+        return presence.lastHeardMs === null
+          ? "silent since the station started"
+          : `silent for ${timeText(now - presence.lastHeardMs)}`;
+    }
+  }
+
+  #say(kind: string, row: NodeRow, what: { severity: "info" | "warn" | "error"; text: string }) {
+    this.#o.events.say({ kind: `node.${kind}`, subject: row.name, ...what });
+  }
+}
+
+function absent(row: NodeRow): NodePresence {
+  const state = row.admission === "admitted" ? "silent" : row.admission;
+  return {
+    state,
+    lastHeardMs: null,
+    announcedMs: null,
+    joinMs: null,
+    awayUntilMs: null,
+    awayReason: "",
+    figures: {},
+  };
+}
+
+function renewed(row: NodeRow, hello: NodeHello): NodeRow {
+  return {
+    ...row,
+    name: hello.name,
+    spare: hello.spare ? 1 : 0,
+    version: hello.version,
+    interfacesJson: JSON.stringify(hello.interfaces),
+    dataAddressesJson: JSON.stringify(hello.dataAddresses),
+  };
+}

@@ -1,0 +1,122 @@
+import { decode, encode } from "cborg";
+import { StorageInfo, type VolumeInfo } from "../../protocol/config/bodies.ts";
+import type { StationLink } from "../../protocol/config/link.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import { UNIT_REQUEST_MS } from "../../protocol/core/limits.ts";
+import type { Catalog, Change } from "./catalog/catalog.ts";
+import type { World } from "./ports.ts";
+
+const PULLS_MAX = 4;
+
+export interface ObservedOptions {
+  readonly world: World;
+  readonly catalog: Catalog;
+  readonly link: () => StationLink;
+  /** New storage information is there. */
+  readonly onInfo: (unitId: string, info: StorageInfo) => Promise<void>;
+}
+
+interface Seen {
+  info: StorageInfo;
+  /** Read or confirmed in this run of the station. */
+  fresh: boolean;
+  atMs: number;
+}
+
+/** What units hold, as they last said: in memory, and saved in batches. */
+export class Observed {
+  readonly #o: ObservedOptions;
+  readonly #seen = new Map<string, Seen>();
+  readonly #pulls = new Map<string, Promise<void>>();
+  /** Answers about single volumes, counted: a list asked for before one of them is too old. */
+  readonly #answers = new Map<string, number>();
+  readonly #unsaved = new Set<string>();
+
+  constructor(options: ObservedOptions) {
+    this.#o = options;
+    for (const { unitId, info, atMs } of options.catalog.observed.values()) {
+      const parsed = parseSnapshot(info);
+      if (parsed !== null) this.#seen.set(unitId, { info: parsed, fresh: false, atMs });
+    }
+  }
+
+  /** The last known, perhaps from an earlier run; null when there is none. */
+  last(unitId: string): StorageInfo | null {
+    return this.#seen.get(unitId)?.info ?? null;
+  }
+
+  /** What the unit said in this run; null when it did not yet. */
+  fresh(unitId: string): StorageInfo | null {
+    const seen = this.#seen.get(unitId);
+    return seen?.fresh ? seen.info : null;
+  }
+
+  volume(unitId: string, volumeId: string): VolumeInfo | null {
+    return this.last(unitId)?.volumes.find((volume) => volume.id === volumeId) ?? null;
+  }
+
+  /** What it says from now on has to be read anew: it was away, or is a stranger again. */
+  forgetFreshness(unitId: string): void {
+    const seen = this.#seen.get(unitId);
+    if (seen !== undefined) seen.fresh = false;
+  }
+
+  /** Reads all that the unit holds; callers in between share one reading. Never rejects. */
+  pull(unitId: string): Promise<void> {
+    const running = this.#pulls.get(unitId);
+    if (running !== undefined) return running;
+    const pull = this.#pullNow(unitId).catch((error) => {
+      const level = error instanceof DvsanError ? "debug" : "error";
+      this.#o.world.log[level](`Cannot read the storage of unit ${unitId}: ${messageOf(error)}`);
+    }).finally(() => this.#pulls.delete(unitId));
+    this.#pulls.set(unitId, pull);
+    return pull;
+  }
+
+  /** The unit's answer to a change of one volume. */
+  answered(unitId: string, volumeId: string, volume: VolumeInfo | null): void {
+    this.#answers.set(unitId, (this.#answers.get(unitId) ?? 0) + 1);
+    const seen = this.#seen.get(unitId);
+    if (seen === undefined) return;
+    const others = seen.info.volumes.filter((other) => other.id !== volumeId);
+    const volumes = volume === null ? others : [...others, volume];
+    seen.info = { ...seen.info, volumes };
+    this.#unsaved.add(unitId);
+  }
+
+  /** What has to be saved since the last call. */
+  takeSnapshots(): Change[] {
+    const changes: Change[] = [];
+    for (const unitId of this.#unsaved) {
+      const seen = this.#seen.get(unitId);
+      if (seen === undefined) continue;
+      const put = { unitId, atMs: seen.atMs, info: encode(seen.info) };
+      changes.push({ table: "observed", put });
+    }
+    this.#unsaved.clear();
+    return changes;
+  }
+
+  async #pullNow(unitId: string): Promise<void> {
+    for (let attempt = 1;; attempt++) {
+      const answers = this.#answers.get(unitId) ?? 0;
+      const options = { timeoutMs: UNIT_REQUEST_MS };
+      const info = await this.#o.link().request(unitId, "NEED_STORAGE_INFO", {}, options);
+      const current = answers === (this.#answers.get(unitId) ?? 0);
+      if (!current && attempt < PULLS_MAX) continue;
+      this.#seen.set(unitId, { info, fresh: true, atMs: this.#o.world.clock.wallMs() });
+      this.#unsaved.add(unitId);
+      await this.#o.onInfo(unitId, info);
+      return;
+    }
+  }
+}
+
+/** A snapshot that cannot be read is dropped: the unit will say it again. */
+function parseSnapshot(bytes: Uint8Array): StorageInfo | null {
+  try {
+    return StorageInfo.parse(decode(bytes));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,74 @@
+import type { Catalog } from "./catalog/catalog.ts";
+import type { DiskRow } from "./catalog/rows.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Epoch } from "./epoch.ts";
+import type { Events } from "./events.ts";
+import type { Nodes } from "./nodes.ts";
+import type { Observed } from "./observed.ts";
+import type { World } from "./ports.ts";
+import type { Reconciler } from "./reconcile.ts";
+import type { Candidate } from "./allocation.ts";
+import { allocatedBytesOf } from "./allocation.ts";
+import type { Watch } from "./watch.ts";
+
+/** The parts of a running station that tasks and views work with. */
+export interface Pool {
+  readonly world: World;
+  readonly catalog: Catalog;
+  readonly epoch: Epoch;
+  readonly events: Events;
+  readonly watch: Watch;
+  readonly nodes: Nodes;
+  readonly observed: Observed;
+  readonly reconciler: Reconciler;
+  readonly delivery: Delivery;
+  /** No fence, delete or takeover before an operator has confirmed the differences. */
+  readonly isRecovered: () => boolean;
+}
+
+/** Above the version that any host was told, also when this catalog is younger than the disk. */
+export function nextVersion(pool: Pool, disk: DiskRow): number {
+  const floor = disk.adopted === 1 ? pool.epoch.value * 2 ** 20 : 0;
+  return Math.max(disk.version + 1, floor);
+}
+
+/** Has every unit of the disk, and its host, looked at again. */
+export function kickDisk(pool: Pool, diskId: string): void {
+  const units = new Set(pool.catalog.legsOf(diskId).map((volume) => volume.unitId));
+  for (const tombstone of pool.catalog.tombstones.values()) {
+    if (tombstone.diskId === diskId && tombstone.done === 0) units.add(tombstone.unitId);
+  }
+  for (const unitId of units) void pool.reconciler.kick(unitId);
+  const disk = pool.catalog.disks.get(diskId);
+  if (disk !== undefined) void pool.delivery.kick(disk.hostId);
+}
+
+/** Every unit as the allocation sees it, by name. */
+export function candidatesOf(pool: Pool): Candidate[] {
+  const units = [...pool.catalog.nodes.values()].filter((node) => node.role === "unit");
+  return units.sort((a, b) => a.name < b.name ? -1 : 1).map((unit) => {
+    const info = pool.observed.last(unit.id);
+    return {
+      unitId: unit.id,
+      name: unit.name,
+      excluded: pool.nodes.isOnline(unit.id) ? null : pool.nodes.reason(unit.id) ?? "not connected",
+      spare: unit.spare === 1,
+      media: info?.media ?? [],
+      volumes: info?.volumes.length ?? 0,
+      promisedBytes: promisedBytes(pool, unit.id),
+    };
+  });
+}
+
+/** What the catalog wants of a unit beyond what the unit has taken from its media already. */
+function promisedBytes(pool: Pool, unitId: string): number {
+  let promised = 0;
+  for (const volume of pool.catalog.volumes.values()) {
+    if (volume.unitId !== unitId) continue;
+    const held = pool.observed.volume(unitId, volume.id);
+    if (held === null && volume.created === 1) continue;
+    const wanted = allocatedBytesOf(volume.sizeBytes);
+    promised += Math.max(0, wanted - (held?.allocatedBytes ?? 0));
+  }
+  return promised;
+}

@@ -1,0 +1,292 @@
+import type { AnswerBody } from "../../protocol/config/requests.ts";
+import type { LegInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
+import type { StationLink } from "../../protocol/config/link.ts";
+import { DvsanError, type ErrorCode, messageOf, toPlainError } from "../../protocol/core/errors.ts";
+import { randomFraction } from "../../protocol/core/random.ts";
+import type { Timer } from "../../protocol/core/clock.ts";
+import {
+  RECONCILE_RETRY_MS_MAX,
+  RECONCILE_RETRY_MS_MIN,
+  UNIT_REQUEST_MS,
+  ZEROING_POLL_MS,
+} from "../../protocol/core/limits.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import type { Epoch } from "./epoch.ts";
+import type { Events } from "./events.ts";
+import type { Observed } from "./observed.ts";
+import { type Plan, type PlanStep, planVolume } from "./plan.ts";
+import type { World } from "./ports.ts";
+import { adoption } from "./adoption.ts";
+
+/** What stands in the way of one volume. */
+export interface Trouble {
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** Which step was refused. */
+  readonly step: PlanStep["kind"];
+  readonly attempts: number;
+  /** Monotonic: not tried again before. */
+  readonly nextMs: number;
+}
+
+export interface ReconcilerOptions {
+  readonly world: World;
+  readonly catalog: Catalog;
+  readonly observed: Observed;
+  readonly epoch: Epoch;
+  readonly events: Events;
+  readonly link: () => StationLink;
+  /** The unit's session stands and its storage was read in it. */
+  readonly isPresent: (unitId: string) => boolean;
+  readonly destroysNothing: () => boolean;
+  readonly onChange: () => void;
+}
+
+/**
+ * Brings every unit to what the catalog wants, one step for each volume at a time, volumes side by
+ * side, and repeats with backoff what was refused or went unanswered. What cannot be done stays
+ * visible as a difference; nothing ever waits inside.
+ */
+export class Reconciler {
+  readonly #o: ReconcilerOptions;
+  readonly #running = new Set<string>();
+  readonly #troubles = new Map<string, Trouble>();
+  readonly #timers = new Map<string, Timer>();
+  #stopped = false;
+
+  constructor(options: ReconcilerOptions) {
+    this.#o = options;
+  }
+
+  trouble(volumeId: string): Trouble | null {
+    return this.#troubles.get(volumeId) ?? null;
+  }
+
+  /** A unit is back, or a task asks anew: what failed before is tried at once. */
+  forgive(volumeId: string): void {
+    this.#troubles.delete(volumeId);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+  }
+
+  /** What station and unit disagree about one volume. */
+  plan(unitId: string, volumeId: string): Plan {
+    const { catalog, observed } = this.#o;
+    return planVolume({
+      volume: catalog.volumes.get(volumeId) ?? null,
+      grant: catalog.grants.get(volumeId) ?? null,
+      tombstone: catalog.tombstones.get(volumeId) ?? null,
+      held: observed.volume(unitId, volumeId),
+      destroysNothing: this.#o.destroysNothing(),
+    });
+  }
+
+  /** Looks at the unit and does what is missing. Acts on durable desires only. */
+  async kick(unitId: string): Promise<void> {
+    await this.#o.catalog.settled();
+    const info = this.#o.observed.fresh(unitId);
+    if (this.#stopped || info === null || !this.#o.isPresent(unitId)) return;
+    let earliestMs = Infinity;
+    const now = this.#o.world.clock.nowMs();
+    for (const volumeId of this.#volumesOf(unitId, info)) {
+      if (this.#running.has(volumeId)) continue;
+      const { step } = this.plan(unitId, volumeId);
+      if (step === null) continue;
+      const nextMs = this.#troubles.get(volumeId)?.nextMs ?? now;
+      if (nextMs > now) earliestMs = Math.min(earliestMs, nextMs);
+      else this.#start(unitId, volumeId, step);
+    }
+    if (this.#isZeroing(unitId, info)) earliestMs = Math.min(earliestMs, now + ZEROING_POLL_MS);
+    this.#lookAgain(unitId, earliestMs - now);
+  }
+
+  #volumesOf(unitId: string, info: StorageInfo): Set<string> {
+    const { volumes, tombstones } = this.#o.catalog;
+    const ids = new Set(info.volumes.map((held) => held.id));
+    for (const volume of volumes.values()) if (volume.unitId === unitId) ids.add(volume.id);
+    for (const tombstone of tombstones.values()) {
+      if (tombstone.unitId === unitId && tombstone.done === 0) ids.add(tombstone.volumeId);
+    }
+    return ids;
+  }
+
+  #isZeroing(unitId: string, info: StorageInfo): boolean {
+    return info.volumes.some((held) =>
+      held.state === "zeroing" && this.#o.catalog.volumes.get(held.id)?.unitId === unitId
+    );
+  }
+
+  #lookAgain(unitId: string, delayMs: number): void {
+    this.#timers.get(unitId)?.cancel();
+    this.#timers.delete(unitId);
+    if (delayMs === Infinity) return;
+    this.#timers.set(
+      unitId,
+      this.#o.world.clock.after(Math.max(1, delayMs), () => {
+        const info = this.#o.observed.fresh(unitId);
+        const zeroing = info !== null && this.#isZeroing(unitId, info);
+        void (zeroing ? this.#o.observed.pull(unitId) : Promise.resolve())
+          .then(() => this.kick(unitId));
+      }),
+    );
+  }
+
+  #start(unitId: string, volumeId: string, step: PlanStep): void {
+    this.#running.add(volumeId);
+    this.#perform(unitId, step).then(
+      () => this.#troubles.delete(volumeId),
+      (error) => this.#failed(unitId, volumeId, { step, error }),
+    ).finally(() => {
+      this.#running.delete(volumeId);
+      if (this.#stopped) return;
+      this.#o.onChange();
+      void this.kick(unitId);
+    });
+  }
+
+  async #perform(unitId: string, step: PlanStep): Promise<void> {
+    const { catalog, observed } = this.#o;
+    switch (step.kind) {
+      case "bury":
+        return await catalog.commit([
+          { table: "tombstones", put: { ...step.tombstone, done: 1 } },
+        ]);
+      case "keep": {
+        const { number, startLba } = step.held;
+        const now = catalog.volumes.get(step.volume.id);
+        if (now === undefined) return;
+        return await catalog.commit([
+          { table: "volumes", put: { ...now, created: 1, number, startLba } },
+        ]);
+      }
+      case "adopt":
+        return await this.#adopt(unitId, step.held);
+      default: {
+        const volumeId = "volume" in step ? step.volume.id : step.volumeId;
+        const { volume } = await this.#send(unitId, step);
+        observed.answered(unitId, volumeId, volume);
+        this.#tell(unitId, step);
+      }
+    }
+  }
+
+  async #adopt(unitId: string, held: VolumeInfo): Promise<void> {
+    const { catalog, events, world } = this.#o;
+    const changes = adoption(catalog, { unitId, held, wallMs: world.clock.wallMs() });
+    await catalog.commit(changes);
+    const text = `Adopted volume ${held.number} of "${this.#unitName(unitId)}": leg ` +
+      `${held.leg.leg} of disk "${held.leg.diskName}" of "${held.leg.ownerName}".`;
+    events.say({ kind: "volume.adopted", severity: "warn", subject: held.leg.diskName, text });
+  }
+
+  #send(
+    unitId: string,
+    step: Extract<PlanStep, { kind: "create" | "resize" | "grant" | "revoke" | "delete" }>,
+  ): Promise<AnswerBody<"VOLUME_CREATE">> {
+    const link = this.#o.link();
+    const station = this.#o.epoch.station;
+    const options = { timeoutMs: UNIT_REQUEST_MS };
+    const volumeId = "volume" in step ? step.volume.id : step.volumeId;
+    const expectedSequence = step.kind === "create" ? 0 : step.sequence;
+    const change = { station, volumeId, expectedSequence };
+    switch (step.kind) {
+      case "create":
+      case "resize": {
+        const { sizeBytes } = step.volume;
+        const body = { ...change, sizeBytes, leg: this.#legInfo(step.volume.id) };
+        const name = step.kind === "create" ? "VOLUME_CREATE" : "VOLUME_RESIZE";
+        return link.request(unitId, name, body, options);
+      }
+      case "grant": {
+        const { epoch, counter, tokenHash, addressesJson } = step.grant;
+        const { ownerId, ownerKey } = this.#legInfo(step.volume.id);
+        const direct = tokenHash === null ? {} : {
+          direct: { tokenHash, addresses: JSON.parse(addressesJson ?? "[]") as string[] },
+        };
+        return link.request(unitId, "ACCESS_GRANT", {
+          ...change,
+          generation: { epoch, counter },
+          hostId: ownerId,
+          hostKey: ownerKey,
+          sizeBytes: step.volume.sizeBytes,
+          ...direct,
+        }, options);
+      }
+      case "revoke":
+        return link.request(unitId, "ACCESS_REVOKE", {
+          ...change,
+          generation: step.generation,
+        }, options);
+      case "delete":
+        return link.request(unitId, "VOLUME_DELETE", change, options);
+    }
+  }
+
+  #legInfo(volumeId: string): LegInfo {
+    const { catalog } = this.#o;
+    const volume = catalog.volumes.get(volumeId);
+    const disk = catalog.disks.get(volume?.diskId ?? "");
+    const host = catalog.nodes.get(disk?.hostId ?? "");
+    if (volume === undefined || disk === undefined || host === undefined) {
+      throw new DvsanError("unknown", `Volume ${volumeId} has no disk or owner any more.`);
+    }
+    return {
+      diskId: disk.id,
+      diskName: disk.name,
+      layout: disk.layout,
+      leg: volume.leg,
+      legs: catalog.legsOf(disk.id).length,
+      ownerId: host.id,
+      ownerName: host.name,
+      ownerKey: host.publicKey,
+    };
+  }
+
+  #tell(unitId: string, step: PlanStep): void {
+    if (step.kind !== "revoke" && step.kind !== "delete") return;
+    const unit = this.#unitName(unitId);
+    const text = step.kind === "revoke"
+      ? `Unit "${unit}" fenced volume ${step.volumeId}: its former host reads and writes no more.`
+      : `Unit "${unit}" deleted volume ${step.volumeId}.`;
+    const kind = step.kind === "revoke" ? "grant.fenced" : "volume.deleted";
+    this.#o.events.say({ kind, severity: "info", subject: unit, text });
+  }
+
+  async #failed(
+    unitId: string,
+    volumeId: string,
+    what: { readonly step: PlanStep; readonly error: unknown },
+  ): Promise<void> {
+    const { code, message } = toPlainError(what.error);
+    const before = this.#troubles.get(volumeId);
+    const attempts = before?.step === what.step.kind ? before.attempts + 1 : 1;
+    const step = what.step.kind;
+    const nextMs = this.#o.world.clock.nowMs() + this.#backoffMs(attempts);
+    this.#troubles.set(volumeId, { code, message, step, attempts, nextMs });
+    if (before?.code !== code) this.#tellTrouble(unitId, { step, code, message });
+    if (code === "unavailable" || code === "cancelled") return;
+    // Epoch, sequence or state may be others than believed, and a lost answer may have been a yes.
+    await this.#o.observed.pull(unitId);
+  }
+
+  #tellTrouble(unitId: string, trouble: Pick<Trouble, "step" | "code" | "message">): void {
+    const unit = this.#unitName(unitId);
+    const text = `Unit "${unit}" did not ${trouble.step} a volume: ${trouble.message}`;
+    const away = trouble.code === "unavailable" || trouble.code === "timeout";
+    if (away) return this.#o.world.log.info(text, { code: trouble.code });
+    this.#o.events.say({ kind: "unit.refused", severity: "warn", subject: unit, text });
+  }
+
+  #backoffMs(attempts: number): number {
+    const full = Math.min(RECONCILE_RETRY_MS_MAX, RECONCILE_RETRY_MS_MIN * 2 ** (attempts - 1));
+    return full * (0.5 + 0.5 * randomFraction(this.#o.world.random));
+  }
+
+  #unitName(unitId: string): string {
+    return this.#o.catalog.nodes.get(unitId)?.name ?? unitId;
+  }
+}

@@ -1,0 +1,80 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { hexOf, utf8 } from "../../../protocol/core/bytes.ts";
+import { DvsanError } from "../../../protocol/core/errors.ts";
+import { ADDRESSES_PER_NODE_MAX } from "../../../protocol/core/limits.ts";
+import type { Change } from "../catalog/catalog.ts";
+import type { NodeRow } from "../catalog/rows.ts";
+import { kickDisk, nextVersion, type Pool } from "../pool.ts";
+import { untilDelivered } from "./disk_create.ts";
+import { grantOf, isGranted, mustDisk, untilLegs } from "./legs.ts";
+import type { TaskContext } from "./tasks.ts";
+
+const Params = z.object({ diskId: z.string(), direct: z.boolean() });
+const TOKEN_BYTES = 24;
+
+/**
+ * Hands a disk from the agent to consumers without one, or back. Every switch is a new generation,
+ * so that the other side is fenced. Returns the URIs of the legs; they hold secrets and are kept
+ * in memory only, for whoever asks while this run of the station lasts.
+ */
+export async function accessWork(
+  pool: Pool,
+  params: unknown,
+  options: { readonly task: TaskContext; readonly hostAddress: string | null },
+): Promise<string[]> {
+  const { diskId, direct } = Params.parse(params);
+  const { task } = options;
+  const disk = mustDisk(pool, diskId);
+  if (disk.state !== "ready") {
+    throw new DvsanError("busy", `Disk "${disk.name}" is not ready: it is ${disk.state}.`);
+  }
+  const addresses = direct ? addressesOf(pool.nodes.row(disk.hostId), options.hostAddress) : [];
+  task.commitTo("switching access");
+  if (direct) {
+    await putAccess(pool, diskId, "direct");
+    await untilDelivered(pool, diskId, task);
+  }
+  const legs = pool.catalog.legsOf(diskId);
+  const tokens = legs.map(() => hexOf(pool.world.random.bytes(TOKEN_BYTES)));
+  await pool.catalog.commit(legs.map((leg, index): Change => {
+    const tokenHash = createHash("sha256").update(utf8(tokens[index]!)).digest();
+    return grantOf(
+      pool,
+      leg.id,
+      direct ? { tokenHash: Uint8Array.from(tokenHash), addresses } : null,
+    );
+  }));
+  kickDisk(pool, diskId);
+  await untilLegs(pool, { diskId, task, what: "to be granted anew", test: isGranted });
+  await putAccess(pool, diskId, direct ? "direct" : "agent");
+  await untilDelivered(pool, diskId, task);
+  const text = direct
+    ? `Disk "${disk.name}" can be used without the agent; the agent let go of it.`
+    : `Disk "${disk.name}" is the agent's again; the tokens are void.`;
+  pool.events.say({ kind: "disk.access", severity: "info", subject: disk.name, text });
+  if (!direct) return [];
+  return legs.map((leg, index) => {
+    const unit = pool.nodes.row(leg.unitId);
+    const [address] = JSON.parse(unit?.dataAddressesJson ?? "[]") as string[];
+    return `nbd://${address ?? "unknown"}/${tokens[index]}`;
+  });
+}
+
+async function putAccess(pool: Pool, diskId: string, access: "agent" | "direct"): Promise<void> {
+  const disk = mustDisk(pool, diskId);
+  const version = nextVersion(pool, disk);
+  await pool.catalog.commit([{ table: "disks", put: { ...disk, access, version } }]);
+  kickDisk(pool, diskId);
+}
+
+/** IP addresses that the host announced, and where it is heard from. */
+function addressesOf(host: NodeRow | null, heardFrom: string | null): string[] {
+  const announced = JSON.parse(host?.interfacesJson ?? "[]") as string[];
+  const all = heardFrom === null ? announced : [heardFrom, ...announced];
+  const addresses = [...new Set(all.map((address) => address.replace(/\/\d+$/, "")))];
+  if (addresses.length === 0) {
+    throw new DvsanError("unavailable", "The host announced no address: start its agent first.");
+  }
+  return addresses.slice(0, ADDRESSES_PER_NODE_MAX);
+}

@@ -1,0 +1,64 @@
+import { z } from "zod";
+import { messageOf } from "../../../protocol/core/errors.ts";
+import { HOST_DELIVERY_MS_MAX } from "../../../protocol/core/limits.ts";
+import type { Pool } from "../pool.ts";
+import { sizeText } from "../words.ts";
+import { mustDisk, raiseLegs, takeBack } from "./legs.ts";
+import type { TaskContext } from "./tasks.ts";
+
+const Params = z.object({ diskId: z.string() });
+
+/** Makes the legs that were promised with the request, grants them, and tells the host. */
+export async function createDiskWork(
+  pool: Pool,
+  params: unknown,
+  task: TaskContext,
+): Promise<void> {
+  const { diskId } = Params.parse(params);
+  const disk = mustDisk(pool, diskId);
+  if (disk.state === "creating") {
+    try {
+      await raiseLegs(pool, diskId, task);
+    } catch (error) {
+      await giveUp(pool, diskId, { task, error });
+      throw error;
+    }
+    const host = pool.nodes.row(disk.hostId)?.name ?? disk.hostId;
+    const text = `Disk "${disk.name}" (${sizeText(disk.sizeBytes)}) was made for "${host}".`;
+    pool.events.say({ kind: "disk.created", severity: "info", subject: disk.name, text });
+  }
+  await untilDelivered(pool, diskId, task);
+}
+
+/** Takes back what was not published, unless the station only stops: then it goes on later. */
+export async function giveUp(
+  pool: Pool,
+  diskId: string,
+  options: { readonly task: TaskContext; readonly error: unknown },
+): Promise<void> {
+  const { task, error } = options;
+  const reason = messageOf(error);
+  if (error instanceof Error && error.name === "Stopping") return;
+  task.log(`Taking back what was made: ${reason}`);
+  await takeBack(pool, diskId, reason.slice(0, 500));
+}
+
+/** A host that is away gets the map when it is back; nobody waits for it for ever. */
+export async function untilDelivered(
+  pool: Pool,
+  diskId: string,
+  task: TaskContext,
+): Promise<boolean> {
+  const host = pool.catalog.disks.get(diskId)?.hostId ?? "";
+  task.step("telling the host");
+  const told = await pool.watch.until(() => {
+    const disk = pool.catalog.disks.get(diskId);
+    if (disk === undefined || disk.deliveredVersion >= disk.version) return "told";
+    return pool.nodes.isOnline(host) ? null : "away";
+  }, { signal: task.signal, timeoutMs: HOST_DELIVERY_MS_MAX });
+  if (told === "told") return true;
+  const name = pool.nodes.row(host)?.name ?? host;
+  const why = pool.nodes.reason(host) ?? "it does not answer";
+  task.log(`Host "${name}" was not told yet (${why}); it will be as soon as it is there.`);
+  return false;
+}

@@ -1,0 +1,106 @@
+import { z } from "zod";
+import { roundUp } from "../../../protocol/core/bytes.ts";
+import { DvsanError } from "../../../protocol/core/errors.ts";
+import {
+  EXTENT_STEP_BYTES,
+  LEGS_PER_DISK_MAX,
+  SIZE_STEP_BYTES,
+} from "../../../protocol/core/limits.ts";
+import { randomUuid } from "../../../protocol/core/random.ts";
+import { allocate, allocatedBytesOf, growRoomBytes } from "../allocation.ts";
+import type { Change } from "../catalog/catalog.ts";
+import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
+import { candidatesOf, type Pool } from "../pool.ts";
+import { sizeText } from "../words.ts";
+import { giveUp, untilDelivered } from "./disk_create.ts";
+import { mustDisk, raiseLegs } from "./legs.ts";
+import type { TaskContext } from "./tasks.ts";
+
+const Params = z.object({ diskId: z.string(), sizeBytes: z.number() });
+
+/** Grows the last leg where its unit has room, or appends legs; publishes when all are granted. */
+export async function growDiskWork(pool: Pool, params: unknown, task: TaskContext): Promise<void> {
+  const { diskId, sizeBytes } = Params.parse(params);
+  const disk = mustDisk(pool, diskId);
+  if (disk.state !== "ready" || disk.access !== "agent") {
+    throw new DvsanError(
+      "busy",
+      `Cannot grow disk "${disk.name}": it is being released or direct.`,
+    );
+  }
+  const legs = pool.catalog.legsOf(diskId);
+  if (legs.every((leg) => leg.publishedBytes === leg.sizeBytes)) {
+    const changes = planGrowth(pool, disk, sizeBytes);
+    if (changes.length > 0) await pool.catalog.commit(changes);
+  }
+  try {
+    await raiseLegs(pool, diskId, task);
+  } catch (error) {
+    await giveUp(pool, diskId, { task, error });
+    throw error;
+  }
+  const grown = mustDisk(pool, diskId);
+  const text = `Disk "${disk.name}" has now ${sizeText(grown.sizeBytes)}.`;
+  pool.events.say({ kind: "disk.grown", severity: "info", subject: disk.name, text });
+  await untilDelivered(pool, diskId, task);
+}
+
+/**
+ * What the catalog has to want so that the disk has `sizeBytes`; nothing when it has. DvsanError
+ * "no-space" with the reasons for every unit.
+ */
+export function planGrowth(pool: Pool, disk: DiskRow, sizeBytes: number): Change[] {
+  const wanted = roundUp(sizeBytes, SIZE_STEP_BYTES);
+  const legs = pool.catalog.legsOf(disk.id);
+  const last = legs.at(-1);
+  const missing = wanted - legs.reduce((sum, leg) => sum + leg.sizeBytes, 0);
+  if (missing <= 0) return [];
+  const grown: Change = { table: "disks", put: { ...disk, sizeBytes: wanted } };
+  const units = candidatesOf(pool);
+  if (last !== undefined) {
+    const target = last.sizeBytes + missing;
+    const more = allocatedBytesOf(target) - allocatedBytesOf(last.sizeBytes);
+    const unit = units.find((candidate) => candidate.unitId === last.unitId);
+    if (unit !== undefined && growRoomBytes(unit) >= roundUp(more, EXTENT_STEP_BYTES)) {
+      pool.reconciler.forgive(last.id);
+      return [grown, { table: "volumes", put: { ...last, sizeBytes: target } }];
+    }
+  }
+  const allocation = allocate(missing, { units, legsMax: LEGS_PER_DISK_MAX - legs.length });
+  if (!allocation.possible) throw noSpace(`grow disk "${disk.name}"`, allocation);
+  const nextLeg = (last?.leg ?? -1) + 1;
+  return [grown, ...newLegs(pool, disk.id, { places: allocation.legs, nextLeg })];
+}
+
+/** Records of legs to be made. */
+export function newLegs(
+  pool: Pool,
+  diskId: string,
+  options: {
+    readonly places: readonly { readonly unitId: string; readonly sizeBytes: number }[];
+    readonly nextLeg: number;
+  },
+): Change[] {
+  return options.places.map((place, index): Change => {
+    const put: VolumeRow = {
+      id: randomUuid(pool.world.random),
+      diskId,
+      unitId: place.unitId,
+      leg: options.nextLeg + index,
+      sizeBytes: place.sizeBytes,
+      publishedBytes: 0,
+      created: 0,
+      number: 0,
+      startLba: 0,
+    };
+    return { table: "volumes", put };
+  });
+}
+
+/** The refusal of a full pool, with the reason for every unit in words and as details. */
+export function noSpace(what: string, allocation: ReturnType<typeof allocate>): DvsanError {
+  const reasons = allocation.units.map((unit) => `"${unit.unit}" ${unit.reason}`);
+  const why = reasons.length === 0 ? "the pool has no units" : reasons.join("; ");
+  const message = `Cannot ${what}: no room. ${why}. Add a medium or a unit, or ask for less.`;
+  return new DvsanError("no-space", message.slice(0, 4000), { details: allocation });
+}

@@ -1,0 +1,222 @@
+import type { VolumeInfo } from "../../../protocol/config/bodies.ts";
+import { defined } from "../../../protocol/core/assert.ts";
+import { DvsanError, type ErrorCode } from "../../../protocol/core/errors.ts";
+import { LEG_UNREACHABLE_MS_MAX } from "../../../protocol/core/limits.ts";
+import type { Change } from "../catalog/catalog.ts";
+import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
+import { kickDisk, nextVersion, type Pool } from "../pool.ts";
+import type { TaskContext } from "./tasks.ts";
+
+/** Refusals that no repeat turns into a yes; all others are repeated a while. */
+const FOR_GOOD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "no-space",
+  "quota",
+  "invalid",
+  "unsupported",
+  "exists",
+  "limit",
+  "io",
+  "foreign",
+  "denied",
+]);
+const ATTEMPTS_MAX = 8;
+
+export interface Direct {
+  readonly tokenHash: Uint8Array;
+  readonly addresses: readonly string[];
+}
+
+/**
+ * Brings every leg of a disk to its wanted size, grants those without a grant, and publishes the
+ * map once every unit has acknowledged durably. Starts anywhere in between.
+ */
+export async function raiseLegs(pool: Pool, diskId: string, task: TaskContext): Promise<void> {
+  kickDisk(pool, diskId);
+  await untilLegs(pool, { diskId, task, what: "to be ready", test: isReady });
+  const missing = pool.catalog.legsOf(diskId).filter((leg) => !pool.catalog.grants.has(leg.id));
+  await pool.catalog.commit(missing.map((leg) => grantOf(pool, leg.id)));
+  kickDisk(pool, diskId);
+  await untilLegs(pool, { diskId, task, what: "to be granted", test: isGranted });
+  task.commitTo("publishing the map");
+  await publish(pool, diskId);
+  kickDisk(pool, diskId);
+}
+
+/** A new generation for a volume's grant; the unit fences every older one before it answers. */
+export function grantOf(pool: Pool, volumeId: string, direct: Direct | null = null): Change {
+  const { epoch, counter } = pool.epoch.nextGeneration();
+  pool.reconciler.forgive(volumeId);
+  return {
+    table: "grants",
+    put: {
+      volumeId,
+      epoch,
+      counter,
+      state: "active",
+      tokenHash: direct?.tokenHash ?? null,
+      addressesJson: direct === null ? null : JSON.stringify(direct.addresses),
+    },
+  };
+}
+
+/** Wanted no more: fenced and deleted by its unit as soon as that can be reached. */
+export function buryLeg(pool: Pool, leg: VolumeRow, reason: string): Change[] {
+  const { epoch, counter } = pool.epoch.nextGeneration();
+  pool.reconciler.forgive(leg.id);
+  return [
+    { table: "volumes", remove: leg.id },
+    { table: "grants", remove: leg.id },
+    {
+      table: "tombstones",
+      put: {
+        volumeId: leg.id,
+        unitId: leg.unitId,
+        diskId: leg.diskId,
+        epoch,
+        counter,
+        done: 0,
+        reason,
+        createdMs: pool.world.clock.wallMs(),
+      },
+    },
+  ];
+}
+
+/** What was not published is taken back; a disk without a published leg goes as a whole. */
+export async function takeBack(pool: Pool, diskId: string, reason: string): Promise<void> {
+  const disk = pool.catalog.disks.get(diskId);
+  if (disk === undefined) return;
+  const changes: Change[] = [];
+  let published = 0;
+  for (const leg of pool.catalog.legsOf(diskId)) {
+    published += leg.publishedBytes;
+    if (leg.publishedBytes === 0) changes.push(...buryLeg(pool, leg, reason));
+    else if (leg.sizeBytes !== leg.publishedBytes) {
+      const put = { ...leg, sizeBytes: leg.publishedBytes };
+      changes.push({ table: "volumes", put });
+    }
+  }
+  if (published === 0) changes.push({ table: "disks", remove: diskId });
+  else changes.push({ table: "disks", put: { ...disk, sizeBytes: published } });
+  await pool.catalog.commit(changes);
+  kickDisk(pool, diskId);
+}
+
+async function publish(pool: Pool, diskId: string): Promise<void> {
+  const disk = mustDisk(pool, diskId);
+  const legs = pool.catalog.legsOf(diskId);
+  if (disk.state === "ready" && legs.every((leg) => leg.publishedBytes === leg.sizeBytes)) return;
+  const sizeBytes = legs.reduce((sum, leg) => sum + leg.sizeBytes, 0);
+  const version = nextVersion(pool, disk);
+  await pool.catalog.commit([
+    ...legs.map((leg): Change => ({
+      table: "volumes",
+      put: { ...leg, publishedBytes: leg.sizeBytes },
+    })),
+    { table: "disks", put: { ...disk, state: "ready", sizeBytes, version } },
+  ]);
+}
+
+export function mustDisk(pool: Pool, diskId: string): DiskRow {
+  const disk = pool.catalog.disks.get(diskId);
+  if (disk === undefined) {
+    throw new DvsanError(
+      "not-found",
+      "The disk is gone: an earlier run took it back or released it.",
+    );
+  }
+  return disk;
+}
+
+interface LegsWait {
+  readonly diskId: string;
+  readonly task: TaskContext;
+  /** "to be ready" */
+  readonly what: string;
+  readonly test: (pool: Pool, leg: VolumeRow, held: VolumeInfo) => boolean;
+}
+
+/** Waits for all legs, telling how far they are; throws when one fails for good. */
+export async function untilLegs(pool: Pool, wait: LegsWait): Promise<void> {
+  const awaySince = new Map<string, number>();
+  await pool.watch.until(() => {
+    const legs = pool.catalog.legsOf(wait.diskId);
+    const lagging = legs.filter((leg) => !legDone(pool, leg, { wait, awaySince }));
+    if (lagging.length === 0) return true;
+    tellProgress(pool, legs, { wait, lagging });
+    return null;
+  }, { signal: wait.task.signal });
+}
+
+function legDone(
+  pool: Pool,
+  leg: VolumeRow,
+  options: { readonly wait: LegsWait; readonly awaySince: Map<string, number> },
+): boolean {
+  const held = pool.observed.volume(leg.unitId, leg.id);
+  const fresh = pool.observed.fresh(leg.unitId) !== null;
+  if (fresh && held !== null && leg.created === 1 && options.wait.test(pool, leg, held)) {
+    return true;
+  }
+  const unit = pool.nodes.row(leg.unitId)?.name ?? leg.unitId;
+  const trouble = pool.reconciler.trouble(leg.id);
+  if (trouble !== null && (FOR_GOOD.has(trouble.code) || trouble.attempts >= ATTEMPTS_MAX)) {
+    throw new DvsanError(trouble.code, `Unit "${unit}" refused: ${trouble.message}`);
+  }
+  if (fresh && held === null && leg.created === 1) {
+    throw new DvsanError("io", `Unit "${unit}" no longer holds volume ${leg.id}.`);
+  }
+  if (held !== null && (held.state === "failed" || held.state === "incomplete")) {
+    throw new DvsanError(
+      "io",
+      `Unit "${unit}": the volume is ${held.state}: ${held.reason ?? "?"}`,
+    );
+  }
+  if (pool.nodes.isOnline(leg.unitId)) {
+    options.awaySince.delete(leg.unitId);
+    return false;
+  }
+  const now = pool.world.clock.nowMs();
+  const since = options.awaySince.get(leg.unitId) ?? now;
+  options.awaySince.set(leg.unitId, since);
+  if (now - since >= LEG_UNREACHABLE_MS_MAX || pool.nodes.presence(leg.unitId)?.state === "gone") {
+    const why = pool.nodes.reason(leg.unitId) ?? "not reachable";
+    throw new DvsanError("unavailable", `Unit "${unit}" cannot be reached: ${why}. Try again.`);
+  }
+  return false;
+}
+
+function tellProgress(
+  pool: Pool,
+  legs: readonly VolumeRow[],
+  options: { readonly wait: LegsWait; readonly lagging: readonly VolumeRow[] },
+): void {
+  const { task, what } = options.wait;
+  const leg = defined(options.lagging[0], "somebody lags");
+  const unit = pool.nodes.row(leg.unitId)?.name ?? leg.unitId;
+  const words = pool.nodes.isOnline(leg.unitId)
+    ? pool.reconciler.plan(leg.unitId, leg.id).difference ?? "asked"
+    : pool.nodes.reason(leg.unitId) ?? "not connected";
+  task.step(`waiting for leg ${leg.leg} on "${unit}" ${what}: ${words}`);
+  let done = 0;
+  let total = 0;
+  for (const each of legs) {
+    const held = pool.observed.volume(each.unitId, each.id);
+    total += held?.allocatedBytes ?? each.sizeBytes;
+    done += held === null ? 0 : held.state === "ready" ? held.allocatedBytes : held.zeroedBytes;
+  }
+  // The last tenth is granting and publishing.
+  task.moved(done * 0.9, total);
+}
+
+function isReady(_pool: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
+  return held.state === "ready" && held.sizeBytes >= leg.sizeBytes;
+}
+
+/** The unit acknowledged exactly the generation that is wanted. */
+export function isGranted(pool: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
+  const grant = pool.catalog.grants.get(leg.id);
+  if (grant === undefined || held.grant?.state !== "active") return false;
+  const { epoch, counter } = held.grant.generation;
+  return epoch === grant.epoch && counter === grant.counter;
+}
