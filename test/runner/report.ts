@@ -23,7 +23,17 @@ export function parseReport(xml: string): CaseResult[] {
     const file = attribute(attributes, "classname");
     cases.push({ file, name, result: resultOf(body) });
   }
-  return cases;
+  const names = new Set(cases.map((each) => `${each.file} ${each.name}`));
+  return cases.filter((each) => !isStep(each, names));
+}
+
+/** The report lists a test's steps as "test > step", beside the test itself. */
+function isStep(each: CaseResult, names: ReadonlySet<string>): boolean {
+  const { file, name } = each;
+  for (let at = name.indexOf(" > "); at >= 0; at = name.indexOf(" > ", at + 1)) {
+    if (names.has(`${file} ${name.slice(0, at)}`)) return true;
+  }
+  return false;
 }
 
 function resultOf(body: string): CaseResult["result"] {

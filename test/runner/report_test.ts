@@ -12,11 +12,14 @@ const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
     <testcase name="skipped" classname="./a_test.ts" time="0.0" line="3" col="6">
       <skipped/>
     </testcase>
+    <testcase name="fails &gt; a step" classname="./a_test.ts" time="0.0" line="2" col="9">
+      <failure message="Uncaught Error">Error</failure>
+    </testcase>
     <testcase name="self-closing" classname="./b_test.ts" time="0.0"/>
   </testsuite>
 </testsuites>`;
 
-Deno.test("parseReport() tells passed, failed and skipped tests apart", () => {
+Deno.test("parseReport() tells passed, failed and skipped tests apart, without steps", () => {
   const cases = parseReport(REPORT);
   assert.deepEqual(cases.map((each) => [each.name, each.result]), [
     ['a "b" <c>', "passed"],
