@@ -83,6 +83,8 @@ export interface AgentLink {
   readonly state: "searching" | "handshake" | "connected" | "refused" | "closed";
   /** Why the last attempt failed, in words. */
   readonly reason: string | null;
+  /** UUID; null before the first session of a node that was not told. */
+  readonly clusterId: string | null;
   /** Waits for a session at most `timeoutMs`; then as in StationLink. */
   request<N extends RequestName>(
     name: N,
