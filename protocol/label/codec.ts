@@ -13,7 +13,7 @@ import {
   writeSafeU64,
 } from "../core/bytes.ts";
 import { LABEL_REGION_BYTES } from "../core/limits.ts";
-import { invalidLabel, Label } from "./label.ts";
+import { invalidLabel, Label, type VolumeRecord } from "./label.ts";
 
 /** Bytes of a label copy; README.md has the table. Nothing here does I/O, or throws on bytes. */
 
@@ -55,8 +55,8 @@ export interface Sector {
 
 export type Decoded = { readonly label: Label } | { readonly reason: string };
 
-/** The CBOR body of a label. */
-export function encodeBody(label: Label): Uint8Array {
+/** The CBOR body of a label, or of a part of one. */
+export function encodeBody(label: Label | VolumeRecord): Uint8Array {
   return encodeCbor(label);
 }
 
@@ -65,17 +65,20 @@ export function copyBStart(sizeBytes: number): number {
   return Math.floor(sizeBytes / LABEL_REGION_BYTES) * LABEL_REGION_BYTES - LABEL_REGION_BYTES;
 }
 
-/** One copy, a multiple of 4 KiB. The label must fit (see LABEL_BODY_BYTES_MAX). */
-export function encodeCopy(label: Label, copy: Copy): Uint8Array {
+/** Both copies, each a multiple of 4 KiB. The label must fit (see LABEL_BODY_BYTES_MAX). */
+export function encodeCopies(label: Label): Readonly<Record<Copy, Uint8Array>> {
   const invalid = invalidLabel(label);
   assert(invalid === null, `a label to be written is invalid: ${invalid}`);
   const body = encodeBody(label);
   assert(body.length <= LABEL_BODY_BYTES_MAX, "a label to be written does not fit");
   const stream = new Uint8Array(PREFIX_BYTES + body.length);
   viewOf(stream).setUint32(0, body.length);
-  const digest = digestOf(body);
-  stream.set(digest, 4);
+  stream.set(digestOf(body), 4);
   stream.set(body, PREFIX_BYTES);
+  return { A: sectorsOf(label, stream, "A"), B: sectorsOf(label, stream, "B") };
+}
+
+function sectorsOf(label: Label, stream: Uint8Array, copy: Copy): Uint8Array {
   const needed = Math.ceil(stream.length / PAYLOAD_BYTES);
   const count = Math.ceil(needed / SECTORS_STEP) * SECTORS_STEP;
   const bytes = new Uint8Array(count * SECTOR_BYTES);
@@ -90,7 +93,8 @@ export function encodeCopy(label: Label, copy: Copy): Uint8Array {
     view.setUint16(14, count);
     writeSafeU64(view, 16, label.sequence);
     sector.set(id, 24);
-    sector.set(digest.subarray(0, 8), 40);
+    // The start of the digest tells this writing from another of the same sequence.
+    sector.set(stream.subarray(4, 12), 40);
     const from = index * PAYLOAD_BYTES;
     sector.set(stream.subarray(from, from + PAYLOAD_BYTES), HEADER_BYTES);
     view.setUint32(SECTOR_BYTES - 4, crc32(sector.subarray(0, SECTOR_BYTES - 4)));

@@ -5,10 +5,10 @@ import { EXTENT_STEP_BYTES, LABEL_RESERVE_BYTES } from "../../protocol/core/limi
 import {
   copyBStart,
   encodeBody,
-  encodeCopy,
+  encodeCopies,
   LABEL_BODY_BYTES_MAX,
 } from "../../protocol/label/codec.ts";
-import type { Label } from "../../protocol/label/label.ts";
+import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 import { freeRanges } from "./allocate.ts";
 import type { MediumFile } from "./medium_file.ts";
 import { normalise, type Range } from "./ranges.ts";
@@ -40,10 +40,14 @@ export class Medium {
   /** The label with every change that was asked for, written or not. */
   #next: Label;
   #waiting: Waiting[] = [];
+  /** How long records are once encoded; records are never changed in place. */
+  readonly #recordBytes = new WeakMap<VolumeRecord, number>();
   #writing: Promise<void> | null = null;
   state: MediumState = "ok";
   reason: string | null = null;
   errors = 0;
+  /** Bytes of the label that changes need which were checked and are not asked for yet. */
+  promisedBytes = 0;
 
   constructor(options: { file: MediumFile; label: Label; changed: () => void }) {
     this.file = options.file;
@@ -85,9 +89,15 @@ export class Medium {
   /** Throws "limit" when the label could not hold `change`; changes nothing. */
   checkFits(change: LabelChange): void {
     const label = change(this.nextLabel);
-    const extents = label.volumes.reduce((sum, volume) => sum + volume.extents.length, 0);
-    const needed = encodeBody(label).length + extents * ZEROED_BYTES_PER_EXTENT +
-      LABEL_RESERVE_BYTES;
+    let extents = 0;
+    let needed = encodeBody({ ...label, volumes: [] }).length + LABEL_RESERVE_BYTES +
+      this.promisedBytes;
+    for (const volume of label.volumes) {
+      const bytes = this.#recordBytes.get(volume) ?? encodeBody(volume).length;
+      this.#recordBytes.set(volume, bytes);
+      extents += volume.extents.length;
+      needed += bytes + volume.extents.length * ZEROED_BYTES_PER_EXTENT;
+    }
     if (needed <= LABEL_BODY_BYTES_MAX) return;
     throw new DvsanError(
       "limit",
@@ -169,8 +179,9 @@ export function takenBy(label: Label): Range[] {
 /** Copy A, flush, copy B, flush. */
 export async function writeLabel(file: MediumFile, label: Label): Promise<void> {
   assert(file.sizeBytes >= label.sizeBytes, "a label larger than its medium");
-  await file.write(0, encodeCopy(label, "A"));
+  const copies = encodeCopies(label);
+  await file.write(0, copies.A);
   await file.sync();
-  await file.write(copyBStart(label.sizeBytes), encodeCopy(label, "B"));
+  await file.write(copyBStart(label.sizeBytes), copies.B);
   await file.sync();
 }

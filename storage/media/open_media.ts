@@ -7,7 +7,7 @@ import {
   MIB,
 } from "../../protocol/core/limits.ts";
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
-import { copyBStart, decodeCopy, encodeCopy } from "../../protocol/label/codec.ts";
+import { copyBStart, decodeCopy, encodeCopies } from "../../protocol/label/codec.ts";
 import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
 import { findContent, wipe } from "./detect.ts";
@@ -175,7 +175,7 @@ async function accept(
     });
     const position = judgement.rewrite === "A" ? 0 : copyBStart(own.sizeBytes);
     try {
-      await file.write(position, encodeCopy(own, judgement.rewrite));
+      await file.write(position, encodeCopies(own)[judgement.rewrite]);
       await file.sync();
     } catch (error) {
       if (!(error instanceof DvsanError)) throw error;

@@ -13,6 +13,7 @@ import {
   VOLUME_HEADER_BYTES,
   VOLUMES_PER_UNIT_MAX,
 } from "../../protocol/core/limits.ts";
+import { encodeBody } from "../../protocol/label/codec.ts";
 import type { VolumeRecord } from "../../protocol/label/label.ts";
 import { allocate, type Piece } from "./allocate.ts";
 import { withoutVolume, withRecord } from "./changes.ts";
@@ -58,13 +59,15 @@ export async function createVolume(state: StoreState, body: VolumeCreate): Promi
   for (const medium of own) medium.checkFits(withRecord(record));
   const volume = new Volume(record, null);
   state.volumes.set(record.id, volume);
+  // Begun before anything is awaited, so that nobody else is given this space or number. A number
+  // is never used again, also when the volume's media are away at the next start.
+  const others = state.okMedia().filter((medium) => !own.includes(medium));
+  const writing = Promise.all([
+    ...own.map((medium) => medium.update(withRecord(record))),
+    ...others.map((medium) => keepNumber(medium, record.number + 1)),
+  ]);
   return await inTurn(volume, async () => {
-    // A number is never used again, also when the volume's media are away at the next start.
-    const others = state.okMedia().filter((medium) => !own.includes(medium));
-    await Promise.all([
-      ...own.map((medium) => medium.update(withRecord(record))),
-      ...others.map((medium) => keepNumber(medium, record.number + 1)),
-    ]);
+    await writing;
     return changed(state, volume);
   });
 }
@@ -171,7 +174,16 @@ export async function writeRecord(
   if (change.essential !== true) { for (const it of media) it.checkFits(withRecord(next)); }
   const first = media.filter((medium) => gaining.has(medium.id));
   const second = media.filter((medium) => !gaining.has(medium.id));
-  await Promise.all(first.map((medium) => medium.update(withRecord(next))));
+  if (first.length > 0) {
+    // What was checked to fit must still fit when its turn comes.
+    const bytes = encodeBody(next).length;
+    for (const medium of second) medium.promisedBytes += bytes;
+    try {
+      await Promise.all(first.map((medium) => medium.update(withRecord(next))));
+    } finally {
+      for (const medium of second) medium.promisedBytes -= bytes;
+    }
+  }
   // From here on the new record may be on an old medium, and then it is what opening finds.
   volume.record = next;
   await Promise.all(second.map((medium) => medium.update(withRecord(next))));
@@ -253,6 +265,9 @@ function space(
   const spaces = state.spaces();
   const pieces = allocate(spaces, wanted);
   if (pieces !== null) return pieces;
+  if (spaces.length === 0) {
+    throw new DvsanError("io", "This unit has no medium that can be written to.");
+  }
   const largest = largestVolumeBytes(spaces);
   throw new DvsanError(
     "no-space",

@@ -1,0 +1,153 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { Errno, errnoName } from "../io/errno.ts";
+import type { Handle, Io, MediumGeometry, Off } from "../io/io.ts";
+import type { IoPromises } from "../io/promises.ts";
+import type { MediumFile, MediumSource } from "./medium_file.ts";
+
+/** Moved in one operation; larger transfers go in steps, so that arena buffers stay small. */
+const STEP_BYTES = 64 * 1024;
+
+/** A MediumFile over the seam. The data path uses the same `handle`. */
+export class IoMediumFile implements MediumFile {
+  readonly path: string;
+  readonly kind: "file" | "block";
+  readonly sizeBytes: number;
+  readonly handle: Handle;
+  readonly #io: Io;
+  readonly #promises: IoPromises;
+
+  constructor(
+    seam: { io: Io; promises: IoPromises },
+    medium: { path: string; handle: Handle; geometry: MediumGeometry },
+  ) {
+    this.#io = seam.io;
+    this.#promises = seam.promises;
+    this.path = medium.path;
+    this.handle = medium.handle;
+    this.kind = medium.geometry.kind;
+    this.sizeBytes = medium.geometry.sizeBytes;
+  }
+
+  async read(position: number, length: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length);
+    await this.#steps(position, length, async (off, step) => {
+      const result = await this.#promises.read(this.handle, { off, ...step });
+      this.#check(result, "Reading", step);
+      bytes.set(this.#io.bytes.subarray(off, off + step.length), step.position - position);
+    });
+    return bytes;
+  }
+
+  async write(position: number, bytes: Uint8Array): Promise<void> {
+    await this.#steps(position, bytes.length, async (off, step) => {
+      const from = step.position - position;
+      this.#io.bytes.set(bytes.subarray(from, from + step.length), off);
+      this.#check(await this.#promises.write(this.handle, { off, ...step }), "Writing", step);
+    });
+  }
+
+  async sync(): Promise<void> {
+    const all = { position: 0, length: this.sizeBytes };
+    this.#check(await this.#promises.sync(this.handle), "Flushing", all);
+  }
+
+  async zero(position: number, length: number): Promise<void> {
+    assert(position >= 0 && position + length <= this.sizeBytes, "zeroing outside a medium");
+    // A hole in a file reads as zeroes and takes no space; a device really writes them.
+    const range = { position, length, mayDiscard: this.kind === "file" };
+    this.#check(await this.#promises.zero(this.handle, range), "Zeroing", range);
+  }
+
+  close(): Promise<void> {
+    this.#io.close(this.handle);
+    return Promise.resolve();
+  }
+
+  async #steps(
+    position: number,
+    length: number,
+    run: (off: Off, step: { position: number; length: number }) => Promise<void>,
+  ): Promise<void> {
+    assert(position >= 0 && position + length <= this.sizeBytes, "a transfer outside a medium");
+    if (length === 0) return;
+    const off = await this.#promises.buffer(Math.min(length, STEP_BYTES));
+    try {
+      for (let done = 0; done < length; done += STEP_BYTES) {
+        const step = { position: position + done, length: Math.min(STEP_BYTES, length - done) };
+        await run(off, step);
+      }
+    } finally {
+      this.#io.buffers.release(off);
+    }
+  }
+
+  #check(result: number, doing: string, at: { position: number; length: number }): void {
+    if (result >= 0) return;
+    throw new DvsanError(
+      "io",
+      `${doing} ${this.path} at byte ${at.position} (${at.length} bytes) failed: ` +
+        `${errnoName(result)}.`,
+      { details: { errno: -result } },
+    );
+  }
+}
+
+/** A path as a medium of this unit, opened exclusively through the seam. */
+export function ioMediumSource(
+  seam: { io: Io; promises: IoPromises },
+  medium: { path: string; wipe: boolean },
+): MediumSource {
+  return {
+    path: medium.path,
+    wipe: medium.wipe,
+    open: () => Promise.try(() => openIoMedium(seam, medium.path)),
+  };
+}
+
+function openIoMedium(seam: { io: Io; promises: IoPromises }, path: string): IoMediumFile {
+  const handle = seam.io.openMedium({ path, readOnly: false, exclusive: true });
+  if (handle < 0) throw openError(path, -handle);
+  return new IoMediumFile(seam, { path, handle, geometry: seam.io.geometry(handle) });
+}
+
+function openError(path: string, errno: number): DvsanError {
+  const details = { details: { errno } };
+  switch (errno) {
+    case Errno.ENOENT:
+    case Errno.ENOTDIR:
+      return new DvsanError(
+        "not-found",
+        `Cannot use ${path}: it does not exist. Create it first (for a file: truncate -s 10G ` +
+          "FILE), or correct the path.",
+        details,
+      );
+    case Errno.EBUSY:
+    case Errno.EAGAIN:
+      return new DvsanError(
+        "busy",
+        `Cannot use ${path}: somebody else uses it (a mounted file system, another dvsan, a ` +
+          "RAID or LVM). Stop that first.",
+        details,
+      );
+    case Errno.EACCES:
+    case Errno.EPERM:
+    case Errno.EROFS:
+      return new DvsanError(
+        "denied",
+        `Cannot use ${path}: it may not be written to (${errnoName(errno)}). Check its owner and ` +
+          "mode, and who runs dvsan.",
+        details,
+      );
+    case Errno.EISDIR:
+    case Errno.EINVAL:
+    case Errno.ENODEV:
+      return new DvsanError(
+        "invalid",
+        `Cannot use ${path}: it is neither a regular file nor a block device.`,
+        details,
+      );
+    default:
+      return new DvsanError("io", `Cannot open ${path}: ${errnoName(errno)}.`, details);
+  }
+}

@@ -1,0 +1,348 @@
+import assert from "node:assert/strict";
+import { DvsanError, type ErrorCode } from "../../protocol/core/errors.ts";
+import { StorageInfo } from "../../protocol/config/bodies.ts";
+import { MemoryMedium } from "./memory_medium_file.ts";
+import {
+  createBody,
+  GIB,
+  grantBody,
+  HOST_ID,
+  LEG,
+  MIB,
+  noFence,
+  openStore,
+  OTHER_HOST_ID,
+  STATION,
+  volumeIdOf,
+} from "./testing.ts";
+
+function media(...sizes: number[]): MemoryMedium[] {
+  return sizes.map((sizeBytes, n) => new MemoryMedium({ path: `/m${n}`, sizeBytes }));
+}
+
+async function refuses(run: Promise<unknown>, code: ErrorCode): Promise<DvsanError> {
+  const error = await run.then(() => null, (error) => error);
+  assert(error instanceof DvsanError, `not refused with ${code}: ${error}`);
+  assert.equal(error.code, code, error.message);
+  return error;
+}
+
+Deno.test("UnitStore labels a blank medium and zeroes it", async () => {
+  const changes: number[] = [];
+  const store = await openStore(media(10 * GIB), {
+    onChange: ({ revision }) => changes.push(revision),
+  });
+  await store.idle();
+  const info = store.storageInfo();
+  StorageInfo.parse(info);
+  assert.equal(info.media[0]!.state, "ok");
+  assert.equal(info.media[0]!.freeBytes, 10 * GIB - 2 * MIB);
+  assert.equal(info.media[0]!.zeroedBytes, info.media[0]!.freeBytes);
+  assert.equal(info.media[0]!.largestVolumeBytes, 10 * GIB - 3 * MIB);
+  assert.deepEqual(changes, [...changes].sort((a, b) => a - b));
+  assert.equal(changes.at(-1), info.revision);
+  await store.close();
+});
+
+Deno.test("UnitStore makes, grants, revokes and deletes a volume, and keeps each step", async () => {
+  const disks = media(64 * MIB);
+  let store = await openStore(disks);
+  let sequences: Readonly<Record<string, number>> = {};
+  const reopen = async () => {
+    await store.close();
+    store = await openStore(disks, {
+      knownSequences: sequences,
+      onChange: (change) => sequences = change.sequences,
+    });
+  };
+  const made = await store.volumeCreate(createBody(1, 8 * MIB));
+  assert.equal(made.sequence, 1);
+  assert.deepEqual(await store.volumeCreate(createBody(1, 8 * MIB)).then((it) => it.id), made.id);
+  await reopen();
+  await store.idle();
+  assert.equal(store.storageInfo().volumes[0]!.state, "ready");
+  const granted = await store.accessGrant(grantBody(made, 1), noFence);
+  assert.equal(granted.grant?.state, "active");
+  await store.accessGrant(grantBody(made, 1), noFence);
+  await reopen();
+  assert.equal(store.storageInfo().volumes[0]!.grant?.hostId, HOST_ID);
+  assert.deepEqual(store.served(made.id)?.extents.map(({ length }) => length), [8 * MIB]);
+  const deletion = { station: STATION, volumeId: made.id, expectedSequence: 2 };
+  await refuses(store.volumeDelete(deletion), "busy");
+  const revoke = { ...deletion, generation: { epoch: 1, counter: 1 } };
+  const orders: unknown[] = [];
+  const revoked = await store.accessRevoke(revoke, (order) => {
+    orders.push(order);
+    return Promise.resolve();
+  });
+  assert.equal(revoked.grant?.state, "fenced");
+  assert.equal(orders.length, 1);
+  assert.equal((await store.accessRevoke(revoke, noFence)).sequence, 3);
+  await reopen();
+  await refuses(store.accessGrant(grantBody(revoked, 1), noFence), "stale-generation");
+  await store.volumeDelete({ ...deletion, expectedSequence: 3 });
+  assert.equal(await store.volumeDelete({ ...deletion, expectedSequence: 3 }), null);
+  await reopen();
+  await store.idle();
+  const again = await store.volumeCreate(createBody(2, 8 * MIB));
+  assert.equal(again.number, 2, "numbers are never used again");
+  await store.close();
+});
+
+Deno.test("accessGrant() fences the older generation before it writes the newer", async () => {
+  const store = await openStore(media(64 * MIB));
+  const made = await store.volumeCreate(createBody(1, 8 * MIB));
+  await store.idle();
+  const first = await store.accessGrant(grantBody(made, 1), noFence);
+  const failing = store.accessGrant(grantBody(first, 2, OTHER_HOST_ID), () => {
+    assert.equal(store.storageInfo().volumes[0]!.grant?.state, "fencing");
+    return Promise.reject(new DvsanError("timeout", "stalled"));
+  });
+  await refuses(failing, "timeout");
+  assert.equal(store.storageInfo().volumes[0]!.grant?.hostId, HOST_ID);
+  let release = () => {};
+  const stalled = store.accessGrant(
+    grantBody(first, 2, OTHER_HOST_ID),
+    () => new Promise((resolve) => release = resolve),
+  );
+  while (store.storageInfo().volumes[0]!.grant?.state !== "fencing") await Promise.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  await refuses(store.accessGrant(grantBody(first, 3), noFence), "fencing");
+  release();
+  const second = await stalled;
+  assert.equal(second.grant?.hostId, OTHER_HOST_ID);
+  assert.equal(second.grant?.state, "active");
+  await refuses(store.accessGrant(grantBody(second, 1), noFence), "stale-generation");
+  await store.close();
+});
+
+Deno.test("changes name the epoch and sequence they expect", async () => {
+  const disks = media(64 * MIB);
+  let store = await openStore(disks);
+  await store.volumeCreate(createBody(1, 8 * MIB, { epoch: 5, instance: "a" }));
+  await refuses(
+    store.volumeCreate(createBody(2, 8 * MIB, { epoch: 4, instance: "a" })),
+    "stale-epoch",
+  );
+  await store.close();
+  store = await openStore(disks);
+  assert.equal(store.storageInfo().epoch, 5);
+  const other = createBody(2, 8 * MIB, { epoch: 5, instance: "b" });
+  await refuses(store.volumeCreate(other), "stale-epoch");
+  const resize = {
+    ...createBody(1, 16 * MIB, { epoch: 6, instance: "b" }),
+    expectedSequence: 7,
+  };
+  const error = await refuses(store.volumeResize(resize), "sequence-mismatch");
+  assert.equal((error.details as { sequence: number }).sequence, 1);
+  assert.equal(store.storageInfo().epoch, 6);
+  await store.close();
+});
+
+Deno.test("a volume grows over media while its old part stays usable", async () => {
+  const disks = media(16 * MIB, 24 * MIB);
+  const store = await openStore(disks);
+  const made = await store.volumeCreate(createBody(1, 8 * MIB));
+  await store.idle();
+  const granted = await store.accessGrant(grantBody(made, 1), noFence);
+  const resize = { ...createBody(1, 30 * MIB), expectedSequence: granted.sequence };
+  await refuses(store.volumeResize({ ...resize, sizeBytes: 4 * MIB }), "invalid");
+  await refuses(store.volumeResize({ ...resize, sizeBytes: 300 * MIB }), "no-space");
+  const grown = await store.volumeResize(resize);
+  assert.equal(grown.media.length, 2);
+  assert.equal((await store.volumeResize(resize)).sequence, grown.sequence);
+  await store.idle();
+  const served = store.served(made.id)!;
+  assert.equal(served.sizeBytes, 30 * MIB);
+  assert.equal(served.extents.reduce((sum, { length }) => sum + length, 0), 30 * MIB);
+  const regrant = await store.accessGrant(grantBody(grown, 1), () => {
+    throw new Error("the same generation is not fenced");
+  });
+  assert.equal(regrant.sequence, grown.sequence + 1);
+  await store.close();
+});
+
+Deno.test("while a grown part is not zeroed, what was granted is served", async () => {
+  const disk = new MemoryMedium({ path: "/m", sizeBytes: 64 * MIB });
+  const store = await openStore([disk]);
+  const made = await store.volumeCreate(createBody(1, 8 * MIB));
+  await store.idle();
+  const granted = await store.accessGrant(grantBody(made, 1), noFence);
+  const other = await store.volumeCreate(createBody(2, 40 * MIB));
+  await store.volumeDelete({ station: STATION, volumeId: other.id, expectedSequence: 1 });
+  const resize = { ...createBody(1, 40 * MIB), expectedSequence: granted.sequence };
+  const grown = await store.volumeResize(resize);
+  assert.equal(grown.state, "zeroing");
+  assert.equal(store.served(made.id)?.sizeBytes, 8 * MIB);
+  const early = await refuses(store.accessGrant(grantBody(grown, 2), noFence), "not-zeroed");
+  assert.match(early.message, /bytes are done/);
+  await store.idle();
+  assert.equal(store.served(made.id)?.sizeBytes, 40 * MIB);
+  await store.close();
+});
+
+Deno.test("deleted space is zeroed before anybody gets it", async () => {
+  const disk = new MemoryMedium({ path: "/m", sizeBytes: 16 * MIB });
+  const store = await openStore([disk]);
+  const made = await store.volumeCreate(createBody(1, 12 * MIB));
+  await store.idle();
+  const { start } = store.served(made.id)?.extents[0] ?? { start: 2 * MIB };
+  disk.preset(start, new Uint8Array(MIB).fill(0xee));
+  await store.volumeDelete({ station: STATION, volumeId: made.id, expectedSequence: 1 });
+  const next = await store.volumeCreate(createBody(2, 12 * MIB));
+  assert.equal(next.state, "zeroing");
+  await refuses(store.accessGrant(grantBody(next, 1), noFence), "not-zeroed");
+  await store.idle();
+  await store.accessGrant(grantBody(next, 1), noFence);
+  assert(disk.peek(start, MIB).every((byte) => byte === 0));
+  await store.close();
+});
+
+Deno.test("a volume without one of its media is incomplete, and whole again with it", async () => {
+  const disks = media(16 * MIB, 16 * MIB);
+  let store = await openStore(disks);
+  const made = await store.volumeCreate(createBody(1, 20 * MIB));
+  await store.idle();
+  const known = Object.fromEntries(store.storageInfo().media.map((it) => [it.id, it.sequence]));
+  await store.close();
+  store = await openStore([disks[0]!], { knownSequences: known });
+  const info = store.storageInfo();
+  assert.equal(info.volumes[0]!.state, "incomplete");
+  assert.equal(info.media[1]!.state, "missing");
+  assert.equal(store.served(made.id), null);
+  await refuses(
+    store.volumeDelete({ station: STATION, volumeId: made.id, expectedSequence: 1 }),
+    "unavailable",
+  );
+  await store.close();
+  store = await openStore(disks, { knownSequences: known });
+  assert.equal(store.storageInfo().volumes[0]!.state, "ready");
+  await store.close();
+});
+
+Deno.test("old, copied and other units' media are reported and not served", async () => {
+  const [disk] = media(16 * MIB) as [MemoryMedium];
+  let store = await openStore([disk]);
+  const id = store.storageInfo().media[0]!.id;
+  await store.idle();
+  await store.close();
+  const old = disk.clone("/old");
+  store = await openStore([disk]);
+  await store.volumeCreate(createBody(1, 8 * MIB));
+  const known = { [id]: store.storageInfo().media[0]!.sequence };
+  await store.close();
+  const states = async (...list: MemoryMedium[]) => {
+    const opened = await openStore(list, { knownSequences: known });
+    const found = opened.storageInfo().media.map(({ path, state }) => `${path} ${state}`);
+    await opened.close();
+    return found;
+  };
+  assert.deepEqual(await states(old), ["/old stale"]);
+  assert.deepEqual(await states(disk, disk.clone("/copy")), ["/m0 ok", "/copy duplicate"]);
+  const foreign = await openStore([disk], { unitId: OTHER_HOST_ID });
+  assert.equal(foreign.storageInfo().media[0]!.state, "foreign");
+  await foreign.close();
+  const cluster = await openStore([disk], { clusterId: "c2" });
+  assert.equal(cluster.storageInfo().media[0]!.state, "foreign");
+  await cluster.close();
+});
+
+Deno.test("the cluster is written at the first join, and another one is refused", async () => {
+  const disks = media(16 * MIB);
+  let store = await openStore(disks, { clusterId: null });
+  await store.adoptCluster("c7");
+  await store.close();
+  store = await openStore(disks, { clusterId: null });
+  await refuses(store.adoptCluster("c8"), "foreign");
+  await store.close();
+  store = await openStore(disks, { clusterId: "c7" });
+  assert.equal(store.storageInfo().media[0]!.state, "ok");
+  await store.close();
+});
+
+Deno.test("a failed flush poisons the medium until it is opened anew", async () => {
+  const disks = media(16 * MIB);
+  let store = await openStore(disks);
+  const made = await store.volumeCreate(createBody(1, 8 * MIB));
+  await store.idle();
+  const [medium] = store.storageInfo().media;
+  store.mediumFailed(medium!.id, "sync");
+  assert.equal(store.storageInfo().media[0]!.state, "poisoned");
+  assert.equal(store.mediumErrors(medium!.id), 1);
+  assert.equal(store.mediumFile(medium!.id), null);
+  await refuses(store.accessGrant(grantBody(made, 1), noFence), "io");
+  assert.equal(store.storageInfo().volumes[0]!.state, "failed");
+  await store.close();
+  store = await openStore(disks);
+  assert.equal(store.storageInfo().volumes[0]!.state, "ready");
+  await store.close();
+});
+
+Deno.test("a label write that fails refuses the change and poisons the medium", async () => {
+  const [disk] = media(16 * MIB) as [MemoryMedium];
+  const store = await openStore([disk]);
+  await store.idle();
+  let writes = 0;
+  disk.before = (what) => {
+    if (what === "write") writes++;
+    if (what === "sync" && writes > 0) throw new DvsanError("io", "EIO");
+  };
+  await refuses(store.volumeCreate(createBody(1, 8 * MIB)), "io");
+  assert.equal(store.storageInfo().media[0]!.state, "poisoned");
+  await store.close();
+});
+
+Deno.test("a label that is full refuses more volumes, and still fences", async () => {
+  const [disk] = media(4 * GIB) as [MemoryMedium];
+  const store = await openStore([disk]);
+  await store.idle();
+  const direct = { tokenHash: new Uint8Array(32), addresses: Array(16).fill("a".repeat(64)) };
+  const label = "x".repeat(63);
+  const leg = { ...LEG, diskName: label, ownerName: label };
+  const made = await Promise.all(
+    Array.from({ length: 1024 }, (_, n) => store.volumeCreate({ ...createBody(n, 4096), leg })),
+  );
+  await store.idle();
+  const granted = await Promise.allSettled(
+    made.map((volume) => store.accessGrant({ ...grantBody(volume, 1), direct }, noFence)),
+  );
+  const refused = granted.filter((it) => it.status === "rejected");
+  assert(refused.length > 0 && refused.length < 1024);
+  for (const { reason } of refused) assert.equal((reason as DvsanError).code, "limit");
+  const held = granted.flatMap((it) => it.status === "fulfilled" ? [it.value] : []);
+  const revoked = await Promise.all(
+    held.map(({ id, sequence }) =>
+      store.accessRevoke({
+        station: STATION,
+        volumeId: id,
+        expectedSequence: sequence,
+        generation: { epoch: 1, counter: 1 },
+      }, noFence)
+    ),
+  );
+  assert(revoked.every(({ grant }) => grant?.state === "fenced"));
+  await store.close();
+});
+
+Deno.test("volumes that are asked for side by side never share space", async () => {
+  const store = await openStore(media(64 * MIB, 64 * MIB));
+  const made = await Promise.all(
+    [1, 2, 3, 4, 5, 6].map((n) => store.volumeCreate(createBody(n, 12 * MIB))),
+  );
+  assert.equal(new Set(made.map(({ number }) => number)).size, 6);
+  await store.idle();
+  const runs = store.servedVolumes().flatMap(({ extents }) => extents);
+  const keyed = runs.map(({ mediumId, start, length }) => ({
+    mediumId,
+    start,
+    end: start + length,
+  }));
+  for (const [n, a] of keyed.entries()) {
+    for (const b of keyed.slice(n + 1)) {
+      assert(a.mediumId !== b.mediumId || a.end <= b.start || b.end <= a.start, "space is shared");
+    }
+  }
+  assert.equal(store.storageInfo().volumes.every(({ state }) => state === "ready"), true);
+  assert.equal(store.served(volumeIdOf(99)), null);
+  await store.close();
+});
