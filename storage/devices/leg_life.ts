@@ -64,7 +64,7 @@ export class LegLife {
       io,
       new ReplayLog({ capacityBytes, entriesMax: LEG_LOG_ENTRIES_MAX }),
     );
-    this.#recovery = new LegRecovery(io, this.queue, {
+    this.#recovery = new LegRecovery({ io, buffers: options.replayBuffers }, this.queue, {
       recovered: () => this.#onRecovered(),
       failed: (reason) => this.#connection?.drop(reason),
     });

@@ -1,4 +1,5 @@
 import type { LegAssignment } from "../../protocol/config/bodies.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
 import { type Random, randomFraction } from "../../protocol/core/random.ts";
 import {
   ATTACH_TIMEOUT_MS,
@@ -9,9 +10,14 @@ import {
 } from "../../protocol/core/limits.ts";
 import type { AttachAnswer } from "../../protocol/nbd/attach.ts";
 import { type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
-import type { Io, SocketAddress } from "../io/io.ts";
+import type { Io, Off, SocketAddress } from "../io/io.ts";
 import { type AttachOutcome, UnitAttach } from "../nbd/client_attach.ts";
-import { ClientConnection, type ClientOwner } from "../nbd/client_connection.ts";
+import {
+  CLIENT_BUFFER_BYTES,
+  ClientConnection,
+  type ClientOwner,
+} from "../nbd/client_connection.ts";
+import type { ReplayBuffers } from "./leg_replay_buffers.ts";
 import { LegTimer } from "./leg_timer.ts";
 
 export interface LinkOptions {
@@ -21,6 +27,7 @@ export interface LinkOptions {
   readonly host: KeyPair;
   /** Attachment numbers that nobody has used: from the first up to, not including, the end. */
   readonly attachments: { readonly first: number; readonly end: number };
+  readonly replayBuffers: ReplayBuffers;
   /** CLIENT_REPLY_TIMEOUT_MS and ATTACH_TIMEOUT_MS when not given; for tests. */
   readonly replyTimeoutMs?: number;
   readonly attachTimeoutMs?: number;
@@ -43,13 +50,23 @@ export class LegLink {
   readonly #options: LinkOptions;
   readonly #owner: LinkOwner;
   readonly #pause: LegTimer;
+  /**
+   * For headers, kept for as long as the leg lives: when it were taken at a reconnect, requests that
+   * wait for that reconnect could hold all there is.
+   */
+  readonly #buffer: Off;
   #attempt: UnitAttach | null = null;
   #nextAttachment: number;
   #nextAddress = 0;
   #backoffMs = 0;
   #readyMs = 0;
 
+  /** Throws DvsanError when the arena is full. */
   constructor(options: LinkOptions, owner: LinkOwner) {
+    this.#buffer = options.io.buffers.take(CLIENT_BUFFER_BYTES);
+    if (this.#buffer < 0) {
+      throw new DvsanError("limit", "No buffer is free for another leg. Detach a disk first.");
+    }
     this.#options = options;
     this.#owner = owner;
     this.#nextAttachment = options.attachments.first;
@@ -76,6 +93,7 @@ export class LegLink {
       host,
       unitKey: assignment.unitKey,
       ephemeral: keyPairOf(random.bytes(32)),
+      buffer: this.#buffer,
       timeoutMs: this.#options.attachTimeoutMs ?? ATTACH_TIMEOUT_MS,
     }, (outcome) => this.#onOutcome(outcome, { to, assignment }));
   }
@@ -111,8 +129,10 @@ export class LegLink {
     this.#nextAddress = 0;
   }
 
+  /** Gives its memory back; no connection or try is under way. */
   stop(): void {
     this.#pause.unset();
+    this.#options.io.buffers.release(this.#buffer);
   }
 
   #address(assignment: LegAssignment): SocketAddress | null {
@@ -144,15 +164,12 @@ export class LegLink {
       // A larger one is about to be assigned; a smaller one is a mistake.
       return this.#owner.failed(reason, answer.sizeBytes < assignment.sizeBytes);
     }
-    const connection = ClientConnection.open(io, {
+    const connection = new ClientConnection(io, {
       handle,
+      buffer: this.#buffer,
       owner: this.#owner,
       replyTimeoutMs: replyTimeoutMs ?? CLIENT_REPLY_TIMEOUT_MS,
     });
-    if (connection === null) {
-      io.close(handle);
-      return this.#owner.failed(`${where}: no buffer is free to talk with`, false);
-    }
     // The address that worked is tried first again.
     this.#nextAddress = Math.max(0, this.#nextAddress - 1);
     this.#owner.attached(connection, answer);

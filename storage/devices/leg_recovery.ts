@@ -4,6 +4,7 @@ import { COMMAND } from "../../protocol/nbd/constants.ts";
 import type { BufferWaiter, Io, Off } from "../io/io.ts";
 import type { LoggedChange } from "./leg_log.ts";
 import type { LegQueue } from "./leg_queue.ts";
+import type { ReplayBuffers } from "./leg_replay_buffers.ts";
 import { LegRequest } from "./leg_request.ts";
 
 export interface RecoveryEvents {
@@ -23,6 +24,7 @@ type Step = "idle" | "replaying" | "flushing" | "repeating";
  */
 export class LegRecovery {
   readonly #io: Io;
+  readonly #buffers: ReplayBuffers;
   readonly #queue: LegQueue;
   readonly #events: RecoveryEvents;
   #step: Step = "idle";
@@ -37,8 +39,13 @@ export class LegRecovery {
   #waitsForBuffer = false;
   readonly #waiter: BufferWaiter = { run: (off) => this.#onBuffer(off) };
 
-  constructor(io: Io, queue: LegQueue, events: RecoveryEvents) {
-    this.#io = io;
+  constructor(
+    by: { io: Io; buffers: ReplayBuffers },
+    queue: LegQueue,
+    events: RecoveryEvents,
+  ) {
+    this.#io = by.io;
+    this.#buffers = by.buffers;
     this.#queue = queue;
     this.#events = events;
     for (let i = 0; i < LEG_REPLAYS_MAX; i++) {
@@ -65,7 +72,7 @@ export class LegRecovery {
   /** The connection is gone; the queue has taken its requests back. */
   stop(): void {
     this.#step = "idle";
-    if (this.#waitsForBuffer) this.#io.buffers.withdraw(this.#waiter);
+    if (this.#waitsForBuffer) this.#buffers.withdraw(this.#waiter);
     this.#waitsForBuffer = false;
     if (this.#piece !== null) this.#putBack(this.#piece);
     this.#piece = null;
@@ -150,7 +157,7 @@ export class LegRecovery {
       return true;
     }
     this.#waitsForBuffer = true;
-    this.#io.buffers.wait(LEG_REPLAY_PIECE_BYTES, this.#waiter);
+    this.#buffers.wait(this.#waiter);
     return !this.#waitsForBuffer;
   }
 
@@ -176,7 +183,7 @@ export class LegRecovery {
   }
 
   #putBack(request: LegRequest): void {
-    if (request.off >= 0) this.#io.buffers.release(request.off);
+    if (request.off >= 0) this.#buffers.release(request.off);
     request.off = -1;
     this.#spare.push(request);
   }

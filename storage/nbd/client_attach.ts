@@ -35,6 +35,8 @@ export interface UnitAttachOptions {
   readonly unitKey: Uint8Array;
   /** Fresh. */
   readonly ephemeral: KeyPair;
+  /** NBD_ATTACH_OUTPUT_BYTES_MAX of the arena, the caller's again after the outcome. */
+  readonly buffer: Off;
   /** For all of it, from the connect to GO's answer. */
   readonly timeoutMs: number;
 }
@@ -54,7 +56,6 @@ export class UnitAttach {
   readonly #receiveOperation = new Operation((operation) => this.#onReceived(operation));
   readonly #timerOperation = new Operation(() => this.#onTimer());
   #handle: Handle | null = null;
-  #buffer: Off = -1;
   #output: Uint8Array[] = [];
   #attach: AttachClient | null = null;
   #answer: AttachAnswer | null = null;
@@ -79,11 +80,7 @@ export class UnitAttach {
       return this.#settle();
     }
     this.#handle = result;
-    if (this.#outcome === null) {
-      this.#buffer = this.#io.buffers.take(NBD_ATTACH_OUTPUT_BYTES_MAX);
-      if (this.#buffer < 0) this.#fail("no buffer is free to attach with");
-      else this.#io.receive(this.#receiveOperation, result);
-    }
+    if (this.#outcome === null) this.#io.receive(this.#receiveOperation, result);
     this.#settle();
   }
 
@@ -171,11 +168,11 @@ export class UnitAttach {
     let length = 0;
     for (const part of this.#output) {
       assert(length + part.length <= NBD_ATTACH_OUTPUT_BYTES_MAX, "what attaching sends is short");
-      this.#io.bytes.set(part, this.#buffer + length);
+      this.#io.bytes.set(part, this.#options.buffer + length);
       length += part.length;
     }
     this.#output = [];
-    this.#io.send(this.#sendOperation, this.#handle!, this.#buffer, length);
+    this.#io.send(this.#sendOperation, this.#handle!, this.#options.buffer, length);
   }
 
   #onSent(result: number): void {
@@ -209,8 +206,6 @@ export class UnitAttach {
     if (this.#sendOperation.busy || this.#receiveOperation.busy) return;
     // A connect that came true although it was cancelled.
     if (outcome.kind === "failed" && this.#handle !== null) this.#io.close(this.#handle);
-    if (this.#buffer >= 0) this.#io.buffers.release(this.#buffer);
-    this.#buffer = -1;
     this.#done(outcome);
   }
 }

@@ -23,12 +23,14 @@ export interface ClientConnectionOptions {
   /** In transmission: GO was answered, and nothing was received behind it. */
   readonly handle: Handle;
   readonly owner: ClientOwner;
+  /** CLIENT_BUFFER_BYTES of the arena, the caller's again after `ended`. */
+  readonly buffer: Off;
   /** Without any reply for so long while requests are under way, the connection is given up. */
   readonly replyTimeoutMs: number;
 }
 
-/** One more header than requests: DISC has its own. */
-const HEADERS_BYTES = (CLIENT_SLOTS + 1) * REQUEST_HEADER_BYTES;
+/** What a connection keeps headers in. One more than requests: DISC has its own. */
+export const CLIENT_BUFFER_BYTES = (CLIENT_SLOTS + 1) * REQUEST_HEADER_BYTES;
 /** Less than this is not worth a receive of its own: it comes with the next headers. */
 const DIRECT_BYTES_MIN = 16 * KIB;
 /** Direct receives are cut here, so that each piece counts as a sign of life. */
@@ -70,22 +72,15 @@ export class ClientConnection {
   #state: "open" | "ending" | "ended" = "open";
   #reason = "";
 
-  private constructor(io: Io, headers: Off, options: ClientConnectionOptions) {
+  /** Takes the handle over. */
+  constructor(io: Io, options: ClientConnectionOptions) {
     this.#io = io;
-    this.#headers = headers;
+    this.#headers = options.buffer;
     this.#handle = options.handle;
     this.#owner = options.owner;
     this.#replyTimeoutMs = options.replyTimeoutMs;
-  }
-
-  /** Takes the handle over; null (and the handle stays the caller's) when no buffer is free. */
-  static open(io: Io, options: ClientConnectionOptions): ClientConnection | null {
-    const headers = io.buffers.take(HEADERS_BYTES);
-    if (headers < 0) return null;
-    const connection = new ClientConnection(io, headers, options);
-    io.receive(connection.#receiveOperation, options.handle);
-    connection.#startTimer();
-    return connection;
+    io.receive(this.#receiveOperation, options.handle);
+    this.#startTimer();
   }
 
   /** Whether `submit` may be called. */
@@ -294,7 +289,6 @@ export class ClientConnection {
     if (this.#directOperation.busy || this.#timerOperation.busy) return;
     this.#state = "ended";
     this.#io.close(this.#handle);
-    this.#io.buffers.release(this.#headers);
     this.#slots.clear();
     this.#owner.ended(this.#reason);
   }
