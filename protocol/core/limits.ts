@@ -158,6 +158,13 @@ export const LEG_BACKOFF_MS_MAX = 2000;
 export const LEG_STABLE_MS = 5000;
 /** Longer zeroes and discards go to a unit in pieces, so that no single one takes long. */
 export const RANGE_PIECE_BYTES_MAX = 64 * MIB;
+/** How long attaching a disk waits for its units before it answers that it still waits. */
+export const DISK_ATTACH_WAIT_MS = 3000;
+/** How long a detached disk's requests and its last flush may take. */
+export const DISK_DETACH_WAIT_MS = 10_000;
+export const DISK_CONNECTIONS_MAX = 64;
+/** Requests of all consumers of a disk; each disk has its own. */
+export const DISK_REQUESTS_MAX = 512;
 
 // Web.
 export const WEB_PORT = 8080;

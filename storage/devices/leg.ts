@@ -38,6 +38,11 @@ export class RemoteLeg implements Device {
     return this.#life.queue.isDirty;
   }
 
+  /** Changes were acknowledged that no flush has covered yet. */
+  get holdsUnflushed(): boolean {
+    return !this.#life.queue.log.isEmpty;
+  }
+
   status(): LegStatus {
     return this.#life.status();
   }

@@ -1,0 +1,262 @@
+import type { Assignment } from "../../protocol/config/bodies.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { DISK_CONNECTIONS_MAX, DISK_REQUESTS_MAX } from "../../protocol/core/limits.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { Random } from "../../protocol/core/random.ts";
+import type { KeyPair } from "../../protocol/noise/handshake.ts";
+import { RemoteLeg } from "../devices/leg.ts";
+import type { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
+import { LinearDevice } from "../devices/linear.ts";
+import type { Io, TurnTask } from "../io/io.ts";
+import type { IoPromises } from "../io/promises.ts";
+import { NbdServer } from "../nbd/server.ts";
+import { DiskGate } from "./host_gate.ts";
+import { ATTACHMENTS_PER_RUN, type DiskAttach, type DiskStatus } from "./messages.ts";
+import { limited } from "./time_limit.ts";
+
+export interface HostDiskOptions {
+  readonly io: Io;
+  readonly promises: IoPromises;
+  readonly random: Random;
+  readonly log: Log;
+  readonly host: KeyPair;
+  readonly ioTimeoutMs: number;
+  readonly replayBuffers: ReplayBuffers;
+  /** Called in a turn when the status has truly changed. */
+  readonly changed: (status: DiskStatus) => void;
+  /** For tests. */
+  readonly replyTimeoutMs?: number;
+}
+
+/**
+ * One disk of this host: its legs, the device made of them, and the Unix socket that serves it.
+ * It has an NBD server of its own, so that requests of a disk that waits for its unit never use up
+ * those of other disks.
+ */
+export class HostDisk {
+  readonly #options: HostDiskOptions;
+  readonly #attach: DiskAttach;
+  readonly #legs: RemoteLeg[] = [];
+  readonly #server: NbdServer;
+  readonly #gate: DiskGate;
+  readonly #startedMs: number;
+  #assignment: Assignment;
+  #device: LinearDevice;
+  #toldKey = "";
+  #wasReady = false;
+  #settled: (() => void)[] = [];
+  readonly #statusTask: TurnTask = { queued: false, run: () => this.#tellStatus() };
+
+  /** Makes the socket and begins to attach. Throws DvsanError when it cannot. */
+  constructor(options: HostDiskOptions, attach: DiskAttach) {
+    const { io, log } = options;
+    this.#options = options;
+    this.#attach = attach;
+    this.#assignment = attach.assignment;
+    checkAssignment(attach.assignment);
+    this.#startedMs = io.nowMs();
+    this.#gate = new DiskGate(attach.assignment.name, () => this.#device);
+    try {
+      for (const leg of attach.assignment.legs) this.#legs.push(this.#makeLeg(leg));
+      this.#device = this.#combine();
+      this.#server = new NbdServer({
+        io,
+        log,
+        limits: { connectionsMax: DISK_CONNECTIONS_MAX, requestsMax: DISK_REQUESTS_MAX },
+      });
+      this.#listen();
+    } catch (error) {
+      for (const leg of this.#legs) leg.close(() => {});
+      throw error;
+    }
+    this.#gate.changed = () => this.#changed();
+    for (const leg of this.#legs) leg.start();
+  }
+
+  get assignment(): Assignment {
+    return this.#assignment;
+  }
+
+  /** The disk as one device, of its present size. */
+  get device(): LinearDevice {
+    return this.#device;
+  }
+
+  status(): DiskStatus {
+    const legs = this.#legs.map((leg) => leg.status());
+    const { figures } = this.#server;
+    const { diskId, name, version, sizeBytes } = this.#assignment;
+    return {
+      diskId,
+      name,
+      version,
+      sizeBytes,
+      socketPath: this.#attach.socketPath,
+      state: this.#state(),
+      legs,
+      connections: figures.connections,
+      figures: {
+        uptimeMs: Math.round(this.#options.io.nowMs() - this.#startedMs),
+        connections: figures.connections,
+        readBytes: figures.readBytes,
+        writtenBytes: figures.writtenBytes,
+        reads: figures.reads,
+        writes: figures.writes,
+        errors: figures.deviceErrors,
+      },
+    };
+  }
+
+  /** Resolves when every leg is attached or one is refused, and at the latest after `limitMs`. */
+  async settle(limitMs: number): Promise<void> {
+    if (this.#isSettled) return;
+    const { promise, resolve } = this.#options.promises.deferred<void>();
+    this.#settled.push(() => resolve());
+    await limited(this.#options, { done: promise, limitMs });
+  }
+
+  /** A newer map. Throws DvsanError, and changes nothing, when it is not one of this disk. */
+  update(assignment: Assignment): void {
+    const old = this.#assignment;
+    if (assignment.version <= old.version) return;
+    checkAssignment(assignment);
+    checkSuccessor(old, assignment);
+    this.#assignment = assignment;
+    assignment.legs.forEach((leg, i) => {
+      const existing = this.#legs[i];
+      if (existing !== undefined) return existing.update(leg);
+      const added = this.#makeLeg(leg);
+      this.#legs.push(added);
+      added.start();
+    });
+    this.#device = this.#combine();
+    this.#changed();
+  }
+
+  /**
+   * Answers what is under way and flushes, as far as the units are there and `limitMs` allows;
+   * then ends all connections, to consumers and to units.
+   */
+  async close(limitMs: number): Promise<void> {
+    const { io, promises, log } = this.#options;
+    const beganMs = io.nowMs();
+    const leftMs = () => Math.max(1, limitMs - (io.nowMs() - beganMs));
+    this.#server.closeListeners();
+    if (this.#legs.every((leg) => leg.isReady)) {
+      const drained = promises.deferred<void>();
+      this.#server.drain(() => drained.resolve());
+      await limited(this.#options, { done: drained.promise, limitMs: leftMs() });
+      const flush = promises.submit((operation) => this.#device.flush(operation)).result;
+      const done = await limited(this.#options, { done: flush, limitMs: leftMs() });
+      if (done === null || done.value < 0) {
+        log.error("The last flush of a disk failed", { disk: this.#assignment.name });
+      }
+    }
+    const unflushed = this.#legs.filter((leg) => leg.isReady === false && leg.holdsUnflushed);
+    if (unflushed.length > 0) {
+      log.error("A disk was detached while its unit was away; what was not flushed may be lost", {
+        disk: this.#assignment.name,
+        legs: unflushed.map((leg) => leg.status().leg).join(", "),
+      });
+    }
+    const over = this.#legs.map((leg) => {
+      const closed = promises.deferred<void>();
+      leg.close(() => closed.resolve());
+      return closed.promise;
+    });
+    const shut = promises.deferred<void>();
+    this.#server.shutAll("the disk was detached", () => shut.resolve());
+    await Promise.all([...over, shut.promise]);
+    this.#server.close();
+  }
+
+  #listen(): void {
+    try {
+      this.#server.listenUnix(this.#attach.socketPath, this.#gate);
+    } catch (error) {
+      this.#server.close();
+      throw error;
+    }
+  }
+
+  #makeLeg(assignment: Assignment["legs"][number]): RemoteLeg {
+    const { firstAttachment } = this.#attach;
+    return new RemoteLeg({
+      ...this.#options,
+      log: this.#options.log.with({ disk: this.#assignment.name }),
+      assignment,
+      attachments: { first: firstAttachment, end: firstAttachment + ATTACHMENTS_PER_RUN },
+      changed: () => this.#changed(),
+    });
+  }
+
+  #combine(): LinearDevice {
+    return new LinearDevice(this.#assignment.legs.map((leg, i) => ({
+      device: this.#legs[i]!,
+      sizeBytes: leg.sizeBytes,
+    })));
+  }
+
+  #state(): DiskStatus["state"] {
+    if (this.#legs.some((leg) => leg.status().state === "refused")) return "failed";
+    if (this.#legs.every((leg) => leg.isReady)) return "ready";
+    return this.#wasReady || this.#legs.some((leg) => leg.status().state === "away")
+      ? "waiting"
+      : "attaching";
+  }
+
+  get #isSettled(): boolean {
+    const state = this.#state();
+    return state === "ready" || state === "failed";
+  }
+
+  #changed(): void {
+    this.#options.io.atTurnEnd(this.#statusTask);
+  }
+
+  #tellStatus(): void {
+    const status = this.status();
+    if (status.state === "ready") this.#wasReady = true;
+    if (this.#isSettled) {
+      const settled = this.#settled;
+      this.#settled = [];
+      for (const run of settled) run();
+    }
+    // Tries that come and go without an outcome are not worth a notice.
+    const legs = status.legs.map((leg) => `${leg.state} ${leg.reason ?? ""}`);
+    const key = [status.state, status.version, status.connections, ...legs].join("\n");
+    if (key === this.#toldKey) return;
+    this.#toldKey = key;
+    this.#options.changed(status);
+  }
+}
+
+/** Throws DvsanError unless the assignment describes one whole linear disk to be attached. */
+function checkAssignment(assignment: Assignment): void {
+  const { name, legs, state, sizeBytes } = assignment;
+  const wrong = (why: string) =>
+    new DvsanError("invalid", `Cannot attach disk "${name}": ${why}. Ask the station anew.`);
+  if (state !== "attached") throw wrong(`it is ${state}, not to be attached here`);
+  if (legs.length === 0) throw wrong("it has no legs");
+  if (legs.some((leg, i) => leg.leg !== i)) throw wrong("its legs are not in order");
+  const total = legs.reduce((sum, leg) => sum + leg.sizeBytes, 0);
+  if (total !== sizeBytes) {
+    throw wrong(`its legs have ${total} bytes and the disk should have ${sizeBytes}`);
+  }
+}
+
+/** Legs keep their place, volume and length; only the last may grow, and more may follow. */
+function checkSuccessor(old: Assignment, assignment: Assignment): void {
+  const last = old.legs.length - 1;
+  const fits = old.legs.every((leg, i) => {
+    const next = assignment.legs[i];
+    if (next === undefined || next.volumeId !== leg.volumeId) return false;
+    return i === last ? next.sizeBytes >= leg.sizeBytes : next.sizeBytes === leg.sizeBytes;
+  });
+  if (assignment.diskId === old.diskId && assignment.name === old.name && fits) return;
+  throw new DvsanError(
+    "invalid",
+    `Cannot change disk "${old.name}" to map version ${assignment.version} while it is attached: ` +
+      "a leg was replaced or resized in the middle. Detach the disk and attach it again.",
+  );
+}

@@ -1,0 +1,52 @@
+import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
+import type { Device } from "../devices/device.ts";
+import type {
+  ConnectionEnd,
+  ExportEntry,
+  ExportGate,
+  ExportRefusal,
+  GateConnection,
+  OptionAnswer,
+  PrivateOption,
+} from "../nbd/server_types.ts";
+
+/**
+ * The exports of a disk's Unix socket: the disk, by its name and as the default. Each connection
+ * gets the device of the moment when it opened, so a size that it saw never changes.
+ */
+export class DiskGate implements ExportGate {
+  /** Called when a connection came or went. */
+  changed: () => void = () => {};
+  readonly #name: string;
+  readonly #device: () => Device;
+
+  constructor(name: string, device: () => Device) {
+    this.#name = name;
+    this.#device = device;
+  }
+
+  list(): readonly string[] {
+    return [this.#name];
+  }
+
+  find(_connection: GateConnection, name: string): ExportEntry | ExportRefusal {
+    if (name !== "" && name !== this.#name) {
+      return { refused: REPLY_ERROR.unknown, text: `this socket serves "${this.#name}" only` };
+    }
+    const changed = () => this.changed();
+    return { device: this.#device(), opened: changed, closed: changed };
+  }
+
+  privateOption(
+    _connection: GateConnection,
+    request: PrivateOption,
+    answer: (answer: OptionAnswer) => void,
+  ): void {
+    const text = `option ${request.option} is not supported here`;
+    answer({ kind: "refused", type: REPLY_ERROR.unsupported, text });
+  }
+
+  ended(_connection: GateConnection, _how: ConnectionEnd): void {
+    this.changed();
+  }
+}

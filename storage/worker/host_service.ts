@@ -1,0 +1,133 @@
+import type { Assignment, NodeFigures } from "../../protocol/config/bodies.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import {
+  DISK_ATTACH_WAIT_MS,
+  DISK_DETACH_WAIT_MS,
+  DISKS_PER_HOST_MAX,
+} from "../../protocol/core/limits.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { Random } from "../../protocol/core/random.ts";
+import { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
+import type { Io } from "../io/io.ts";
+import type { IoPromises } from "../io/promises.ts";
+import { HostDisk } from "./host_disk.ts";
+import type { DiskAttach, DiskStatus, NodeIdentity, Notice } from "./messages.ts";
+
+export interface HostServiceOptions {
+  readonly io: Io;
+  readonly promises: IoPromises;
+  readonly random: Random;
+  readonly log: Log;
+  readonly notify: (notice: Notice) => void;
+  readonly identity: NodeIdentity;
+  /** How long I/O waits for a unit that is away. */
+  readonly ioTimeoutMs: number;
+}
+
+/**
+ * The host's calls: attach, update, detach and list disks. A disk's Unix socket is there as soon
+ * as it is attached, also while its units are not: I/O waits. The calls of one disk come one after
+ * another; that is the control thread's part.
+ */
+export class HostService {
+  readonly #options: HostServiceOptions;
+  readonly #replayBuffers: ReplayBuffers;
+  readonly #disks = new Map<string, HostDisk>();
+  readonly #startedMs: number;
+  #draining = false;
+
+  /** Throws DvsanError when the arena has no room for a host. */
+  constructor(options: HostServiceOptions) {
+    this.#options = options;
+    this.#replayBuffers = new ReplayBuffers(options.io);
+    this.#startedMs = options.io.nowMs();
+  }
+
+  /**
+   * Makes the socket and attaches the legs. Answers when all are attached, or one is refused
+   * ("failed"), or after DISK_ATTACH_WAIT_MS with "waiting" or "attaching": then attaching goes on,
+   * and a notice tells when it is "ready".
+   */
+  async diskAttach(attach: DiskAttach): Promise<DiskStatus> {
+    const { diskId, name } = attach.assignment;
+    if (this.#draining) throw new DvsanError("draining", "This host is shutting down.");
+    if (this.#disks.has(diskId)) {
+      throw new DvsanError("exists", `Disk "${name}" is attached already. Update it instead.`);
+    }
+    if (this.#disks.size >= DISKS_PER_HOST_MAX) {
+      throw new DvsanError("limit", `${DISKS_PER_HOST_MAX} disks are attached. Detach one first.`);
+    }
+    const { identity, notify, ...rest } = this.#options;
+    const disk = new HostDisk({
+      ...rest,
+      host: identity,
+      replayBuffers: this.#replayBuffers,
+      changed: (status) => {
+        if (this.#disks.get(diskId) === disk) notify({ notice: "disk-changed", status });
+      },
+    }, attach);
+    this.#disks.set(diskId, disk);
+    await disk.settle(DISK_ATTACH_WAIT_MS);
+    return disk.status();
+  }
+
+  /** Answers as `diskAttach` does. An older or the same version changes nothing. */
+  async diskUpdate(assignment: Assignment): Promise<DiskStatus> {
+    const disk = this.#disk(assignment.diskId);
+    disk.update(assignment);
+    await disk.settle(DISK_ATTACH_WAIT_MS);
+    return disk.status();
+  }
+
+  /** Flushes, says goodbye to units, ends consumers' connections and stops listening. */
+  async diskDetach(which: { diskId: string }): Promise<null> {
+    const disk = this.#disk(which.diskId);
+    this.#disks.delete(which.diskId);
+    await disk.close(DISK_DETACH_WAIT_MS);
+    return null;
+  }
+
+  diskList(): Promise<DiskStatus[]> {
+    return Promise.resolve([...this.#disks.values()].map((disk) => disk.status()));
+  }
+
+  /** Detaches every disk; nothing is attached any more from now on. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#draining = true;
+    const disks = [...this.#disks.values()];
+    this.#disks.clear();
+    await Promise.all(disks.map((disk) => disk.close(timeoutMs)));
+    this.#replayBuffers.close();
+  }
+
+  /** All disks together. */
+  figures(): NodeFigures {
+    const total = {
+      uptimeMs: Math.round(this.#options.io.nowMs() - this.#startedMs),
+      connections: 0,
+      readBytes: 0,
+      writtenBytes: 0,
+      reads: 0,
+      writes: 0,
+      errors: 0,
+    };
+    for (const disk of this.#disks.values()) {
+      const { figures } = disk.status();
+      total.connections += figures.connections;
+      total.readBytes += figures.readBytes;
+      total.writtenBytes += figures.writtenBytes;
+      total.reads += figures.reads;
+      total.writes += figures.writes;
+      total.errors += figures.errors;
+    }
+    return total;
+  }
+
+  #disk(diskId: string): HostDisk {
+    const disk = this.#disks.get(diskId);
+    if (disk === undefined) {
+      throw new DvsanError("not-found", `Disk ${diskId} is not attached. Attach it first.`);
+    }
+    return disk;
+  }
+}
