@@ -177,6 +177,8 @@ export function decodeBody(body: Uint8Array): Decoded {
     const issue = parsed.error.issues[0];
     return { reason: `not a label: ${issue?.path.join(".")}: ${issue?.message}` };
   }
+  // One label has one form: this also catches text that is not UTF-8 and keys out of order.
+  if (!bytesEqual(encodeBody(parsed.data), body)) return { reason: "not in canonical form" };
   const invalid = invalidLabel(parsed.data);
   return invalid === null ? { label: parsed.data } : { reason: invalid };
 }
