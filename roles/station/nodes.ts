@@ -68,6 +68,13 @@ export class Nodes {
     return this.#presence.get(id) ?? null;
   }
 
+  /** Where it is heard from, "ADDRESS:PORT", or null without a session. */
+  endpoint(id: string): string | null {
+    const at = this.#o.link().node(id)?.endpoint;
+    if (at === undefined) return null;
+    return at.address.includes(":") ? `[${at.address}]:${at.port}` : `${at.address}:${at.port}`;
+  }
+
   /** Its session stands and it is fully in the pool. */
   isOnline(id: string): boolean {
     return this.#presence.get(id)?.state === "online" && this.#o.link().node(id) !== null;

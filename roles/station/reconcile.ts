@@ -1,7 +1,7 @@
 import type { AnswerBody } from "../../protocol/config/requests.ts";
 import type { LegInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { StationLink } from "../../protocol/config/link.ts";
-import { DvsanError, type ErrorCode, messageOf, toPlainError } from "../../protocol/core/errors.ts";
+import { DvsanError, type ErrorCode, toPlainError } from "../../protocol/core/errors.ts";
 import { randomFraction } from "../../protocol/core/random.ts";
 import type { Timer } from "../../protocol/core/clock.ts";
 import {

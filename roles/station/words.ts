@@ -27,3 +27,8 @@ export function listText(names: readonly string[]): string {
   if (names.length < 2) return names[0] ?? "none";
   return `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
+
+/** "7.12": epoch and counter. */
+export function formatGeneration(generation: { epoch: number; counter: number }): string {
+  return `${generation.epoch}.${generation.counter}`;
+}

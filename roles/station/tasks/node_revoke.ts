@@ -63,7 +63,8 @@ async function untilFenced(
     if (!pool.catalog.volumes.has(leg.id)) return false;
     const held = pool.observed.volume(leg.unitId, leg.id);
     const fresh = pool.observed.fresh(leg.unitId) !== null;
-    return !fresh || (held?.grant != null && held.grant.state !== "fenced");
+    const state = held?.grant?.state ?? "fenced";
+    return !fresh || state !== "fenced";
   };
   const startMs = pool.world.clock.nowMs();
   const left = await pool.watch.until(() => {

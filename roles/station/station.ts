@@ -1,0 +1,284 @@
+import { DatabaseSync } from "node:sqlite";
+import { defined } from "../../protocol/core/assert.ts";
+import type { Timer } from "../../protocol/core/clock.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import { SNAPSHOT_MS, STATION_TICK_MS } from "../../protocol/core/limits.ts";
+import type { StorageInfo } from "../../protocol/config/bodies.ts";
+import type { StationLink, StationLinkEvents } from "../../protocol/config/link.ts";
+import type { StationApi } from "../../web/station_api.ts";
+import { openCatalog, type OpenedCatalog } from "./catalog/open.ts";
+import { Delivery } from "./delivery.ts";
+import { Epoch } from "./epoch.ts";
+import { Events } from "./events.ts";
+import { linkEvents } from "./handlers.ts";
+import { StationIdentity } from "./identity.ts";
+import { Marks } from "./marks.ts";
+import { Nodes } from "./nodes.ts";
+import { Observed } from "./observed.ts";
+import { Orders } from "./orders.ts";
+import { nextVersion, type Pool } from "./pool.ts";
+import type { Station, StationOptions } from "./ports.ts";
+import { Reconciler } from "./reconcile.ts";
+import { type Running, StationService } from "./service.ts";
+import { accessWork } from "./tasks/disk_access.ts";
+import { createDiskWork } from "./tasks/disk_create.ts";
+import { growDiskWork } from "./tasks/disk_grow.ts";
+import { releaseDiskWork } from "./tasks/disk_release.ts";
+import { revokeNodeWork } from "./tasks/node_revoke.ts";
+import { Tasks, type TaskWork } from "./tasks/tasks.ts";
+import { Watch } from "./watch.ts";
+
+const STATE_KEY = "state";
+const CLUSTER_KEY = "cluster";
+const URIS_KEPT_MAX = 256;
+
+/** Reads or makes the station's identity; everything else waits for `start`. */
+export function createStation(options: StationOptions): Station {
+  return new StationRole(options);
+}
+
+class StationRole implements Station {
+  readonly identity: StationIdentity;
+  readonly api: StationApi;
+  readonly linkEvents: StationLinkEvents;
+  readonly #o: StationOptions;
+  readonly #uris = new Map<string, readonly string[]>();
+  readonly #problems: string[] = [];
+  #link: StationLink | null = null;
+  #running: Running | null = null;
+  #recovered = false;
+  #timers: Timer[] = [];
+
+  constructor(options: StationOptions) {
+    this.#o = options;
+    this.identity = new StationIdentity(options.files, options.random);
+    const running = () => this.#mustRun();
+    this.api = new StationService(running, this.identity);
+    this.linkEvents = linkEvents({ running, urisOf: (id) => this.#uris.get(id) ?? null });
+  }
+
+  attachLink(link: StationLink): void {
+    this.#link = link;
+  }
+
+  async start(): Promise<void> {
+    const { files, random, log } = this.#o;
+    const openDatabase = this.#o.database ?? ((name) => new DatabaseSync(files.path(name)));
+    const opened = await openCatalog(files, openDatabase);
+    const { catalog } = opened;
+    const marks = new Marks(files);
+    const { epoch, behind } = await Epoch.begin({ catalog, marks, random });
+    const damaged = opened.setAside.length > 0;
+    await this.#checkCluster(opened);
+    this.#recovered = damaged || behind ||
+      catalog.meta.get(STATE_KEY)?.value === "recovered";
+    const world = { clock: this.#o.clock, random, log };
+    const events = await Events.begin(catalog, { marks, world, trusted: !damaged && !behind });
+    const pool = this.#makePool({ world, catalog, epoch, events });
+    const kinds = this.#kinds(pool);
+    const tasks = new Tasks({ world, catalog, events, watch: pool.watch, kinds });
+    const orders = new Orders(pool, tasks);
+    const problems = () => [...this.#problems];
+    this.#running = { pool, tasks, orders, problems };
+    if (this.#recovered) await this.#keepRecovered(pool);
+    for (const { path, reason } of opened.setAside) {
+      this.#problem(pool, `The catalog ${path} could not be used and was left as it is: ${reason}`);
+    }
+    if (behind) {
+      this.#problem(pool, "The catalog is older than this station: what units hold goes first.");
+    }
+    const text = `The station "${this.#o.name}" started, epoch ${epoch.value}.`;
+    events.say({ kind: "station.started", severity: "info", subject: this.#o.name, text });
+    await tasks.resume();
+    this.#every(STATION_TICK_MS, () => pool.nodes.tick());
+    this.#every(SNAPSHOT_MS, () => this.#save());
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) timer.cancel();
+    const running = this.#running;
+    if (running === null) return;
+    const { pool, tasks } = running;
+    pool.reconciler.stop();
+    pool.delivery.stop();
+    await tasks.stop();
+    const text = `The station "${this.#o.name}" stopped.`;
+    pool.events.say({ kind: "station.stopped", severity: "info", subject: this.#o.name, text });
+    this.#save();
+    this.#running = null;
+    await pool.catalog.close();
+  }
+
+  #mustRun(): Running {
+    if (this.#running !== null) return this.#running;
+    throw new DvsanError("unavailable", "The station has not started. Try again in a moment.");
+  }
+
+  #makePool(parts: Pick<Pool, "world" | "catalog" | "epoch" | "events">): Pool {
+    const { world, catalog, epoch, events } = parts;
+    const watch = new Watch(world.clock);
+    const link = () => defined(this.#link, "attachLink() comes before the first session");
+    const onChange = () => watch.notify();
+    const isRecovered = () => this.#recovered;
+    const observed = new Observed({
+      world,
+      catalog,
+      link,
+      onInfo: (unitId, info) => this.#learned(pool, unitId, info),
+    });
+    const nodes = new Nodes({
+      world,
+      catalog,
+      events,
+      link,
+      admit: this.#o.admit,
+      ...(this.#o.hostQuotaBytes === undefined ? {} : { hostQuotaBytes: this.#o.hostQuotaBytes }),
+      onChange,
+      onPresent: (row) => this.#present(pool, row.id),
+      onMoved: (row) =>
+        void this.#moved(pool, row.id).catch((error) =>
+          world.log.error(`Cannot tell hosts of a unit's new address: ${messageOf(error)}`)
+        ),
+    });
+    const isPresent = (nodeId: string) => nodes.isOnline(nodeId);
+    const shared = { world, catalog, link, isPresent, onChange };
+    const reconciler = new Reconciler({
+      ...shared,
+      observed,
+      epoch,
+      events,
+      destroysNothing: isRecovered,
+    });
+    const delivery = new Delivery(shared);
+    const pool: Pool = {
+      ...parts,
+      watch,
+      nodes,
+      observed,
+      reconciler,
+      delivery,
+      isRecovered,
+    };
+    return pool;
+  }
+
+  #kinds(pool: Pool): Readonly<Record<string, TaskWork>> {
+    return {
+      "disk.create": (params, task) => createDiskWork(pool, params, task),
+      "disk.grow": (params, task) => growDiskWork(pool, params, task),
+      "disk.release": (params, task) => releaseDiskWork(pool, params, task),
+      "node.revoke": (params, task) => revokeNodeWork(pool, params, task),
+      "disk.access": async (params, task) => {
+        const hostId = this.#mustRun().tasks.row(task.id)?.hostId ?? "";
+        const hostAddress = this.#link?.node(hostId)?.endpoint.address ?? null;
+        const uris = await accessWork(pool, params, { task, hostAddress });
+        for (const id of this.#uris.keys()) {
+          if (this.#uris.size < URIS_KEPT_MAX) break;
+          this.#uris.delete(id);
+        }
+        this.#uris.set(task.id, uris);
+      },
+    };
+  }
+
+  #present(pool: Pool, nodeId: string): void {
+    const row = pool.nodes.row(nodeId);
+    if (row?.role === "unit") {
+      pool.observed.forgetFreshness(nodeId);
+      for (const volume of pool.catalog.volumes.values()) {
+        if (volume.unitId === nodeId) pool.reconciler.forgive(volume.id);
+      }
+      void pool.observed.pull(nodeId);
+      return;
+    }
+    pool.nodes.pooled(nodeId);
+    void pool.delivery.kick(nodeId);
+  }
+
+  /** A unit told all that it holds. */
+  async #learned(pool: Pool, unitId: string, info: StorageInfo): Promise<void> {
+    const { epoch } = pool;
+    const other = info.epoch === epoch.value && info.instance !== "" &&
+      info.instance !== epoch.instance;
+    if (info.epoch > epoch.value || other) {
+      const unit = pool.nodes.row(unitId)?.name ?? unitId;
+      await epoch.raiseAbove(info.epoch);
+      this.#recovered = true;
+      await this.#keepRecovered(pool);
+      this.#problem(
+        pool,
+        `Unit "${unit}" has obeyed a later station (epoch ${info.epoch}): this catalog is older ` +
+          "than the pool, or a second station has this key. Nothing is fenced or deleted before " +
+          "an operator has confirmed.",
+      );
+    }
+    pool.nodes.pooled(unitId);
+    pool.watch.notify();
+    void pool.reconciler.kick(unitId);
+  }
+
+  /** Hosts have to hear where a unit now is. */
+  async #moved(pool: Pool, unitId: string): Promise<void> {
+    const row = pool.nodes.row(unitId);
+    if (row?.role !== "unit") return;
+    const disks = new Set(
+      [...pool.catalog.volumes.values()].filter((leg) => leg.unitId === unitId)
+        .map((leg) => pool.catalog.disks.get(leg.diskId))
+        .filter((disk) => disk !== undefined && disk.version > 0 && disk.state === "ready"),
+    );
+    const text = `Unit "${row.name}" has other data addresses: ${row.dataAddressesJson}.`;
+    pool.events.say({ kind: "unit.moved", severity: "info", subject: row.name, text });
+    for (const disk of disks) {
+      if (disk === undefined) continue;
+      const put = { ...disk, version: nextVersion(pool, disk) };
+      await pool.catalog.commit([{ table: "disks", put }]);
+      void pool.delivery.kick(disk.hostId);
+    }
+  }
+
+  /** A catalog of another cluster is not used, nor written over. */
+  async #checkCluster({ catalog, fileName }: OpenedCatalog): Promise<void> {
+    const found = catalog.meta.get(CLUSTER_KEY)?.value;
+    const { clusterId } = this.identity;
+    if (found !== undefined && found !== clusterId) {
+      await catalog.close();
+      throw new DvsanError(
+        "foreign",
+        `Cannot start: the catalog ${this.#o.files.path(fileName)} belongs to cluster ${found}, ` +
+          `and this station's identity to ${clusterId}. Restore the file that belongs to the other.`,
+      );
+    }
+    if (found === undefined) {
+      await catalog.commit([{ table: "meta", put: { key: CLUSTER_KEY, value: clusterId } }]);
+    }
+  }
+
+  async #keepRecovered(pool: Pool): Promise<void> {
+    await pool.catalog.commit([{ table: "meta", put: { key: STATE_KEY, value: "recovered" } }]);
+  }
+
+  #problem(pool: Pool, text: string): void {
+    this.#problems.push(text);
+    pool.events.say({ kind: "station.recovered", severity: "error", subject: this.#o.name, text });
+  }
+
+  #save(): void {
+    const running = this.#running;
+    if (running === null) return;
+    const changes = [...running.pool.observed.takeSnapshots(), ...running.tasks.takeSnapshots()];
+    if (changes.length === 0) return;
+    running.pool.catalog.commit(changes).catch((error) =>
+      this.#o.log.error(`Cannot save what units hold: ${messageOf(error)}`)
+    );
+  }
+
+  #every(delayMs: number, run: () => void): void {
+    const again = (index: number) => {
+      this.#timers[index] = this.#o.clock.after(delayMs, () => {
+        run();
+        if (this.#running !== null) again(index);
+      });
+    };
+    again(this.#timers.length);
+  }
+}
