@@ -70,7 +70,7 @@ interface Waiting {
 export class UnitGate implements ExportGate {
   readonly #options: UnitGateOptions;
   readonly #guests = new Map<number, Guest>();
-  #idle = new Set<() => void>();
+  #fences: { readonly volumeId: string; readonly settled: () => void }[] = [];
 
   constructor(options: UnitGateOptions) {
     this.#options = options;
@@ -113,21 +113,15 @@ export class UnitGate implements ExportGate {
   }
 
   /**
-   * Throws everybody out of a volume and lets nobody in. Resolves once nothing of them is under
-   * way; the caller makes the fence durable and then tells the table.
+   * Throws everybody out of a volume and lets nobody in. `settled` is called, perhaps inside this
+   * call, once nothing of them is under way; the caller makes the fence durable and then tells the
+   * table.
    */
-  fence(volumeId: string, nowMs: number): Promise<void> {
+  fence(volumeId: string, options: { nowMs: number; settled: () => void }): void {
     const { table } = this.#options;
-    this.#shut(table.fence(volumeId, nowMs), "the grant was fenced");
-    return new Promise((resolve) => {
-      const look = () => {
-        if (!table.isSettled(volumeId)) return;
-        this.#idle.delete(look);
-        resolve();
-      };
-      this.#idle.add(look);
-      look();
-    });
+    this.#shut(table.fence(volumeId, options.nowMs), "the grant was fenced");
+    if (table.isSettled(volumeId)) options.settled();
+    else this.#fences.push({ volumeId, settled: options.settled });
   }
 
   #challenge(connection: GateConnection, payload: Uint8Array): OptionAnswer {
@@ -276,7 +270,9 @@ export class UnitGate implements ExportGate {
       guest.waiting = null;
       waiting.run();
     }
-    for (const look of [...this.#idle]) look();
+    const settled = this.#fences.filter((fence) => fence.volumeId === volumeId);
+    this.#fences = this.#fences.filter((fence) => fence.volumeId !== volumeId);
+    for (const fence of settled) fence.settled();
   }
 
   #guestOf(connection: GateConnection): Guest {

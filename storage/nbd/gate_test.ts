@@ -232,21 +232,22 @@ Deno.test("a connection that was lost lets no other of its number in", () => {
   );
 });
 
-Deno.test("fence() throws all out and resolves when they are quiet; then it is fenced for all", async () => {
+Deno.test("fence() throws all out and settles when they are quiet; then it is fenced for all", () => {
   const world = new World(terms(1));
   const [a, b] = [new FakeConnection(1), new FakeConnection(2)];
   world.attach(a, { attachment: 1 });
-  let done = false;
-  const fenced = world.gate.fence(VOLUME, 0).then(() => done = true);
-  const joined = world.gate.fence(VOLUME, 0);
+  const settled: string[] = [];
+  world.gate.fence(VOLUME, { nowMs: 0, settled: () => settled.push("first") });
+  world.gate.fence(VOLUME, { nowMs: 0, settled: () => settled.push("repeat") });
   assert.ok(a.isShut);
   assert.equal(refusalOf(world.attach(b, { attachment: 2 }).answers), "busy");
-  await Promise.resolve();
-  assert.equal(done, false);
+  assert.equal(settled.length, 0);
   a.becomeQuiet();
-  await Promise.all([fenced, joined]);
+  assert.deepEqual(settled, ["first", "repeat"]);
   world.table.fenceDone(VOLUME);
   assert.equal(refusalOf(world.attach(b, { attachment: 2 }).answers), "fenced");
+  world.gate.fence(VOLUME, { nowMs: 0, settled: () => settled.push("nobody is in") });
+  assert.equal(settled.length, 3);
 });
 
 function directWorld(): World {

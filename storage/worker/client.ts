@@ -1,0 +1,142 @@
+import { DvsanError, fromPlainError, messageOf } from "../../protocol/core/errors.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import { Waker } from "../io/wake.ts";
+import type { Boot, FromWorker, ToWorker } from "./mailbox.ts";
+import type { AnswerMessage, CallName, Calls, Notice, WorkerStart } from "./messages.ts";
+
+export interface DataWorkerOptions {
+  /** URL of main.ts or of the bundle, which enters `runDataWorker` inside a worker. */
+  readonly mainUrl: string;
+  readonly start: WorkerStart;
+  /** Gets the worker's lines too. */
+  readonly log: Log;
+  /**
+   * The worker ended by an error of ours, with what it owned in an unknown state: the process has
+   * to end. Called at most once.
+   */
+  readonly onFatal: (error: unknown) => void;
+}
+
+interface Waiting {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** The control thread's end of the data worker: calls with answers, and notices. */
+export class DataWorker {
+  readonly #options: DataWorkerOptions;
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #listeners: ((notice: Notice) => void)[] = [];
+  readonly #ready = Promise.withResolvers<string>();
+  readonly #stopped = Promise.withResolvers<void>();
+  #waker: Waker | null = null;
+  #nextId = 1;
+  #ended: DvsanError | null = null;
+
+  private constructor(options: DataWorkerOptions) {
+    this.#options = options;
+    this.#worker = new Worker(options.mainUrl, { type: "module", name: "data" });
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    this.#port.onmessage = (event: MessageEvent<FromWorker>) => this.#receive(event.data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(new Error(`The data worker failed: ${event.message}`));
+    };
+    this.#worker.postMessage({ start: options.start, port: port2 } satisfies Boot, [port2]);
+  }
+
+  /** Rejects with a DvsanError when neither io_uring nor epoll can be used. */
+  static async start(options: DataWorkerOptions): Promise<DataWorker> {
+    const worker = new DataWorker(options);
+    try {
+      options.log.debug("data worker started", { io: await worker.#ready.promise });
+    } catch (error) {
+      worker.#close();
+      throw error;
+    }
+    return worker;
+  }
+
+  /** Rejects with the DvsanError that the worker answered. */
+  call<N extends Exclude<CallName, "start">>(
+    name: N,
+    params: Calls[N]["params"],
+  ): Promise<Calls[N]["result"]> {
+    if (this.#ended !== null) return Promise.reject(this.#ended);
+    const id = this.#nextId++;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#waiting.set(id, { resolve, reject });
+    this.#post({ id, call: name, params });
+    return promise as Promise<Calls[N]["result"]>;
+  }
+
+  /** Log lines do not come here; they go to the log. */
+  onNotice(run: (notice: Notice) => void): void {
+    this.#listeners.push(run);
+  }
+
+  /** Closes all, without draining: call `drain` before. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.#ended === null) {
+      this.#end(new DvsanError("cancelled", "The data worker was stopped."));
+      this.#post({ stop: true });
+    }
+    await this.#stopped.promise;
+    this.#close();
+  }
+
+  #post(message: ToWorker): void {
+    this.#port.postMessage(message);
+    this.#waker?.wake();
+  }
+
+  #receive(message: FromWorker): void {
+    if ("id" in message) return this.#answered(message);
+    if ("notice" in message) {
+      if (message.notice === "log") {
+        return this.#options.log[message.level](message.message, message.fields);
+      }
+      for (const run of this.#listeners) run(message);
+    } else if ("ready" in message) {
+      this.#waker = new Waker(message.ready.wakeFd);
+      this.#ready.resolve(message.ready.io);
+    } else if ("failed" in message) {
+      this.#ready.reject(fromPlainError(message.failed));
+    } else {
+      this.#stopped.resolve();
+    }
+  }
+
+  #answered(message: AnswerMessage): void {
+    const waiting = this.#waiting.get(message.id);
+    if (waiting === undefined) return;
+    this.#waiting.delete(message.id);
+    if ("error" in message) waiting.reject(fromPlainError(message.error));
+    else waiting.resolve(message.result);
+  }
+
+  #fail(error: Error): void {
+    const first = this.#ended === null;
+    this.#end(new DvsanError("internal", messageOf(error), { cause: error }));
+    this.#ready.reject(error);
+    this.#stopped.resolve();
+    this.#close();
+    if (first) this.#options.onFatal(error);
+  }
+
+  #end(why: DvsanError): void {
+    this.#ended ??= why;
+    for (const waiting of this.#waiting.values()) waiting.reject(why);
+    this.#waiting.clear();
+  }
+
+  #close(): void {
+    this.#port.close();
+    this.#worker.terminate();
+    this.#waker?.close();
+    this.#waker = null;
+  }
+}

@@ -1,0 +1,46 @@
+import { DvsanError } from "../../protocol/core/errors.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import { FileDevice } from "../devices/file.ts";
+import type { Io } from "../io/io.ts";
+import type { IoPromises } from "../io/promises.ts";
+import type { ExportSpec } from "./messages.ts";
+
+/** Files and devices that are exported as they are, without labels. */
+export class StandaloneMedia {
+  readonly #by: { readonly io: Io; readonly promises: IoPromises; readonly log: Log };
+  readonly #open: { readonly device: FileDevice; readonly spec: ExportSpec }[] = [];
+
+  constructor(by: { io: Io; promises: IoPromises; log: Log }) {
+    this.#by = by;
+  }
+
+  /** Throws DvsanError "not-found", "busy", "denied" or "io". */
+  open(spec: ExportSpec): FileDevice {
+    const { path, readOnly } = spec;
+    const device = new FileDevice({ io: this.#by.io, path, readOnly });
+    this.#open.push({ device, spec });
+    return device;
+  }
+
+  /** Gives one back that nobody uses. */
+  discard(device: FileDevice): void {
+    const at = this.#open.findIndex((one) => one.device === device);
+    if (at >= 0) this.#open.splice(at, 1);
+    device.close();
+  }
+
+  /** Makes what was written durable and closes all. No request may be under way. */
+  async close(): Promise<void> {
+    const failed: string[] = [];
+    for (const { device, spec } of this.#open.splice(0)) {
+      if (!spec.readOnly) {
+        const sync = this.#by.promises.submit((operation) => device.flush(operation));
+        const result = await sync.result;
+        if (result < 0) failed.push(`${spec.path} (errno ${-result})`);
+      }
+      device.close();
+    }
+    if (failed.length === 0) return;
+    throw new DvsanError("io", `Cannot make durable what was written to ${failed.join(", ")}.`);
+  }
+}

@@ -1,0 +1,56 @@
+import { assert, defined } from "../../protocol/core/assert.ts";
+import type { Device } from "../devices/device.ts";
+import { ExtentsDevice } from "../devices/extents.ts";
+import { type MediumFailure, MediumState } from "../devices/medium_state.ts";
+import type { Io } from "../io/io.ts";
+import { IoMediumFile } from "../media/io_medium_file.ts";
+import type { ServedVolume } from "../media/store_types.ts";
+import type { UnitStore } from "../media/unit_store.ts";
+
+/**
+ * A unit's media as the data path uses them: the descriptors that the storage engine opened, with
+ * what is known of their failures. A medium has one state for all its devices.
+ */
+export class UnitMedia {
+  readonly #io: Io;
+  readonly #store: UnitStore;
+  readonly #states = new Map<string, MediumState>();
+
+  constructor(io: Io, store: UnitStore) {
+    this.#io = io;
+    this.#store = store;
+  }
+
+  /** A device over the volume as it is now; it keeps its size when the volume grows. */
+  device(volume: ServedVolume): Device {
+    const extents = volume.extents.map(({ mediumId, start, length }) => ({
+      handle: this.#handle(mediumId),
+      state: this.#state(mediumId),
+      start,
+      length,
+    }));
+    const device = new ExtentsDevice({ io: this.#io, readOnly: false, extents });
+    assert(device.traits.sizeBytes === volume.sizeBytes, "a volume's extents are its size");
+    return device;
+  }
+
+  #handle(mediumId: string): number {
+    const file = defined(this.#store.mediumFile(mediumId), "a served volume's media are open");
+    assert(file instanceof IoMediumFile, "media were opened through the seam");
+    return file.handle;
+  }
+
+  #state(mediumId: string): MediumState {
+    let state = this.#states.get(mediumId);
+    if (state === undefined) {
+      state = new MediumState((failure) => this.#failed(mediumId, failure));
+      this.#states.set(mediumId, state);
+    }
+    return state;
+  }
+
+  #failed(mediumId: string, { during }: MediumFailure): void {
+    const kind = during === "sync" || during === "read" ? during : "write";
+    this.#store.mediumFailed(mediumId, kind);
+  }
+}

@@ -1,0 +1,233 @@
+import { createHash } from "node:crypto";
+import type {
+  AccessGrant,
+  AccessRevoke,
+  GrantInfo,
+  StorageInfo,
+  VolumeCreate,
+  VolumeDelete,
+  VolumeInfo,
+  VolumeResize,
+} from "../../protocol/config/bodies.ts";
+import { uuidBytes } from "../../protocol/nbd/attach.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import { FENCE_ANSWER_MS_MAX } from "../../protocol/core/limits.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { Random } from "../../protocol/core/random.ts";
+import type { Device } from "../devices/device.ts";
+import type { GrantTerms } from "../grants/grant_state.ts";
+import { GrantTable } from "../grants/grant_table.ts";
+import type { Io } from "../io/io.ts";
+import type { IoPromises } from "../io/promises.ts";
+import { ioMediumSource } from "../media/io_medium_file.ts";
+import type { FenceHook, StoreChange } from "../media/store_types.ts";
+import { UnitStore } from "../media/unit_store.ts";
+import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
+import type { ExportGate } from "../nbd/server_types.ts";
+import type { UnitStart } from "./messages.ts";
+import { UnitMedia } from "./unit_media.ts";
+import { limited } from "./time_limit.ts";
+
+export interface UnitServiceOptions {
+  readonly io: Io;
+  readonly promises: IoPromises;
+  readonly bootId: string;
+  readonly random: Random;
+  readonly log: Log;
+  /** Answers for names that are no grant's. */
+  readonly others: ExportGate;
+  readonly onChange: (change: StoreChange) => void;
+  /** How long a call waits for a fence; FENCE_ANSWER_MS_MAX but in tests. */
+  readonly fenceAnswerMs?: number;
+}
+
+/**
+ * A unit's calls: the storage engine, the grants and the connections put together. Its one concern
+ * is the order of things: nobody uses a volume on a grant that is not durable, and nothing old is
+ * under way any more when a fence or a newer grant is acknowledged (data-path.md §4).
+ */
+export class UnitService implements GrantedVolumes {
+  readonly #options: UnitServiceOptions;
+  readonly #store: UnitStore;
+  readonly #media: UnitMedia;
+  readonly #table = new GrantTable();
+  /** Fences and grants under way, by what was asked: a repeat joins instead of starting anew. */
+  readonly #underWay = new Map<string, UnderWay>();
+  readonly gate: UnitGate;
+
+  private constructor(options: UnitServiceOptions, parts: UnitParts) {
+    this.#options = options;
+    this.#store = parts.store;
+    this.#media = new UnitMedia(options.io, parts.store);
+    this.gate = new UnitGate({
+      table: this.#table,
+      volumes: this,
+      unit: parts.identity,
+      random: options.random,
+      others: options.others,
+    });
+    for (const volume of parts.store.storageInfo().volumes) this.#follow(volume);
+  }
+
+  /**
+   * Opens the media and serves what their labels grant. Media that cannot be taken are logged;
+   * rejects with the first one's error when none could be.
+   */
+  static async open(start: UnitStart, options: UnitServiceOptions): Promise<UnitService> {
+    const sources = start.media.map((medium) => ioMediumSource(options, medium));
+    const store = await UnitStore.open(sources, {
+      unitId: start.identity.id,
+      unitName: start.identity.name,
+      clusterId: start.clusterId,
+      knownSequences: start.knownSequences,
+      random: options.random,
+      log: options.log,
+      nowMs: () => options.io.nowMs(),
+      onChange: options.onChange,
+    });
+    for (const { path, error } of store.refused) {
+      options.log.error("medium not taken", { path, reason: messageOf(error) });
+    }
+    const [first] = store.refused;
+    if (first !== undefined && store.refused.length === start.media.length) {
+      await store.close();
+      throw first.error;
+    }
+    return new UnitService(options, { store, identity: start.identity });
+  }
+
+  storageInfo(): StorageInfo {
+    return this.#store.storageInfo();
+  }
+
+  adoptCluster(clusterId: string): Promise<void> {
+    return this.#store.adoptCluster(clusterId);
+  }
+
+  volumeCreate(body: VolumeCreate): Promise<VolumeInfo> {
+    return this.#store.volumeCreate(body);
+  }
+
+  /** Open connections keep their size; new ones see the new one. */
+  volumeResize(body: VolumeResize): Promise<VolumeInfo> {
+    return this.#store.volumeResize(body);
+  }
+
+  async volumeDelete(body: VolumeDelete): Promise<null> {
+    await this.#store.volumeDelete(body);
+    this.#table.remove(body.volumeId);
+    return null;
+  }
+
+  accessGrant(body: AccessGrant): Promise<VolumeInfo> {
+    return this.#fencing("grant", body, (fence) => this.#store.accessGrant(body, fence));
+  }
+
+  accessRevoke(body: AccessRevoke): Promise<VolumeInfo> {
+    return this.#fencing("revoke", body, (fence) => this.#store.accessRevoke(body, fence));
+  }
+
+  device(volumeId: string): Device | null {
+    const served = this.#store.served(volumeId);
+    return served === null ? null : this.#media.device(served);
+  }
+
+  verifier(volumeId: string): Uint8Array {
+    const hash = createHash("sha256").update("dvsan verifier 1").update(this.#options.bootId);
+    const served = this.#store.served(volumeId);
+    const ids = new Set(served?.extents.map((extent) => extent.mediumId));
+    for (const id of [...ids].sort()) {
+      hash.update(uuidBytes(id)).update(`${this.#store.mediumErrors(id)};`);
+    }
+    return new Uint8Array(hash.digest());
+  }
+
+  /** Nobody is let in from now on. */
+  drain(): void {
+    this.#table.drain();
+  }
+
+  /** Once no connection is left: waits for label updates, syncs and closes the media. */
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  /**
+   * Runs a change that may fence, at most once at a time for the same request. When it takes too
+   * long the caller is told so; it goes on, and a repeat joins it.
+   */
+  async #fencing(
+    kind: "grant" | "revoke",
+    body: AccessGrant | AccessRevoke,
+    change: (fence: FenceHook) => Promise<VolumeInfo>,
+  ): Promise<VolumeInfo> {
+    const { volumeId, generation } = body;
+    const key = `${kind} ${volumeId} ${generation.epoch}.${generation.counter}`;
+    let underWay = this.#underWay.get(key);
+    if (underWay === undefined) {
+      underWay = { sinceMs: this.#options.io.nowMs(), done: this.#change(key, change) };
+      this.#underWay.set(key, underWay);
+      // Each asker sees a failure by its own await; nobody may be left when it comes late.
+      underWay.done.catch(() => {});
+    }
+    const limitMs = this.#options.fenceAnswerMs ?? FENCE_ANSWER_MS_MAX;
+    const outcome = await limited(this.#options, { done: underWay.done, limitMs });
+    if (outcome !== null) return outcome.value;
+    const ageMs = Math.round(this.#options.io.nowMs() - underWay.sinceMs);
+    throw new DvsanError(
+      "fencing",
+      `Volume ${volumeId} is being fenced for ${ageMs} ms: its medium has not finished what was ` +
+        "submitted. It goes on; ask again.",
+      { details: { ageMs } },
+    );
+  }
+
+  async #change(
+    key: string,
+    change: (fence: FenceHook) => Promise<VolumeInfo>,
+  ): Promise<VolumeInfo> {
+    try {
+      const volume = await change((order) => this.#shutOut(order.volumeId));
+      this.#follow(volume);
+      return volume;
+    } finally {
+      this.#underWay.delete(key);
+    }
+  }
+
+  /** Resolves once nothing that was let in can change a block any more. */
+  #shutOut(volumeId: string): Promise<void> {
+    const { io, promises } = this.#options;
+    const { promise, resolve } = promises.deferred<void>();
+    this.gate.fence(volumeId, { nowMs: io.nowMs(), settled: () => resolve() });
+    return promise;
+  }
+
+  /** Brings the table to what the label durably says. */
+  #follow(volume: VolumeInfo): void {
+    const { id, grant } = volume;
+    if (grant === null) return;
+    const state = this.#table.state(id);
+    const terms = termsOf(grant);
+    if (state === null) {
+      return this.#table.load(id, { terms, fenced: grant.state !== "active" });
+    }
+    if (state.kind === "fencing" && grant.state !== "fencing") this.#table.fenceDone(id);
+    if (grant.state === "active") this.#table.grant(id, terms);
+  }
+}
+
+interface UnitParts {
+  readonly store: UnitStore;
+  readonly identity: UnitStart["identity"];
+}
+
+interface UnderWay {
+  readonly sinceMs: number;
+  readonly done: Promise<VolumeInfo>;
+}
+
+function termsOf(grant: GrantInfo): GrantTerms {
+  const { generation, hostId, hostKey } = grant;
+  return { generation, hostId, hostKey, direct: grant.direct ?? null };
+}
