@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { SKIPS_VARIABLE } from "./needs.ts";
-import { installPackages } from "./runner/packages.ts";
+import { fillCache, installPackages } from "./runner/packages.ts";
 import { lastLine, type Totals } from "./runner/report.ts";
 import { readSkips, runSuite, type Suite } from "./runner/suites.ts";
 
@@ -34,6 +34,7 @@ async function main(): Promise<number> {
   }
   Deno.chdir(new URL("..", import.meta.url).pathname);
   await installPackages();
+  await fillCache();
   const directory = Deno.makeTempDirSync({ prefix: "dvsan-test-" });
   Deno.env.set(SKIPS_VARIABLE, `${directory}/skips.jsonl`);
   try {

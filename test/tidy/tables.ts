@@ -130,4 +130,9 @@ export const SYSTEM_PLACES: readonly Exemption[] = [
 ];
 
 /** Files that do something when they are run: everything else only declares. */
-export const PROGRAMS: readonly string[] = ["main.ts", "test/run.ts", "test/bench/main.ts"];
+export const PROGRAMS: readonly string[] = [
+  "main.ts",
+  "storage/io/epoll_helper_main.ts",
+  "test/run.ts",
+  "test/bench/main.ts",
+];

@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { findTool, needs } from "../needs.ts";
+
+Deno.test("needs() names the program that is missing", () => {
+  assert.match(needs({ tools: ["sh", "no-such-tool"] }) ?? "", /no-such-tool is not installed/);
+  assert.equal(needs({ tools: ["sh"] }), null);
+  assert.equal(needs({}), null);
+});
+
+Deno.test("findTool() looks through the path and root's folders", () => {
+  assert.match(findTool("sh") ?? "", /\/sh$/);
+  assert.equal(findTool("no-such-tool"), null);
+});
+
+Deno.test("needs() tells root's rights from what a container withholds", () => {
+  const isRoot = Deno.uid() === 0;
+  assert.equal(needs({ root: true }), isRoot ? null : "it needs root");
+  for (const reason of [needs({ netns: true }), needs({ loop: true })]) {
+    assert.match(reason ?? "", isRoot ? /^$|cannot be made here$/ : /^it needs root$/);
+  }
+});
