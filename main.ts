@@ -15,10 +15,14 @@ async function main(): Promise<void> {
       version: config.version,
       mainUrl: import.meta.url,
     });
-  } else if (globalThis.name === "sync-helper") {
+  } else if (globalThis.name === "dvsan-sync-helper") {
     (await import("./storage/io/epoll_helper.ts")).runSyncHelper();
   } else {
-    (await import("./storage/worker/main.ts")).runDataWorker();
+    const [{ runDataWorker }, { systemRandom }] = await Promise.all([
+      import("./storage/worker/main.ts"),
+      import("./roles/process/system_random.ts"),
+    ]);
+    runDataWorker({ random: systemRandom() });
   }
 }
 
