@@ -1,5 +1,6 @@
 import { DvsanError } from "../../protocol/core/errors.ts";
 
+import { EpollIo } from "./epoll.ts";
 import type { ArenaOptions, Io } from "./io.ts";
 import { UringIo } from "./uring.ts";
 
@@ -19,7 +20,7 @@ export interface IoOptions {
  */
 export function createIo(options: IoOptions): Io {
   if (options.kind === "uring") return new UringIo({ arena: options.arena });
-  throw new DvsanError("unsupported", "Cannot use epoll yet.");
+  return new EpollIo(options);
 }
 
 /** uring where it is to be had, else epoll, and then why not uring. */

@@ -5,7 +5,7 @@ import { encodeInet, encodeUnix } from "./addresses.ts";
 import { tcpSocket } from "./kernel_sockets.ts";
 import type { Operation } from "./operation.ts";
 import { UringMachine } from "./uring_machine.ts";
-import { SlotKind } from "./uring_slot.ts";
+import { SlotKind } from "./slot.ts";
 
 const PUNCH = abi.FALLOC_PUNCH_HOLE | abi.FALLOC_KEEP_SIZE;
 const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;

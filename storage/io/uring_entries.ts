@@ -3,7 +3,7 @@ import * as abi from "./abi.ts";
 import { RECEIVE_BUFFER_BYTES } from "./io.ts";
 import type { Messages } from "./messages.ts";
 import type { Ring } from "./uring_ring.ts";
-import { type Slot, SlotKind } from "./uring_slot.ts";
+import { type Slot, SlotKind } from "./slot.ts";
 
 const { Opcode } = abi;
 const SEND_FLAGS = abi.MSG_NOSIGNAL | abi.MSG_WAITALL;

@@ -12,7 +12,7 @@ import type { Operation } from "./operation.ts";
 import { UringBuffers } from "./uring_buffers.ts";
 import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
 import { type CompletionSink, Ring } from "./uring_ring.ts";
-import { Slot, SlotKind, SlotQueue } from "./uring_slot.ts";
+import { Slot, SlotKind, SlotQueue } from "./slot.ts";
 
 /** User data of submissions whose result nobody needs. */
 const NOBODY = -1;
@@ -163,14 +163,7 @@ export abstract class UringMachine extends KernelIo implements CompletionSink {
       slot = new Slot(this.#slots.length);
       this.#slots.push(slot);
     }
-    slot.kind = kind;
-    slot.off = 0;
-    slot.length = 0;
-    slot.position = 0;
-    slot.done = 0;
-    slot.flags = 0;
-    slot.cancelled = false;
-    slot.waiting = false;
+    slot.begin(kind);
     this.#underWay++;
     return slot;
   }

@@ -44,6 +44,19 @@ export class Slot {
   constructor(index: number) {
     this.index = index;
   }
+
+  /** Makes it as new, for an operation of `kind`. */
+  begin(kind: number): void {
+    this.kind = kind;
+    this.off = 0;
+    this.length = 0;
+    this.position = 0;
+    this.done = 0;
+    this.flags = 0;
+    this.segments = 0;
+    this.cancelled = false;
+    this.waiting = false;
+  }
 }
 
 /** First in, first out, linked through the slots. */

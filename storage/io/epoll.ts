@@ -1,0 +1,117 @@
+import * as abi from "./abi.ts";
+import { encodeInet, encodeUnix } from "./addresses.ts";
+import { EpollMachine } from "./epoll_machine.ts";
+import { HelperKind } from "./epoll_helper.ts";
+import { Errno } from "./errno.ts";
+import type { ArenaOptions, Handle, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import { tcpSocket } from "./kernel_sockets.ts";
+import type { Operation } from "./operation.ts";
+import { SlotKind } from "./slot.ts";
+
+/**
+ * The seam where io_uring is switched off: sockets by readiness, reads and writes of media by
+ * direct calls (they block the loop), what may take long in a helper worker. A stream's calls are
+ * tried at once, and again when epoll says that the descriptor is ready.
+ */
+export class EpollIo extends EpollMachine {
+  constructor(options: { arena: ArenaOptions; helperUrl?: string }) {
+    super(options);
+  }
+
+  accept(operation: Operation, listener: Handle): void {
+    const slot = this.start(operation, listener, SlotKind.accept);
+    if (slot !== null) this.attemptRead(slot);
+  }
+
+  connectTcp(operation: Operation, to: SocketAddress): void {
+    this.begin(operation);
+    const address = encodeInet(this.libc, to);
+    if (address === null) return this.completions.push(operation, -Errno.EINVAL);
+    const fd = tcpSocket(this.libc, address.family, abi.SOCK_NONBLOCK);
+    this.connect(operation, { address, fd });
+  }
+
+  connectUnix(operation: Operation, path: string): void {
+    this.begin(operation);
+    const address = encodeUnix(path);
+    if (address === null) return this.completions.push(operation, -Errno.ENAMETOOLONG);
+    const type = abi.SOCK_STREAM | abi.SOCK_CLOEXEC | abi.SOCK_NONBLOCK;
+    const fd = this.libc.check(this.libc.call.socket(abi.AF_UNIX, type, 0));
+    this.connect(operation, { address, fd });
+  }
+
+  receive(operation: Operation, handle: Handle): void {
+    const slot = this.start(operation, handle, SlotKind.receive);
+    if (slot === null) return;
+    this.claim(this.handles.receiving, slot);
+    this.attemptReceive(slot);
+  }
+
+  receiveExactly(operation: Operation, handle: Handle, off: Off, length: number): void {
+    const slot = this.start(operation, handle, SlotKind.receiveExactly);
+    if (slot === null) return;
+    this.claim(this.handles.receiving, slot);
+    slot.off = off;
+    slot.length = length;
+    this.attemptRead(slot);
+  }
+
+  send(operation: Operation, handle: Handle, off: Off, length: number): void {
+    this.#segment[0] = off;
+    this.#segment[1] = length;
+    this.sendGathered(operation, handle, this.#segment, 1);
+  }
+
+  sendGathered(
+    operation: Operation,
+    handle: Handle,
+    segments: Float64Array,
+    count: number,
+  ): void {
+    const slot = this.start(operation, handle, SlotKind.sendGathered);
+    if (slot === null) return;
+    this.claim(this.handles.sending, slot);
+    slot.segments = this.messages.fill(slot.handle, segments, count);
+    slot.length = this.messages.length(slot.handle, slot.segments);
+    this.attemptWrite(slot);
+  }
+
+  read(operation: Operation, handle: Handle, at: Transfer): void {
+    const slot = this.start(operation, handle, SlotKind.read);
+    if (slot === null) return;
+    this.finishSlot(slot, this.transfer(slot, at));
+  }
+
+  write(operation: Operation, handle: Handle, at: Transfer, fua: boolean): void {
+    const slot = this.start(operation, handle, SlotKind.write);
+    if (slot === null) return;
+    const result = this.transfer(slot, at);
+    if (!fua || result < 0) return this.finishSlot(slot, result);
+    // The write is in the page cache; the helper makes it durable without blocking the loop.
+    slot.done = result;
+    this.askHelper(slot, HelperKind.sync);
+  }
+
+  sync(operation: Operation, handle: Handle): void {
+    const slot = this.start(operation, handle, SlotKind.sync);
+    if (slot !== null) this.askHelper(slot, HelperKind.sync);
+  }
+
+  discard(operation: Operation, handle: Handle, position: number, length: number): void {
+    const slot = this.start(operation, handle, SlotKind.discard);
+    if (slot === null) return;
+    slot.position = position;
+    slot.length = length;
+    this.askHelper(slot, HelperKind.discard);
+  }
+
+  zero(operation: Operation, handle: Handle, at: ZeroRange): void {
+    const slot = this.start(operation, handle, SlotKind.zero);
+    if (slot === null) return;
+    slot.position = at.position;
+    slot.length = at.length;
+    this.askHelper(slot, at.mayDiscard ? HelperKind.zeroMayDiscard : HelperKind.zero);
+  }
+
+  readonly #segment = new Float64Array(2);
+}

@@ -1,0 +1,96 @@
+import { statSync } from "node:fs";
+import assert from "node:assert/strict";
+import { CONTROL_CASES } from "./contract_control.ts";
+import type { IoFixture } from "./contract_driver.ts";
+import { MEDIA_CASES } from "./contract_media.ts";
+import { SOCKET_CASES } from "./contract_sockets.ts";
+import { createIo } from "./create.ts";
+import type { ArenaOptions } from "./io.ts";
+import { SimIo } from "./sim.ts";
+import { SimWorld } from "./sim_world.ts";
+import { Waker } from "./wake.ts";
+
+const ARENA: ArenaOptions = {
+  classes: [{ bytes: 4096, count: 4 }, { bytes: 16384, count: 4 }, {
+    bytes: 8 * 1024 * 1024,
+    count: 2,
+  }],
+  receiveBuffers: 8,
+};
+
+function kernelFixture(kind: "uring" | "epoll"): IoFixture {
+  const folder = Deno.makeTempDirSync({ prefix: "dvsan-io-" });
+  const io = createIo({ kind, arena: ARENA });
+  const waker = new Waker(io.wakeFd);
+  let files = 0;
+  return {
+    io,
+    missingPath: `${folder}/missing`,
+    medium(sizeBytes) {
+      const path = `${folder}/medium${files++}`;
+      using file = Deno.openSync(path, { create: true, write: true });
+      file.truncateSync(sizeBytes);
+      return path;
+    },
+    unixPath: () => `${folder}/socket${files++}`,
+    wake: () => waker.wake(),
+    dispose() {
+      io.destroy();
+      waker.close();
+      Deno.removeSync(folder, { recursive: true });
+    },
+  };
+}
+
+function simFixture(): IoFixture {
+  const world = new SimWorld();
+  const io = new SimIo({ world, arena: ARENA });
+  let files = 0;
+  return {
+    io,
+    missingPath: "/missing",
+    medium(sizeBytes) {
+      const path = `/medium${files++}`;
+      world.addMedium(path, { sizeBytes });
+      return path;
+    },
+    unixPath: () => `/socket${files++}`,
+    wake: () => io.wakeNow(),
+    dispose: () => io.destroy(),
+  };
+}
+
+const FIXTURES = {
+  uring: () => kernelFixture("uring"),
+  epoll: () => kernelFixture("epoll"),
+  sim: simFixture,
+};
+
+for (const [kind, create] of Object.entries(FIXTURES)) {
+  for (const contract of [...CONTROL_CASES, ...SOCKET_CASES, ...MEDIA_CASES]) {
+    Deno.test(`${kind} ${contract.name}`, async () => {
+      const fixture = create();
+      try {
+        await contract.run(fixture);
+      } finally {
+        fixture.dispose();
+      }
+    });
+  }
+}
+
+for (const kind of ["uring", "epoll"] as const) {
+  Deno.test(`${kind} makes Unix sockets for the owner only, and replaces no file`, () => {
+    const fixture = kernelFixture(kind);
+    try {
+      const path = fixture.unixPath();
+      assert.ok(fixture.io.listenUnix(path, { backlog: 1 }) > 0);
+      assert.equal(statSync(path).mode & 0o777, 0o600);
+      const file = fixture.medium(10);
+      assert.ok(fixture.io.listenUnix(file, { backlog: 1 }) < 0);
+      assert.equal(statSync(file).size, 10);
+    } finally {
+      fixture.dispose();
+    }
+  });
+}

@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { finish, turnUntil } from "./contract_driver.ts";
+import { createBestIo, createIo } from "./create.ts";
+import { IoPromises, runUntilSettled } from "./promises.ts";
+
+const MIB = 1024 * 1024;
+const ARENA = { classes: [{ bytes: MIB, count: 2 }], receiveBuffers: 4 };
+const KINDS = ["uring", "epoll"] as const;
+
+/** Writes, zeroes a part in both ways, and checks what is there. */
+function checkZeroing(kind: "uring" | "epoll", path: string): void {
+  const io = createIo({ kind, arena: ARENA });
+  try {
+    const handle = io.openMedium({ path, readOnly: false, exclusive: true });
+    assert.ok(handle > 0, `open: ${handle}`);
+    assert.ok(io.openMedium({ path, readOnly: false, exclusive: true }) < 0);
+    assert.equal(io.geometry(handle).sizeBytes, 4 * MIB);
+    const off = io.buffers.take(MIB);
+    const at = { off, length: MIB, position: MIB };
+    for (const mayDiscard of [false, true]) {
+      io.bytes.fill(7, off, off + MIB);
+      assert.equal(finish(io, (o) => io.write(o, handle, at, true)), MIB);
+      const range = { position: MIB, length: MIB - 4096, mayDiscard };
+      assert.equal(finish(io, (o) => io.zero(o, handle, range)), 0);
+      assert.equal(finish(io, (o) => io.read(o, handle, at)), MIB);
+      assert.ok(io.bytes.subarray(off, off + MIB - 4096).every((byte) => byte === 0));
+      assert.ok(io.bytes.subarray(off + MIB - 4096, off + MIB).every((byte) => byte === 7));
+    }
+    assert.equal(finish(io, (o) => io.discard(o, handle, 0, MIB)), 0);
+    assert.equal(finish(io, (o) => io.sync(o, handle)), 0);
+  } finally {
+    io.destroy();
+  }
+}
+
+function makeImage(folder: string): string {
+  const path = Deno.makeTempFileSync({ dir: folder, prefix: "dvsan-io-" });
+  Deno.truncateSync(path, 4 * MIB);
+  return path;
+}
+
+const hasTmpfs = (() => {
+  try {
+    return Deno.statSync("/dev/shm").isDirectory;
+  } catch {
+    return false;
+  }
+})();
+
+function attachLoop(image: string): string | null {
+  const made = spawnSync("losetup", ["--find", "--show", image], { encoding: "utf8" });
+  return made.status === 0 ? made.stdout.trim() : null;
+}
+
+for (const kind of KINDS) {
+  Deno.test({
+    name: `${kind} zeroes on tmpfs, which cannot zero a range by itself`,
+    ignore: !hasTmpfs,
+    fn() {
+      const path = makeImage("/dev/shm");
+      try {
+        checkZeroing(kind, path);
+      } finally {
+        Deno.removeSync(path);
+      }
+    },
+  });
+
+  Deno.test({
+    name: `${kind} uses a block device, exclusively`,
+    ignore: Deno.uid() !== 0 || spawnSync("losetup", ["--version"]).status !== 0,
+    fn() {
+      const image = makeImage("/tmp");
+      const device = attachLoop(image);
+      try {
+        assert.ok(device !== null, "a loop device is to be had");
+        checkZeroing(kind, device);
+      } finally {
+        if (device !== null) spawnSync("losetup", ["--detach", device]);
+        Deno.removeSync(image);
+      }
+    },
+  });
+
+  Deno.test(`${kind} is woken out of a blocking turn by another thread`, () => {
+    const io = createIo({ kind, arena: ARENA });
+    let woken = 0;
+    io.onWake(() => woken++);
+    const waker = new URL("./wake.ts", import.meta.url).href;
+    const source = `import { Waker } from "${waker}";
+      const waker = new Waker(${io.wakeFd}); waker.wake(); waker.close();`;
+    const url = URL.createObjectURL(new Blob([source], { type: "application/typescript" }));
+    const worker = new Worker(url, { type: "module" });
+    try {
+      while (woken === 0) io.turn(30_000);
+      assert.equal(woken, 1);
+    } finally {
+      worker.terminate();
+      URL.revokeObjectURL(url);
+      io.destroy();
+    }
+  });
+
+  Deno.test(`${kind} awaits cold operations without blocking between them`, async () => {
+    const path = makeImage("/tmp");
+    const io = createIo({ kind, arena: ARENA });
+    const promises = new IoPromises(io);
+    try {
+      const handle = io.openMedium({ path, readOnly: false, exclusive: true });
+      const work = async () => {
+        const off = await promises.buffer(4096);
+        for (let i = 0; i < 10; i++) {
+          const at = { off, length: 4096, position: i * 4096 };
+          assert.equal(await promises.write(handle, at, { fua: true }), 4096);
+        }
+        assert.equal(await promises.timer(1), 0);
+      };
+      await runUntilSettled(io, promises, work());
+    } finally {
+      io.destroy();
+      Deno.removeSync(path);
+    }
+  });
+
+  Deno.test(`${kind} sees a reset by the peer as -ECONNRESET`, async () => {
+    const io = createIo({ kind, arena: ARENA });
+    try {
+      const listener = io.listenTcp({ address: "127.0.0.1", port: 0 }, { backlog: 1 });
+      const { port } = io.localAddress(listener);
+      const peer = await Deno.connect({ hostname: "127.0.0.1", port });
+      const server = finish(io, (o) => io.accept(o, listener));
+      const off = io.buffers.take(4096);
+      // Unread bytes at the close make the kernel send a reset.
+      assert.equal(finish(io, (o) => io.send(o, server, off, 4096)), 4096);
+      peer.close();
+      let result = 0;
+      turnUntil(io, () => {
+        result = finish(io, (o) => io.send(o, server, off, 4096));
+        return result < 0;
+      });
+      assert.ok([-104, -32].includes(result), `${result}`);
+    } finally {
+      io.destroy();
+    }
+  });
+}
+
+Deno.test("createBestIo prefers uring, and says why it is not there", () => {
+  const { io, whyNotUring } = createBestIo({ arena: ARENA });
+  assert.equal(io.kind === "uring", whyNotUring === null);
+  io.destroy();
+});
