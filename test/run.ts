@@ -51,16 +51,20 @@ async function runSuites(
 ): Promise<number> {
   const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
   const broken: string[] = [];
+  const skipped: string[] = [];
   for (const suite of suites) {
     const outcome = await runSuite(suite, { report: `${directory}/${suite.name}.xml`, filter });
     totals.passed += outcome.totals.passed;
     totals.failed += outcome.totals.failed;
     totals.skipped += outcome.totals.skipped;
+    skipped.push(...outcome.skipped);
     if (outcome.problem !== null) broken.push(`${suite.name}: ${outcome.problem}`);
   }
-  const skips = readSkips(`${directory}/skips.jsonl`);
-  if (skips.length > 0) console.log("\nSkipped:");
-  for (const { name, reason } of skips) console.log(`  ${name}: ${reason}`);
+  const reasons = new Map(
+    readSkips(`${directory}/skips.jsonl`).map(({ name, reason }) => [name, reason]),
+  );
+  if (skipped.length > 0) console.log("\nSkipped:");
+  for (const name of skipped) console.log(`  ${name}: ${reasons.get(name) ?? "no reason given"}`);
   for (const problem of broken) console.log(`\nFailed: ${problem}`);
   // A file that did not even load has no test of its own in the report.
   if (broken.length > 0 && totals.failed === 0) totals.failed = broken.length;

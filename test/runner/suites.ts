@@ -16,6 +16,8 @@ export interface SuiteOptions {
 
 export interface Outcome {
   readonly totals: Totals;
+  /** Names of the tests that were skipped. */
+  readonly skipped: readonly string[];
   /** Why the run itself failed, beyond single tests; null when it did not. */
   readonly problem: string | null;
 }
@@ -24,7 +26,7 @@ export interface Outcome {
 export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Outcome> {
   const paths = suite.paths.filter(hasTests);
   const none: Totals = { passed: 0, failed: 0, skipped: 0 };
-  if (paths.length === 0) return { totals: none, problem: null };
+  if (paths.length === 0) return { totals: none, skipped: [], problem: null };
   console.log(`\n== ${suite.name}`);
   const args = ["test", "-A", "--no-prompt", `--junit-path=${options.report}`];
   if (suite.isParallel) args.push("--parallel");
@@ -37,12 +39,24 @@ export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Out
     env: { NO_COLOR: "1" },
   }).spawn().status;
   const report = readText(options.report);
-  const totals = report === null ? none : count(parseReport(report));
-  if (status.success || totals.failed > 0) return { totals, problem: null };
+  const all = report === null ? [] : parseReport(report);
+  // The report calls skipped what the filter left out, too.
+  const cases = all.filter((each) => {
+    return each.result !== "skipped" || each.name.includes(options.filter ?? "");
+  });
+  const totals = count(cases);
+  const skipped = cases.filter((each) => each.result === "skipped").map((each) => each.name);
+  if (status.success || totals.failed > 0) return { totals, skipped, problem: null };
   // With a filter, a suite may well have no test that is meant.
   const ran = totals.passed + totals.skipped;
-  if (options.filter !== null && ran === 0 && report !== null) return { totals, problem: null };
-  return { totals, problem: `the test runner ended with status ${status.code}; see above` };
+  if (options.filter !== null && ran === 0 && report !== null) {
+    return { totals, skipped, problem: null };
+  }
+  return {
+    totals,
+    skipped,
+    problem: `the test runner ended with status ${status.code}; see above`,
+  };
 }
 
 export function readSkips(path: string): Skip[] {
