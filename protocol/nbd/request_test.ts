@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  COMMAND,
+  COMMAND_FLAGS,
+  TRANSMISSION_FLAGS,
+  WIRE_ERROR,
+  wireErrorOf,
+} from "./constants.ts";
+import { type ExportInfo, transmissionFlagsOf } from "./export_info.ts";
+import { ReplyReader } from "./reply.ts";
+import { requestError, RequestReader, writeRequest, writeSimpleReply } from "./request.ts";
+
+const TIB = 2 ** 40;
+const TRAITS = {
+  sizeBytes: TIB,
+  readOnly: false,
+  canDiscard: true,
+  canZero: true,
+  flushCoversAll: true,
+};
+const EXPORT: ExportInfo = {
+  sizeBytes: TIB,
+  flags: transmissionFlagsOf(TRAITS),
+  minimumBlockBytes: 1,
+  preferredBlockBytes: 4096,
+  maximumPayloadBytes: 2 ** 25,
+};
+
+function sourceOf(bytes: Uint8Array) {
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length) };
+}
+
+const request = fc.record({
+  flags: fc.nat(0xffff),
+  command: fc.nat(0xffff),
+  cookieHigh: fc.nat(0xffffffff),
+  cookieLow: fc.nat(0xffffffff),
+  position: fc.maxSafeNat(),
+  length: fc.nat(0xffffffff),
+}, { noNullPrototype: true });
+
+Deno.test("RequestReader reads what was written, for any division of the input", () => {
+  fc.assert(
+    fc.property(fc.array(request, { minLength: 1, maxLength: 5 }), fc.nat(27), (requests, step) => {
+      const bytes = new Uint8Array(28 * requests.length);
+      const source = sourceOf(bytes);
+      let end = 0;
+      for (const one of requests) end = writeRequest(source.view, end, one);
+      const reader = new RequestReader();
+      const seen = [];
+      let at = 0;
+      while (at < bytes.length) {
+        at = reader.take(source, at, Math.min(bytes.length, at + step + 1));
+        assert.equal(reader.broken, false);
+        if (!reader.complete) continue;
+        const { flags, command, cookieHigh, cookieLow, position, length } = reader;
+        seen.push({ flags, command, cookieHigh, cookieLow, position, length });
+        reader.next(0);
+      }
+      assert.deepEqual(seen, requests);
+    }),
+  );
+});
+
+Deno.test("RequestReader skips a payload of up to 4 GiB across its input", () => {
+  const reader = new RequestReader();
+  reader.next(2 ** 32 - 1);
+  const source = sourceOf(new Uint8Array(65536));
+  let left = 2 ** 32 - 1;
+  while (left > 65536) {
+    assert.equal(reader.take(source, 0, 65536), 65536);
+    left -= 65536;
+  }
+  assert.equal(reader.skipping, true);
+  const fields = { flags: 0, command: 3, cookieHigh: 1, cookieLow: 2, position: 0, length: 0 };
+  const tail = sourceOf(new Uint8Array(left + 28));
+  writeRequest(tail.view, left, fields);
+  assert.equal(reader.take(tail, 0, left + 28), left + 28);
+  assert.equal(reader.complete, true);
+  assert.equal(reader.command, 3);
+});
+
+Deno.test("RequestReader says when the stream is out of step, and never throws", () => {
+  fc.assert(fc.property(fc.uint8Array({ minLength: 28, maxLength: 100 }), (bytes) => {
+    const reader = new RequestReader();
+    reader.take(sourceOf(bytes), 0, bytes.length);
+    assert.equal(reader.broken !== reader.complete, true);
+  }));
+});
+
+Deno.test("RequestReader marks positions past 2^53 instead of rounding them", () => {
+  for (const position of [2n ** 53n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n]) {
+    const source = sourceOf(new Uint8Array(28));
+    writeRequest(source.view, 0, {
+      flags: 0,
+      command: 0,
+      cookieHigh: 0,
+      cookieLow: 0,
+      position: 0,
+      length: 4096,
+    });
+    source.view.setBigUint64(16, position);
+    const reader = new RequestReader();
+    reader.take(source, 0, 28);
+    assert.equal(reader.position, -1);
+    assert.equal(requestError(reader, EXPORT), WIRE_ERROR.invalid);
+  }
+});
+
+const of = (command: number, position: number, length: number, flags = 0) => ({
+  command,
+  position,
+  length,
+  flags,
+});
+
+Deno.test("requestError() tells range errors by what the command does", () => {
+  const cases: [ReturnType<typeof of>, number][] = [
+    [of(COMMAND.read, TIB - 1, 1), 0],
+    [of(COMMAND.read, TIB - 1, 2), WIRE_ERROR.invalid],
+    [of(COMMAND.write, TIB - 1, 2), WIRE_ERROR.noSpace],
+    [of(COMMAND.writeZeroes, TIB, 1), WIRE_ERROR.noSpace],
+    [of(COMMAND.trim, TIB, 1), WIRE_ERROR.invalid],
+    [of(COMMAND.write, -1, 1), WIRE_ERROR.noSpace],
+    [of(COMMAND.read, 0, 2 ** 25), 0],
+    [of(COMMAND.read, 0, 2 ** 25 + 1), WIRE_ERROR.invalid],
+    [of(COMMAND.write, 0, 2 ** 32 - 1), WIRE_ERROR.invalid],
+    [of(COMMAND.trim, 0, 2 ** 32 - 1), 0],
+    [of(COMMAND.writeZeroes, 0, 2 ** 31), 0],
+    [of(COMMAND.read, 2 ** 31, 2 ** 20), 0],
+    [of(COMMAND.read, 2 ** 32, 2 ** 20), 0],
+    [of(COMMAND.flush, 0, 0), 0],
+    [of(COMMAND.cache, 0, 1), WIRE_ERROR.invalid],
+    [of(COMMAND.blockStatus, 0, 1), WIRE_ERROR.invalid],
+    [of(0xffff, 0, 1), WIRE_ERROR.invalid],
+  ];
+  for (const [fields, error] of cases) {
+    assert.equal(requestError(fields, EXPORT), error, JSON.stringify(fields));
+  }
+});
+
+Deno.test("requestError() allows FUA everywhere, NO_HOLE with WRITE_ZEROES, and no other flag", () => {
+  for (const command of [0, 1, 3, 4, 6]) {
+    for (let bit = 0; bit < 16; bit++) {
+      const flags = 1 << bit;
+      const right = flags === COMMAND_FLAGS.fua ||
+        (command === COMMAND.writeZeroes && flags === COMMAND_FLAGS.noHole);
+      assert.equal(requestError(of(command, 0, 512, flags), EXPORT), right ? 0 : 22);
+    }
+  }
+});
+
+Deno.test("requestError() refuses changes on a read-only export with EPERM", () => {
+  const flags = transmissionFlagsOf({ ...TRAITS, readOnly: true });
+  const readOnly = { ...EXPORT, flags };
+  for (const command of [COMMAND.write, COMMAND.trim, COMMAND.writeZeroes]) {
+    assert.equal(requestError(of(command, 0, 1), readOnly), WIRE_ERROR.perm);
+  }
+  assert.equal(requestError(of(COMMAND.read, 0, 1), readOnly), 0);
+  assert.equal((flags & TRANSMISSION_FLAGS.sendTrim) === 0, true);
+});
+
+Deno.test("requestError() holds clients to the minimum block size", () => {
+  const blocks = { ...EXPORT, minimumBlockBytes: 512 };
+  assert.equal(requestError(of(COMMAND.read, 512, 512), blocks), 0);
+  assert.equal(requestError(of(COMMAND.read, 1, 512), blocks), WIRE_ERROR.invalid);
+  assert.equal(requestError(of(COMMAND.write, 512, 513), blocks), WIRE_ERROR.invalid);
+  assert.equal(requestError(of(COMMAND.read, 2 ** 33 + 256, 512), blocks), WIRE_ERROR.invalid);
+});
+
+Deno.test("requestError() refuses TRIM and WRITE_ZEROES that were not offered", () => {
+  const flags = transmissionFlagsOf({ ...TRAITS, canDiscard: false, canZero: false });
+  assert.equal(requestError(of(COMMAND.trim, 0, 1), { ...EXPORT, flags }), WIRE_ERROR.invalid);
+  assert.equal(requestError(of(COMMAND.writeZeroes, 0, 1), { ...EXPORT, flags }), 22);
+});
+
+Deno.test("wireErrorOf() says only what the protocol knows", () => {
+  const allowed = new Set([0, 1, 5, 12, 22, 28, 75, 95, 108]);
+  for (let errno = 0; errno < 140; errno++) assert.equal(allowed.has(wireErrorOf(errno)), true);
+  assert.equal(wireErrorOf(30), WIRE_ERROR.perm);
+  assert.equal(wireErrorOf(122), WIRE_ERROR.noSpace);
+  assert.equal(wireErrorOf(110), WIRE_ERROR.io);
+});
+
+Deno.test("ReplyReader reads replies in any pieces and knows a broken stream", () => {
+  fc.assert(fc.property(fc.nat(0xffffffff), fc.nat(0xffffffff), fc.nat(15), (high, low, cut) => {
+    const source = sourceOf(new Uint8Array(16));
+    writeSimpleReply(source.view, 0, { cookieHigh: high, cookieLow: low, error: 28 });
+    const reader = new ReplyReader();
+    assert.equal(reader.take(source, 0, cut), cut);
+    assert.equal(reader.take(source, cut, 16), 16);
+    const { cookieHigh, cookieLow, error, complete } = reader;
+    assert.deepEqual([cookieHigh, cookieLow, error, complete], [high, low, 28, true]);
+  }));
+  const reader = new ReplyReader();
+  reader.take(sourceOf(new Uint8Array(16)), 0, 16);
+  assert.equal(reader.broken, true);
+});
