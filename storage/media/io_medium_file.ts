@@ -142,6 +142,7 @@ function openError(path: string, errno: number): DvsanError {
     case Errno.EISDIR:
     case Errno.EINVAL:
     case Errno.ENODEV:
+    case Errno.ENOTBLK:
       return new DvsanError(
         "invalid",
         `Cannot use ${path}: it is neither a regular file nor a block device.`,

@@ -85,7 +85,7 @@ export function findSignatures(probe: Probe): string[] {
     if (name !== null) found.add(name);
   }
   // A file system's boot sector and a protective MBR look like a partition table of their own.
-  if (found.size > 1) found.delete(MBR);
+  for (const vague of [MBR, BOOT]) if (found.size > 1) found.delete(vague);
   return [...found];
 }
 
@@ -140,6 +140,7 @@ function zfsOf(probe: Probe): string | null {
 }
 
 const MBR = "an MBR partition table";
+const BOOT = "a boot sector";
 
 function mbrOf(probe: Probe): string | null {
   const sector = probe.at(0, 512);
@@ -148,5 +149,5 @@ function mbrOf(probe: Probe): string | null {
     const active = sector[entry] === 0 || sector[entry] === 0x80;
     if (active && sector[entry + 4] !== 0) return MBR;
   }
-  return "a boot sector";
+  return BOOT;
 }

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { GIB, KIB, MIB } from "../../protocol/core/limits.ts";
+import { createBestIo } from "../io/create.ts";
+import { IoPromises, runUntilSettled } from "../io/promises.ts";
+import { ioMediumSource } from "./io_medium_file.ts";
+import { createBody, grantBody, noFence, storeOptions } from "./testing.ts";
+import { UnitStore } from "./unit_store.ts";
+
+/** Runs a test body on a real Io in a folder of its own. */
+async function onIo(
+  run: (seam: {
+    folder: string;
+    open: (path: string) => Promise<UnitStore>;
+    settle: <T>(promise: Promise<T>) => Promise<T>;
+  }) => Promise<void>,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "dvsan-media-"));
+  const { io } = createBestIo({ arena: { classes: [{ bytes: 64 * KIB, count: 8 }] } });
+  const promises = new IoPromises(io);
+  const settle = <T>(promise: Promise<T>) => runUntilSettled(io, promises, promise);
+  const open = (path: string) => {
+    const source = ioMediumSource({ io, promises }, { path, wipe: false });
+    return settle(UnitStore.open([source], storeOptions()));
+  };
+  try {
+    await run({ folder, open, settle });
+  } finally {
+    io.destroy();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function sparse(path: string, sizeBytes: number): string {
+  writeFileSync(path, "");
+  truncateSync(path, sizeBytes);
+  return path;
+}
+
+async function liveThrough(path: string, seam: Parameters<Parameters<typeof onIo>[0]>[0]) {
+  const { open, settle } = seam;
+  let store = await open(path);
+  assert.deepEqual(store.refused, []);
+  const made = await settle(store.volumeCreate(createBody(1, 16 * MIB)));
+  await settle(store.idle());
+  const granted = await settle(store.accessGrant(grantBody(made, 1), noFence));
+  assert.equal((await open(path)).refused[0]?.error.code, "busy");
+  await settle(store.close());
+  store = await open(path);
+  assert.deepEqual(store.storageInfo().volumes[0]?.grant, granted.grant);
+  await settle(store.idle());
+  const [medium] = store.storageInfo().media;
+  assert.equal(medium?.zeroedBytes, medium?.freeBytes);
+  await settle(store.close());
+}
+
+Deno.test("a 10 GiB sparse file is labelled, zeroed, granted and reopened", () =>
+  onIo((seam) => liveThrough(sparse(join(seam.folder, "m"), 10 * GIB), seam)));
+
+Deno.test("a path that is missing or no medium is refused", () =>
+  onIo(async ({ folder, open, settle }) => {
+    for (const [path, code] of [[join(folder, "none"), "not-found"], [folder, "invalid"]]) {
+      const store = await open(path!);
+      assert.equal(store.refused[0]?.error.code, code);
+      await settle(store.close());
+    }
+  }));
+
+const TOOLS: readonly [finding: RegExp, tool: string, ...args: string[]][] = [
+  [/ext4/, "mkfs.ext4", "-q", "-F"],
+  [/ext2/, "mkfs.ext2", "-q", "-F"],
+  [/XFS/, "mkfs.xfs", "-q", "-f"],
+  [/vfat/, "mkfs.vfat"],
+  [/swap/, "mkswap"],
+];
+
+for (const [finding, tool, ...args] of TOOLS) {
+  const missing = spawnSync(tool, ["--version"]).error !== undefined;
+  const name = `what ${tool} writes is recognised${missing ? ` (needs ${tool})` : ""}`;
+  Deno.test({ name, ignore: missing }, () =>
+    onIo(async ({ folder, open, settle }) => {
+      const path = sparse(join(folder, "m"), 512 * MIB);
+      const made = spawnSync(tool, [...args, path], { encoding: "utf8" });
+      assert.equal(made.status, 0, made.stderr);
+      const store = await open(path);
+      assert.equal(store.refused[0]?.error.code, "foreign");
+      assert.match(store.refused[0]?.error.message ?? "", finding);
+      await settle(store.close());
+    }));
+}
+
+const root = process.getuid?.() === 0 && spawnSync("losetup", ["--find"]).status === 0;
+Deno.test({
+  name: `a loop device is a medium${root ? "" : " (needs root and loop devices)"}`,
+  ignore: !root,
+}, () =>
+  onIo(async (seam) => {
+    const path = sparse(join(seam.folder, "m"), 256 * MIB);
+    const found = spawnSync("losetup", ["--find", "--show", path], { encoding: "utf8" });
+    assert.equal(found.status, 0, found.stderr);
+    const device = found.stdout.trim();
+    try {
+      await liveThrough(device, seam);
+    } finally {
+      spawnSync("losetup", ["--detach", device]);
+    }
+  }));
