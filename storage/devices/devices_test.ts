@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { createIo } from "../io/create.ts";
+import type { Io } from "../io/io.ts";
+import { type DeviceUnderTest, readBytes, resultOf, testDevice, writeBytes } from "./contract.ts";
+import { ExtentsDevice } from "./extents.ts";
+import { FaultDevice } from "./fault.ts";
+import { FileDevice } from "./file.ts";
+import { MediumState } from "./medium_state.ts";
+import { MemoryDevice } from "./memory.ts";
+import { SliceDevice } from "./slice.ts";
+import { StatsDevice } from "./stats.ts";
+
+const MIB = 1 << 20;
+
+function newIo(): Io {
+  return createIo({ kind: "uring", arena: { classes: [{ bytes: 128 * 1024, count: 8 }] } });
+}
+
+function newFile(sizeBytes: number): string {
+  const path = Deno.makeTempFileSync({ prefix: "dvsan-device-" });
+  Deno.truncateSync(path, sizeBytes);
+  return path;
+}
+
+function memory(): DeviceUnderTest & { device: MemoryDevice } {
+  const io = newIo();
+  return { io, device: new MemoryDevice({ io, sizeBytes: 4 * MIB }), close: () => io.destroy() };
+}
+
+/** Four extents on two files, out of order, with lengths that are no multiples of each other. */
+function extents(states = [new MediumState(), new MediumState()]): DeviceUnderTest {
+  const io = newIo();
+  const paths = [newFile(4 * MIB), newFile(4 * MIB)];
+  const handles = paths.map((path) => io.openMedium({ path, readOnly: false, exclusive: true }));
+  const on = (i: number) => ({ handle: handles[i]!, state: states[i]! });
+  const device = new ExtentsDevice({
+    io,
+    readOnly: false,
+    extents: [
+      { ...on(0), start: 2 * MIB, length: MIB },
+      { ...on(1), start: 0, length: MIB / 2 },
+      { ...on(0), start: 0, length: 2 * MIB },
+      { ...on(1), start: MIB, length: MIB + 4096 },
+    ],
+  });
+  const close = () => {
+    io.destroy();
+    for (const path of paths) Deno.removeSync(path);
+  };
+  return { io, device, close };
+}
+
+testDevice("MemoryDevice", memory);
+testDevice("FileDevice", () => {
+  const io = newIo();
+  const path = newFile(4 * MIB + 512);
+  const device = new FileDevice({ io, path, readOnly: false });
+  const close = () => {
+    device.close();
+    io.destroy();
+    Deno.removeSync(path);
+  };
+  return { io, device, close };
+});
+testDevice("ExtentsDevice", extents);
+testDevice("SliceDevice", () => {
+  const io = newIo();
+  const whole = new MemoryDevice({ io, sizeBytes: 6 * MIB });
+  const device = new SliceDevice(whole, { start: MIB, length: 4 * MIB + 512 });
+  return { io, device, close: () => io.destroy() };
+});
+testDevice("StatsDevice", () => {
+  const inner = memory();
+  const device = new StatsDevice(inner.device, { nowMs: () => inner.io.nowMs() });
+  return { ...inner, device };
+});
+testDevice("FaultDevice", () => {
+  const inner = memory();
+  return { ...inner, device: new FaultDevice(inner.device, { io: inner.io }) };
+});
+
+Deno.test("ExtentsDevice fails FLUSH and FUA for ever on a medium whose sync failed", () => {
+  const failures: number[] = [];
+  const states = [new MediumState((failure) => failures.push(failure.errno)), new MediumState()];
+  const on = extents(states);
+  const flush = () => resultOf(on.io, (operation) => on.device.flush(operation));
+  assert.equal(writeBytes(on, 0, new Uint8Array(512)), 512);
+  assert.equal(flush(), 0);
+  states[0]!.failed("sync", 5);
+  assert.deepEqual(failures, [5]);
+  assert.equal(flush(), -5);
+  assert.equal(flush(), -5);
+  assert.equal(writeBytes(on, 0, new Uint8Array(512), true), -5);
+  // What needs no durability still works, so that data can be read away from it.
+  assert.equal(writeBytes(on, 0, new Uint8Array(512)), 512);
+  assert.deepEqual(readBytes(on, 0, 512), new Uint8Array(512));
+  assert.equal(states[0]!.errorCount, 1);
+  on.close();
+});
+
+Deno.test("ExtentsDevice syncs only media that were changed since their last sync", () => {
+  const states = [new MediumState(), new MediumState()];
+  const on = extents(states);
+  writeBytes(on, 0, new Uint8Array(512));
+  assert.deepEqual(states.map((state) => state.changes), [1, 0]);
+  resultOf(on.io, (operation) => on.device.flush(operation));
+  assert.deepEqual(states.map((state) => state.synced), [1, 0]);
+  writeBytes(on, MIB - 256, new Uint8Array(512));
+  assert.deepEqual(states.map((state) => state.changes), [2, 1]);
+  resultOf(on.io, (operation) => on.device.flush(operation));
+  assert.deepEqual(states.map((state) => state.synced), [2, 1]);
+  on.close();
+});
+
+Deno.test("FileDevice says in words why a path cannot be opened", () => {
+  const io = newIo();
+  const open = (path: string) => () => new FileDevice({ io, path, readOnly: false });
+  assert.throws(open("/nowhere/at/all"), /no such file/);
+  const path = newFile(MIB);
+  const first = open(path)();
+  assert.throws(open(path), /something else uses it/);
+  first.close();
+  open(path)().close();
+  io.destroy();
+  Deno.removeSync(path);
+});
+
+Deno.test("FaultDevice fails and holds operations as it is told", () => {
+  const inner = memory();
+  const device = new FaultDevice(inner.device, { io: inner.io });
+  device.set("flush", { kind: "fail", errno: 28 });
+  assert.equal(resultOf(inner.io, (operation) => device.flush(operation)), -28);
+  device.set("flush", { kind: "hold" });
+  const result = resultOf(inner.io, (operation) => {
+    device.flush(operation);
+    assert.equal(device.heldCount, 1);
+    device.release();
+  });
+  assert.equal(result, 0);
+  inner.close();
+});
+
+Deno.test("StatsDevice counts operations, bytes and errors", () => {
+  const inner = memory();
+  const fault = new FaultDevice(inner.device, { io: inner.io });
+  const device = new StatsDevice(fault, { nowMs: () => 0 });
+  const on = { io: inner.io, device };
+  writeBytes(on, 0, new Uint8Array(1024));
+  readBytes(on, 0, 512);
+  fault.set("flush", { kind: "fail", errno: 5 });
+  resultOf(inner.io, (operation) => device.flush(operation));
+  const { reads, readBytes: read, writes, writtenBytes, flushes, errors, underWay } = device.stats;
+  assert.deepEqual([reads, read, writes, writtenBytes], [1, 512, 1, 1024]);
+  assert.deepEqual([flushes, errors, underWay], [1, 1, 0]);
+  inner.close();
+});
