@@ -204,6 +204,9 @@ export const HEARTBEAT_MS = 1000;
 export const TASK_POLL_MS_MIN = 20;
 export const TASK_POLL_MS_MAX = 1000;
 export const DRAIN_MS_MAX = 10_000;
+/** How long a stopping node tries to say goodbye, and how long it says that it will be away. */
+export const GOODBYE_MS_MAX = 1000;
+export const NODE_AWAY_MS = 600_000;
 
 // Station (roles/station).
 /** A node is silent when nothing was heard from it for this long. */

@@ -1,7 +1,6 @@
 import type { Assignment } from "../../protocol/config/bodies.ts";
 import { assignmentsDigest } from "../../protocol/config/digest.ts";
 import type { Handlers } from "../../protocol/config/link.ts";
-import type { RequestBody } from "../../protocol/config/requests.ts";
 import { hexOf } from "../../protocol/core/bytes.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { DISKS_PER_HOST_MAX } from "../../protocol/core/limits.ts";
@@ -11,7 +10,10 @@ import type { DiskBook } from "./disk_book.ts";
 
 /** The data worker's mailbox as the host uses it (storage/worker/client.ts). */
 export interface DataCalls {
-  call<N extends Exclude<CallName, "start">>(name: N, params: Calls[N]["params"]): Promise<Calls[N]["result"]>;
+  call<N extends Exclude<CallName, "start">>(
+    name: N,
+    params: Calls[N]["params"],
+  ): Promise<Calls[N]["result"]>;
 }
 
 export interface HostOptions {
@@ -148,13 +150,4 @@ function sameAssignment(a: Assignment, b: Assignment): boolean {
   const text = (one: Assignment) =>
     JSON.stringify(one, (_, value) => value instanceof Uint8Array ? hexOf(value) : value);
   return text(a) === text(b);
-}
-
-/** The host's half of HEARTBEAT. */
-export async function heartbeatBody(
-  host: Host,
-  worker: DataCalls,
-): Promise<RequestBody<"HEARTBEAT">> {
-  const figures = await worker.call("figures", null);
-  return { digest: host.digest(), dataAddresses: [], figures };
 }

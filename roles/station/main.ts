@@ -4,7 +4,7 @@ import type { Authorize } from "../../web/auth.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { StationSettings } from "../process/settings.ts";
-import { MULTICAST_GROUP } from "../../protocol/core/limits.ts";
+import { STATION_MULTICAST_ADDRESS } from "../../protocol/core/limits.ts";
 import { createStationLink } from "./link/station_link.ts";
 import { createStation } from "./station.ts";
 
@@ -27,7 +27,7 @@ export async function runStation(
   const { identity } = station;
   const datagrams = await process.openDatagrams({
     ...settings.control,
-    multicast: MULTICAST_GROUP,
+    multicast: STATION_MULTICAST_ADDRESS,
   });
   process.onShutdown("control socket", () => datagrams.close());
   process.onShutdown("station", () => station.stop());
@@ -37,7 +37,7 @@ export async function runStation(
     random,
     log,
     keyPair: identity.keys,
-    clusterId: identity.clusterBytes,
+    clusterId: identity.clusterId,
     joinSecrets: () => ({ unit: identity.joinSecret("unit"), host: identity.joinSecret("host") }),
     epoch: () => station.api.pool().epoch,
     events: station.linkEvents,

@@ -1,5 +1,4 @@
-import { DataWorker } from "../../storage/worker/client.ts";
-import { DRAIN_MS_MAX } from "../../protocol/core/limits.ts";
+import { startDataWorker } from "../agent/data_worker.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { StandAloneUnitSettings } from "../process/settings.ts";
@@ -14,25 +13,4 @@ export async function runStandAlone(
   const local = await worker.call("listen", settings.nbd);
   process.ready({ ready: "unit", nbd: formatEndpoint(local) });
   await process.stopped;
-}
-
-/** The data worker of a unit; it drains and stops with the process. */
-export async function startDataWorker(
-  io: "uring" | "epoll" | null,
-  process: ProcessContext,
-): Promise<DataWorker> {
-  const worker = await DataWorker.start({
-    mainUrl: process.mainUrl,
-    start: { io: io ?? "uring", bootId: process.machine.bootId },
-    log: process.log,
-    onFatal: (error) => process.fail(error),
-  });
-  process.onShutdown("data worker", async () => {
-    try {
-      await worker.call("drain", { timeoutMs: DRAIN_MS_MAX });
-    } finally {
-      await worker.stop();
-    }
-  });
-  return worker;
 }

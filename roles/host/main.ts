@@ -1,0 +1,72 @@
+import { Heartbeats } from "../agent/heartbeats.ts";
+import { startDataWorker } from "../agent/data_worker.ts";
+import { connectNode, openControl, openNode } from "../agent/node.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import type { ProcessContext, StateFiles } from "../process/context.ts";
+import { formatEndpoint } from "../process/endpoints.ts";
+import type { HostSettings } from "../process/settings.ts";
+import { DiskBook } from "./disk_book.ts";
+import { DiskService } from "./disk_service.ts";
+import { Host } from "./host.ts";
+import { answerLocalCalls, invalidSocketPath, LOCAL_SOCKET } from "./local_call.ts";
+
+/** `dvsan host`: keeps this machine's disks attached, with or without the station. */
+export async function runHost(settings: HostSettings, process: ProcessContext): Promise<void> {
+  const { clock, random, log } = process;
+  const node = openNode("host", { settings, process });
+  const { files, identity } = node;
+  const localSocket = socketPathIn(files, LOCAL_SOCKET);
+  const book = DiskBook.load(files);
+  const datagrams = await openControl(settings, process);
+  const worker = await startDataWorker(settings.io, process);
+  await worker.call("hostStart", {
+    identity: { id: identity.id, name: settings.name, ...identity.keyPair },
+    ioTimeoutMs: settings.ioTimeoutMs,
+  });
+  const host = new Host({
+    worker,
+    book,
+    log,
+    socketPath: (disk) => socketPathIn(files, `disks/${disk}.sock`),
+    onChange: () => heartbeats.beatNow(),
+  });
+  worker.onNotice((notice) => {
+    if (notice.notice === "disk-changed") host.noticed(notice.status);
+  });
+  const link = connectNode(node, {
+    process,
+    datagrams,
+    dataAddresses: () => [],
+    handlers: host.handlers(),
+  });
+  const heartbeats = new Heartbeats({
+    link,
+    clock,
+    log,
+    body: async () => ({
+      digest: host.digest(),
+      dataAddresses: [],
+      figures: await worker.call("figures", null),
+    }),
+  });
+  process.onShutdown("heartbeats", () => heartbeats.stop());
+  await host.start();
+  heartbeats.beatNow();
+  const service = new DiskService({ host, book, link, clock, random });
+  await process.serveHttp({ socketPath: localSocket }, answerLocalCalls(service.answer));
+  process.ready({
+    ready: "host",
+    id: identity.id,
+    name: settings.name,
+    control: formatEndpoint(datagrams.local),
+  });
+  await process.stopped;
+}
+
+/** A socket in the state directory; DvsanError "usage" when its path is too long for one. */
+function socketPathIn(files: StateFiles, name: string): string {
+  const path = files.path(name);
+  const invalid = invalidSocketPath(path);
+  if (invalid !== null) throw new DvsanError("usage", invalid);
+  return path;
+}

@@ -1,0 +1,103 @@
+import type { Handlers } from "../../protocol/config/link.ts";
+import { ADDRESSES_PER_NODE_MAX } from "../../protocol/core/limits.ts";
+import type { DataWorker } from "../../storage/worker/client.ts";
+import { Heartbeats } from "../agent/heartbeats.ts";
+import { connectNode, openControl, openNode } from "../agent/node.ts";
+import type { ProcessContext } from "../process/context.ts";
+import { formatEndpoint } from "../process/endpoints.ts";
+import type { PooledUnitSettings, UnitSettings } from "../process/settings.ts";
+import { startDataWorker } from "../agent/data_worker.ts";
+import { LabelSequences } from "./sequences.ts";
+import { runStandAlone } from "./stand_alone.ts";
+
+/** `dvsan unit`: owns media, serves volumes, and tells the station about them. */
+export async function runUnit(settings: UnitSettings, process: ProcessContext): Promise<void> {
+  if (settings.kind === "stand-alone") await runStandAlone(settings, process);
+  else await runPooled(settings, process);
+}
+
+async function runPooled(settings: PooledUnitSettings, process: ProcessContext): Promise<void> {
+  const { clock, log } = process;
+  const node = openNode("unit", { settings, process });
+  const { identity } = node;
+  const sequences = new LabelSequences(node.files, log);
+  const datagrams = await openControl(settings, process);
+  const worker = await startDataWorker(settings.io, process);
+  const { revision } = await worker.call("unitStart", {
+    identity: { id: identity.id, name: settings.name, ...identity.keyPair },
+    clusterId: identity.clusterId,
+    media: settings.devices,
+    knownSequences: sequences.known,
+  });
+  const local = await worker.call("listen", settings.nbd);
+
+  // Only now can it accept data connections, so only now does it announce itself.
+  const dataAddresses = () => dataAddressesOf(settings, { process, port: local.port });
+  const link = connectNode(node, { process, datagrams, dataAddresses, handlers: answers(worker) });
+  let digest = String(revision);
+  const heartbeats = new Heartbeats({
+    link,
+    clock,
+    log,
+    body: async () => ({
+      digest,
+      dataAddresses: dataAddresses(),
+      figures: await worker.call("figures", null),
+    }),
+  });
+  process.onShutdown("heartbeats", () => heartbeats.stop());
+  worker.onNotice((notice) => {
+    if (notice.notice !== "storage-changed") return;
+    sequences.keep(notice.sequences);
+    digest = String(notice.revision);
+    heartbeats.beatNow();
+  });
+  heartbeats.beatNow();
+  process.ready({
+    ready: "unit",
+    id: identity.id,
+    name: settings.name,
+    nbd: formatEndpoint(local),
+    control: formatEndpoint(datagrams.local),
+  });
+  await process.stopped;
+}
+
+/** What the station may ask of a unit; the data worker, which owns the media, answers. */
+function answers(worker: DataWorker): Handlers<null> {
+  return {
+    NEED_STORAGE_INFO: () => worker.call("storageInfo", null),
+    VOLUME_CREATE: async (body) => ({ volume: await worker.call("volumeCreate", body) }),
+    VOLUME_RESIZE: async (body) => ({ volume: await worker.call("volumeResize", body) }),
+    VOLUME_DELETE: async (body) => {
+      await worker.call("volumeDelete", body);
+      return { volume: null };
+    },
+    ACCESS_GRANT: async (body) => ({ volume: await worker.call("accessGrant", body) }),
+    ACCESS_REVOKE: async (body) => ({ volume: await worker.call("accessRevoke", body) }),
+  };
+}
+
+/** Where hosts reach the NBD port: as advertised, as bound, or at every interface. */
+function dataAddressesOf(
+  settings: PooledUnitSettings,
+  { process, port }: { process: ProcessContext; port: number },
+): string[] {
+  const bound = settings.nbd.address;
+  const addresses = settings.advertise.length > 0
+    ? settings.advertise
+    : bound === "0.0.0.0" || bound === "::"
+    ? reachable(process.machine.addresses(), bound === "::")
+    : [bound];
+  return addresses.slice(0, ADDRESSES_PER_NODE_MAX)
+    .map((address) => formatEndpoint({ address, port }));
+}
+
+/** Loopback only where there is nothing else; link-local IPv6 needs a zone and is left out. */
+function reachable(addresses: readonly string[], ipv6: boolean): readonly string[] {
+  const usable = addresses.filter((address) =>
+    !address.toLowerCase().startsWith("fe80:") && (ipv6 || !address.includes(":"))
+  );
+  const outside = usable.filter((address) => !address.startsWith("127.") && address !== "::1");
+  return outside.length > 0 ? outside : usable;
+}
