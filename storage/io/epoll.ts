@@ -3,7 +3,7 @@ import { encodeInet, encodeUnix } from "./addresses.ts";
 import { EpollMachine } from "./epoll_machine.ts";
 import { HelperKind } from "./epoll_helper.ts";
 import { Errno } from "./errno.ts";
-import type { ArenaOptions, Handle, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import type { ArenaOptions, Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
 import { tcpSocket } from "./kernel_sockets.ts";
 import type { Operation } from "./operation.ts";
 import { SlotKind } from "./slot.ts";
@@ -13,7 +13,7 @@ import { SlotKind } from "./slot.ts";
  * direct calls (they block the loop), what may take long in a helper worker. A stream's calls are
  * tried at once, and again when epoll says that the descriptor is ready.
  */
-export class EpollIo extends EpollMachine {
+export class EpollIo extends EpollMachine implements Io {
   constructor(options: { arena: ArenaOptions; helperUrl?: string }) {
     super(options);
   }

@@ -1,16 +1,15 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { IO_OPERATIONS_MAX } from "../../protocol/core/limits.ts";
 import * as abi from "./abi.ts";
 import type { RawAddress } from "./addresses.ts";
 import { MappedMemory } from "./arena.ts";
 import { HelperClient, wouldBlock } from "./epoll_worker.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
-import { type ArenaOptions, type Handle, RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
-import { KernelIo } from "./kernel_io.ts";
-import { Messages } from "./messages.ts";
+import { type ArenaOptions, RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
+import { connectResult } from "./kernel_sockets.ts";
+import { SlotIo } from "./slot_io.ts";
 import type { Operation } from "./operation.ts";
-import { Slot, SlotKind, SlotQueue } from "./slot.ts";
+import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 
 const EVENTS_MAX = 256;
 /** What an event's data says where it is not a handle's index. */
@@ -24,17 +23,14 @@ const WATCHED = (abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLRDHUP | abi.EPOLLET) >>> 
  * What happens to an operation between its submission and its end: tried, parked on its handle
  * until epoll reports it ready, and tried again. Registration is edge-triggered and done once.
  */
-export abstract class EpollMachine extends KernelIo {
+export abstract class EpollMachine extends SlotIo {
   readonly kind = "epoll";
-  protected readonly messages: Messages;
   readonly #epollFd: number;
   readonly #helperFd: number;
   readonly #helper: HelperClient;
   readonly #events: MappedMemory;
   readonly #layout = abi.epollEventLayout(Deno.build.arch);
   readonly #counter = new Uint8Array(8);
-  readonly #slots: Slot[] = [];
-  readonly #freeSlots = new SlotQueue();
   readonly #readers: SlotQueue[] = [];
   readonly #writers: (Slot | null)[] = [];
   /** Receives that found no buffer, in order. */
@@ -47,7 +43,6 @@ export abstract class EpollMachine extends KernelIo {
       socketFlags: abi.SOCK_NONBLOCK,
       wakeFlags: abi.EFD_NONBLOCK,
     });
-    this.messages = new Messages(this.libc, this.arena.address);
     this.#epollFd = this.libc.call.epoll_create1(abi.O_CLOEXEC);
     this.#helperFd = this.libc.call.eventfd(0, abi.EFD_CLOEXEC | abi.EFD_NONBLOCK);
     assert(this.#epollFd >= 0 && this.#helperFd >= 0, "an epoll and an eventfd can be made");
@@ -57,32 +52,6 @@ export abstract class EpollMachine extends KernelIo {
     this.#watch(this.wakeFd, WAKE, abi.EPOLLIN);
     this.#watch(this.#helperFd, HELPER, abi.EPOLLIN);
     this.buffers.onReceiveFree = () => this.#feed();
-  }
-
-  protected start(operation: Operation, handle: Handle, kind: number): Slot | null {
-    this.begin(operation);
-    const index = this.handles.find(handle);
-    if (index < 0) {
-      this.completions.push(operation, -Errno.EBADF);
-      return null;
-    }
-    let slot = this.#freeSlots.shift();
-    if (slot === null) {
-      assert(this.#slots.length < IO_OPERATIONS_MAX, "too many operations under way");
-      slot = new Slot(this.#slots.length);
-      this.#slots.push(slot);
-    }
-    slot.begin(kind);
-    slot.operation = operation;
-    slot.handle = index;
-    operation.ioSlot = slot.index;
-    this.handles.underWay[index]!++;
-    return slot;
-  }
-
-  protected claim(directions: Uint8Array, slot: Slot): void {
-    assert(directions[slot.handle] === 0, "a stream has one receive and one send under way");
-    directions[slot.handle] = 1;
   }
 
   protected connect(operation: Operation, socket: { address: RawAddress; fd: number }): void {
@@ -135,22 +104,6 @@ export abstract class EpollMachine extends KernelIo {
     this.#helper.ask(slot);
   }
 
-  protected finishSlot(slot: Slot, result: number): void {
-    const operation = slot.operation!;
-    const { kind, handle } = slot;
-    if (kind === SlotKind.receive || kind === SlotKind.receiveExactly) {
-      this.handles.receiving[handle] = 0;
-    } else if (kind === SlotKind.sendGathered) {
-      this.handles.sending[handle] = 0;
-    }
-    slot.operation = null;
-    slot.kind = SlotKind.free;
-    this.#freeSlots.push(slot);
-    operation.ioSlot = -1;
-    this.completions.push(operation, result);
-    this.ended(handle);
-  }
-
   protected exchange(waitMs: number): void {
     const timeout = waitMs === Infinity ? -1 : Math.min(Math.ceil(waitMs), 2 ** 31 - 1);
     const { call } = this.libc;
@@ -191,7 +144,7 @@ export abstract class EpollMachine extends KernelIo {
   }
 
   protected cancelAt(index: number): void {
-    const slot = this.#slots[index]!;
+    const slot = this.slots[index]!;
     if (slot.kind >= SlotKind.read) return;
     this.#hungry.remove(slot);
     this.#readers[slot.handle]!.remove(slot);
@@ -245,14 +198,9 @@ export abstract class EpollMachine extends KernelIo {
 
   #checkConnect(slot: Slot): void {
     const fd = this.handles.fileDescriptors[slot.handle]!;
-    const error = new Int32Array(1);
-    const length = new Int32Array([abi.SOCKADDR_BYTES_MAX]);
-    this.libc.call.getsockopt(fd, abi.SOL_SOCKET, abi.SO_ERROR, error, new Int32Array([4]));
-    if (error[0] !== 0) return this.#connected(slot, -error[0]!);
-    const peer = new Uint8Array(abi.SOCKADDR_BYTES_MAX);
-    const known = this.libc.call.getpeername(fd, peer, length) === 0;
-    if (known) this.#connected(slot, 0);
-    else this.#writers[slot.handle] = slot;
+    const result = connectResult(this.libc, fd);
+    if (result === -Errno.EINPROGRESS) this.#writers[slot.handle] = slot;
+    else this.#connected(slot, result);
   }
 
   #connected(slot: Slot, result: number): void {

@@ -74,7 +74,7 @@ export interface Io {
   /** Closes once every operation on it ended; the Handle is dead from this call on. */
   close(handle: Handle): void;
 
-  // Sockets.
+  // Sockets. A stream has at most one receive and one send under way (assert).
   accept(operation: Operation, listener: Handle): void;
   /** Result: a Handle. */
   connectTcp(operation: Operation, to: SocketAddress): void;
@@ -108,7 +108,10 @@ export interface Io {
   write(operation: Operation, handle: Handle, at: Transfer, fua: boolean): void;
   /** fdatasync. */
   sync(operation: Operation, handle: Handle): void;
-  /** Gives space back; content afterwards is undefined on devices, zero on files. */
+  /**
+   * Gives space back; content afterwards is undefined on devices, zero on files. -EOPNOTSUPP
+   * where the medium cannot.
+   */
   discard(operation: Operation, handle: Handle, position: number, length: number): void;
   /** Zeroes. `mayDiscard` allows a hole; otherwise space stays allocated. */
   zero(operation: Operation, handle: Handle, at: ZeroRange): void;

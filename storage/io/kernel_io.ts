@@ -16,7 +16,7 @@ import { TimerHeap } from "./timers.ts";
  * What uring and epoll share: the arena, handles and how they close, timers, the clock, and every
  * call that is cold and synchronous. The rest is theirs.
  */
-export abstract class KernelIo implements io.Io {
+export abstract class KernelIo {
   abstract readonly kind: "uring" | "epoll";
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -275,32 +275,4 @@ export abstract class KernelIo implements io.Io {
   protected abstract exchange(waitMs: number): void;
   /** Waits for everything under way and gives the adapter's own resources back. */
   protected abstract finish(): void;
-
-  abstract accept(operation: Operation, listener: io.Handle): void;
-  abstract connectTcp(operation: Operation, to: io.SocketAddress): void;
-  abstract connectUnix(operation: Operation, path: string): void;
-  abstract receive(operation: Operation, handle: io.Handle): void;
-  abstract receiveExactly(
-    operation: Operation,
-    handle: io.Handle,
-    off: io.Off,
-    length: number,
-  ): void;
-  abstract send(operation: Operation, handle: io.Handle, off: io.Off, length: number): void;
-  abstract sendGathered(
-    operation: Operation,
-    handle: io.Handle,
-    segments: Float64Array,
-    count: number,
-  ): void;
-  abstract read(operation: Operation, handle: io.Handle, at: io.Transfer): void;
-  abstract write(operation: Operation, handle: io.Handle, at: io.Transfer, fua: boolean): void;
-  abstract sync(operation: Operation, handle: io.Handle): void;
-  abstract discard(
-    operation: Operation,
-    handle: io.Handle,
-    position: number,
-    length: number,
-  ): void;
-  abstract zero(operation: Operation, handle: io.Handle, at: io.ZeroRange): void;
 }

@@ -119,3 +119,13 @@ export function setNonblocking(libc: Libc, fd: number, on: boolean): number {
   const wanted = on ? flags | abi.O_NONBLOCK : flags & ~abi.O_NONBLOCK;
   return libc.check(libc.call.fcntl(fd, abi.F_SETFL, wanted));
 }
+
+/** What became of a connect that did not block: 0, a negated errno, or -EINPROGRESS. */
+export function connectResult(libc: Libc, fd: number): number {
+  const error = new Int32Array(1);
+  libc.call.getsockopt(fd, abi.SOL_SOCKET, abi.SO_ERROR, error, new Int32Array([4]));
+  if (error[0] !== 0) return -error[0]!;
+  const peer = new Uint8Array(abi.SOCKADDR_BYTES_MAX);
+  const length = new Int32Array([peer.length]);
+  return libc.call.getpeername(fd, peer, length) === 0 ? 0 : -Errno.EINPROGRESS;
+}

@@ -1,5 +1,5 @@
 import { Errno } from "./errno.ts";
-import type { ArenaOptions, Handle, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import type { ArenaOptions, Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
 import * as abi from "./abi.ts";
 import { encodeInet, encodeUnix } from "./addresses.ts";
 import { tcpSocket } from "./kernel_sockets.ts";
@@ -15,7 +15,7 @@ const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
  * and brings the results. For one thread. This file is what callers see; what happens to an
  * operation until it ends is in uring_machine.ts.
  */
-export class UringIo extends UringMachine {
+export class UringIo extends UringMachine implements Io {
   /** Throws DvsanError "unsupported" with the reason when io_uring is not to be had. */
   constructor(options: { arena: ArenaOptions }) {
     super(options.arena);

@@ -1,18 +1,17 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { IO_OPERATIONS_MAX, ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
+import { ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
 import * as abi from "./abi.ts";
 import type { RawAddress } from "./addresses.ts";
 import { MappedMemory } from "./arena.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
-import type { ArenaOptions, Handle, Transfer } from "./io.ts";
-import { KernelIo } from "./kernel_io.ts";
-import { Messages } from "./messages.ts";
+import type { ArenaOptions, Transfer } from "./io.ts";
+import { SlotIo } from "./slot_io.ts";
 import type { Operation } from "./operation.ts";
 import { UringBuffers } from "./uring_buffers.ts";
 import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
 import { type CompletionSink, Ring } from "./uring_ring.ts";
-import { Slot, SlotKind, SlotQueue } from "./slot.ts";
+import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 
 /** User data of submissions whose result nobody needs. */
 const NOBODY = -1;
@@ -22,28 +21,23 @@ const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
  * What happens to an operation between its submission and its end: slots, results, what is asked
  * for again, cancelling. Every operation has a slot; its index is the user data.
  */
-export abstract class UringMachine extends KernelIo implements CompletionSink {
+export abstract class UringMachine extends SlotIo implements CompletionSink {
   readonly kind = "uring";
-  protected readonly messages: Messages;
   readonly #ring: Ring;
   readonly #receiveBuffers: UringBuffers;
   readonly #wakeWord: MappedMemory;
   readonly #zeroes: MappedMemory;
   readonly #memory: EntryMemory;
-  readonly #slots: Slot[] = [];
-  readonly #freeSlots = new SlotQueue();
   /** Receives that found no buffer, in order. */
   readonly #hungry = new SlotQueue();
   /** Buffers that the kernel may choose from. */
   #lent = 0;
   /** Receives of `#hungry` that are being tried again. */
   #retrying = 0;
-  #underWay = 0;
 
   constructor(arena: ArenaOptions) {
     super({ arena, socketFlags: 0, wakeFlags: 0 });
     this.#ring = this.#openRing();
-    this.messages = new Messages(this.libc, this.arena.address);
     this.#wakeWord = new MappedMemory(this.libc, 8);
     this.#zeroes = new MappedMemory(this.libc, ZERO_WRITE_BYTES);
     this.#memory = {
@@ -65,7 +59,7 @@ export abstract class UringMachine extends KernelIo implements CompletionSink {
       this.#lent++;
       this.#feed();
     });
-    this.submit(this.#slot(SlotKind.wake));
+    this.submit(this.takeSlot(SlotKind.wake));
   }
 
   #openRing(): Ring {
@@ -88,19 +82,19 @@ export abstract class UringMachine extends KernelIo implements CompletionSink {
   protected abort(index: number): void {
     for (let slot = this.#hungry.findHandle(index); slot !== null;) {
       this.#hungry.remove(slot);
-      this.#finish(slot, -Errno.ECANCELED);
+      this.finishSlot(slot, -Errno.ECANCELED);
       slot = this.#hungry.findHandle(index);
     }
     fillCancel(this.#ring, { fd: this.handles.fileDescriptors[index]!, user: NOBODY });
   }
 
   protected cancelAt(index: number): void {
-    const slot = this.#slots[index]!;
+    const slot = this.slots[index]!;
     if (slot.kind >= SlotKind.read) return;
     slot.cancelled = true;
     if (slot.waiting) {
       this.#hungry.remove(slot);
-      this.#finish(slot, -Errno.ECANCELED);
+      this.finishSlot(slot, -Errno.ECANCELED);
       return;
     }
     fillCancel(this.#ring, { target: index, user: NOBODY });
@@ -108,7 +102,7 @@ export abstract class UringMachine extends KernelIo implements CompletionSink {
 
   /** The wake slot stays under way to the end; closing the ring ends it. */
   protected finish(): void {
-    while (this.#underWay > 1) this.exchange(Infinity);
+    while (this.slotsInUse > 1) this.exchange(Infinity);
     this.#ring.close();
     this.messages.close();
     this.#receiveBuffers.close();
@@ -119,7 +113,7 @@ export abstract class UringMachine extends KernelIo implements CompletionSink {
   /** Takes a result from the ring: asks again for what is left, or ends the operation. */
   completed(user: number, result: number, flags: number): void {
     if (user === NOBODY) return;
-    const slot = this.#slots[user]!;
+    const slot = this.slots[user]!;
     const again = result === -Errno.EINTR || result === -Errno.EAGAIN;
     switch (slot.kind) {
       case SlotKind.wake:
@@ -152,41 +146,8 @@ export abstract class UringMachine extends KernelIo implements CompletionSink {
       case SlotKind.zeroWrite:
         return this.#zeroesWritten(slot, result);
       default:
-        return this.#finish(slot, result);
+        return this.finishSlot(slot, result);
     }
-  }
-
-  #slot(kind: number): Slot {
-    let slot = this.#freeSlots.shift();
-    if (slot === null) {
-      assert(this.#slots.length < IO_OPERATIONS_MAX, "too many operations under way");
-      slot = new Slot(this.#slots.length);
-      this.#slots.push(slot);
-    }
-    slot.begin(kind);
-    this.#underWay++;
-    return slot;
-  }
-
-  /** A slot for an operation on a live handle; null when the handle is not, and -EBADF follows. */
-  protected start(operation: Operation, handle: Handle, kind: number): Slot | null {
-    this.begin(operation);
-    const index = this.handles.find(handle);
-    if (index < 0) {
-      this.completions.push(operation, -Errno.EBADF);
-      return null;
-    }
-    const slot = this.#slot(kind);
-    slot.operation = operation;
-    slot.handle = index;
-    operation.ioSlot = slot.index;
-    this.handles.underWay[index]!++;
-    return slot;
-  }
-
-  protected claim(directions: Uint8Array, slot: Slot): void {
-    assert(directions[slot.handle] === 0, "a stream has one receive and one send under way");
-    directions[slot.handle] = 1;
   }
 
   #stopped(slot: Slot): boolean {
@@ -248,13 +209,13 @@ export abstract class UringMachine extends KernelIo implements CompletionSink {
     if (result > 0) {
       operation.off = off;
       this.buffers.chosen(off);
-      this.#finish(slot, result);
+      this.finishSlot(slot, result);
     } else {
       if (chose) this.#giveBack(off);
-      if (stopped) this.#finish(slot, result === 0 ? 0 : -Errno.ECANCELED);
+      if (stopped) this.finishSlot(slot, result === 0 ? 0 : -Errno.ECANCELED);
       else if (result === -Errno.ENOBUFS) this.#hunger(slot, retried);
       else if (result === -Errno.EAGAIN || result === -Errno.EINTR) this.submit(slot);
-      else this.#finish(slot, result);
+      else this.finishSlot(slot, result);
     }
     if (retried) this.#feed();
   }
@@ -274,45 +235,45 @@ export abstract class UringMachine extends KernelIo implements CompletionSink {
   #accepted(slot: Slot, result: number): void {
     if (result >= 0 && this.handles.isDying(slot.handle)) {
       this.libc.call.close(result);
-      this.#finish(slot, -Errno.ECANCELED);
+      this.finishSlot(slot, -Errno.ECANCELED);
     } else {
-      this.#finish(slot, this.opened(result, HandleKind.stream));
+      this.finishSlot(slot, this.opened(result, HandleKind.stream));
     }
   }
 
   #connected(slot: Slot, result: number): void {
     const handle = slot.position;
-    if (result === 0 && !slot.cancelled) return this.#finish(slot, handle);
-    this.#finish(slot, slot.cancelled ? -Errno.ECANCELED : result);
+    if (result === 0 && !slot.cancelled) return this.finishSlot(slot, handle);
+    this.finishSlot(slot, slot.cancelled ? -Errno.ECANCELED : result);
     this.close(handle);
   }
 
   #transferred(slot: Slot, result: number): void {
     const isMedium = slot.kind >= SlotKind.read;
-    if (result < 0) return this.#finish(slot, result);
+    if (result < 0) return this.finishSlot(slot, result);
     slot.done += result;
-    if (slot.done === slot.length) return this.#finish(slot, slot.length);
+    if (slot.done === slot.length) return this.finishSlot(slot, slot.length);
     if (result === 0) {
       // A medium that ends early is broken; a stream that ends has just ended.
-      return this.#finish(slot, isMedium ? -Errno.EIO : slot.done);
+      return this.finishSlot(slot, isMedium ? -Errno.EIO : slot.done);
     }
-    if (!isMedium && this.#stopped(slot)) return this.#finish(slot, -Errno.ECANCELED);
+    if (!isMedium && this.#stopped(slot)) return this.finishSlot(slot, -Errno.ECANCELED);
     this.submit(slot);
   }
 
   #sentGathered(slot: Slot, result: number): void {
-    if (result < 0) return this.#finish(slot, result);
+    if (result < 0) return this.finishSlot(slot, result);
     slot.position += result;
-    if (slot.position === slot.length) return this.#finish(slot, slot.length);
+    if (slot.position === slot.length) return this.finishSlot(slot, slot.length);
     assert(result > 0, "a send of something sends something");
-    if (this.#stopped(slot)) return this.#finish(slot, -Errno.ECANCELED);
+    if (this.#stopped(slot)) return this.finishSlot(slot, -Errno.ECANCELED);
     const progress = { first: slot.done, used: slot.segments, sent: result };
     slot.done = this.messages.advance(slot.handle, progress);
     this.submit(slot);
   }
 
   #zeroed(slot: Slot, result: number): void {
-    if (result !== -Errno.EOPNOTSUPP) return this.#finish(slot, result);
+    if (result !== -Errno.EOPNOTSUPP) return this.finishSlot(slot, result);
     if (slot.flags !== ZERO_RANGE) {
       slot.flags = ZERO_RANGE;
     } else {
@@ -322,26 +283,9 @@ export abstract class UringMachine extends KernelIo implements CompletionSink {
   }
 
   #zeroesWritten(slot: Slot, result: number): void {
-    if (result <= 0) return this.#finish(slot, result === 0 ? -Errno.EIO : result);
+    if (result <= 0) return this.finishSlot(slot, result === 0 ? -Errno.EIO : result);
     slot.done += result;
-    if (slot.done === slot.length) this.#finish(slot, 0);
+    if (slot.done === slot.length) this.finishSlot(slot, 0);
     else this.submit(slot);
-  }
-
-  #finish(slot: Slot, result: number): void {
-    const operation = slot.operation!;
-    const { kind, handle } = slot;
-    if (kind === SlotKind.receive || kind === SlotKind.receiveExactly) {
-      this.handles.receiving[handle] = 0;
-    } else if (kind === SlotKind.send || kind === SlotKind.sendGathered) {
-      this.handles.sending[handle] = 0;
-    }
-    slot.operation = null;
-    slot.kind = SlotKind.free;
-    this.#freeSlots.push(slot);
-    this.#underWay--;
-    operation.ioSlot = -1;
-    this.completions.push(operation, result);
-    this.ended(handle);
   }
 }
