@@ -6,16 +6,14 @@ import {
   VOLUME_HEADER_BYTES,
 } from "../../protocol/core/limits.ts";
 import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
-import type { VolumeRecord } from "../../protocol/label/label.ts";
 import { largestSteps, type Space } from "./allocate.ts";
-import { withRecord } from "./changes.ts";
+import { withoutVolume, withRecord } from "./changes.ts";
 import { Medium } from "./medium.ts";
 import type { OpenedMedia } from "./open_media.ts";
 import { intersect, totalOf } from "./ranges.ts";
 import { type Fix, type Resolution, resolveVolumes } from "./resolve.ts";
 import type { UnitStoreOptions } from "./store_types.ts";
 import { Volume, volumeInfoOf } from "./volume.ts";
-import { withoutVolume } from "./changes.ts";
 import { Zeroer } from "./zeroer.ts";
 
 /** Revisions of one opening; the count of openings is above it, so that revisions always rise. */
@@ -223,7 +221,7 @@ export class StoreState {
 
 function changeOf(fix: Fix) {
   const { record, volumeId } = fix;
-  return record === null ? withoutVolume(volumeId) : withRecord(record as VolumeRecord);
+  return record === null ? withoutVolume(volumeId) : withRecord(record);
 }
 
 /** The most that a volume could get of these spaces, after its header. */

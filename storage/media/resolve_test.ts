@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
+import { sampleLabel } from "../../protocol/label/sample.ts";
+import { resolveVolumes } from "./resolve.ts";
+
+const A = sampleLabel().mediumId;
+const B = sampleLabel().volumes[1]!.media[1]!;
+
+function labels(onA: VolumeRecord | null, onB: VolumeRecord | null): Label[] {
+  const label = (mediumId: string, record: VolumeRecord | null): Label => ({
+    ...sampleLabel(),
+    mediumId,
+    volumes: record === null ? [] : [record],
+  });
+  return [label(A, onA), label(B, onB)];
+}
+
+function outcome(list: Label[]): string {
+  const { volumes, fixes } = resolveVolumes(list);
+  const [volume] = volumes;
+  const state = volume === undefined ? "gone" : `${volume.state} ${volume.record.sequence}`;
+  const name = (id: string) => id === A ? "A" : "B";
+  const written = fixes.map(({ mediumId, record }) =>
+    `${name(mediumId)}=${record === null ? "dropped" : record.sequence}`
+  );
+  return [state, ...written].join(" ");
+}
+
+Deno.test("resolveVolumes() decides every state that media can be left in", () => {
+  const record = (changes: Partial<VolumeRecord> = {}) => ({
+    ...sampleLabel().volumes[1]!,
+    ...changes,
+  });
+  const small = record({ media: [A], extents: [[0, 10, 17]], sequence: 4 });
+  const grown = record({ sequence: 5 });
+  assert.equal(outcome(labels(record(), record())), "whole 1");
+  assert.equal(outcome(labels(record(), null)), "gone A=dropped");
+  assert.equal(outcome(labels(record(), null).slice(0, 1)), "incomplete 1");
+  const [older, newer] = [record({ sequence: 4 }), record({ sequence: 5 })];
+  assert.equal(outcome(labels(newer, older)), "whole 5 B=5", "a fence that was begun stays");
+  assert.equal(outcome(labels(older, newer)), "whole 5 A=5");
+  assert.equal(outcome(labels(newer, record({ sequence: 3 }))), "failed 5");
+  assert.equal(outcome(labels(newer, null)), "failed 5");
+  assert.equal(outcome(labels(small, grown)), "whole 4 B=dropped", "a growth that was not done");
+  const deleting = record({ sequence: 5, deleting: true });
+  assert.equal(outcome(labels(deleting, older)), "gone A=dropped B=dropped");
+  assert.equal(outcome(labels(null, deleting)), "gone B=dropped");
+  assert.equal(outcome(labels(deleting, older).slice(0, 1)), "incomplete 5");
+  const alone = record({ media: [B], extents: [[0, 1, 17]], sequence: 9 });
+  assert.equal(outcome(labels(small, alone)), "failed 9", "two complete records");
+});

@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { DvsanError, type ErrorCode } from "../../protocol/core/errors.ts";
+import { MemoryMedium } from "./memory_medium_file.ts";
+import {
+  createBody,
+  GIB,
+  grantBody,
+  LEG,
+  MIB,
+  noFence,
+  openStore,
+  OTHER_HOST_ID,
+  STATION,
+  volumeIdOf,
+} from "./testing.ts";
+
+function media(...sizes: number[]): MemoryMedium[] {
+  return sizes.map((sizeBytes, n) => new MemoryMedium({ path: `/m${n}`, sizeBytes }));
+}
+
+async function refuses(run: Promise<unknown>, code: ErrorCode): Promise<DvsanError> {
+  const error = await run.then(() => null, (error) => error);
+  assert(error instanceof DvsanError, `not refused with ${code}: ${error}`);
+  assert.equal(error.code, code, error.message);
+  return error;
+}
+
+Deno.test("a volume without one of its media is incomplete, and whole again with it", async () => {
+  const disks = media(16 * MIB, 16 * MIB);
+  let store = await openStore(disks);
+  const made = await store.volumeCreate(createBody(1, 20 * MIB));
+  await store.idle();
+  const known = Object.fromEntries(store.storageInfo().media.map((it) => [it.id, it.sequence]));
+  await store.close();
+  store = await openStore([disks[0]!], { knownSequences: known });
+  const info = store.storageInfo();
+  assert.equal(info.volumes[0]!.state, "incomplete");
+  assert.equal(info.media[1]!.state, "missing");
+  assert.equal(store.served(made.id), null);
+  await refuses(
+    store.volumeDelete({ station: STATION, volumeId: made.id, expectedSequence: 1 }),
+    "unavailable",
+  );
+  await store.close();
+  store = await openStore(disks, { knownSequences: known });
+  assert.equal(store.storageInfo().volumes[0]!.state, "ready");
+  await store.close();
+});
+
+Deno.test("old, copied and other units' media are reported and not served", async () => {
+  const [disk] = media(16 * MIB) as [MemoryMedium];
+  let store = await openStore([disk]);
+  const id = store.storageInfo().media[0]!.id;
+  await store.idle();
+  await store.close();
+  const old = disk.clone("/old");
+  store = await openStore([disk]);
+  await store.volumeCreate(createBody(1, 8 * MIB));
+  const known = { [id]: store.storageInfo().media[0]!.sequence };
+  await store.close();
+  const states = async (...list: MemoryMedium[]) => {
+    const opened = await openStore(list, { knownSequences: known });
+    const found = opened.storageInfo().media.map(({ path, state }) => `${path} ${state}`);
+    await opened.close();
+    return found;
+  };
+  assert.deepEqual(await states(old), ["/old stale"]);
+  assert.deepEqual(await states(disk, disk.clone("/copy")), ["/m0 ok", "/copy duplicate"]);
+  const foreign = await openStore([disk], { unitId: OTHER_HOST_ID });
+  assert.equal(foreign.storageInfo().media[0]!.state, "foreign");
+  await foreign.close();
+  const cluster = await openStore([disk], { clusterId: "c2" });
+  assert.equal(cluster.storageInfo().media[0]!.state, "foreign");
+  await cluster.close();
+});
+
+Deno.test("the cluster is written at the first join, and another one is refused", async () => {
+  const disks = media(16 * MIB);
+  let store = await openStore(disks, { clusterId: null });
+  await store.adoptCluster("c7");
+  await store.close();
+  store = await openStore(disks, { clusterId: null });
+  await refuses(store.adoptCluster("c8"), "foreign");
+  await store.close();
+  store = await openStore(disks, { clusterId: "c7" });
+  assert.equal(store.storageInfo().media[0]!.state, "ok");
+  await store.close();
+});
+
+Deno.test("a failed flush poisons the medium until it is opened anew", async () => {
+  const disks = media(16 * MIB);
+  let store = await openStore(disks);
+  const made = await store.volumeCreate(createBody(1, 8 * MIB));
+  await store.idle();
+  const [medium] = store.storageInfo().media;
+  store.mediumFailed(medium!.id, "sync");
+  assert.equal(store.storageInfo().media[0]!.state, "poisoned");
+  assert.equal(store.mediumErrors(medium!.id), 1);
+  assert.equal(store.mediumFile(medium!.id), null);
+  await refuses(store.accessGrant(grantBody(made, 1), noFence), "io");
+  assert.equal(store.storageInfo().volumes[0]!.state, "failed");
+  await store.close();
+  store = await openStore(disks);
+  assert.equal(store.storageInfo().volumes[0]!.state, "ready");
+  await store.close();
+});
+
+Deno.test("a label write that fails refuses the change and poisons the medium", async () => {
+  const [disk] = media(16 * MIB) as [MemoryMedium];
+  const store = await openStore([disk]);
+  await store.idle();
+  let writes = 0;
+  disk.before = (what) => {
+    if (what === "write") writes++;
+    if (what === "sync" && writes > 0) throw new DvsanError("io", "EIO");
+  };
+  await refuses(store.volumeCreate(createBody(1, 8 * MIB)), "io");
+  assert.equal(store.storageInfo().media[0]!.state, "poisoned");
+  await store.close();
+});
+
+Deno.test("a label that is full refuses more volumes, and still fences", async () => {
+  const [disk] = media(4 * GIB) as [MemoryMedium];
+  const store = await openStore([disk]);
+  await store.idle();
+  const direct = { tokenHash: new Uint8Array(32), addresses: Array(16).fill("a".repeat(64)) };
+  const label = "x".repeat(63);
+  const leg = { ...LEG, diskName: label, ownerName: label };
+  const made = await Promise.all(
+    Array.from({ length: 1024 }, (_, n) => store.volumeCreate({ ...createBody(n, 4096), leg })),
+  );
+  await store.idle();
+  const granted = await Promise.allSettled(
+    made.map((volume) => store.accessGrant({ ...grantBody(volume, 1), direct }, noFence)),
+  );
+  const refused = granted.filter((it) => it.status === "rejected");
+  assert(refused.length > 0 && refused.length < 1024);
+  for (const { reason } of refused) assert.equal((reason as DvsanError).code, "limit");
+  const held = granted.flatMap((it) => it.status === "fulfilled" ? [it.value] : []);
+  const revoked = await Promise.all(
+    held.map(({ id, sequence }) =>
+      store.accessRevoke({
+        station: STATION,
+        volumeId: id,
+        expectedSequence: sequence,
+        generation: { epoch: 1, counter: 1 },
+      }, noFence)
+    ),
+  );
+  assert(revoked.every(({ grant }) => grant?.state === "fenced"));
+  await store.close();
+});
+
+Deno.test("volumes that are asked for side by side never share space", async () => {
+  const store = await openStore(media(64 * MIB, 64 * MIB));
+  const made = await Promise.all(
+    [1, 2, 3, 4, 5, 6].map((n) => store.volumeCreate(createBody(n, 12 * MIB))),
+  );
+  assert.equal(new Set(made.map(({ number }) => number)).size, 6);
+  await store.idle();
+  const runs = store.servedVolumes().flatMap(({ extents }) => extents);
+  const keyed = runs.map(({ mediumId, start, length }) => ({
+    mediumId,
+    start,
+    end: start + length,
+  }));
+  for (const [n, a] of keyed.entries()) {
+    for (const b of keyed.slice(n + 1)) {
+      assert(a.mediumId !== b.mediumId || a.end <= b.start || b.end <= a.start, "space is shared");
+    }
+  }
+  assert.equal(store.storageInfo().volumes.every(({ state }) => state === "ready"), true);
+  assert.equal(store.served(volumeIdOf(99)), null);
+  await store.close();
+});
