@@ -99,6 +99,9 @@ export const EPOLLERR = 8;
 export const EPOLLHUP = 16;
 export const EPOLLRDHUP = 0x2000;
 export const EPOLLET = 0x80000000;
+export const EPOLL_READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+export const EPOLL_WRITABLE = EPOLLOUT | EPOLLHUP | EPOLLERR;
+export const EPOLL_WATCHED = (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0;
 
 export function epollEventLayout(arch: string): { bytes: number; dataAt: number } {
   return arch === "aarch64" ? { bytes: 16, dataAt: 8 } : { bytes: 12, dataAt: 4 };

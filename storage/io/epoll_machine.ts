@@ -6,7 +6,7 @@ import { HelperClient, wouldBlock } from "./epoll_worker.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
 import { type ArenaOptions, RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
-import { connectResult } from "./kernel_sockets.ts";
+import { connectResult, receiveNow } from "./kernel_sockets.ts";
 import { SlotIo } from "./slot_io.ts";
 import type { Operation } from "./operation.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
@@ -15,9 +15,6 @@ const EVENTS_MAX = 256;
 /** What an event's data says where it is not a handle's index. */
 const WAKE = 0xffff_fffe;
 const HELPER = 0xffff_ffff;
-const READABLE = abi.EPOLLIN | abi.EPOLLRDHUP | abi.EPOLLHUP | abi.EPOLLERR;
-const WRITABLE = abi.EPOLLOUT | abi.EPOLLHUP | abi.EPOLLERR;
-const WATCHED = (abi.EPOLLIN | abi.EPOLLOUT | abi.EPOLLRDHUP | abi.EPOLLET) >>> 0;
 
 /**
  * What happens to an operation between its submission and its end: tried, parked on its handle
@@ -118,7 +115,7 @@ export abstract class EpollMachine extends SlotIo {
   protected track(index: number): void {
     this.#readers[index] ??= new SlotQueue();
     this.#writers[index] = null;
-    this.#watch(this.handles.fileDescriptors[index]!, index, WATCHED);
+    this.#watch(this.handles.fileDescriptors[index]!, index, abi.EPOLL_WATCHED);
   }
 
   protected forget(index: number): void {
@@ -177,7 +174,7 @@ export abstract class EpollMachine extends SlotIo {
       else this.#helper.reap((slot, result) => this.#helped(slot, result));
       return;
     }
-    if ((events & READABLE) !== 0) {
+    if ((events & abi.EPOLL_READABLE) !== 0) {
       const readers = this.#readers[data]!;
       for (let slot = readers.shift(); slot !== null; slot = readers.shift()) {
         if (this.#tryRead(slot)) continue;
@@ -186,7 +183,7 @@ export abstract class EpollMachine extends SlotIo {
       }
     }
     const writer = this.#writers[data] ?? null;
-    if (writer === null || (events & WRITABLE) === 0) return;
+    if (writer === null || (events & abi.EPOLL_WRITABLE) === 0) return;
     this.#writers[data] = null;
     if (writer.kind === SlotKind.connect) this.#checkConnect(writer);
     else this.attemptWrite(writer);
@@ -267,11 +264,8 @@ export abstract class EpollMachine extends SlotIo {
 
   #recv(slot: Slot, place: { off: number; length: number }): number {
     const fd = this.handles.fileDescriptors[slot.handle]!;
-    const at = BigInt(this.arena.address + place.off);
-    for (;;) {
-      const result = this.libc.check(this.libc.call.recv(fd, at, BigInt(place.length), 0));
-      if (result !== -Errno.EINTR) return result;
-    }
+    const { off, length } = place;
+    return receiveNow(this.libc, fd, { address: this.arena.address + off, length });
   }
 
   #tryAccept(slot: Slot): boolean {
