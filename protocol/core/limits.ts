@@ -107,6 +107,11 @@ export const NBD_ATTACH_BYTES_MAX = 512;
 // NBD server connections (storage/nbd/server*.ts).
 /** A client has this long to reach transmission. */
 export const NBD_NEGOTIATION_MS = 10_000;
+/**
+ * While somebody waits for a buffer, a client that has not taken one send, or not finished one
+ * payload, for this long is cut off.
+ */
+export const NBD_STALL_MS = 30_000;
 export const NBD_CONNECTIONS_MAX = 1024;
 export const NBD_NEGOTIATING_MAX = 128;
 /** Options whose payload is read; longer ones are drained and refused. */

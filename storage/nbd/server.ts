@@ -1,7 +1,12 @@
-import { NBD_CONNECTIONS_MAX, NBD_NEGOTIATING_MAX } from "../../protocol/core/limits.ts";
+import {
+  NBD_CONNECTIONS_MAX,
+  NBD_NEGOTIATING_MAX,
+  NBD_STALL_MS,
+} from "../../protocol/core/limits.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Handle, Io, SocketAddress } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
 import { ServerConnection } from "./server_connection.ts";
 import { type ServerFigures, zeroFigures } from "./server_figures.ts";
 import { NbdListener } from "./server_listener.ts";
@@ -21,6 +26,7 @@ export interface ServerLimits {
   readonly negotiatingMax: number;
   readonly negotiationMs: number;
   readonly requestsMax: number;
+  readonly stallMs: number;
 }
 
 /**
@@ -35,6 +41,7 @@ export class NbdServer {
   readonly #pool: RequestPool;
   readonly #connections = new Set<ServerConnection>();
   readonly #listeners = new Set<NbdListener>();
+  readonly #stallTimer = new Operation(() => this.#sweep());
   #lastId = 0;
   #whenEmpty: (() => void)[] = [];
 
@@ -99,6 +106,7 @@ export class NbdServer {
   /** Gives its memory back. All connections must have ended (`drain` or `shutAll`). */
   close(): void {
     this.closeListeners();
+    this.#io.cancel(this.#stallTimer);
     this.#pool.close();
   }
 
@@ -150,6 +158,7 @@ export class NbdServer {
       ...(this.#limits.negotiationMs === undefined
         ? {}
         : { negotiationMs: this.#limits.negotiationMs }),
+      starved: () => this.#watch(),
       closed: (over) => this.#closed(over, listener),
     });
     figures.accepted++;
@@ -158,6 +167,23 @@ export class NbdServer {
     listener?.connections.add(connection);
     connection.start();
     return connection;
+  }
+
+  get #stallMs(): number {
+    return this.#limits.stallMs ?? NBD_STALL_MS;
+  }
+
+  #watch(): void {
+    if (!this.#stallTimer.busy) this.#io.timer(this.#stallTimer, this.#stallMs);
+  }
+
+  /** Somebody waited for a buffer a while ago: cuts off who keeps buffers, if somebody still does. */
+  #sweep(): void {
+    const connections = [...this.#connections];
+    if (this.#stallTimer.result < 0 || !connections.some((one) => one.starving)) return;
+    const sinceMs = this.#io.nowMs() - this.#stallMs;
+    for (const connection of connections) connection.shutIfStalled(sinceMs);
+    this.#watch();
   }
 
   #closed(connection: ServerConnection, listener: NbdListener | null): void {

@@ -20,6 +20,8 @@ export interface ConnectionOptions {
   readonly figures: ServerFigures;
   readonly log: Log;
   readonly negotiationMs?: number;
+  /** It waits for a buffer. */
+  readonly starved: () => void;
   /** The socket is closed and every operation of the connection has ended. */
   readonly closed: (connection: ServerConnection) => void;
 }
@@ -125,6 +127,21 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
 
   disconnected(): void {
     this.finish("the client said DISC", { clean: true });
+  }
+
+  starved(): void {
+    this.#options.starved();
+  }
+
+  get starving(): boolean {
+    return this.#session?.starving ?? false;
+  }
+
+  /** Ends it when its client has kept buffers for long. */
+  shutIfStalled(sinceMs: number): void {
+    if (this.#session !== null && this.#session.stalledSinceMs <= sinceMs) {
+      this.shut("the client holds buffers that others wait for");
+    }
   }
 
   failed(reason: string): void {

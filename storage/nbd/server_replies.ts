@@ -30,6 +30,7 @@ export class ReplyQueue implements TurnTask {
   #tail: ServerRequest | null = null;
   #sending: ServerRequest | null = null;
   #stopped = false;
+  #sendSinceMs = 0;
 
   constructor(io: Io, handle: Handle, owner: ReplyOwner) {
     this.#io = io;
@@ -41,6 +42,11 @@ export class ReplyQueue implements TurnTask {
   /** A send is under way: its buffers are the kernel's. */
   get busy(): boolean {
     return this.#send.busy;
+  }
+
+  /** When the send under way began. */
+  get sendSinceMs(): number {
+    return this.#sendSinceMs;
   }
 
   /** The request's outcome is known; its reply goes out with the others of this turn. */
@@ -69,6 +75,7 @@ export class ReplyQueue implements TurnTask {
     this.#sending = this.#head;
     this.#head = null;
     this.#tail = null;
+    this.#sendSinceMs = this.#io.nowMs();
     this.#io.sendGathered(this.#send, this.#handle, this.#segments, count);
   }
 

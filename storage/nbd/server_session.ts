@@ -25,6 +25,8 @@ export interface SessionHost {
   receiveMore(): void;
   /** The client said DISC: nothing more is read, what is outstanding is answered. */
   disconnected(): void;
+  /** A buffer is waited for. */
+  starved(): void;
   /** The stream cannot go on. */
   failed(reason: string): void;
   /** A device error, once for each request that met it. */
@@ -90,6 +92,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   #draining: ServerRequest | null = null;
   /** Bytes of the current payload that are still to come. */
   #payloadRest = 0;
+  #payloadSinceMs = 0;
   #stopping = false;
   #shut = false;
 
@@ -112,6 +115,17 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   /** Every request was answered, and no operation is under way on the socket. */
   get idle(): boolean {
     return this.#taken === 0 && !this.#replies.busy && !this.#payload.busy;
+  }
+
+  /** A request waits for a buffer. */
+  get starving(): boolean {
+    return this.#pause === "buffer";
+  }
+
+  /** Since when the client has kept buffers by not reading or not sending; Infinity: it does not. */
+  get stalledSinceMs(): number {
+    const sendMs = this.#replies.busy ? this.#replies.sendSinceMs : Infinity;
+    return Math.min(sendMs, this.#payload.busy ? this.#payloadSinceMs : Infinity);
   }
 
   /** More bytes can be taken; otherwise `receiveMore` will be called. */
@@ -218,6 +232,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
       this.#pause = "buffer";
       this.#figures.bufferWaits++;
       this.#io.buffers.wait(need, this.#bufferWaiter);
+      this.#host.starved();
       return false;
     }
     this.#hold(request, off);
@@ -255,6 +270,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
       this.#submit(request);
     } else {
       this.#pause = "payload";
+      this.#payloadSinceMs = this.#io.nowMs();
       this.#payloadRest = request.length - count;
       const off = request.off + count;
       this.#io.receiveExactly(this.#payload, this.#handle, off, this.#payloadRest);

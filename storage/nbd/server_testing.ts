@@ -53,7 +53,8 @@ export class RawClient {
     const bytes = concat(...parts);
     for (let at = 0; at < bytes.length; at += 4096) {
       const piece = bytes.subarray(at, at + 4096);
-      const off = this.io.buffers.take(4096);
+      // Of a class that requests in tests do not use, so that a starved server can be spoken to.
+      const off = this.io.buffers.take(16 * 1024);
       assert.equal(off >= 0, true);
       this.io.bytes.set(piece, off);
       this.io.send(this.#send, this.handle, off, piece.length);
@@ -98,6 +99,7 @@ export class TestServer {
   constructor(options: { limits?: Partial<ServerLimits>; gate?: ExportGate } = {}) {
     const classes = [
       { bytes: 8 * 1024, count: 64 },
+      { bytes: 16 * 1024, count: 8 },
       { bytes: 70 * 1024, count: 32 },
       { bytes: MIB + 4096, count: 4 },
     ];
