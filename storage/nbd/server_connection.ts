@@ -6,7 +6,8 @@ import { Operation } from "../io/operation.ts";
 import type { ServerFigures } from "./server_figures.ts";
 import { Negotiator, type NegotiatorHost } from "./server_negotiator.ts";
 import type { RequestPool } from "./server_request.ts";
-import { Session, type SessionHost } from "./server_session.ts";
+import { Session } from "./server_session.ts";
+import type { SessionHost } from "./server_session_types.ts";
 import type { ConnectionEnd, ExportEntry, ExportGate } from "./server_types.ts";
 
 /** What a connection needs of its server. */

@@ -1,61 +1,19 @@
-import { assert, AssertionError } from "../../protocol/core/assert.ts";
+import { assert } from "../../protocol/core/assert.ts";
 import {
   NBD_CONNECTION_HELD_BYTES_MAX,
   NBD_REQUESTS_PER_CONNECTION_MAX,
 } from "../../protocol/core/limits.ts";
-import {
-  COMMAND,
-  COMMAND_FLAGS,
-  SIMPLE_REPLY_BYTES,
-  wireErrorOf,
-} from "../../protocol/nbd/constants.ts";
+import { COMMAND, wireErrorOf } from "../../protocol/nbd/constants.ts";
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd/request.ts";
-import type { Device } from "../devices/device.ts";
-import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
+import type { Handle, Io, Off } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
-import { KeptBytes } from "./server_kept.ts";
+import { bufferBytesOf, DeviceCalls, isTransfer, needsSync } from "./server_calls.ts";
 import type { ServerFigures } from "./server_figures.ts";
+import { KeptBytes } from "./server_kept.ts";
 import { type ReplyOwner, ReplyQueue } from "./server_replies.ts";
 import type { RequestOwner, RequestPool, RequestWaiter, ServerRequest } from "./server_request.ts";
-
-/** What a session asks of its connection. */
-export interface SessionHost {
-  /** The session can take more bytes. */
-  receiveMore(): void;
-  /** The client said DISC: nothing more is read, what is outstanding is answered. */
-  disconnected(): void;
-  /** A buffer is waited for. */
-  starved(): void;
-  /** The stream cannot go on. */
-  failed(reason: string): void;
-  /** A device error, once for each request that met it. */
-  deviceFailed(command: number, errno: number): void;
-  /** Something ended: a device operation, a send, a payload. */
-  progressed(): void;
-}
-
-export interface SessionOptions {
-  readonly io: Io;
-  readonly handle: Handle;
-  readonly pool: RequestPool;
-  readonly device: Device;
-  readonly info: ExportInfo;
-  readonly figures: ServerFigures;
-}
-
-/** Why no more is parsed for now. */
-type Pause =
-  | "none"
-  /** This connection has taken as much as one may. */
-  | "capacity"
-  /** The server's request objects are all taken. */
-  | "requests"
-  /** No buffer is free for the current request. */
-  | "buffer"
-  /** The rest of the current request's payload is being received. */
-  | "payload"
-  | "stopped";
+import type { Pause, SessionHost, SessionOptions } from "./server_session_types.ts";
 
 /**
  * The transmission phase of one connection: requests in, device operations, replies out. The hot
@@ -70,14 +28,12 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   readonly #io: Io;
   readonly #handle: Handle;
   readonly #pool: RequestPool;
-  readonly #device: Device;
   readonly #info: ExportInfo;
   readonly #figures: ServerFigures;
   readonly #replies: ReplyQueue;
   readonly #reader = new RequestReader();
   readonly #kept = new KeptBytes();
-  readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
-  readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false };
+  readonly #calls: DeviceCalls;
   readonly #payload = new Operation(() => this.#payloadReceived());
   readonly #bufferWaiter = { run: (off: Off) => this.#bufferCame(off) };
   #pause: Pause = "none";
@@ -101,7 +57,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     this.#io = options.io;
     this.#handle = options.handle;
     this.#pool = options.pool;
-    this.#device = options.device;
+    this.#calls = new DeviceCalls(options.device, options.figures);
     this.#info = options.info;
     this.#figures = options.figures;
     this.#replies = new ReplyQueue(options.io, options.handle, this);
@@ -323,38 +279,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
 
   #submit(request: ServerRequest): void {
     this.#submitted++;
-    const { operation, position, length } = request;
-    const fua = (request.flags & COMMAND_FLAGS.fua) !== 0;
-    switch (request.command) {
-      case COMMAND.read:
-        this.#transfer.off = request.off + SIMPLE_REPLY_BYTES;
-        this.#transfer.length = length;
-        this.#transfer.position = position;
-        this.#figures.reads++;
-        this.#figures.readBytes += length;
-        return this.#device.read(operation, this.#transfer);
-      case COMMAND.write:
-        this.#transfer.off = request.off;
-        this.#transfer.length = length;
-        this.#transfer.position = position;
-        this.#figures.writes++;
-        this.#figures.writtenBytes += length;
-        return this.#device.write(operation, this.#transfer, fua);
-      case COMMAND.flush:
-        this.#figures.flushes++;
-        return this.#device.flush(operation);
-      case COMMAND.trim:
-        this.#figures.discards++;
-        return this.#device.discard(operation, position, length);
-      case COMMAND.writeZeroes:
-        this.#range.position = position;
-        this.#range.length = length;
-        this.#range.mayDiscard = (request.flags & COMMAND_FLAGS.noHole) === 0;
-        this.#figures.zeroes++;
-        return this.#device.zero(operation, this.#range, fua);
-      default:
-        throw new AssertionError(`command ${request.command} was let through`);
-    }
+    this.#calls.submit(request);
   }
 
   requestDone(request: ServerRequest): void {
@@ -373,7 +298,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     if (needsSync(request)) {
       request.syncing = true;
       this.#submitted++;
-      this.#device.flush(request.operation);
+      this.#calls.sync(request);
       return;
     }
     if (request.error !== 0 || request.command === COMMAND.write) this.#letGo(request);
@@ -429,19 +354,4 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     this.#draining = null;
     if (request !== null) this.#refused(request);
   }
-}
-
-function isTransfer(command: number): boolean {
-  return command === COMMAND.read || command === COMMAND.write;
-}
-
-/** READ's reply stands directly before its data, so that both leave as one segment. */
-function bufferBytesOf(request: ServerRequest): number {
-  return request.length + (request.command === COMMAND.read ? SIMPLE_REPLY_BYTES : 0);
-}
-
-/** FUA on TRIM: durable before the reply, which the device's discard does not promise. */
-function needsSync(request: ServerRequest): boolean {
-  return request.command === COMMAND.trim && (request.flags & COMMAND_FLAGS.fua) !== 0 &&
-    request.error === 0 && !request.syncing;
 }

@@ -1,0 +1,43 @@
+import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
+import type { Device } from "../devices/device.ts";
+import type { Handle, Io } from "../io/io.ts";
+import type { ServerFigures } from "./server_figures.ts";
+import type { RequestPool } from "./server_request.ts";
+
+/** What a session asks of its connection. */
+export interface SessionHost {
+  /** The session can take more bytes. */
+  receiveMore(): void;
+  /** The client said DISC: nothing more is read, what is outstanding is answered. */
+  disconnected(): void;
+  /** A buffer is waited for. */
+  starved(): void;
+  /** The stream cannot go on. */
+  failed(reason: string): void;
+  /** A device error, once for each request that met it. */
+  deviceFailed(command: number, errno: number): void;
+  /** Something ended: a device operation, a send, a payload. */
+  progressed(): void;
+}
+
+export interface SessionOptions {
+  readonly io: Io;
+  readonly handle: Handle;
+  readonly pool: RequestPool;
+  readonly device: Device;
+  readonly info: ExportInfo;
+  readonly figures: ServerFigures;
+}
+
+/** Why no more is parsed for now. */
+export type Pause =
+  | "none"
+  /** This connection has taken as much as one may. */
+  | "capacity"
+  /** The server's request objects are all taken. */
+  | "requests"
+  /** No buffer is free for the current request. */
+  | "buffer"
+  /** The rest of the current request's payload is being received. */
+  | "payload"
+  | "stopped";
