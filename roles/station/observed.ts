@@ -1,5 +1,5 @@
 import { decode, encode } from "cborg";
-import { StorageInfo, type VolumeInfo } from "../../protocol/config/bodies.ts";
+import { type MediumInfo, StorageInfo, type VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { StationLink } from "../../protocol/config/link.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { UNIT_REQUEST_MS } from "../../protocol/core/limits.ts";
@@ -80,7 +80,10 @@ export class Observed {
     if (seen === undefined) return;
     const others = seen.info.volumes.filter((other) => other.id !== volumeId);
     const volumes = volume === null ? others : [...others, volume];
-    seen.info = { ...seen.info, volumes };
+    const before = seen.info.volumes.find((other) => other.id === volumeId);
+    const takenBytes = (volume?.allocatedBytes ?? 0) - (before?.allocatedBytes ?? 0);
+    const used = (volume ?? before)?.media ?? [];
+    seen.info = { ...seen.info, volumes, media: taken(seen.info.media, { used, takenBytes }) };
     this.#unsaved.add(unitId);
   }
 
@@ -110,6 +113,28 @@ export class Observed {
       return;
     }
   }
+}
+
+/**
+ * The media after a volume took space there, until the unit tells exactly: nobody is promised the
+ * same space twice in between. Space given back is believed only when the unit says so.
+ */
+function taken(
+  media: readonly MediumInfo[],
+  change: { readonly used: readonly string[]; readonly takenBytes: number },
+): MediumInfo[] {
+  let left = Math.max(0, change.takenBytes);
+  return media.map((medium) => {
+    const bytes = change.used.includes(medium.id) ? Math.min(left, medium.freeBytes) : 0;
+    left -= bytes;
+    const without = (value: number) => Math.max(0, value - bytes);
+    return {
+      ...medium,
+      freeBytes: without(medium.freeBytes),
+      zeroedBytes: without(medium.zeroedBytes),
+      largestVolumeBytes: without(medium.largestVolumeBytes),
+    };
+  });
 }
 
 /** A snapshot that cannot be read is dropped: the unit will say it again. */

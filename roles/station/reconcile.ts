@@ -169,6 +169,9 @@ export class Reconciler {
         const volumeId = "volume" in step ? step.volume.id : step.volumeId;
         const { volume } = await this.#send(unitId, step);
         observed.answered(unitId, volumeId, volume);
+        const moved = step.kind === "create" || step.kind === "resize" || step.kind === "delete";
+        // What the media have left is the unit's to say; nobody waits for it.
+        if (moved) void observed.pull(unitId);
         this.#tell(unitId, step);
       }
     }
@@ -283,7 +286,7 @@ export class Reconciler {
 
   #backoffMs(attempts: number): number {
     const full = Math.min(RECONCILE_RETRY_MS_MAX, RECONCILE_RETRY_MS_MIN * 2 ** (attempts - 1));
-    return full * (0.5 + 0.5 * randomFraction(this.#o.world.random));
+    return Math.ceil(full * (0.5 + 0.5 * randomFraction(this.#o.world.random)));
   }
 
   #unitName(unitId: string): string {

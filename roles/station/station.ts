@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { defined } from "../../protocol/core/assert.ts";
-import type { Timer } from "../../protocol/core/clock.ts";
+import type { Clock, Timer } from "../../protocol/core/clock.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { SNAPSHOT_MS, STATION_TICK_MS } from "../../protocol/core/limits.ts";
 import type { StorageInfo } from "../../protocol/config/bodies.ts";
@@ -35,6 +35,15 @@ const URIS_KEPT_MAX = 256;
 /** Reads or makes the station's identity; everything else waits for `start`. */
 export function createStation(options: StationOptions): Station {
   return new StationRole(options);
+}
+
+/** Times that people read are kept as whole milliseconds. */
+function wholeClock(clock: Clock): Clock {
+  return {
+    nowMs: () => clock.nowMs(),
+    wallMs: () => Math.round(clock.wallMs()),
+    after: (delayMs, run) => clock.after(delayMs, run),
+  };
 }
 
 class StationRole implements Station {
@@ -72,7 +81,7 @@ class StationRole implements Station {
     await this.#checkCluster(opened);
     this.#recovered = damaged || behind ||
       catalog.meta.get(STATE_KEY)?.value === "recovered";
-    const world = { clock: this.#o.clock, random, log };
+    const world = { clock: wholeClock(this.#o.clock), random, log };
     const events = await Events.begin(catalog, { marks, world, trusted: !damaged && !behind });
     const pool = this.#makePool({ world, catalog, epoch, events });
     const kinds = this.#kinds(pool);
