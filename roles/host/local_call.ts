@@ -112,14 +112,24 @@ export async function callLocal(options: LocalCallOptions): Promise<unknown> {
     else if ("error" in message) throw fromPlainError(message.error);
     else return message.result;
   }
-  throw new DvsanError("unavailable", "The host's agent stopped before it answered. Ask again.");
+  throw stoppedEarly();
+}
+
+function stoppedEarly(cause?: unknown): DvsanError {
+  const message = "The host's agent stopped before it answered. Its log says why; ask again.";
+  return new DvsanError("unavailable", message, { cause });
 }
 
 async function* readLines(response: Response): AsyncGenerator<string> {
   if (response.body === null) return;
   let pending = "";
-  for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-    pending += text;
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { done, value } = await reader.read().catch((cause) => {
+      throw stoppedEarly(cause);
+    });
+    if (done) return;
+    pending += value;
     const lines = pending.split("\n");
     pending = lines.pop() ?? "";
     yield* lines;

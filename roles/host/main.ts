@@ -16,6 +16,8 @@ export async function runHost(settings: HostSettings, process: ProcessContext): 
   const node = openNode("host", { settings, process });
   const { files, identity } = node;
   const localSocket = socketPathIn(files, LOCAL_SOCKET);
+  const sockets = process.openStateFiles(files.path("disks"));
+  process.onShutdown("disk sockets", () => sockets.close());
   const book = DiskBook.load(files);
   const datagrams = await openControl(settings, process);
   const worker = await startDataWorker(settings.io, process);
@@ -27,7 +29,7 @@ export async function runHost(settings: HostSettings, process: ProcessContext): 
     worker,
     book,
     log,
-    socketPath: (disk) => socketPathIn(files, `disks/${disk}.sock`),
+    socketPath: (disk) => socketPathIn(sockets, `${disk}.sock`),
     onChange: () => heartbeats.beatNow(),
   });
   worker.onNotice((notice) => {
