@@ -20,6 +20,8 @@ export interface WorkerServiceOptions {
   readonly random: Random;
   readonly log: Log;
   readonly notify: (notice: Notice) => void;
+  /** How long a call waits for a fence; FENCE_ANSWER_MS_MAX but in tests. */
+  readonly fenceAnswerMs?: number;
 }
 
 /** Everything that the data worker does, by call. The thread it runs on is main.ts's concern. */

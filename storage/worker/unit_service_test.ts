@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { MIB } from "../../protocol/core/limits.ts";
+import type { VolumeInfo } from "../../protocol/config/bodies.ts";
+import { grantOf, HOST, keys, legOf, OTHER_HOST, STATION, UnitWorld, VOLUME } from "./testing.ts";
+
+type Kind = "uring" | "epoll";
+interface Setting {
+  readonly kind: Kind;
+  readonly path: string;
+  readonly world: UnitWorld;
+  /** Zeroed and granted to HOST with generation 1.1. */
+  readonly volume: VolumeInfo;
+}
+
+/** A started unit with a granted volume, on each seam; all is stopped afterwards. */
+function unitTest(
+  name: string,
+  run: (setting: Setting) => Promise<void>,
+  options: { fenceAnswerMs?: number } = {},
+): void {
+  for (const kind of ["uring", "epoll"] as const) {
+    Deno.test(`${name} (${kind})`, async () => {
+      const directory = Deno.makeTempDirSync();
+      const path = `${directory}/medium`;
+      Deno.writeFileSync(path, new Uint8Array(0));
+      Deno.truncateSync(path, 64 * MIB);
+      const world = new UnitWorld({ kind, path, ...options });
+      try {
+        await world.start();
+        const created = await world.volume(8 * MIB);
+        const volume = await world.call("accessGrant", grantOf(created, { counter: 1 }));
+        await run({ kind, path, world, volume });
+        await world.drain();
+      } finally {
+        world.destroy();
+        Deno.removeSync(directory, { recursive: true });
+      }
+    });
+  }
+}
+
+/** What a unit would find on the medium if the power failed now. */
+async function grantStateOnDisk({ kind, path }: Setting): Promise<string | undefined> {
+  const copy = `${path}-copy`;
+  Deno.copyFileSync(path, copy);
+  const world = new UnitWorld({ kind, path: copy });
+  try {
+    await world.start();
+    const { volumes } = await world.call("storageInfo", null);
+    await world.drain();
+    return volumes[0]?.grant?.state;
+  } finally {
+    world.destroy();
+    Deno.removeSync(copy);
+  }
+}
+
+const revoke = (volume: VolumeInfo, counter: number) => ({
+  station: STATION,
+  volumeId: VOLUME,
+  expectedSequence: volume.sequence,
+  generation: { epoch: 1, counter },
+});
+
+/** Asks until the fence is done, as the station does. */
+async function revokedAtLast({ world, volume }: Setting): Promise<VolumeInfo> {
+  while (true) {
+    try {
+      return await world.call("accessRevoke", revoke(volume, 1));
+    } catch (error) {
+      if (!(error instanceof DvsanError) || error.code !== "fencing") throw error;
+    }
+  }
+}
+
+unitTest("a proven host reads and writes the volume it was granted", async ({ world }) => {
+  const client = await world.attached({ attachment: 1 });
+  assert.equal(client.sizeBytes, 8 * MIB);
+  assert.equal(await client.read(0), 0, "nobody reads what was there before");
+  assert.equal(await client.write(4096, 0xab), 0);
+  assert.equal(await client.flush(), 0);
+  assert.equal(await client.read(4096), 0xab);
+  const second = await world.attached({ attachment: 1 });
+  assert.equal(await second.read(4096), 0xab);
+  const figures = await world.call("figures", null);
+  assert.deepEqual([figures.connections, figures.reads, figures.writes], [2, 3, 1]);
+  await client.leave();
+  await second.leave();
+});
+
+unitTest(
+  "another key, an older and a newer generation are told apart",
+  async ({ world, volume }) => {
+    assert.equal(await world.refusal({ attachment: 1, host: OTHER_HOST }), "denied");
+    assert.equal(await world.refusal({ attachment: 1, counter: 0 }), "fenced");
+    assert.equal(await world.refusal({ attachment: 1, counter: 2 }), "unknown");
+    assert.equal(await world.refusal({ attachment: 1, unitKey: keys(9).publicKey }), "denied");
+    const client = await world.attached({ attachment: 1 });
+    const next = grantOf(volume, { counter: 2, host: OTHER_HOST });
+    await world.call("accessGrant", next);
+    await world.until(() => client.ended !== null);
+    assert.equal(await world.refusal({ attachment: 2 }), "fenced");
+    const other = await world.attached({ attachment: 1, counter: 2, host: OTHER_HOST });
+    await other.leave();
+  },
+);
+
+unitTest("a higher attachment waits for the writes of the lower ones", async ({ world }) => {
+  const old = await world.attached({ attachment: 1 });
+  assert.equal(await old.write(0, 1), 0);
+  world.stall.on = true;
+  const inFlight = old.beginWrite(0, 2);
+  await world.until(() => world.stall.count === 1);
+  let isAnswered = false;
+  const attaching = world.attach({ attachment: 2 }).finally(() => isAnswered = true);
+  await world.until(() => old.ended !== null);
+  await world.turns(20);
+  assert.equal(isAnswered, false, "a write of the old connection is under way");
+  assert.equal(await world.run(inFlight), -1, "its sender learned nothing of it");
+  world.stall.release();
+  const outcome = await world.run(attaching);
+  assert.equal(outcome.kind, "attached");
+  const next = await world.attached({ attachment: 3 });
+  assert.equal(await next.read(0), 2, "it landed before the answer");
+  assert.equal(await world.refusal({ attachment: 2 }), "superseded");
+  await next.leave();
+});
+
+unitTest("a fence is durable before it is acknowledged", async (setting) => {
+  const { world, volume } = setting;
+  const client = await world.attached({ attachment: 1 });
+  world.stall.on = true;
+  const inFlight = client.beginWrite(0, 7);
+  await world.until(() => world.stall.count === 1);
+  await assert.rejects(world.call("accessRevoke", revoke(volume, 1)), { code: "fencing" });
+  assert.equal(await world.run(inFlight), -1);
+  assert.equal(await world.refusal({ attachment: 2 }), "busy");
+  assert.equal(await grantStateOnDisk(setting), "active");
+  const { volumes } = await world.call("storageInfo", null);
+  assert.equal(volumes[0]?.grant?.state, "fencing");
+  const repeat = assert.rejects(world.begin("accessRevoke", revoke(volume, 1)), {
+    code: "fencing",
+  });
+  await world.run(repeat);
+  world.stall.release();
+  const fenced = await revokedAtLast(setting);
+  assert.equal(fenced.grant?.state, "fenced");
+  assert.equal(await grantStateOnDisk(setting), "fenced");
+  assert.equal(await world.refusal({ attachment: 2 }), "fenced");
+}, { fenceAnswerMs: 250 });
+
+unitTest("a restarted unit serves its grants by itself", async ({ kind, path, world }) => {
+  const client = await world.attached({ attachment: 5 });
+  assert.equal(await client.write(0, 3), 0);
+  await world.drain();
+  await world.until(() => client.ended !== null);
+  const next = new UnitWorld({ kind, path });
+  try {
+    await next.start();
+    const back = await next.attached({ attachment: 6 });
+    assert.equal(back.verifier, client.verifier, "the same boot, and no errors: nothing was lost");
+    assert.equal(await back.read(0), 3);
+    assert.equal(await next.refusal({ attachment: 5 }), "superseded");
+    await back.leave();
+    await next.drain();
+  } finally {
+    next.destroy();
+  }
+});
+
+unitTest("new connections see a grown volume, open ones keep their size", async (setting) => {
+  const { world, volume } = setting;
+  const before = await world.attached({ attachment: 1 });
+  await world.call("volumeResize", {
+    station: STATION,
+    volumeId: VOLUME,
+    expectedSequence: volume.sequence,
+    sizeBytes: 16 * MIB,
+    leg: legOf(HOST),
+  });
+  await world.call("accessGrant", grantOf(await world.zeroed(), { counter: 1 }));
+  const after = await world.attached({ attachment: 1 });
+  assert.deepEqual([before.sizeBytes, after.sizeBytes], [8 * MIB, 16 * MIB]);
+  assert.equal(await after.write(12 * MIB, 9), 0);
+  assert.equal(await after.read(12 * MIB), 9);
+  assert.equal(await before.write(0, 1), 0, "the open connection goes on");
+  assert.notEqual(await before.write(12 * MIB, 1), 0);
+  await before.leave();
+  await after.leave();
+});
+
+unitTest("nobody comes in while the unit drains, and a fenced volume can go", async (setting) => {
+  const { world, volume } = setting;
+  const remove = { station: STATION, volumeId: VOLUME };
+  await assert.rejects(
+    world.call("volumeDelete", { ...remove, expectedSequence: volume.sequence }),
+    { code: "busy" },
+  );
+  const fenced = await world.call("accessRevoke", revoke(volume, 1));
+  await world.call("volumeDelete", { ...remove, expectedSequence: fenced.sequence });
+  assert.equal(await world.refusal({ attachment: 1 }), "unknown");
+  await world.drain();
+  await assert.rejects(world.call("listen", { address: "127.0.0.1", port: 0 }), {
+    code: "draining",
+  });
+});
