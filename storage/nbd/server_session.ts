@@ -6,11 +6,11 @@ import {
 import { COMMAND, wireErrorOf } from "../../protocol/nbd/constants.ts";
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd/request.ts";
-import type { Handle, Io, Off } from "../io/io.ts";
-import { Operation } from "../io/operation.ts";
+import type { Io, Off } from "../io/io.ts";
 import { bufferBytesOf, DeviceCalls, isTransfer, needsSync } from "./server_calls.ts";
 import type { ServerFigures } from "./server_figures.ts";
 import { KeptBytes } from "./server_kept.ts";
+import { HeldBuffers, PayloadReceiver } from "./server_payload.ts";
 import { type ReplyOwner, ReplyQueue } from "./server_replies.ts";
 import type { RequestOwner, RequestPool, RequestWaiter, ServerRequest } from "./server_request.ts";
 import type { Pause, SessionHost, SessionOptions } from "./server_session_types.ts";
@@ -26,7 +26,6 @@ import type { Pause, SessionHost, SessionOptions } from "./server_session_types.
 export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   readonly #host: SessionHost;
   readonly #io: Io;
-  readonly #handle: Handle;
   readonly #pool: RequestPool;
   readonly #info: ExportInfo;
   readonly #figures: ServerFigures;
@@ -34,29 +33,28 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   readonly #reader = new RequestReader();
   readonly #kept = new KeptBytes();
   readonly #calls: DeviceCalls;
-  readonly #payload = new Operation(() => this.#payloadReceived());
+  readonly #payload: PayloadReceiver;
+  readonly #held: HeldBuffers;
   readonly #bufferWaiter = { run: (off: Off) => this.#bufferCame(off) };
   #pause: Pause = "none";
   /** Requests taken and not yet given back. */
   #taken = 0;
   /** Operations that the device has not ended. */
   #submitted = 0;
-  #heldBytes = 0;
   /** The request that waits for a buffer, or whose payload is being received. */
   #current: ServerRequest | null = null;
   /** A refused request whose payload is being thrown away. */
   #draining: ServerRequest | null = null;
-  /** Bytes of the current payload that are still to come. */
-  #payloadRest = 0;
-  #payloadSinceMs = 0;
   #stopping = false;
   #shut = false;
 
   constructor(host: SessionHost, options: SessionOptions) {
     this.#host = host;
     this.#io = options.io;
-    this.#handle = options.handle;
     this.#pool = options.pool;
+    this.#held = new HeldBuffers(options.io);
+    const payloadDone = () => this.#payloadReceived();
+    this.#payload = new PayloadReceiver(options.io, options.handle, payloadDone);
     this.#calls = new DeviceCalls(options.device, options.figures);
     this.#info = options.info;
     this.#figures = options.figures;
@@ -81,7 +79,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   /** Since when the client has kept buffers by not reading or not sending; Infinity: it does not. */
   get stalledSinceMs(): number {
     const sendMs = this.#replies.busy ? this.#replies.sendSinceMs : Infinity;
-    return Math.min(sendMs, this.#payload.busy ? this.#payloadSinceMs : Infinity);
+    return Math.min(sendMs, this.#payload.sinceMs);
   }
 
   /** More bytes can be taken; otherwise `receiveMore` will be called. */
@@ -156,8 +154,8 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     const reader = this.#reader;
     const error = requestError(reader, this.#info);
     const needsBuffer = error === 0 && reader.length > 0 && isTransfer(reader.command);
-    const tooMuch = needsBuffer && this.#heldBytes > 0 &&
-      this.#heldBytes + reader.length > NBD_CONNECTION_HELD_BYTES_MAX;
+    const tooMuch = needsBuffer && this.#held.bytes > 0 &&
+      this.#held.bytes + reader.length > NBD_CONNECTION_HELD_BYTES_MAX;
     if (this.#taken >= NBD_REQUESTS_PER_CONNECTION_MAX || tooMuch) {
       this.#pause = "capacity";
       return false;
@@ -191,7 +189,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
       this.#host.starved();
       return false;
     }
-    this.#hold(request, off);
+    this.#held.hold(request, off);
     return true;
   }
 
@@ -218,18 +216,13 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
       this.#submit(request);
       return from;
     }
-    const count = Math.min(request.length, to - from);
-    if (source.bytes === this.#io.bytes) this.#io.bytes.copyWithin(request.off, from, from + count);
-    else this.#io.bytes.set(source.bytes.subarray(from, from + count), request.off);
+    const count = this.#payload.copy(request, source, from, to);
     if (count === request.length) {
       this.#current = null;
       this.#submit(request);
     } else {
       this.#pause = "payload";
-      this.#payloadSinceMs = this.#io.nowMs();
-      this.#payloadRest = request.length - count;
-      const off = request.off + count;
-      this.#io.receiveExactly(this.#payload, this.#handle, off, this.#payloadRest);
+      this.#payload.receiveRest(request, count);
     }
     return from + count;
   }
@@ -239,7 +232,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   #bufferCame(off: Off): void {
     const request = this.#current;
     assert(this.#pause === "buffer" && request !== null, "a buffer comes to who waits for one");
-    this.#hold(request, off);
+    this.#held.hold(request, off);
     this.#pause = "none";
     const kept = this.#kept;
     kept.from = this.#beginPayload(kept, kept.from, kept.to);
@@ -249,7 +242,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   #payloadReceived(): void {
     const request = this.#current;
     assert(request !== null, "a payload belongs to a request");
-    if (this.#shut || this.#payload.result !== this.#payloadRest) {
+    if (this.#shut || !this.#payload.whole) {
       // Nothing of a payload that did not come whole is ever written.
       this.#dropCurrent();
       if (this.#shut) this.#host.progressed();
@@ -301,14 +294,14 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
       this.#calls.sync(request);
       return;
     }
-    if (request.error !== 0 || request.command === COMMAND.write) this.#letGo(request);
+    if (request.error !== 0 || request.command === COMMAND.write) this.#held.letGo(request);
     this.#replies.add(request);
   }
 
   // Giving back.
 
   replyDone(request: ServerRequest): void {
-    this.#letGo(request);
+    this.#held.letGo(request);
     this.#taken--;
     this.#pool.release(request);
   }
@@ -323,19 +316,6 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
       this.#goOn();
     }
     if (this.#stopping) this.#host.progressed();
-  }
-
-  #hold(request: ServerRequest, off: Off): void {
-    request.off = off;
-    this.#heldBytes += this.#io.buffers.sizeOf(off);
-  }
-
-  #letGo(request: ServerRequest): void {
-    if (request.off < 0) return;
-    const off = request.off;
-    request.off = -1;
-    this.#heldBytes -= this.#io.buffers.sizeOf(off);
-    this.#io.buffers.release(off);
   }
 
   #dropCurrent(): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { runTool, testWithTools } from "./tools.ts";
+import { testWith } from "../needs.ts";
+import { runTool } from "./tools.ts";
 
 const SERVER = new URL("./standalone_server.ts", import.meta.url).pathname;
 const SIZE_BYTES = 256 * 1024 * 1024;
@@ -105,3 +106,7 @@ testWithTools(
       }
     }),
 );
+
+function testWithTools(name: string, tools: readonly string[], fn: () => Promise<void>): void {
+  testWith({ name, needs: { tools }, fn });
+}

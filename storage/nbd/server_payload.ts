@@ -1,0 +1,75 @@
+import { assert } from "../../protocol/core/assert.ts";
+import type { ByteSource } from "../../protocol/nbd/request.ts";
+import type { Handle, Io, Off } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+import type { ServerRequest } from "./server_request.ts";
+
+/** The buffers that one connection's requests hold. */
+export class HeldBuffers {
+  bytes = 0;
+  readonly #io: Io;
+
+  constructor(io: Io) {
+    this.#io = io;
+  }
+
+  hold(request: ServerRequest, off: Off): void {
+    request.off = off;
+    this.bytes += this.#io.buffers.sizeOf(off);
+  }
+
+  letGo(request: ServerRequest): void {
+    if (request.off < 0) return;
+    const off = request.off;
+    request.off = -1;
+    this.bytes -= this.#io.buffers.sizeOf(off);
+    this.#io.buffers.release(off);
+  }
+}
+
+/** Brings a WRITE's payload into its buffer: what was received with it, then the rest. */
+export class PayloadReceiver {
+  readonly #io: Io;
+  readonly #handle: Handle;
+  readonly #operation: Operation;
+  #rest = 0;
+  #sinceMs = 0;
+
+  /** `done` runs when the rest has come, or will not come: see `whole`. */
+  constructor(io: Io, handle: Handle, done: () => void) {
+    this.#io = io;
+    this.#handle = handle;
+    this.#operation = new Operation(done);
+  }
+
+  get busy(): boolean {
+    return this.#operation.busy;
+  }
+
+  /** Since when a rest is waited for; Infinity when none is. */
+  get sinceMs(): number {
+    return this.#operation.busy ? this.#sinceMs : Infinity;
+  }
+
+  /** In `done`: the payload is there to its last byte. */
+  get whole(): boolean {
+    return this.#operation.result === this.#rest;
+  }
+
+  /** Copies what source[from, to) has of the payload; the number of bytes taken. */
+  copy(request: ServerRequest, source: ByteSource, from: number, to: number): number {
+    const count = Math.min(request.length, to - from);
+    const { bytes } = this.#io;
+    if (source.bytes === bytes) bytes.copyWithin(request.off, from, from + count);
+    else bytes.set(source.bytes.subarray(from, from + count), request.off);
+    return count;
+  }
+
+  /** Receives what is missing after the first `count` bytes straight into the buffer. */
+  receiveRest(request: ServerRequest, count: number): void {
+    assert(count < request.length, "something is missing");
+    this.#sinceMs = this.#io.nowMs();
+    this.#rest = request.length - count;
+    this.#io.receiveExactly(this.#operation, this.#handle, request.off + count, this.#rest);
+  }
+}
