@@ -13,7 +13,7 @@ export interface StationAddress {
 /** Reads HOST[:PORT], [IPV6]:PORT, IPV6 or `auto`. DvsanError "usage" when it is none of these. */
 export function parseStation(text: string): StationAddress {
   const [, bracketed, plain, port] =
-    /^(?:\[([^\]]+)\]|([^[\]:]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.%a-z]*))(?::(\d{1,5}))?$/
+    /^(?:\[([^\]]+)\]|([^[\]:\s]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.%a-z]*))(?::(\d{1,5}))?$/
       .exec(text.trim()) ?? [];
   const host = bracketed ?? plain;
   const number = port === undefined ? CONTROL_PORT : Number(port);

@@ -1,6 +1,7 @@
 import { Answerer } from "../../protocol/config/answerer.ts";
 import { Asker } from "../../protocol/config/asker.ts";
 import type { Message } from "../../protocol/config/asking.ts";
+import { CONFIRMATION } from "../../protocol/config/confirmation.ts";
 import type { Refusal } from "../../protocol/config/bodies.ts";
 import { type Counters, newCounters } from "../../protocol/config/counters.ts";
 import type { AgentLink, Endpoint, RequestOptions } from "../../protocol/config/link.ts";
@@ -9,7 +10,6 @@ import {
   clusterText,
   decodePacket,
   NO_CLUSTER,
-  NO_REVISION,
   type Packet,
 } from "../../protocol/config/packet.ts";
 import {
@@ -37,16 +37,6 @@ import { Waiters } from "./waiters.ts";
 /** The one peer a node answers. */
 const STATION = "station";
 const NOTHING = new Uint8Array(0);
-
-/** Of `next`: asks for nothing, but its being genuine makes the station switch to these keys. */
-const CONFIRMATION: Message = {
-  type: "ACK",
-  kind: "sealed",
-  correlation: 0,
-  page: 0,
-  pages: 1,
-  revision: NO_REVISION,
-};
 
 interface Line {
   readonly session: Session;

@@ -1,6 +1,6 @@
 import { Answerer } from "../../../protocol/config/answerer.ts";
 import { Asker } from "../../../protocol/config/asker.ts";
-import type { Message } from "../../../protocol/config/asking.ts";
+import { CONFIRMED } from "../../../protocol/config/confirmation.ts";
 import { type Counters, newCounters } from "../../../protocol/config/counters.ts";
 import type {
   Endpoint,
@@ -12,7 +12,6 @@ import {
   clusterBytes,
   decodePacket,
   encodeHeader,
-  NO_REVISION,
   type Packet,
   packetHeader,
 } from "../../../protocol/config/packet.ts";
@@ -32,16 +31,6 @@ import { Member } from "./member.ts";
 import type { StationLinkOptions, StationLinkUsage } from "./station_link.ts";
 
 const NOTHING = new Uint8Array(0);
-
-/** "I heard you under these keys": what a node waits for before it uses them. */
-const CONFIRMED: Message = {
-  type: "ACK",
-  kind: "part",
-  correlation: 0,
-  page: 0,
-  pages: 1,
-  revision: NO_REVISION,
-};
 
 /** The station's end: the sessions of all nodes. */
 export class NodeSessions implements StationLink {
