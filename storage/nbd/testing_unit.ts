@@ -1,0 +1,266 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { silentLog } from "../../protocol/core/log.ts";
+import {
+  ATTACH_REFUSALS,
+  type AttachRefusal,
+  AttachServer,
+  decodeAttachOption,
+  OPTION_ATTACH,
+  OPTION_ATTACH_CHALLENGE,
+} from "../../protocol/nbd/attach.ts";
+import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
+import { type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
+import type { Device } from "../devices/device.ts";
+import { MemoryDevice } from "../devices/memory.ts";
+import type { Io, Transfer, ZeroRange } from "../io/io.ts";
+import type { Operation } from "../io/operation.ts";
+import { NbdServer } from "./server.ts";
+import type {
+  ExportEntry,
+  ExportGate,
+  ExportRefusal,
+  GateConnection,
+  OptionAnswer,
+  PrivateOption,
+} from "./server_types.ts";
+
+/** A change or flush as it reached the medium, for tests that look at the order. */
+export interface SeenChange {
+  readonly kind: "write" | "zero" | "discard" | "flush";
+  readonly position: number;
+  readonly length: number;
+  /** The first byte of a write. */
+  readonly stamp: number;
+}
+
+/** Memory that forgets what was not flushed when its machine goes down. */
+export class ForgetfulDevice implements Device {
+  readonly seen: SeenChange[] = [];
+  /** Ends the next flushes with this errno. */
+  flushErrno = 0;
+  writeErrno = 0;
+  readonly #io: Io;
+  readonly #durable: Uint8Array;
+  #memory: MemoryDevice;
+
+  constructor(io: Io, sizeBytes: number, old: Uint8Array = new Uint8Array(0)) {
+    this.#io = io;
+    this.#memory = new MemoryDevice({ io, sizeBytes });
+    this.#memory.bytes.set(old);
+    this.#durable = this.#memory.bytes.slice();
+  }
+
+  get traits() {
+    return this.#memory.traits;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#memory.bytes;
+  }
+
+  get durable(): Uint8Array {
+    return this.#durable;
+  }
+
+  forget(): void {
+    this.#memory.bytes.set(this.#durable);
+  }
+
+  read(operation: Operation, at: Transfer): void {
+    this.#memory.read(operation, at);
+  }
+
+  write(operation: Operation, at: Transfer, fua: boolean): void {
+    const { position, length, off } = at;
+    if (this.writeErrno !== 0) {
+      this.#memory.flush(operation);
+      const done = operation.done;
+      operation.done = (ended) => {
+        ended.done = done;
+        ended.result = -this.writeErrno;
+        done(ended);
+      };
+      return;
+    }
+    this.seen.push({ kind: "write", position, length, stamp: this.#io.bytes[off]! });
+    this.#memory.write(operation, at, fua);
+    if (fua) this.#keep(position, length);
+  }
+
+  flush(operation: Operation): void {
+    this.seen.push({ kind: "flush", position: 0, length: 0, stamp: 0 });
+    this.#memory.flush(operation);
+    if (this.flushErrno === 0) return this.#keep(0, this.#durable.length);
+    const { done } = operation;
+    const errno = this.flushErrno;
+    operation.done = (ended) => {
+      ended.done = done;
+      ended.result = -errno;
+      done(ended);
+    };
+  }
+
+  discard(operation: Operation, position: number, length: number): void {
+    this.seen.push({ kind: "discard", position, length, stamp: 0 });
+    this.#memory.discard(operation, position, length);
+  }
+
+  zero(operation: Operation, at: ZeroRange, fua: boolean): void {
+    const { position, length } = at;
+    this.seen.push({ kind: "zero", position, length, stamp: 0 });
+    this.#memory.zero(operation, at, fua);
+    if (fua) this.#keep(position, length);
+  }
+
+  #keep(position: number, length: number): void {
+    this.#durable.set(this.bytes.subarray(position, position + length), position);
+  }
+}
+
+/**
+ * A unit with one granted volume, in process, for tests: the real server's connections, and a gate
+ * that keeps the rules of attaching (rising numbers, older connections shut and quiescent before
+ * the answer).
+ */
+export class FakeUnit implements ExportGate {
+  readonly key: KeyPair;
+  readonly volumeId: string;
+  readonly hostKey: Uint8Array;
+  readonly attachments: number[] = [];
+  device: ForgetfulDevice;
+  refusal: AttachRefusal | null = null;
+  /** Does not answer ATTACH until it is set back. */
+  deaf = false;
+  boot = 1;
+  port = 0;
+  readonly #io: Io;
+  readonly #server: NbdServer;
+  readonly #challenges = new Map<number, Uint8Array>();
+  readonly #open = new Map<number, GateConnection>();
+  #latest = -1;
+  #rebooting = false;
+
+  constructor(
+    io: Io,
+    o: { hostKey: Uint8Array; volumeId: string; sizeBytes: number; keySeed?: number },
+  ) {
+    this.#io = io;
+    this.key = keyPairOf(new Uint8Array(32).fill(o.keySeed ?? 77));
+    this.hostKey = o.hostKey;
+    this.volumeId = o.volumeId;
+    this.device = new ForgetfulDevice(io, o.sizeBytes);
+    this.#server = new NbdServer({ io, log: silentLog(), limits: { requestsMax: 256 } });
+    this.start();
+  }
+
+  /** Listens, at the port that it had before if there was one. */
+  start(): void {
+    const listener = this.#server.listenTcp({ address: "127.0.0.1", port: this.port }, this);
+    this.port = listener.address!.port;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get connections(): number {
+    return this.#open.size;
+  }
+
+  /** Its process dies: connections end, nobody listens. */
+  stop(then: () => void = () => {}): void {
+    this.#server.shutAll("killed", then);
+  }
+
+  /** Its machine goes down and comes up: what was not flushed is gone. */
+  reboot(): void {
+    if (this.#rebooting) return;
+    this.#rebooting = true;
+    this.stop(() => {
+      this.#rebooting = false;
+      this.device.forget();
+      this.boot++;
+      this.#latest = -1;
+      this.start();
+    });
+  }
+
+  cut(): void {
+    for (const connection of this.#open.values()) connection.shut("cut");
+  }
+
+  grow(sizeBytes: number): void {
+    this.device = new ForgetfulDevice(this.#io, sizeBytes, this.device.bytes);
+  }
+
+  /** After `stop` called back. */
+  close(): void {
+    this.#server.close();
+  }
+
+  list(): readonly string[] {
+    return [];
+  }
+
+  find(connection: GateConnection, name: string): ExportEntry | ExportRefusal {
+    if (!this.#open.has(connection.id) || name !== this.volumeId) {
+      return { refused: REPLY_ERROR.unknown, text: "not attached" };
+    }
+    return { device: this.device, opened: () => {}, closed: () => {} };
+  }
+
+  privateOption(
+    connection: GateConnection,
+    request: PrivateOption,
+    answer: (answer: OptionAnswer) => void,
+  ): void {
+    if (request.option === OPTION_ATTACH_CHALLENGE) {
+      const challenge = new Uint8Array(32).fill(connection.id);
+      this.#challenges.set(connection.id, challenge);
+      return answer({ kind: "answer", payload: challenge });
+    }
+    assert(request.option === OPTION_ATTACH, "a client asks for what it knows");
+    if (!this.deaf) this.#attach(connection, request.payload, answer);
+  }
+
+  ended(connection: GateConnection): void {
+    this.#challenges.delete(connection.id);
+    this.#open.delete(connection.id);
+  }
+
+  #attach(
+    connection: GateConnection,
+    payload: Uint8Array,
+    answer: (answer: OptionAnswer) => void,
+  ): void {
+    const refuse = (refusal: AttachRefusal) =>
+      answer({ kind: "refused", type: ATTACH_REFUSALS[refusal], text: "as the test wants" });
+    const option = decodeAttachOption(payload);
+    const challenge = this.#challenges.get(connection.id);
+    if (typeof option === "string" || challenge === undefined) return refuse("denied");
+    const server = new AttachServer(challenge, {
+      volumeId: option.volumeId,
+      unit: this.key,
+      hostKey: this.hostKey,
+      ephemeral: keyPairOf(new Uint8Array(32).fill(connection.id + 1)),
+    });
+    const asked = server.readRequest(option.message);
+    if (asked === null) return refuse("denied");
+    if (this.refusal !== null) return refuse(this.refusal);
+    if (option.volumeId !== this.volumeId) return refuse("unknown");
+    if (asked.attachment <= this.#latest) return refuse("superseded");
+    this.#latest = asked.attachment;
+    this.attachments.push(asked.attachment);
+    const older = [...this.#open.values()];
+    let left = older.length + 1;
+    const oneQuiet = () => {
+      if (--left > 0) return;
+      this.#open.set(connection.id, connection);
+      const verifier = new Uint8Array(32).fill(this.boot);
+      const { sizeBytes } = this.device.traits;
+      answer({ kind: "answer", payload: server.answer({ verifier, sizeBytes }) });
+    };
+    for (const other of older) other.shut("superseded", oneQuiet);
+    oneQuiet();
+  }
+}
