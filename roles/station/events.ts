@@ -33,7 +33,7 @@ export class Events {
     this.#next = next;
   }
 
-  /** `trusted`: the catalog's own numbers can be followed on; else the reserved ones are skipped. */
+  /** `trusted`: the catalog's numbers can be followed on; else the reserved ones are skipped. */
   static async begin(
     catalog: Catalog,
     options: { readonly marks: Marks; readonly world: World; readonly trusted: boolean },

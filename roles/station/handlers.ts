@@ -3,7 +3,7 @@ import type { AnswerBody } from "../../protocol/config/requests.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { DiskRow, NodeRow, TaskRow } from "./catalog/rows.ts";
 import type { Running } from "./service.ts";
-import { errorOf, viewOf } from "./tasks/tasks.ts";
+import { errorOf, viewOf } from "./tasks/task.ts";
 
 export interface HandlersOptions {
   /** Throws DvsanError "unavailable" before the start. */

@@ -1,16 +1,9 @@
-import type { NodeHello } from "../../protocol/config/bodies.ts";
 import type { RequestBody } from "../../protocol/config/requests.ts";
 import type { KnownNode, StationLink } from "../../protocol/config/link.ts";
-import { bytesEqual } from "../../protocol/core/bytes.ts";
-import { invalidName } from "../../protocol/core/names.ts";
 import { messageOf } from "../../protocol/core/errors.ts";
-import {
-  HOST_QUOTA_BYTES_DEFAULT,
-  NODE_SILENT_MS,
-  NODES_MAX,
-  NODES_PENDING_MAX,
-} from "../../protocol/core/limits.ts";
+import { HOST_QUOTA_BYTES_DEFAULT, NODE_SILENT_MS, NODES_MAX } from "../../protocol/core/limits.ts";
 import type { NODE_STATES } from "../../web/station_api.ts";
+import { absent, type Asking, renewed, whyNotAdmitted } from "./admission.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import type { Events } from "./events.ts";
@@ -46,8 +39,6 @@ export interface NodesOptions {
   readonly onChange: () => void;
 }
 
-type Asking = { id: string; publicKey: Uint8Array; hello: NodeHello };
-
 /** Who belongs to the pool, and who is there: admission, heartbeats, goodbyes, silence. */
 export class Nodes {
   readonly #o: NodesOptions;
@@ -82,47 +73,16 @@ export class Nodes {
 
   /** Why a node may not have a session, or null. Changes nothing: handshakes can be replayed. */
   admit(node: Asking & { joinProved: boolean }): string | null {
-    const why = this.#whyNot(node, node.joinProved);
+    const why = whyNotAdmitted(this.#o.catalog, node, node.joinProved);
     if (why === null && (this.#announced.has(node.id) || this.#announced.size < NODES_MAX)) {
       this.#announced.set(node.id, this.#o.world.clock.nowMs());
     }
     return why;
   }
 
-  #whyNot({ id, publicKey, hello }: Asking, joinProved: boolean): string | null {
-    const known = this.row(id);
-    const badName = invalidName(hello.name);
-    if (badName !== null) return `"${hello.name}" cannot name a node: ${badName}`;
-    if (known !== null) {
-      if (!bytesEqual(known.publicKey, publicKey)) return "this id belongs to another key";
-      if (known.role !== hello.role) return `this identity is a ${known.role}'s`;
-      if (known.admission === "revoked") return `node "${known.name}" was revoked`;
-    } else if (!joinProved) {
-      return `not known here, and no valid ${hello.role} join key was proved: ` +
-        `give the station's ${hello.role}.key with --key`;
-    }
-    const holder = this.#byName(hello.name);
-    if (holder !== null && holder.id !== id) {
-      return `the name "${hello.name}" belongs to another ${holder.role}: choose one with --name`;
-    }
-    return known === null ? this.#whyFull() : null;
-  }
-
-  #whyFull(): string | null {
-    const { nodes } = this.#o.catalog;
-    if (nodes.size >= NODES_MAX) return `the station knows ${NODES_MAX} nodes, its most`;
-    const pending = [...nodes.values()].filter((node) => node.admission === "pending").length;
-    return pending < NODES_PENDING_MAX ? null : `${pending} nodes wait for approval already`;
-  }
-
-  #byName(name: string): NodeRow | null {
-    for (const node of this.#o.catalog.nodes.values()) if (node.name === name) return node;
-    return null;
-  }
-
-  /** The first valid packet under new keys. Two strangers may have asked for one name: look again. */
+  /** First valid packet under new keys. Two may have asked for one name: look again. */
   connected(node: KnownNode, joinProved: boolean): void {
-    const why = this.#whyNot(node, joinProved);
+    const why = whyNotAdmitted(this.#o.catalog, node, joinProved);
     if (why !== null) {
       this.#o.link().drop(node.id);
       const text = `Refused ${node.hello.role} "${node.hello.name}": ${why}.`;
@@ -323,28 +283,4 @@ export class Nodes {
   #say(kind: string, row: NodeRow, what: { severity: "info" | "warn" | "error"; text: string }) {
     this.#o.events.say({ kind: `node.${kind}`, subject: row.name, ...what });
   }
-}
-
-function absent(row: NodeRow): NodePresence {
-  const state = row.admission === "admitted" ? "silent" : row.admission;
-  return {
-    state,
-    lastHeardMs: null,
-    announcedMs: null,
-    joinMs: null,
-    awayUntilMs: null,
-    awayReason: "",
-    figures: {},
-  };
-}
-
-function renewed(row: NodeRow, hello: NodeHello): NodeRow {
-  return {
-    ...row,
-    name: hello.name,
-    spare: hello.spare ? 1 : 0,
-    version: hello.version,
-    interfacesJson: JSON.stringify(hello.interfaces),
-    dataAddressesJson: JSON.stringify(hello.dataAddresses),
-  };
 }

@@ -6,7 +6,8 @@ import { allocate } from "./allocation.ts";
 import type { DiskRow, NodeRow, TaskRow } from "./catalog/rows.ts";
 import { candidatesOf, type Pool } from "./pool.ts";
 import { newLegs, noSpace, planGrowth } from "./tasks/disk_grow.ts";
-import { isActive, type Tasks } from "./tasks/tasks.ts";
+import { isActive } from "./tasks/task.ts";
+import type { Tasks } from "./tasks/tasks.ts";
 import { sizeText } from "./words.ts";
 
 export interface DiskOrder {

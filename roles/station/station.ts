@@ -1,4 +1,3 @@
-import { DatabaseSync } from "node:sqlite";
 import { defined } from "../../protocol/core/assert.ts";
 import type { Clock, Timer } from "../../protocol/core/clock.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
@@ -7,6 +6,7 @@ import type { StorageInfo } from "../../protocol/config/bodies.ts";
 import type { StationLink, StationLinkEvents } from "../../protocol/config/link.ts";
 import type { StationApi } from "../../web/station_api.ts";
 import { openCatalog, type OpenedCatalog } from "./catalog/open.ts";
+import { openDatabaseFile } from "./catalog/sqlite.ts";
 import { Delivery } from "./delivery.ts";
 import { Epoch } from "./epoch.ts";
 import { Events } from "./events.ts";
@@ -25,7 +25,8 @@ import { createDiskWork } from "./tasks/disk_create.ts";
 import { growDiskWork } from "./tasks/disk_grow.ts";
 import { releaseDiskWork } from "./tasks/disk_release.ts";
 import { revokeNodeWork } from "./tasks/node_revoke.ts";
-import { Tasks, type TaskWork } from "./tasks/tasks.ts";
+import type { TaskWork } from "./tasks/task.ts";
+import { Tasks } from "./tasks/tasks.ts";
 import { Watch } from "./watch.ts";
 
 const STATE_KEY = "state";
@@ -72,7 +73,7 @@ class StationRole implements Station {
 
   async start(): Promise<void> {
     const { files, random, log } = this.#o;
-    const openDatabase = this.#o.database ?? ((name) => new DatabaseSync(files.path(name)));
+    const openDatabase = this.#o.database ?? ((name) => openDatabaseFile(files.path(name)));
     const opened = await openCatalog(files, openDatabase);
     const { catalog } = opened;
     const marks = new Marks(files);
@@ -254,7 +255,7 @@ class StationRole implements Station {
       throw new DvsanError(
         "foreign",
         `Cannot start: the catalog ${this.#o.files.path(fileName)} belongs to cluster ${found}, ` +
-          `and this station's identity to ${clusterId}. Restore the file that belongs to the other.`,
+          `and this station's identity to ${clusterId}. Restore the one that is wrong.`,
       );
     }
     if (found === undefined) {

@@ -1,6 +1,6 @@
 import type { Clock } from "../../protocol/core/clock.ts";
 
-/** Lets tasks wait for a state instead of for a message: conditions are looked at on every change. */
+/** Lets tasks wait for a state, not for a message: conditions are looked at on every change. */
 export class Watch {
   readonly #clock: Clock;
   readonly #looks = new Set<() => void>();

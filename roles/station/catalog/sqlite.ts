@@ -1,6 +1,11 @@
-import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { Kysely, SqliteDialect } from "kysely";
 import type { Tables } from "./rows.ts";
+
+/** The one place that opens a file of its own: SQLite does its own I/O. */
+export function openDatabaseFile(path: string): DatabaseSync {
+  return new DatabaseSync(path);
+}
 
 /**
  * Kysely over node:sqlite. Kysely's dialect wants a statement that says whether it returns rows

@@ -8,7 +8,7 @@ import type { NodeRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
 import { grantOf, isGranted, mustDisk, untilLegs } from "./legs.ts";
-import type { TaskContext } from "./tasks.ts";
+import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), direct: z.boolean() });
 const TOKEN_BYTES = 24;

@@ -4,7 +4,7 @@ import { HOST_DELIVERY_MS_MAX } from "../../../protocol/core/limits.ts";
 import type { Pool } from "../pool.ts";
 import { sizeText } from "../words.ts";
 import { mustDisk, raiseLegs, takeBack } from "./legs.ts";
-import type { TaskContext } from "./tasks.ts";
+import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string() });
 

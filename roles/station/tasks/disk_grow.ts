@@ -14,7 +14,7 @@ import { candidatesOf, type Pool } from "../pool.ts";
 import { sizeText } from "../words.ts";
 import { giveUp, untilDelivered } from "./disk_create.ts";
 import { mustDisk, raiseLegs } from "./legs.ts";
-import type { TaskContext } from "./tasks.ts";
+import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), sizeBytes: z.number() });
 

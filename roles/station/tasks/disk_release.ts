@@ -5,7 +5,7 @@ import type { TombstoneRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { listText } from "../words.ts";
 import { buryLeg } from "./legs.ts";
-import type { TaskContext } from "./tasks.ts";
+import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), name: z.string() });
 const REFUSALS_MAX = 4;

@@ -5,7 +5,7 @@ import { LEG_UNREACHABLE_MS_MAX } from "../../../protocol/core/limits.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
-import type { TaskContext } from "./tasks.ts";
+import type { TaskContext } from "./task.ts";
 
 /** Refusals that no repeat turns into a yes; all others are repeated a while. */
 const FOR_GOOD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -5,7 +5,7 @@ import type { VolumeRow } from "../catalog/rows.ts";
 import { kickDisk, type Pool } from "../pool.ts";
 import { listText } from "../words.ts";
 import { mustNode } from "../lookup.ts";
-import type { TaskContext } from "./tasks.ts";
+import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ nodeId: z.string() });
 

@@ -15,7 +15,7 @@ import { compareGenerations } from "../../protocol/config/bodies.ts";
 import type { AnswerBody, RequestBody, RequestName } from "../../protocol/config/requests.ts";
 import { keyPairOf, nodeIdOf } from "../../protocol/noise/keys.ts";
 import { allocatedBytesOf } from "./allocation.ts";
-import { type FakeNode, helloOf } from "./fake_world.ts";
+import { type FakeNode, helloOf } from "./fake_world_testing.ts";
 
 type Change = VolumeCreate | VolumeResize | VolumeDelete | AccessGrant | AccessRevoke;
 
