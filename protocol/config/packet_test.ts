@@ -42,7 +42,7 @@ function taken(bytes: Uint8Array): Packet {
 
 const ephemeral = keyPairOf(new Uint8Array(32).fill(3));
 
-/** Whether its receiver would take it: as a header, and as genuine. What it refuses leaves no trace. */
+/** Whether its receiver would take it, as genuine. What it refuses leaves no trace. */
 function accepts({ receiver, startup }: Vector, bytes: Uint8Array): boolean {
   const packet = decodePacket(bytes);
   if (typeof packet === "string") return false;

@@ -28,8 +28,8 @@ export interface HandshakeOptions {
 
 /**
  * One handshake, Noise_{IK,KK}_25519_AESGCM_SHA256 (noiseprotocol.org, revision 34). The initiator
- * writes and then reads, the responder reads and then writes; then both split. A message that is not
- * genuine leaves it as it was, so that a forged one cannot end somebody's handshake.
+ * writes and then reads, the responder reads and then writes; then both split. A message that is
+ * not genuine leaves it as it was, so that a forged one cannot end somebody's handshake.
  */
 export class Handshake {
   readonly #initiator: boolean;
@@ -107,7 +107,7 @@ export class Handshake {
     return concat(...parts);
   }
 
-  /** The payload of the peer's message, or null when it is not a genuine one: as if it never came. */
+  /** The payload of the peer's message, or null when it is not genuine: as if it never came. */
   readMessage(message: Uint8Array): Uint8Array | null {
     const before = {
       state: this.#state.clone(),

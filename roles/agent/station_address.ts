@@ -10,11 +10,15 @@ export interface StationAddress {
   readonly port: number;
 }
 
-/** Reads HOST[:PORT], [IPV6]:PORT, IPV6 or `auto`. DvsanError "usage" when it is none of these. */
+/** [IPV6] or a name or IPv4 address, each perhaps with a port; or a bare IPv6 address. */
+const HOST_AND_PORT = new RegExp(
+  "^(?:\\[([^\\]]+)\\]|([^[\\]:\\s]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.%a-z]*))" +
+    "(?::(\\d{1,5}))?$",
+);
+
+/** Reads HOST[:PORT], [IPV6]:PORT, IPV6 or `auto`; else DvsanError "usage". */
 export function parseStation(text: string): StationAddress {
-  const [, bracketed, plain, port] =
-    /^(?:\[([^\]]+)\]|([^[\]:\s]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.%a-z]*))(?::(\d{1,5}))?$/
-      .exec(text.trim()) ?? [];
+  const [, bracketed, plain, port] = HOST_AND_PORT.exec(text.trim()) ?? [];
   const host = bracketed ?? plain;
   const number = port === undefined ? CONTROL_PORT : Number(port);
   if (host === undefined || number < 1 || number > 65_535) {

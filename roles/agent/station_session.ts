@@ -164,10 +164,7 @@ export class StationSession implements AgentLink {
   #onSealed(packet: Packet): void {
     const line = [this.#current, this.#next, this.#previous]
       .find((line) => line?.session.id === packet.session);
-    if (!line) {
-      this.counters.unknown++;
-      return;
-    }
+    if (!line) return void this.counters.unknown++;
     const opened = line.session.open(packet, this.#o.clock.nowMs());
     if (typeof opened === "string") {
       this.counters[opened === "dead" ? "unknown" : opened]++;

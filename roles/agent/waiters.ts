@@ -20,7 +20,7 @@ interface Waiter {
 export class Waiters {
   readonly #waiting = new Set<Waiter>();
 
-  /** Resolves at release(); rejects when aborted, at fail(), when the time is over or too many wait. */
+  /** Resolves at release(); rejects when aborted, at fail(), or when the time is over. */
   wait(o: WaitOptions): Promise<void> {
     if (o.signal?.aborted) return Promise.reject(cancelled(o.signal));
     if (this.#waiting.size >= REQUESTS_PER_PEER_MAX) {
