@@ -153,6 +153,7 @@ export class UnitGate implements ExportGate {
         refused("unknown", "the volume cannot be served: its media are not ok"),
       );
     }
+    this.#noticeLost(volumeId);
     const admission = table.admit(volumeId, {
       connection: connection.id,
       holder: proven.holder,
@@ -166,6 +167,14 @@ export class UnitGate implements ExportGate {
       volumeId,
       run: () => request.answer(this.#welcome(guest, { volumeId, server: proven.server })),
     });
+  }
+
+  /** A connection may be lost long before it is quiet; no other may join its attachment then. */
+  #noticeLost(volumeId: string): void {
+    const { table } = this.#options;
+    for (const id of table.connections(volumeId)) {
+      if (this.#guests.get(id)?.connection.isOver === true) table.ended(id, "lost");
+    }
   }
 
   /** Finds the holder, present or former, whose key the message proves. */

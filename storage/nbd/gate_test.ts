@@ -33,6 +33,7 @@ function terms(counter: number, direct: GrantTerms["direct"] = null): GrantTerms
 class FakeConnection implements GateConnection {
   readonly #callbacks: (() => void)[] = [];
   isShut = false;
+  isOver = false;
 
   constructor(readonly id: number, readonly peer = { address: "127.0.0.1", port: 4000 }) {}
 
@@ -230,6 +231,18 @@ Deno.test("a connection that was lost lets no other of its number in", () => {
     refusalOf(world.attach(new FakeConnection(4), { attachment: 1 }).answers),
     "superseded",
   );
+});
+
+Deno.test("a connection that is lost but not quiet keeps its number closed and the next waiting", () => {
+  const world = new World(terms(1));
+  const [a, b, c] = [new FakeConnection(1), new FakeConnection(2), new FakeConnection(3)];
+  world.attach(a, { attachment: 1 });
+  a.isOver = true;
+  assert.equal(refusalOf(world.attach(b, { attachment: 1 }).answers), "superseded");
+  const { answers } = world.attach(c, { attachment: 2 });
+  assert.equal(answers.length, 0);
+  world.gate.ended(a, { clean: false, reason: "reset" });
+  assert.equal(answers[0]?.kind, "answer");
 });
 
 Deno.test("fence() throws all out and settles when they are quiet; then it is fenced for all", () => {

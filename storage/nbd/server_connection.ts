@@ -81,6 +81,10 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     this.progressed();
   }
 
+  get isOver(): boolean {
+    return this.#state === "shut" || this.#state === "closed";
+  }
+
   shut(reason: string, quiescent?: () => void): void {
     if (quiescent !== undefined) {
       if (this.#quiescent) return quiescent();

@@ -64,6 +64,8 @@ export interface GateConnection {
   readonly id: number;
   /** Null for Unix sockets. */
   readonly peer: SocketAddress | null;
+  /** Its socket is shut or gone, though what it submitted may still be under way. */
+  readonly isOver: boolean;
   /**
    * Ends the connection now: shuts its socket, drops what was received and not yet submitted, and
    * submits nothing more to its device. `quiescent` is called once every operation that was

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { AssertionError } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { createLog, type LogLine } from "../../protocol/core/log.ts";
+import { createLog, type LogLine, silentLog } from "../../protocol/core/log.ts";
 import { DataWorker } from "./client.ts";
+import { answerCall } from "./mailbox.ts";
 
 const mainUrl = new URL("./testing_main.ts", import.meta.url).href;
 
@@ -35,3 +37,69 @@ Deno.test("a data worker answers calls, says which it refuses, and stops", async
   await worker.stop();
   await assert.rejects(worker.call("figures", null), { code: "cancelled" });
 });
+
+Deno.test("drain() makes what was written to an export durable, and a second one joins", async () => {
+  const path = Deno.makeTempFileSync();
+  try {
+    Deno.truncateSync(path, 1 << 20);
+    for (const kind of ["uring", "epoll"] as const) {
+      const lines: LogLine[] = [];
+      const worker = await start(kind, lines);
+      const spec = { name: "disk", path, readOnly: false };
+      assert.deepEqual(await worker.call("addExport", spec), { sizeBytes: 1 << 20 });
+      await assert.rejects(worker.call("addExport", spec), DvsanError);
+      const { port } = await worker.call("listen", { address: "127.0.0.1", port: 0 });
+      assert.equal(await greetingOf(port), "NBDMAGICIHAVEOPT");
+      const drains = [1, 2].map(() => worker.call("drain", { timeoutMs: 10_000 }));
+      assert.deepEqual(await Promise.all(drains), [null, null]);
+      await assert.rejects(worker.call("addExport", spec), { code: "draining" });
+      await worker.stop();
+    }
+  } finally {
+    Deno.removeSync(path);
+  }
+});
+
+/** A worker that is ready, and has a bug in its first call. */
+const FAULTY = `onmessage = ({ data: { port } }) => {
+  port.onmessage = () => { throw new Error("a bug of ours"); };
+  port.postMessage({ ready: { wakeFd: -1, io: "none" } });
+};`;
+
+Deno.test("an error of ours in the worker fails its calls, and onFatal hears of it once", async () => {
+  const heard: unknown[] = [];
+  const worker = await DataWorker.start({
+    mainUrl: `data:text/javascript,${encodeURIComponent(FAULTY)}`,
+    start: { io: "uring", bootId: "boot" },
+    log: silentLog(),
+    onFatal: (error) => heard.push(error),
+  });
+  const isOurs = (error: unknown) => error instanceof DvsanError && error.code === "internal";
+  const calls = [worker.call("figures", null), worker.call("diskList", null)];
+  await Promise.all(calls.map((call) => assert.rejects(call, isOurs)));
+  await assert.rejects(worker.call("figures", null), isOurs);
+  await worker.stop();
+  assert.equal(heard.length, 1);
+  assert.match(String(heard[0]), /a bug of ours/);
+});
+
+Deno.test("answerCall() answers what peers and disks cause and throws on what is our bug", async () => {
+  const message = { id: 7, call: "diskList", params: null } as const;
+  const answer = (run: () => Promise<never>) => answerCall({ diskList: run }, message);
+  assert.deepEqual(
+    await answer(() => Promise.reject(new DvsanError("io", "The medium failed."))),
+    { id: 7, error: { code: "io", message: "The medium failed." } },
+  );
+  await assert.rejects(answer(() => Promise.reject(new AssertionError("a bug"))), AssertionError);
+  const unknown = await answerCall({}, message);
+  assert.ok("error" in unknown && unknown.error.code === "unsupported");
+});
+
+/** The first 16 bytes that a server says to whoever connects. */
+async function greetingOf(port: number): Promise<string> {
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  const bytes = new Uint8Array(18);
+  let have = 0;
+  while (have < bytes.length) have += (await connection.read(bytes.subarray(have))) ?? 0;
+  return new TextDecoder().decode(bytes.subarray(0, 16));
+}
