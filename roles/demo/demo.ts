@@ -275,7 +275,7 @@ export class Demo {
         if (error instanceof DvsanError && error.code === "unavailable") return [];
         throw error;
       });
-      const pooled = units.filter((unit) => unit.state === "online" && unit.zeroedBytes > 0);
+      const pooled = units.filter((unit) => isPooled(unit));
       if (pooled.length >= count) return;
       await wait(this.#process.clock, 10, this.#process.signal);
     }
@@ -284,6 +284,11 @@ export class Demo {
   async #untilWrites(count: number): Promise<void> {
     while (this.#writes.writes < count) await wait(this.#process.clock, 1, this.#process.signal);
   }
+}
+
+/** In the pool, with all of its free space zeroed. */
+function isPooled(unit: UnitView): boolean {
+  return unit.state === "online" && unit.media.length > 0 && unit.zeroedBytes === unit.freeBytes;
 }
 
 function unitsOf(disk: DiskSummary): string {
