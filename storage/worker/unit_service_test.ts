@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { utf8 } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { MIB } from "../../protocol/core/limits.ts";
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
@@ -205,3 +207,83 @@ unitTest("nobody comes in while the unit drains, and a fenced volume can go", as
     code: "draining",
   });
 });
+
+unitTest("a direct token lets one consumer in, the newest, and no agent", async (setting) => {
+  const { world, volume } = setting;
+  const token = "t".repeat(43);
+  const tokenHash = new Uint8Array(createHash("sha256").update(token).digest());
+  const agent = await world.attached({ attachment: 1 });
+  const direct = { tokenHash, addresses: ["127.0.0.1"] };
+  const granted = await world.call("accessGrant", grantOf(volume, { counter: 2, direct }));
+  await world.until(() => agent.ended !== null);
+  assert.equal(await world.refusal({ attachment: 2, counter: 2 }), "fenced");
+  const first = await goTo(world, token);
+  assert.equal(first.replyType, NBD_REPLY_INFO);
+  const second = await goTo(world, token);
+  assert.equal(second.replyType, NBD_REPLY_INFO);
+  assert.equal(await endOf(world, first.connection), true);
+  const wrong = await goTo(world, token + "x");
+  assert.equal(wrong.replyType, NBD_REPLY_ERROR_UNKNOWN);
+  await world.call("accessRevoke", revoke(granted, 2));
+  assert.equal(await endOf(world, second.connection), true);
+  const late = await goTo(world, token);
+  assert.equal(late.replyType, NBD_REPLY_ERROR_UNKNOWN);
+  for (const { connection } of [first, second, wrong, late]) connection.close();
+});
+
+const NBD_REPLY_INFO = 3;
+const NBD_REPLY_ERROR_UNKNOWN = 0x80000006;
+
+/** A consumer without our agent, byte by byte: greeting, flags, GO; the first reply's type. */
+async function goTo(
+  world: UnitWorld,
+  name: string,
+): Promise<{ connection: Deno.TcpConn; replyType: number }> {
+  const exchange = async () => {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: world.address.port });
+    await readBytes(connection, 18);
+    const go = new Uint8Array(4 + 16 + 4 + name.length + 2);
+    const view = new DataView(go.buffer);
+    view.setUint32(0, 3);
+    view.setBigUint64(4, 0x49484156454f5054n);
+    view.setUint32(12, 7);
+    view.setUint32(16, name.length + 6);
+    view.setUint32(20, name.length);
+    go.set(utf8(name), 24);
+    await connection.write(go);
+    const reply = await readBytes(connection, 20);
+    return { connection, replyType: new DataView(reply.buffer).getUint32(12) };
+  };
+  return await turning(world, exchange());
+}
+
+/** Whether the server ends the connection. */
+function endOf(world: UnitWorld, connection: Deno.TcpConn): Promise<boolean> {
+  const read = async () => {
+    while (true) {
+      const count = await connection.read(new Uint8Array(256)).catch(() => null);
+      if (count === null) return true;
+    }
+  };
+  return turning(world, read());
+}
+
+/** Turns the world's loop while something outside of it is awaited. */
+async function turning<T>(world: UnitWorld, promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const settle = () => settled = true;
+  promise.then(settle, settle);
+  await world.until(() => settled);
+  return await promise;
+}
+
+async function readBytes(connection: Deno.TcpConn, count: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(count);
+  let have = 0;
+  while (have < count) {
+    const more = await connection.read(bytes.subarray(have));
+    assert.ok(more !== null, "the server went away");
+    have += more;
+  }
+  return bytes;
+}
