@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { createIo } from "../io/create.ts";
 import type { Io } from "../io/io.ts";
-import { type DeviceUnderTest, readBytes, resultOf, testDevice, writeBytes } from "./contract.ts";
+import {
+  type DeviceUnderTest,
+  readBytes,
+  resultOf,
+  testDevice,
+  writeBytes,
+} from "./device_contract.ts";
 import { ExtentsDevice } from "./extents.ts";
 import { FaultDevice } from "./fault.ts";
 import { FileDevice } from "./file.ts";

@@ -177,7 +177,7 @@ export class NbdServer {
     if (!this.#stallTimer.busy) this.#io.timer(this.#stallTimer, this.#stallMs);
   }
 
-  /** Somebody waited for a buffer a while ago: cuts off who keeps buffers, if somebody still does. */
+  /** Cuts off who keeps buffers, if somebody still waits for one. */
   #sweep(): void {
     const connections = [...this.#connections];
     if (this.#stallTimer.result < 0 || !connections.some((one) => one.starving)) return;

@@ -1,24 +1,52 @@
-import { AssertionError } from "../../protocol/core/assert.ts";
-import { COMMAND, COMMAND_FLAGS, SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
+import { assert, AssertionError } from "../../protocol/core/assert.ts";
+import {
+  COMMAND,
+  COMMAND_FLAGS,
+  SIMPLE_REPLY_BYTES,
+  wireErrorOf,
+} from "../../protocol/nbd/constants.ts";
 import type { Device } from "../devices/device.ts";
 import type { Transfer, ZeroRange } from "../io/io.ts";
 import type { ServerFigures } from "./server_figures.ts";
-import type { ServerRequest } from "./server_request.ts";
+import type { RequestOwner, ServerRequest } from "./server_request.ts";
 
-/** Turns requests into calls of a device, and counts them. */
-export class DeviceCalls {
+/** What DeviceCalls asks of its session. */
+export interface CallsHost {
+  /** Its outcome is in `request.error`; nothing of it is under way. */
+  requestFinished(request: ServerRequest): void;
+}
+
+export interface DeviceCallsOptions {
+  readonly device: Device;
+  readonly figures: ServerFigures;
+  /** Hears of each device error, with a positive errno. */
+  readonly failed: (command: number, errno: number) => void;
+}
+
+/** Turns requests into calls of a device and their results into wire errors, and counts them. */
+export class DeviceCalls implements RequestOwner {
+  /** Operations that the device has not ended. */
+  underWay = 0;
+  readonly #host: CallsHost;
+  readonly #failed: (command: number, errno: number) => void;
+  #stopped = false;
   readonly #device: Device;
   readonly #figures: ServerFigures;
   readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
   readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false };
 
-  constructor(device: Device, figures: ServerFigures) {
+  constructor(host: CallsHost, options: DeviceCallsOptions) {
+    const { device, figures } = options;
+    this.#failed = options.failed;
+    this.#host = host;
     this.#device = device;
     this.#figures = figures;
   }
 
   /** The request has what it needs, and was checked. */
   submit(request: ServerRequest): void {
+    assert(!this.#stopped, "nothing is submitted after the connection was shut");
+    this.underWay++;
     const { operation, position, length } = request;
     const fua = (request.flags & COMMAND_FLAGS.fua) !== 0;
     switch (request.command) {
@@ -53,9 +81,25 @@ export class DeviceCalls {
     }
   }
 
-  /** Makes what the request did durable, with the request's own operation. */
-  sync(request: ServerRequest): void {
-    this.#device.flush(request.operation);
+  /** Submits nothing more: a TRIM that still had to be made durable ends as it is. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  requestDone(request: ServerRequest): void {
+    this.underWay--;
+    const { result } = request.operation;
+    if (result < 0) {
+      request.error = wireErrorOf(-result);
+      this.#figures.deviceErrors++;
+      this.#failed(request.command, -result);
+    } else if (needsSync(request) && !this.#stopped) {
+      request.syncing = true;
+      this.underWay++;
+      this.#device.flush(request.operation);
+      return;
+    }
+    this.#host.requestFinished(request);
   }
 }
 

@@ -44,9 +44,9 @@ export class ReplyQueue implements TurnTask {
     return this.#send.busy;
   }
 
-  /** When the send under way began. */
+  /** When the send under way began; Infinity when there is none. */
   get sendSinceMs(): number {
-    return this.#sendSinceMs;
+    return this.#send.busy ? this.#sendSinceMs : Infinity;
   }
 
   /** The request's outcome is known; its reply goes out with the others of this turn. */

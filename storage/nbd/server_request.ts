@@ -1,6 +1,7 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { NBD_REQUESTS_PER_SERVER_MAX } from "../../protocol/core/limits.ts";
 import { SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
+import type { RequestFields } from "../../protocol/nbd/request.ts";
 import type { Io, Off } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 
@@ -30,6 +31,17 @@ export class ServerRequest {
   off: Off = -1;
   /** A discard has ended and its sync is under way. */
   syncing = false;
+
+  /** Takes over what the client asked for; `error` when it is refused. */
+  fill(fields: RequestFields & { cookieHigh: number; cookieLow: number }, error: number): void {
+    this.flags = fields.flags;
+    this.command = fields.command;
+    this.cookieHigh = fields.cookieHigh;
+    this.cookieLow = fields.cookieLow;
+    this.position = fields.position;
+    this.length = fields.length;
+    this.error = error;
+  }
 
   constructor(replyOff: Off) {
     this.replyOff = replyOff;

@@ -3,16 +3,16 @@ import {
   NBD_CONNECTION_HELD_BYTES_MAX,
   NBD_REQUESTS_PER_CONNECTION_MAX,
 } from "../../protocol/core/limits.ts";
-import { COMMAND, wireErrorOf } from "../../protocol/nbd/constants.ts";
+import { COMMAND } from "../../protocol/nbd/constants.ts";
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd/request.ts";
 import type { Io, Off } from "../io/io.ts";
-import { bufferBytesOf, DeviceCalls, isTransfer, needsSync } from "./server_calls.ts";
+import { bufferBytesOf, type CallsHost, DeviceCalls, isTransfer } from "./server_calls.ts";
 import type { ServerFigures } from "./server_figures.ts";
 import { KeptBytes } from "./server_kept.ts";
 import { HeldBuffers, PayloadReceiver } from "./server_payload.ts";
 import { type ReplyOwner, ReplyQueue } from "./server_replies.ts";
-import type { RequestOwner, RequestPool, RequestWaiter, ServerRequest } from "./server_request.ts";
+import type { RequestPool, RequestWaiter, ServerRequest } from "./server_request.ts";
 import type { Pause, SessionHost, SessionOptions } from "./server_session_types.ts";
 
 /**
@@ -23,7 +23,7 @@ import type { Pause, SessionHost, SessionOptions } from "./server_session_types.
  * payload are taken at a time. Bytes that cannot be parsed yet are kept aside (at most one receive
  * buffer's worth), and the socket stays unread.
  */
-export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
+export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   readonly #host: SessionHost;
   readonly #io: Io;
   readonly #pool: RequestPool;
@@ -39,8 +39,6 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   #pause: Pause = "none";
   /** Requests taken and not yet given back. */
   #taken = 0;
-  /** Operations that the device has not ended. */
-  #submitted = 0;
   /** The request that waits for a buffer, or whose payload is being received. */
   #current: ServerRequest | null = null;
   /** A refused request whose payload is being thrown away. */
@@ -53,9 +51,10 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     this.#io = options.io;
     this.#pool = options.pool;
     this.#held = new HeldBuffers(options.io);
-    const payloadDone = () => this.#payloadReceived();
-    this.#payload = new PayloadReceiver(options.io, options.handle, payloadDone);
-    this.#calls = new DeviceCalls(options.device, options.figures);
+    const { io, handle } = options;
+    this.#payload = new PayloadReceiver(io, handle, () => this.#payloadReceived());
+    const failed = (command: number, errno: number) => host.deviceFailed(command, errno);
+    this.#calls = new DeviceCalls(this, { ...options, failed });
     this.#info = options.info;
     this.#figures = options.figures;
     this.#replies = new ReplyQueue(options.io, options.handle, this);
@@ -63,7 +62,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
 
   /** Nothing is under way on the device. */
   get quiescent(): boolean {
-    return this.#submitted === 0;
+    return this.#calls.underWay === 0;
   }
 
   /** Every request was answered, and no operation is under way on the socket. */
@@ -76,10 +75,9 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     return this.#pause === "buffer";
   }
 
-  /** Since when the client has kept buffers by not reading or not sending; Infinity: it does not. */
+  /** Since when the client has kept buffers by not reading or sending; Infinity: it does not. */
   get stalledSinceMs(): number {
-    const sendMs = this.#replies.busy ? this.#replies.sendSinceMs : Infinity;
-    return Math.min(sendMs, this.#payload.sinceMs);
+    return Math.min(this.#replies.sendSinceMs, this.#payload.sinceMs);
   }
 
   /** More bytes can be taken; otherwise `receiveMore` will be called. */
@@ -118,13 +116,12 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   shut(): void {
     if (this.#shut) return;
     this.#shut = true;
+    this.#calls.stop();
     this.stop();
     this.#pause = "stopped";
     this.#kept.clear();
     this.#replies.stop();
   }
-
-  // Parsing.
 
   #parse(source: ByteSource, from: number, to: number): number {
     const reader = this.#reader;
@@ -132,7 +129,10 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     while (this.#pause === "none") {
       if (!reader.complete) {
         at = reader.take(source, at, to);
-        if (this.#draining !== null && !reader.skipping) this.#drained();
+        if (this.#draining !== null && !reader.skipping) {
+          this.#refused(this.#draining);
+          this.#draining = null;
+        }
         if (reader.broken) {
           this.#host.failed("a request does not begin with its magic");
           return to;
@@ -160,20 +160,14 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
       this.#pause = "capacity";
       return false;
     }
-    const request = this.#pool.take(this);
+    const request = this.#pool.take(this.#calls);
     if (request === null) {
       this.#pause = "requests";
       this.#pool.wait(this);
       return false;
     }
     this.#taken++;
-    request.command = reader.command;
-    request.flags = reader.flags;
-    request.cookieHigh = reader.cookieHigh;
-    request.cookieLow = reader.cookieLow;
-    request.position = reader.position;
-    request.length = reader.length;
-    request.error = error;
+    request.fill(reader, error);
     if (!needsBuffer) {
       this.#beginWithoutBuffer(request);
       return true;
@@ -203,7 +197,7 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     } else if (request.length === 0 && request.command !== COMMAND.flush) {
       this.#replies.add(request);
     } else {
-      this.#submit(request);
+      this.#calls.submit(request);
     }
   }
 
@@ -213,21 +207,19 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     if (request === null) return from;
     if (request.command === COMMAND.read) {
       this.#current = null;
-      this.#submit(request);
+      this.#calls.submit(request);
       return from;
     }
     const count = this.#payload.copy(request, source, from, to);
     if (count === request.length) {
       this.#current = null;
-      this.#submit(request);
+      this.#calls.submit(request);
     } else {
       this.#pause = "payload";
       this.#payload.receiveRest(request, count);
     }
     return from + count;
   }
-
-  // Going on after a pause.
 
   #bufferCame(off: Off): void {
     const request = this.#current;
@@ -251,12 +243,11 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     }
     this.#current = null;
     this.#pause = this.#stopping ? "stopped" : "none";
-    this.#submit(request);
+    this.#calls.submit(request);
     this.#goOn();
   }
 
   requestFree(): void {
-    assert(this.#pause === "requests", "a request object comes to who waits for one");
     this.#pause = "none";
     this.#goOn();
   }
@@ -268,37 +259,15 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
     if (this.#pause === "none") this.#host.receiveMore();
   }
 
-  // The device.
-
-  #submit(request: ServerRequest): void {
-    this.#submitted++;
-    this.#calls.submit(request);
-  }
-
-  requestDone(request: ServerRequest): void {
-    this.#submitted--;
-    const result = request.operation.result;
-    if (result < 0) {
-      request.error = wireErrorOf(-result);
-      this.#figures.deviceErrors++;
-      this.#host.deviceFailed(request.command, -result);
-    }
+  /** For DeviceCalls: the request's outcome is known. */
+  requestFinished(request: ServerRequest): void {
     if (this.#shut) {
       this.replyDone(request);
-      this.#host.progressed();
-      return;
-    }
-    if (needsSync(request)) {
-      request.syncing = true;
-      this.#submitted++;
-      this.#calls.sync(request);
-      return;
+      return this.#host.progressed();
     }
     if (request.error !== 0 || request.command === COMMAND.write) this.#held.letGo(request);
     this.#replies.add(request);
   }
-
-  // Giving back.
 
   replyDone(request: ServerRequest): void {
     this.#held.letGo(request);
@@ -327,11 +296,5 @@ export class Session implements RequestOwner, ReplyOwner, RequestWaiter {
   #refused(request: ServerRequest): void {
     this.#figures.refused++;
     this.#replies.add(request);
-  }
-
-  #drained(): void {
-    const request = this.#draining;
-    this.#draining = null;
-    if (request !== null) this.#refused(request);
   }
 }

@@ -65,7 +65,7 @@ function pattern(length: number, seed: number): Uint8Array {
 
 /** What every device must do (device.ts). The device is small, so the suite covers all of it. */
 export function testDevice(name: string, open: () => DeviceUnderTest): void {
-  const test = (what: string, run: (on: DeviceUnderTest) => void) =>
+  const test: DefineTest = (what, run) =>
     Deno.test(`${name} ${what}`, () => {
       const on = open();
       try {
@@ -74,7 +74,14 @@ export function testDevice(name: string, open: () => DeviceUnderTest): void {
         on.close();
       }
     });
+  testTransfers(test);
+  testZeroesAndDiscards(test);
+  testDurability(test);
+}
 
+type DefineTest = (what: string, run: (on: DeviceUnderTest) => void) => void;
+
+function testTransfers(test: DefineTest): void {
   test("reads back what was written, everywhere", (on) => {
     const { sizeBytes } = on.device.traits;
     for (let position = 0; position < sizeBytes; position += CHUNK) {
@@ -98,7 +105,9 @@ export function testDevice(name: string, open: () => DeviceUnderTest): void {
       assert.deepEqual(readBytes(on, edge - block, 2 * block), data);
     }
   });
+}
 
+function testZeroesAndDiscards(test: DefineTest): void {
   test("zeroes ranges, with and without a hole, durably and not", (on) => {
     const data = pattern(4 * CHUNK, 9);
     for (const [mayDiscard, fua] of [[true, false], [false, true]] as const) {
@@ -122,7 +131,9 @@ export function testDevice(name: string, open: () => DeviceUnderTest): void {
     writeBytes(on, CHUNK, pattern(CHUNK, 2));
     assert.deepEqual(readBytes(on, CHUNK, CHUNK), pattern(CHUNK, 2));
   });
+}
 
+function testDurability(test: DefineTest): void {
   test("flushes, before and after writes, and writes durably", (on) => {
     assert.equal(resultOf(on.io, (operation) => on.device.flush(operation)), 0);
     assert.equal(writeBytes(on, 0, pattern(4096, 3), true), 4096);
