@@ -8,7 +8,7 @@ import { readSkips, runSuite, type Suite } from "./runner/suites.ts";
 const SUITES: readonly Suite[] = [
   {
     name: "unit",
-    paths: ["protocol", "storage", "roles", "web", "test/tidy_test.ts", "test/runner"],
+    paths: ["protocol", "storage", "roles", "web", "test/tidy_test.ts", "test/link", "test/runner"],
     isParallel: true,
   },
   { name: "interop", paths: ["test/interop"], isParallel: false },
