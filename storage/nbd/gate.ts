@@ -1,23 +1,21 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { bytesEqual, utf8 } from "../../protocol/core/bytes.ts";
+import { utf8 } from "../../protocol/core/bytes.ts";
 import { DIRECT_TOKEN_BYTES_MAX } from "../../protocol/core/limits.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import {
   ATTACH_CHALLENGE_BYTES,
   ATTACH_REFUSALS,
-  type AttachRefusal,
-  type AttachRequest,
-  AttachServer,
+  type AttachServer,
   decodeAttachOption,
   OPTION_ATTACH,
   OPTION_ATTACH_CHALLENGE,
 } from "../../protocol/nbd/attach.ts";
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
-import { type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
+import type { KeyPair } from "../../protocol/noise/handshake.ts";
 import type { Device } from "../devices/device.ts";
 import { HeldDevice } from "../devices/held.ts";
-import type { GrantTerms } from "../grants/grant_state.ts";
 import type { GrantTable } from "../grants/grant_table.ts";
+import { invalid, proveHolder, refused } from "./gate_proof.ts";
 import type {
   ConnectionEnd,
   ExportEntry,
@@ -145,7 +143,10 @@ export class UnitGate implements ExportGate {
     const option = decodeAttachOption(request.payload);
     if (typeof option === "string") return request.answer(invalid(option));
     const { volumeId } = option;
-    const proven = this.#prove(challenge, option);
+    const proven = proveHolder(challenge, option, {
+      ...this.#options,
+      holders: table.holders(volumeId),
+    });
     if (proven.kind === "refused") return request.answer(proven);
     // Looked at before anybody is thrown out for a newcomer that cannot be served.
     if (table.state(volumeId)?.kind === "active" && volumes.device(volumeId) === null) {
@@ -175,29 +176,6 @@ export class UnitGate implements ExportGate {
     for (const id of table.connections(volumeId)) {
       if (this.#guests.get(id)?.connection.isOver === true) table.ended(id, "lost");
     }
-  }
-
-  /** Finds the holder, present or former, whose key the message proves. */
-  #prove(
-    challenge: Uint8Array,
-    option: { volumeId: string; message: Uint8Array },
-  ): Proven | OptionAnswer & { kind: "refused" } {
-    const holders = this.#options.table.holders(option.volumeId);
-    if (holders.length === 0) return refused("unknown", "no grant of this volume is known here");
-    const tried: Uint8Array[] = [];
-    for (const holder of holders) {
-      if (tried.some((key) => bytesEqual(key, holder.hostKey))) continue;
-      tried.push(holder.hostKey);
-      const server = new AttachServer(challenge, {
-        volumeId: option.volumeId,
-        unit: this.#options.unit,
-        hostKey: holder.hostKey,
-        ephemeral: keyPairOf(this.#options.random.bytes(32)),
-      });
-      const request = server.readRequest(option.message);
-      if (request !== null) return { kind: "proven", holder, request, server };
-    }
-    return refused("denied", "the proof does not fit the grant");
   }
 
   #welcome(guest: Guest, by: { volumeId: string; server: AttachServer }): OptionAnswer {
@@ -292,21 +270,6 @@ export class UnitGate implements ExportGate {
     }
     return guest;
   }
-}
-
-interface Proven {
-  readonly kind: "proven";
-  readonly holder: GrantTerms;
-  readonly request: AttachRequest;
-  readonly server: AttachServer;
-}
-
-function refused(refusal: AttachRefusal, text: string): OptionAnswer & { kind: "refused" } {
-  return { kind: "refused", type: ATTACH_REFUSALS[refusal], text };
-}
-
-function invalid(text: string): OptionAnswer {
-  return { kind: "refused", type: REPLY_ERROR.invalid, text };
 }
 
 /** Without the prefix by which IPv6 sockets show IPv4 peers (RFC 4291 §2.5.5.2). */

@@ -4,7 +4,16 @@ import { utf8 } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { MIB } from "../../protocol/core/limits.ts";
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
-import { grantOf, HOST, keys, legOf, OTHER_HOST, STATION, UnitWorld, VOLUME } from "./testing.ts";
+import {
+  grantOf,
+  HOST,
+  keys,
+  legOf,
+  OTHER_HOST,
+  STATION,
+  UnitWorld,
+  VOLUME,
+} from "./testing_world.ts";
 
 type Kind = "uring" | "epoll";
 interface Setting {

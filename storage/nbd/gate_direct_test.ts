@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { utf8 } from "../../protocol/core/bytes.ts";
+import { Operation } from "../io/operation.ts";
+import { FakeConnection, terms, World } from "./testing_gate.ts";
+
+const TOKEN = "a-token-that-nobody-guesses";
+
+function directWorld(): World {
+  const tokenHash = new Uint8Array(createHash("sha256").update(utf8(TOKEN)).digest());
+  return new World(terms(1, { tokenHash, addresses: ["127.0.0.1"] }));
+}
+
+Deno.test("a direct token works from an announced address only, also when IPv6 shows it", () => {
+  const world = directWorld();
+  const at = (address: string) => new FakeConnection(1, { address, port: 1 });
+  assert.ok("device" in world.gate.find(at("127.0.0.1"), TOKEN));
+  assert.ok("device" in world.gate.find(at("::ffff:127.0.0.1"), TOKEN));
+  assert.ok("refused" in world.gate.find(at("127.0.0.2"), TOKEN));
+  assert.ok("refused" in world.gate.find(at("127.0.0.1"), TOKEN + "x"));
+  assert.ok("refused" in world.gate.find(at("127.0.0.1"), "x".repeat(5000)));
+});
+
+Deno.test("of direct connections the newest wins, and its requests wait for the older one's", () => {
+  const world = directWorld();
+  const [a, b, c] = [new FakeConnection(1), new FakeConnection(2), new FakeConnection(3)];
+  const first = world.entry(a, TOKEN);
+  first.opened(a);
+  first.device.flush(new Operation(() => {}));
+  assert.deepEqual(world.device.seen, ["flush"]);
+  const second = world.entry(b, TOKEN);
+  assert.equal(a.isShut, false, "asking about an export throws nobody out");
+  second.opened(b);
+  assert.ok(a.isShut);
+  const results: number[] = [];
+  second.device.flush(new Operation((operation) => results.push(operation.result)));
+  const third = world.entry(c, TOKEN);
+  third.opened(c);
+  assert.ok(b.isShut);
+  assert.deepEqual(results, [-108], "what never reached the volume ends when it is thrown out");
+  b.becomeQuiet();
+  third.device.write(new Operation(() => {}), { off: 0, length: 1, position: 0 }, false);
+  assert.deepEqual(world.device.seen, ["flush"]);
+  a.becomeQuiet();
+  assert.deepEqual(world.device.seen, ["flush", "write"]);
+  third.device.read(new Operation(() => {}), { off: 0, length: 1, position: 0 });
+  assert.deepEqual(world.device.seen, ["flush", "write", "read"]);
+});
