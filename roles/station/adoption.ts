@@ -36,7 +36,7 @@ export function adoption(
       startLba: held.startLba,
     },
   });
-  if (held.grant !== null) changes.push(adoptedGrant(held.id, held.grant));
+  if (held.grant !== null) changes.push(adoptedGrant(held, held.grant));
   return changes;
 }
 
@@ -61,15 +61,16 @@ function adoptedDisk(
   };
 }
 
-function adoptedGrant(volumeId: string, grant: NonNullable<VolumeInfo["grant"]>): Change {
+function adoptedGrant(held: VolumeInfo, grant: NonNullable<VolumeInfo["grant"]>): Change {
   const { direct } = grant;
   return {
     table: "grants",
     put: {
-      volumeId,
+      volumeId: held.id,
       epoch: grant.generation.epoch,
       counter: grant.generation.counter,
       state: grant.state === "active" ? "active" : "revoked",
+      grantedBytes: held.sizeBytes,
       tokenHash: direct?.tokenHash ?? null,
       addressesJson: direct === undefined ? null : JSON.stringify(direct.addresses),
     },

@@ -1,4 +1,5 @@
-import type { Assignment, LegAssignment } from "../../protocol/config/bodies.ts";
+import type { Assignment, LegAssignment, LegInfo } from "../../protocol/config/bodies.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
 import { LBA_BYTES } from "../../protocol/core/limits.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow } from "./catalog/rows.ts";
@@ -44,4 +45,24 @@ function legsOf(catalog: Catalog, disk: DiskRow): LegAssignment[] {
     });
   }
   return legs;
+}
+
+/** What the unit writes on its label about a volume, so that disks can be rebuilt from labels. */
+export function legInfoOf(catalog: Catalog, volumeId: string): LegInfo {
+  const volume = catalog.volumes.get(volumeId);
+  const disk = catalog.disks.get(volume?.diskId ?? "");
+  const host = catalog.nodes.get(disk?.hostId ?? "");
+  if (volume === undefined || disk === undefined || host === undefined) {
+    throw new DvsanError("unknown", `Volume ${volumeId} has no disk or owner any more.`);
+  }
+  return {
+    diskId: disk.id,
+    diskName: disk.name,
+    layout: disk.layout,
+    leg: volume.leg,
+    legs: catalog.legsOf(disk.id).length,
+    ownerId: host.id,
+    ownerName: host.name,
+    ownerKey: host.publicKey,
+  };
 }

@@ -26,6 +26,8 @@ export class FakeUnit implements FakeNode {
   readonly hello: NodeHello;
   readonly volumes = new Map<string, VolumeInfo>();
   readonly sizeBytes: number;
+  /** Size of each volume's grant. */
+  readonly granted = new Map<string, number>();
   zeroed = true;
   epoch = 0;
   instance = "";
@@ -150,6 +152,8 @@ export class FakeUnit implements FakeNode {
     if (held.grant !== null && compareGenerations(body.generation, held.grant.generation) < 0) {
       throw new DvsanError("stale-generation", "a newer grant is there");
     }
+    if (body.sizeBytes !== held.sizeBytes) throw new DvsanError("invalid", "another size");
+    this.granted.set(held.id, body.sizeBytes);
     const { generation, hostId, hostKey, direct } = body;
     const grant = { generation, hostId, hostKey, state: "active" as const };
     return this.#put({ ...held, grant: direct === undefined ? grant : { ...grant, direct } });

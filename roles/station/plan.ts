@@ -75,12 +75,11 @@ function planBurial(tombstone: TombstoneRow, input: PlanInput): Plan {
   }
   const { volumeId } = tombstone;
   const { sequence, grant } = held;
-  if (grant?.state === "active") {
+  if (grant !== null && grant.state !== "fenced") {
     const generation = later(tombstone, grant.generation);
     const step: PlanStep = { kind: "revoke", volumeId, generation, sequence };
-    return { step, difference: "is to be deleted: its grant is being fenced" };
+    return { step, difference: `is to be deleted: ${fencingWords(grant)}` };
   }
-  if (grant?.state === "fencing") return wait(fencingWords(grant.fencingForMs));
   return { step: { kind: "delete", volumeId, sequence }, difference: "is to be deleted" };
 }
 
@@ -111,7 +110,6 @@ function planHeld(volume: VolumeRow, input: PlanInput & { readonly held: VolumeI
 function planGrant(volume: VolumeRow, input: PlanInput & { readonly held: VolumeInfo }): Plan {
   const { grant, held } = input;
   const { sequence } = held;
-  if (held.grant?.state === "fencing") return wait(fencingWords(held.grant.fencingForMs));
   if (grant === null) {
     return held.grant?.state === "active" ? wait("holds a grant that is not known here") : AGREED;
   }
@@ -119,7 +117,8 @@ function planGrant(volume: VolumeRow, input: PlanInput & { readonly held: Volume
     epoch: grant.epoch,
     counter: grant.counter,
   });
-  const heldActive = held.grant?.state === "active";
+  // Also a fence that is under way: it is asked for again until the unit says that it is done.
+  const heldActive = held.grant !== null && held.grant.state !== "fenced";
   if (order > 0 && heldActive) return wait("holds a newer grant than the station knows of");
   if (grant.state === "revoked") {
     if (!heldActive) return AGREED;
@@ -128,10 +127,13 @@ function planGrant(volume: VolumeRow, input: PlanInput & { readonly held: Volume
     }
     const generation = { epoch: grant.epoch, counter: grant.counter };
     const step: PlanStep = { kind: "revoke", volumeId: volume.id, generation, sequence };
-    return { step, difference: "its grant is to be fenced" };
+    return { step, difference: `is not wanted by its host any more: ${fencingWords(held.grant)}` };
   }
-  if (order === 0 && heldActive) return AGREED;
-  if (order >= 0) return wait("was fenced by a later generation");
+  const grown = grant.grantedBytes < volume.sizeBytes;
+  if (order === 0 && held.grant?.state === "active" && !grown) return AGREED;
+  if (order > 0 || (order === 0 && held.grant?.state !== "active")) {
+    return wait("was fenced by a later generation");
+  }
   return { step: { kind: "grant", volume, grant, sequence }, difference: "is to be granted" };
 }
 
@@ -144,6 +146,8 @@ function wait(difference: string): Plan {
   return { step: null, difference };
 }
 
-function fencingWords(ms: number | undefined): string {
-  return `is being fenced${ms === undefined ? "" : ` for ${timeText(ms)}`}`;
+function fencingWords(grant: VolumeInfo["grant"]): string {
+  if (grant?.state !== "fencing") return "its grant is to be fenced";
+  const { fencingForMs } = grant;
+  return `being fenced${fencingForMs === undefined ? "" : ` for ${timeText(fencingForMs)}`}`;
 }

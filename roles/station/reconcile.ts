@@ -1,7 +1,7 @@
 import type { AnswerBody } from "../../protocol/config/requests.ts";
-import type { LegInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
+import type { StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { StationLink } from "../../protocol/config/link.ts";
-import { DvsanError, type ErrorCode, toPlainError } from "../../protocol/core/errors.ts";
+import { type ErrorCode, toPlainError } from "../../protocol/core/errors.ts";
 import { randomFraction } from "../../protocol/core/random.ts";
 import type { Timer } from "../../protocol/core/clock.ts";
 import {
@@ -16,6 +16,7 @@ import type { Events } from "./events.ts";
 import type { Observed } from "./observed.ts";
 import { type Plan, type PlanStep, planVolume } from "./plan.ts";
 import type { World } from "./ports.ts";
+import { legInfoOf } from "./assignments.ts";
 import { adoption } from "./adoption.ts";
 
 /** What stands in the way of one volume. */
@@ -169,12 +170,21 @@ export class Reconciler {
         const volumeId = "volume" in step ? step.volume.id : step.volumeId;
         const { volume } = await this.#send(unitId, step);
         observed.answered(unitId, volumeId, volume);
+        if (step.kind === "grant") await this.#granted(step);
         const moved = step.kind === "create" || step.kind === "resize" || step.kind === "delete";
         // What the media have left is the unit's to say; nobody waits for it.
         if (moved) void observed.pull(unitId);
         this.#tell(unitId, step);
       }
     }
+  }
+
+  /** The unit holds this generation with this size durably. */
+  async #granted({ grant, volume }: Extract<PlanStep, { kind: "grant" }>): Promise<void> {
+    const now = this.#o.catalog.grants.get(volume.id);
+    if (now === undefined || now.epoch !== grant.epoch || now.counter !== grant.counter) return;
+    const put = { ...now, grantedBytes: volume.sizeBytes };
+    await this.#o.catalog.commit([{ table: "grants", put }]);
   }
 
   async #adopt(unitId: string, held: VolumeInfo): Promise<void> {
@@ -200,13 +210,13 @@ export class Reconciler {
       case "create":
       case "resize": {
         const { sizeBytes } = step.volume;
-        const body = { ...change, sizeBytes, leg: this.#legInfo(step.volume.id) };
+        const body = { ...change, sizeBytes, leg: legInfoOf(this.#o.catalog, step.volume.id) };
         const name = step.kind === "create" ? "VOLUME_CREATE" : "VOLUME_RESIZE";
         return link.request(unitId, name, body, options);
       }
       case "grant": {
         const { epoch, counter, tokenHash, addressesJson } = step.grant;
-        const { ownerId, ownerKey } = this.#legInfo(step.volume.id);
+        const { ownerId, ownerKey } = legInfoOf(this.#o.catalog, step.volume.id);
         const direct = tokenHash === null ? {} : {
           direct: { tokenHash, addresses: JSON.parse(addressesJson ?? "[]") as string[] },
         };
@@ -227,26 +237,6 @@ export class Reconciler {
       case "delete":
         return link.request(unitId, "VOLUME_DELETE", change, options);
     }
-  }
-
-  #legInfo(volumeId: string): LegInfo {
-    const { catalog } = this.#o;
-    const volume = catalog.volumes.get(volumeId);
-    const disk = catalog.disks.get(volume?.diskId ?? "");
-    const host = catalog.nodes.get(disk?.hostId ?? "");
-    if (volume === undefined || disk === undefined || host === undefined) {
-      throw new DvsanError("unknown", `Volume ${volumeId} has no disk or owner any more.`);
-    }
-    return {
-      diskId: disk.id,
-      diskName: disk.name,
-      layout: disk.layout,
-      leg: volume.leg,
-      legs: catalog.legsOf(disk.id).length,
-      ownerId: host.id,
-      ownerName: host.name,
-      ownerKey: host.publicKey,
-    };
   }
 
   #tell(unitId: string, step: PlanStep): void {

@@ -119,6 +119,14 @@ class StationRole implements Station {
     await pool.catalog.close();
   }
 
+  async confirmRecovery(): Promise<void> {
+    const { pool } = this.#mustRun();
+    await pool.catalog.commit([{ table: "meta", remove: STATE_KEY }]);
+    this.#recovered = false;
+    this.#problems.length = 0;
+    for (const row of pool.catalog.nodes.values()) void pool.reconciler.kick(row.id);
+  }
+
   #mustRun(): Running {
     if (this.#running !== null) return this.#running;
     throw new DvsanError("unavailable", "The station has not started. Try again in a moment.");
@@ -160,15 +168,7 @@ class StationRole implements Station {
       destroysNothing: isRecovered,
     });
     const delivery = new Delivery(shared);
-    const pool: Pool = {
-      ...parts,
-      watch,
-      nodes,
-      observed,
-      reconciler,
-      delivery,
-      isRecovered,
-    };
+    const pool: Pool = { ...parts, watch, nodes, observed, reconciler, delivery, isRecovered };
     return pool;
   }
 

@@ -153,6 +153,7 @@ Deno.test("grow extends the last leg, then appends one, and publishes what is gr
   assert.equal(assignment.sizeBytes, 16 * GIB);
   assert.deepEqual(assignment.legs.map((leg) => leg.sizeBytes), [8 * GIB, 8 * GIB]);
   assert.deepEqual(assignment.legs[0]!.generation, generation);
+  assert.deepEqual([...units[0]!.granted.values()], [8 * GIB]);
   assert.equal(units[1]!.volumes.size, 1);
   await world.end();
 });

@@ -25,7 +25,7 @@ const FIRST_TABLES: readonly string[] = [
     startLba INTEGER NOT NULL, UNIQUE (diskId, leg)) STRICT`,
   `CREATE TABLE grants (volumeId TEXT PRIMARY KEY NOT NULL, epoch INTEGER NOT NULL,
     counter INTEGER NOT NULL, state TEXT NOT NULL CHECK (state IN ('active', 'revoked')),
-    tokenHash BLOB, addressesJson TEXT) STRICT`,
+    grantedBytes INTEGER NOT NULL, tokenHash BLOB, addressesJson TEXT) STRICT`,
   `CREATE TABLE tombstones (volumeId TEXT PRIMARY KEY NOT NULL, unitId TEXT NOT NULL,
     diskId TEXT NOT NULL, epoch INTEGER NOT NULL, counter INTEGER NOT NULL,
     done INTEGER NOT NULL, reason TEXT NOT NULL, createdMs INTEGER NOT NULL) STRICT`,

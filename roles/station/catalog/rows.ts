@@ -70,6 +70,8 @@ export interface GrantRow {
   readonly counter: number;
   /** "revoked": every generation up to this one is to be fenced. */
   readonly state: "active" | "revoked";
+  /** Size that the unit acknowledged for this generation; 0: none yet. It may grow. */
+  readonly grantedBytes: number;
   /** For consumers without the agent. */
   readonly tokenHash: Uint8Array | null;
   readonly addressesJson: string | null;

@@ -9,6 +9,7 @@ import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), name: z.string() });
 const REFUSALS_MAX = 4;
+const FENCING_REFUSALS_MAX = 12;
 
 /**
  * Gives a disk's space back: the host detaches first when it is there, then units fence and
@@ -106,7 +107,9 @@ function isDebt(pool: Pool, tombstone: TombstoneRow, spentMs: number): boolean {
   const state = pool.nodes.presence(tombstone.unitId)?.state;
   if (state === "gone" || state === "revoked" || state === "leaving") return true;
   if (!pool.nodes.isOnline(tombstone.unitId)) return spentMs >= LEG_UNREACHABLE_MS_MAX;
-  return (pool.reconciler.trouble(tombstone.volumeId)?.attempts ?? 0) >= REFUSALS_MAX;
+  const trouble = pool.reconciler.trouble(tombstone.volumeId);
+  const attemptsMax = trouble?.code === "fencing" ? FENCING_REFUSALS_MAX : REFUSALS_MAX;
+  return (trouble?.attempts ?? 0) >= attemptsMax;
 }
 
 function unitNames(pool: Pool, tombstones: readonly TombstoneRow[]): string {

@@ -5,6 +5,7 @@ import { LEG_UNREACHABLE_MS_MAX } from "../../../protocol/core/limits.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
+import type { Trouble } from "../reconcile.ts";
 import type { TaskContext } from "./task.ts";
 
 /** Refusals that no repeat turns into a yes; all others are repeated a while. */
@@ -20,6 +21,7 @@ const FOR_GOOD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "denied",
 ]);
 const ATTEMPTS_MAX = 8;
+const FENCING_ATTEMPTS_MAX = 16;
 
 export interface Direct {
   readonly tokenHash: Uint8Array;
@@ -53,6 +55,7 @@ export function grantOf(pool: Pool, volumeId: string, direct: Direct | null = nu
       epoch,
       counter,
       state: "active",
+      grantedBytes: 0,
       tokenHash: direct?.tokenHash ?? null,
       addressesJson: direct === null ? null : JSON.stringify(direct.addresses),
     },
@@ -160,7 +163,7 @@ function legDone(
   }
   const unit = pool.nodes.row(leg.unitId)?.name ?? leg.unitId;
   const trouble = pool.reconciler.trouble(leg.id);
-  if (trouble !== null && (FOR_GOOD.has(trouble.code) || trouble.attempts >= ATTEMPTS_MAX)) {
+  if (trouble !== null && (FOR_GOOD.has(trouble.code) || isHopeless(trouble))) {
     throw new DvsanError(trouble.code, `Unit "${unit}" refused: ${trouble.message}`);
   }
   if (fresh && held === null && leg.created === 1) {
@@ -184,6 +187,11 @@ function legDone(
     throw new DvsanError("unavailable", `Unit "${unit}" cannot be reached: ${why}. Try again.`);
   }
   return false;
+}
+
+/** A fence is waited for longer: a stalled medium may come back. */
+function isHopeless(trouble: Trouble): boolean {
+  return trouble.attempts >= (trouble.code === "fencing" ? FENCING_ATTEMPTS_MAX : ATTEMPTS_MAX);
 }
 
 function tellProgress(
@@ -218,5 +226,6 @@ export function isGranted(pool: Pool, leg: VolumeRow, held: VolumeInfo): boolean
   const grant = pool.catalog.grants.get(leg.id);
   if (grant === undefined || held.grant?.state !== "active") return false;
   const { epoch, counter } = held.grant.generation;
-  return epoch === grant.epoch && counter === grant.counter;
+  const same = epoch === grant.epoch && counter === grant.counter;
+  return same && grant.grantedBytes >= leg.sizeBytes;
 }

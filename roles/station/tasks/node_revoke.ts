@@ -48,6 +48,7 @@ function revocation(pool: Pool, leg: VolumeRow): Change {
       epoch,
       counter,
       state: "revoked",
+      grantedBytes: 0,
       tokenHash: null,
       addressesJson: null,
     },
