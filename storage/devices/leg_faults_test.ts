@@ -187,6 +187,6 @@ Deno.test("any bytes in any pieces from the unit neither hang nor break a leg", 
       assert.ok(results[1] === 100 || results[1]! < 0);
       bench.end([leg], [unit]);
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });

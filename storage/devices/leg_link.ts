@@ -51,7 +51,7 @@ export class LegLink {
   readonly #owner: LinkOwner;
   readonly #pause: LegTimer;
   /**
-   * For headers, kept for as long as the leg lives: when it were taken at a reconnect, requests that
+   * For headers, kept for as long as the leg lives: if it were taken at a reconnect, requests that
    * wait for that reconnect could hold all there is.
    */
   readonly #buffer: Off;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { LEG_LOG_BYTES_MAX, NBD_PAYLOAD_BYTES_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { type LoggedChange, ReplayLog } from "./leg_log.ts";
 
@@ -89,4 +90,8 @@ Deno.test("ReplayLog counts reserved room as used, in bytes and in entries", () 
   assert.equal(log.reserve(0), false);
   log.unreserve(40);
   assert.equal(log.reserve(50), true);
+});
+
+Deno.test("any request fits into a log that is not yet half full", () => {
+  assert.ok(2 * NBD_PAYLOAD_BYTES_MAX <= LEG_LOG_BYTES_MAX);
 });

