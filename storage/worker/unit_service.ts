@@ -147,9 +147,20 @@ export class UnitService implements GrantedVolumes {
     this.#table.drain();
   }
 
-  /** Once no connection is left: waits for label updates, syncs and closes the media. */
-  close(): Promise<void> {
-    return this.#store.close();
+  /**
+   * Once no connection is left: makes what hosts wrote durable, waits for label updates, closes the
+   * media. A medium that cannot be synced is logged; its hosts replay what they did not flush.
+   */
+  async close(): Promise<void> {
+    for (const { id, path } of this.#store.storageInfo().media) {
+      try {
+        await this.#store.mediumFile(id)?.sync();
+      } catch (error) {
+        this.#store.mediumFailed(id, "sync");
+        this.#options.log.error("medium not synced", { path, reason: messageOf(error) });
+      }
+    }
+    await this.#store.close();
   }
 
   /**
