@@ -1,9 +1,9 @@
 import { statSync } from "node:fs";
 import assert from "node:assert/strict";
-import { CONTROL_CASES } from "./contract_control.ts";
-import type { IoFixture } from "./contract_driver.ts";
-import { MEDIA_CASES } from "./contract_media.ts";
-import { SOCKET_CASES } from "./contract_sockets.ts";
+import { CONTROL_CASES } from "./control_contract.ts";
+import type { IoFixture } from "./contract_testing.ts";
+import { MEDIA_CASES } from "./media_contract.ts";
+import { SOCKET_CASES } from "./sockets_contract.ts";
 import { createIo } from "./create.ts";
 import type { ArenaOptions } from "./io.ts";
 import { SimIo } from "./sim.ts";

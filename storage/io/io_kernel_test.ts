@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { finish, turnUntil } from "./contract_driver.ts";
+import { finish, turnUntil } from "./contract_testing.ts";
 import { createBestIo, createIo } from "./create.ts";
 import { IoPromises, runUntilSettled } from "./promises.ts";
 

@@ -16,7 +16,7 @@ export function lookUp<T>(table: Readonly<Record<string, T>>, path: string): T |
 
 /** Unit tests, and what only tests import: contract suites and doubles beside the code. */
 export function isTest(path: string): boolean {
-  return path.startsWith("test/") || /\/testing_|_(test|contract|testing)\.tsx?$/.test(path);
+  return path.startsWith("test/") || /\/testing[_.]|_(test|contract|testing)\.tsx?$/.test(path);
 }
 
 /** Where a relative import leads, from the top of the repository. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { AssertionError } from "../../protocol/core/assert.ts";
-import { finish, type IoCase, turnUntil } from "./contract_driver.ts";
+import { finish, type IoCase, turnUntil } from "./contract_testing.ts";
 import { Errno } from "./errno.ts";
 import { Operation } from "./operation.ts";
 

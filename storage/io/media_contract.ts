@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkFill, fill, finish, type IoCase, turnUntil } from "./contract_driver.ts";
+import { checkFill, fill, finish, type IoCase, turnUntil } from "./contract_testing.ts";
 import { Errno } from "./errno.ts";
 import type { Io } from "./io.ts";
 import { Operation } from "./operation.ts";

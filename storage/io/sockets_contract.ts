@@ -7,7 +7,7 @@ import {
   type IoCase,
   tcpPair,
   turnUntil,
-} from "./contract_driver.ts";
+} from "./contract_testing.ts";
 import { Buffer } from "node:buffer";
 import { Errno } from "./errno.ts";
 import { RECEIVE_BUFFER_BYTES } from "./io.ts";
