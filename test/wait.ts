@@ -1,7 +1,7 @@
 /** How long a test waits for anything before it fails; generous, since machines differ. */
 export const PATIENCE_MS = 30_000;
 
-/** Asks again and again until the answer is not null, undefined or false; fails after PATIENCE_MS. */
+/** Asks until the answer is not null, undefined or false; fails after PATIENCE_MS. */
 export async function waitFor<T>(
   what: string,
   ask: () => Promise<T | null | undefined | false> | T | null | undefined | false,

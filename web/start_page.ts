@@ -24,8 +24,9 @@ export function startPage(version: string): ReturnType<typeof html> {
     dvsan ctl units
     dvsan ctl tasks</pre>
         <p>
-              The API is described at <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>. It needs
-              the token that the station wrote to <code>admin.token</code> in its state directory.
+              The API is described at <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.
+              It needs the token that the station wrote to <code>admin.token</code> in its state
+              directory.
             </p>
       </body>
     </html>

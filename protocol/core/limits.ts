@@ -142,7 +142,7 @@ export const ZERO_SAMPLES_PER_STEP = 4;
 /** Spots between both ends of a new medium that must be zero for it to count as blank. */
 export const BLANK_SAMPLES = 32;
 
-// Host data: NBD client connections and the legs of disks (storage/nbd/client*.ts, storage/devices).
+// Host data: NBD client connections (storage/nbd/client*.ts), the legs of disks (storage/devices).
 /** One try to attach, from the connect to GO's answer. */
 export const ATTACH_TIMEOUT_MS = 10_000;
 /** All that a client sends before it waits for the unit. */

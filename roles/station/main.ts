@@ -1,10 +1,12 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createWebApp } from "../../web/app.ts";
 import type { Authorize } from "../../web/auth.ts";
+import type { Log } from "../../protocol/core/log.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { StationSettings } from "../process/settings.ts";
 import { STATION_MULTICAST_ADDRESS } from "../../protocol/core/limits.ts";
+import type { StationIdentity } from "./identity.ts";
 import { createStationLink } from "./link/station_link.ts";
 import { createStation } from "./station.ts";
 
@@ -53,24 +55,28 @@ export async function runStation(
     version: process.version,
   });
   const server = await process.serveHttp(settings.web, (request) => app.fetch(request));
-  log.info(identity.isNew ? "wrote a new identity" : "read its identity", {
-    unitKey: identity.path("unit"),
-    hostKey: identity.path("host"),
-    adminToken: identity.path("token"),
-  });
-  if (identity.isNew) {
-    log.warn(
-      "keep a copy of the station's identity: with it a station that lost its disk is the " +
-        "same station",
-      { identity: identity.path("identity") },
-    );
-  }
+  logIdentity(identity, log);
   process.ready({
     ready: "station",
     control: formatEndpoint(datagrams.local),
     web: `http://${formatEndpoint(server.local ?? settings.web)}`,
   });
   await process.stopped;
+}
+
+/** Says where the keys are; what they hold is secret. */
+function logIdentity(identity: StationIdentity, log: Log): void {
+  log.info(identity.isNew ? "wrote a new identity" : "read its identity", {
+    unitKey: identity.path("unit"),
+    hostKey: identity.path("host"),
+    adminToken: identity.path("token"),
+  });
+  if (!identity.isNew) return;
+  log.warn(
+    "keep a copy of the station's identity: with it a station that lost its disk is the " +
+      "same station",
+    { identity: identity.path("identity") },
+  );
 }
 
 /** Knows one token, compared by digest so that neither length nor content shows in time. */

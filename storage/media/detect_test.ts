@@ -3,7 +3,7 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import { utf8, viewOf } from "../../protocol/core/bytes.ts";
 import { KIB, MIB } from "../../protocol/core/limits.ts";
 import { findContent } from "./detect.ts";
-import { MemoryMedium } from "./memory_medium_file.ts";
+import { MemoryMedium } from "./testing_memory_medium.ts";
 import { storeOptions } from "./testing.ts";
 import { UnitStore } from "./unit_store.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { type VolumeInfo } from "../../protocol/config/bodies.ts";
-import { MemoryMedium, PowerCut } from "./memory_medium_file.ts";
+import { MemoryMedium, PowerCut } from "./testing_memory_medium.ts";
 import {
   createBody,
   grantBody,

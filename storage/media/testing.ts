@@ -2,7 +2,7 @@ import { GIB, MIB } from "../../protocol/core/limits.ts";
 import { silentLog } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { LegInfo } from "../../protocol/config/bodies.ts";
-import type { MemoryMedium } from "./memory_medium_file.ts";
+import type { MemoryMedium } from "./testing_memory_medium.ts";
 import type { UnitStoreOptions } from "./store_types.ts";
 import { UnitStore } from "./unit_store.ts";
 

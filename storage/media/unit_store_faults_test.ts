@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DvsanError, type ErrorCode } from "../../protocol/core/errors.ts";
-import { MemoryMedium } from "./memory_medium_file.ts";
+import { MemoryMedium } from "./testing_memory_medium.ts";
 import {
   createBody,
   GIB,

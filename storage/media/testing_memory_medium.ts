@@ -3,8 +3,8 @@ import type { MediumFile, MediumSource } from "./medium_file.ts";
 
 /**
  * A medium in memory for tests, sparse, with power cuts. What was written or zeroed since the last
- * sync is kept, lost or torn at the cut, chosen by a seed, each piece of `tearBytes` by itself. Some
- * kernel writes early and some late, so every mixture is a state that a real medium can be in.
+ * sync is kept, lost or torn at the cut, chosen by a seed, each piece of `tearBytes` by itself.
+ * Some kernel writes early and some late, so every mixture is a state that a real medium can be in.
  */
 export class MemoryMedium {
   readonly path: string;
