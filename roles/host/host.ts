@@ -22,6 +22,8 @@ export interface HostOptions {
   readonly log: Log;
   /** Where a disk's Unix socket is. */
   readonly socketPath: (diskName: string) => string;
+  /** Removes that socket's file, once nobody serves it any more. */
+  readonly removeSocket: (diskName: string) => void;
   readonly onChange: () => void;
 }
 
@@ -51,9 +53,11 @@ export class Host {
   /** What the station may ask. */
   handlers(): Handlers<null> {
     return {
-      VOLUME_ASSIGNMENT: (assignment) => {
+      VOLUME_ASSIGNMENT: async (assignment) => {
         this.assigned(assignment);
-        return Promise.resolve({});
+        // The station fences after the answer: what detaches is to flush before.
+        if (assignment.state !== "attached") await this.settled(assignment.diskId);
+        return {};
       },
     };
   }
@@ -125,13 +129,14 @@ export class Host {
   }
 
   async #change(assignment: Assignment): Promise<void> {
-    const { worker, book, socketPath } = this.#options;
+    const { worker, book, socketPath, removeSocket } = this.#options;
     const { diskId } = assignment;
     const attached = this.#statuses.has(diskId);
     this.#failures.delete(diskId);
     if (assignment.state !== "attached") {
       if (attached) await worker.call("diskDetach", { diskId });
       this.#statuses.delete(diskId);
+      removeSocket(assignment.name);
       return;
     }
     const status = attached ? await worker.call("diskUpdate", assignment) : await worker.call(

@@ -16,9 +16,13 @@ export async function runHost(settings: HostSettings, process: ProcessContext): 
   const node = openNode("host", { settings, process });
   const { files, identity } = node;
   const localSocket = socketPathIn(files, LOCAL_SOCKET);
-  const sockets = process.openStateFiles(files.path("disks"));
-  process.onShutdown("disk sockets", () => sockets.close());
   const book = DiskBook.load(files);
+  const sockets = process.openStateFiles(files.path("disks"));
+  const removeSocket = (disk: string) => sockets.remove(`${disk}.sock`);
+  process.onShutdown("disk sockets", () => {
+    for (const { name } of book.list()) removeSocket(name);
+    sockets.close();
+  });
   const datagrams = await openControl(settings, process);
   const worker = await startDataWorker(settings.io, process);
   await worker.call("hostStart", {
@@ -30,6 +34,7 @@ export async function runHost(settings: HostSettings, process: ProcessContext): 
     book,
     log,
     socketPath: (disk) => socketPathIn(sockets, `${disk}.sock`),
+    removeSocket,
     onChange: () => heartbeats.beatNow(),
   });
   worker.onNotice((notice) => {

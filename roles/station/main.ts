@@ -8,6 +8,7 @@ import type { StationSettings } from "../process/settings.ts";
 import { STATION_MULTICAST_ADDRESS } from "../../protocol/core/limits.ts";
 import type { StationIdentity } from "./identity.ts";
 import { createStationLink } from "./link/station_link.ts";
+import type { Station } from "./ports.ts";
 import { createStation } from "./station.ts";
 
 /** `dvsan station`: catalog and reconciler, the sessions of all nodes, and the REST API. */
@@ -43,40 +44,44 @@ export async function runStation(
     joinSecrets: () => ({ unit: identity.joinSecret("unit"), host: identity.joinSecret("host") }),
     epoch: () => station.api.pool().epoch,
     events: station.linkEvents,
+    knownKey: (nodeId) => station.publicKeyOf(nodeId),
   });
   process.onShutdown("sessions", () => link.close());
   station.attachLink(link);
   await station.start();
-  const app = createWebApp({
-    station: station.api,
-    authorize: authorizeAdmin(identity.adminToken()),
-    clock,
-    log,
-    version: process.version,
-  });
-  const server = await process.serveHttp(settings.web, (request) => app.fetch(request));
-  logIdentity(identity, log);
-  process.ready({
-    ready: "station",
-    control: formatEndpoint(datagrams.local),
-    web: `http://${formatEndpoint(server.local ?? settings.web)}`,
-  });
+  const web = serveWeb(station, { settings, process });
+  tellFiles(station.identity, log);
+  process.ready({ ready: "station", control: formatEndpoint(datagrams.local), web });
   await process.stopped;
 }
 
-/** Says where the keys are; what they hold is secret. */
-function logIdentity(identity: StationIdentity, log: Log): void {
+/** Serves the API; its URL. */
+function serveWeb(
+  station: Station,
+  { settings, process }: { settings: StationSettings; process: ProcessContext },
+): string {
+  const app = createWebApp({
+    station: station.api,
+    authorize: authorizeAdmin(station.identity.adminToken()),
+    clock: process.clock,
+    log: process.log,
+    version: process.version,
+  });
+  const server = process.serveHttp(settings.web, (request) => app.fetch(request));
+  return `http://${formatEndpoint(server.local ?? settings.web)}`;
+}
+
+/** Says where the keys are, and at the first start that one of them wants a copy. */
+function tellFiles(identity: StationIdentity, log: Log): void {
   log.info(identity.isNew ? "wrote a new identity" : "read its identity", {
     unitKey: identity.path("unit"),
     hostKey: identity.path("host"),
     adminToken: identity.path("token"),
   });
   if (!identity.isNew) return;
-  log.warn(
-    "keep a copy of the station's identity: with it a station that lost its disk is the " +
-      "same station",
-    { identity: identity.path("identity") },
-  );
+  const text = "keep a copy of the station's identity: with it a station that lost its disk is " +
+    "the same station";
+  log.warn(text, { identity: identity.path("identity") });
 }
 
 /** Knows one token, compared by digest so that neither length nor content shows in time. */

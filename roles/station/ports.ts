@@ -47,6 +47,8 @@ export interface Station {
   readonly api: StationApi;
   /** Handed to the link that carries the sessions. */
   readonly linkEvents: StationLinkEvents;
+  /** The key by which a member of the catalog is known, or null. */
+  publicKeyOf(nodeId: string): Uint8Array | null;
   /** The sessions; before `start`. */
   attachLink(link: StationLink): void;
   /** Opens the catalog, raises the epoch durably, takes up interrupted tasks. */

@@ -67,6 +67,10 @@ class StationRole implements Station {
     this.linkEvents = linkEvents({ running, urisOf: (id) => this.#uris.get(id) ?? null });
   }
 
+  publicKeyOf(nodeId: string): Uint8Array | null {
+    return this.#running?.pool.nodes.row(nodeId)?.publicKey ?? null;
+  }
+
   attachLink(link: StationLink): void {
     this.#link = link;
   }
