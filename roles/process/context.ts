@@ -98,13 +98,15 @@ export interface DatagramOptions {
   readonly address: string;
   /** 0: the kernel chooses. */
   readonly port: number;
-  /** Joins this multicast group. */
+  /** Joins this multicast group on every interface where that can be done. */
   readonly multicast?: string;
 }
 
 export interface CountedDatagrams extends Datagrams {
   /** Packets that could not be sent, by whatever the network or a full buffer did. */
   readonly dropped: number;
+  /** Addresses of the interfaces on which it is in the multicast group. */
+  readonly groupOn: readonly string[];
 }
 
 export interface StateFiles {

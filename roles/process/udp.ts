@@ -8,15 +8,31 @@ import { formatEndpoint } from "./endpoints.ts";
 /** A bound UDP socket. DvsanError "busy" when the port is taken, "unavailable" otherwise. */
 export async function openDatagrams(options: DatagramOptions): Promise<CountedDatagrams> {
   const family = isIPv6(options.address) ? "udp6" : "udp4";
-  const socket = createSocket({ type: family, reuseAddr: options.multicast !== undefined });
+  const socket = createSocket(family);
   try {
     await bind(socket, options);
-    if (options.multicast !== undefined) socket.addMembership(options.multicast);
   } catch (error) {
     socket.close();
     throw cannotListen(options, error);
   }
-  return new UdpSocket(socket, family);
+  const groupOn = options.multicast === undefined ? [] : joinGroup(socket, options.multicast);
+  return new UdpSocket(socket, { family, groupOn });
+}
+
+/**
+ * Joins on every interface by itself: without a default route the kernel knows no interface to
+ * choose. Where it cannot be joined only `--station auto` is lost. The addresses where it could.
+ */
+function joinGroup(socket: Socket, group: string): string[] {
+  const addresses = Deno.networkInterfaces().map(({ address }) => address).filter(isIPv4);
+  return addresses.filter((address) => {
+    try {
+      socket.addMembership(group, address);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 function bind(socket: Socket, options: DatagramOptions): Promise<void> {
@@ -46,15 +62,20 @@ function cannotListen(options: DatagramOptions, error: unknown): DvsanError {
 
 class UdpSocket implements CountedDatagrams {
   readonly local: Endpoint;
+  readonly groupOn: readonly string[];
   dropped = 0;
   #socket: Socket;
   #family: "udp4" | "udp6";
   #receiver: ((packet: Uint8Array, from: Endpoint) => void) | null = null;
   #closed = false;
 
-  constructor(socket: Socket, family: "udp4" | "udp6") {
+  constructor(
+    socket: Socket,
+    about: { readonly family: "udp4" | "udp6"; readonly groupOn: readonly string[] },
+  ) {
     this.#socket = socket;
-    this.#family = family;
+    this.#family = about.family;
+    this.groupOn = about.groupOn;
     const { address, port } = socket.address();
     this.local = { address, port };
     socket.on("message", (packet, from) => {

@@ -36,3 +36,15 @@ Deno.test("openDatagrams() says which port is taken", async () => {
   await assert.rejects(openDatagrams({ address: "127.0.0.1", port }), expected);
   first.close();
 });
+
+Deno.test("openDatagrams() joins a group where it can and takes its port for itself", async () => {
+  const options = { address: "0.0.0.0", port: 0, multicast: "239.255.68.86" };
+  const socket = await openDatagrams(options);
+  assert.ok(socket.groupOn.includes("127.0.0.1"), `joined on ${socket.groupOn}`);
+  const { port } = socket.local;
+  await assert.rejects(openDatagrams({ ...options, port }), { code: "busy" });
+  socket.close();
+  const none = await openDatagrams({ ...options, multicast: "192.0.2.1" });
+  assert.deepEqual(none.groupOn, []);
+  none.close();
+});
