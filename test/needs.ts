@@ -68,8 +68,8 @@ function canMakeNamespace(): boolean {
   if (tool === null) return false;
   const name = `dvsan-probe-${Deno.pid}`;
   const made = succeeds(tool, ["netns", "add", name]);
-  const probe = ["netns", "exec", name, tool, "link", "add", "a", "type", "veth", "peer", "b"];
-  const works = made && succeeds(tool, probe);
+  const link = ["link", "add", "name", "probe0", "type", "veth", "peer", "name", "probe1"];
+  const works = made && succeeds(tool, ["-n", name, ...link]);
   if (made) succeeds(tool, ["netns", "delete", name]);
   return works;
 }

@@ -151,5 +151,4 @@ export const PROGRAMS: readonly string[] = [
   "storage/io/epoll_helper_main.ts",
   "test/run.ts",
   "test/bench/main.ts",
-  "test/e2e/peer.ts",
 ];
