@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import type { z } from "zod";
 import { MIB } from "../../protocol/core/limits.ts";
+import { readToken, StationClient } from "../../roles/ctl/client.ts";
 import type { DiskSummary } from "../../roles/host/disk_service.ts";
-import type {
+import { callLocal, LOCAL_SOCKET } from "../../roles/host/local_call.ts";
+import { HttpClient } from "../../roles/process/http.ts";
+import {
   DiskView,
   EventRecord,
   HostView,
@@ -20,13 +23,27 @@ interface Views {
   volumes: z.infer<typeof VolumeView>[];
   disks: z.infer<typeof DiskView>[];
   tasks: z.infer<typeof TaskRecord>[];
-  events: z.infer<typeof EventRecord>[];
 }
+
+const VIEWS: { readonly [N in keyof Views]: z.ZodType<Views[N]> } = {
+  units: UnitView.array(),
+  hosts: HostView.array(),
+  volumes: VolumeView.array(),
+  disks: DiskView.array(),
+  tasks: TaskRecord.array(),
+};
+
+/** The station's machine is the lab's first. */
+export const STATION_ADDRESS = "10.77.0.1";
 
 /** A station, units and hosts on machines of their own; the machine has the member's name. */
 export class Cluster implements AsyncDisposable {
   readonly lab: Lab;
   readonly members = new Map<string, Member>();
+  /** Paths of the media of each unit that `unit` started. */
+  readonly media = new Map<string, readonly string[]>();
+  readonly #http = new HttpClient();
+  #station: StationClient | null = null;
 
   private constructor(lab: Lab) {
     this.lab = lab;
@@ -41,11 +58,17 @@ export class Cluster implements AsyncDisposable {
         "127.0.0.1:8080",
         ...stationFlags,
       ]]);
+      await cluster.lab.peer("station", "relay", cluster.#webSocket, "127.0.0.1", "8080");
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
     }
     return cluster;
+  }
+
+  /** Where the station's web port can be reached from the test's own process. */
+  get #webSocket(): string {
+    return `${this.lab.directory}/web.sock`;
   }
 
   state(name: string): string {
@@ -72,14 +95,14 @@ export class Cluster implements AsyncDisposable {
 
   /** A unit with file-backed media of these sizes; joined and zeroed when it resolves. */
   async unit(name: string, mediaMib: readonly number[], ...flags: string[]): Promise<Member> {
-    const devices = mediaMib.flatMap((sizeMib, index) => [
-      "--device",
-      this.lab.file(`${name}-${index}.img`, sizeMib * MIB),
-    ]);
+    const media = mediaMib.map((sizeMib, index) =>
+      this.lab.file(`${name}-${index}.img`, sizeMib * MIB)
+    );
+    this.media.set(name, media);
     const member = await this.start(name, [
       "unit",
       ...this.nodeFlags(name, "unit.key"),
-      ...devices,
+      ...media.flatMap((path) => ["--device", path]),
       ...flags,
     ]);
     await this.untilPooled(name);
@@ -99,7 +122,7 @@ export class Cluster implements AsyncDisposable {
 
   nodeFlags(name: string, key: string): string[] {
     return [
-      ...["--state", this.state(name), "--station", "10.77.0.1", "--name", name],
+      ...["--state", this.state(name), "--station", STATION_ADDRESS, "--name", name],
       ...["--key", `${this.state("station")}/${key}`],
     ];
   }
@@ -107,26 +130,49 @@ export class Cluster implements AsyncDisposable {
   async untilPooled(name: string): Promise<void> {
     await waitFor(`${name} to be pooled`, async () => {
       const unit = (await this.view("units")).find((one) => one.name === name);
-      return unit?.state === "online" && unit.zeroedBytes > 0 &&
-        unit.zeroedBytes === unit.freeBytes;
+      return unit?.state === "online" && unit.zeroedBytes === unit.freeBytes &&
+        unit.sizeBytes > 0;
     });
   }
 
   async untilState(name: string, state: string): Promise<void> {
     await waitFor(`${name} to be ${state}`, async () => {
       const nodes = [...await this.view("units"), ...await this.view("hosts")];
-      return nodes.some((one) => one.name === name && one.state === state);
+      const found = nodes.find((one) => one.name === name)?.state;
+      if (found !== state) throw new Error(`it is ${found}`);
+      return true;
     });
   }
 
-  /** What `dvsan ctl NAME --json` prints. */
-  async view<N extends keyof Views>(name: N): Promise<Views[N]> {
-    return JSON.parse(await this.ctl(name, "--json"));
+  /** The station's API, through its machine's loopback. */
+  get api(): StationClient {
+    this.#station ??= new StationClient({
+      station: "http://127.0.0.1:8080",
+      token: readToken(`${this.state("station")}/admin.token`, { readFile: Deno.readFileSync }),
+      fetch: (request) => this.#http.fetch(request, { socketPath: this.#webSocket }),
+    });
+    return this.#station;
   }
 
-  ctl(...flags: string[]): Promise<string> {
+  async view<N extends keyof Views>(name: N): Promise<Views[N]> {
+    return await this.api.get(`/${name}`, VIEWS[name]);
+  }
+
+  async events(): Promise<EventRecord[]> {
+    return await this.api.get("/events?after=0&limit=1000", EventRecord.array());
+  }
+
+  /** `dvsan ctl FLAGS` on the station's machine. */
+  ctl(...flags: string[]): Promise<Outcome> {
     const token = `${this.state("station")}/admin.token`;
-    return this.lab.must("station", "ctl", ...flags, "--token-file", token);
+    return this.lab.dvsan("station", "ctl", ...flags, "--token-file", token);
+  }
+
+  /** As `ctl`, which must succeed; what it printed. */
+  async mustCtl(...flags: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.ctl(...flags);
+    assert.equal(code, 0, `dvsan ctl ${flags.join(" ")}: ${stderr}`);
+    return stdout;
   }
 
   /** `dvsan disk FLAGS` on a host. */
@@ -134,22 +180,49 @@ export class Cluster implements AsyncDisposable {
     return this.lab.dvsan(host, "disk", ...flags, "--state", this.state(host));
   }
 
+  /** As `disk`, which must succeed; what it printed. */
+  async mustDisk(host: string, ...flags: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.disk(host, ...flags);
+    assert.equal(code, 0, `dvsan disk ${flags.join(" ")} on ${host}: ${stderr}`);
+    return stdout;
+  }
+
   /** Creates a disk; its URI, from the last line. */
   async createDisk(host: string, name: string, size: string): Promise<string> {
-    const { code, stdout, stderr } = await this.disk(host, "create", name, "--size", size);
-    assert.equal(code, 0, stderr);
+    const stdout = await this.mustDisk(host, "create", name, "--size", size);
     const uri = stdout.trimEnd().split("\n").at(-1) ?? "";
     assert.match(uri, /^nbd\+unix:\/\/\/\?socket=/);
     return uri;
   }
 
+  /** As `dvsan disk show NAME` and `list`, asked of the agent itself. */
   async showDisk(host: string, name: string): Promise<DiskSummary> {
-    const { code, stdout, stderr } = await this.disk(host, "show", name, "--json");
-    assert.equal(code, 0, stderr);
-    return JSON.parse(stdout);
+    return await this.#ask(host, "show", { name, direct: false }) as DiskSummary;
+  }
+
+  async listDisks(host: string): Promise<DiskSummary[]> {
+    return await this.#ask(host, "list", null) as DiskSummary[];
+  }
+
+  async untilDisk(host: string, name: string, state: DiskSummary["state"]): Promise<DiskSummary> {
+    return await waitFor(`disk ${name} to be ${state} on ${host}`, async () => {
+      const disk = await this.showDisk(host, name);
+      if (disk.state !== state) throw new Error(`it is ${JSON.stringify(disk)}`);
+      return disk;
+    });
+  }
+
+  #ask(host: string, command: string, params: unknown): Promise<unknown> {
+    return callLocal({
+      fetch: (request, options) => this.#http.fetch(request, options),
+      socketPath: `${this.state(host)}/${LOCAL_SOCKET}`,
+      call: { command, params },
+      progress: () => {},
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#http.close();
     await this.lab[Symbol.asyncDispose]();
   }
 }

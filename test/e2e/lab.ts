@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
+import { hexOf } from "../../protocol/core/bytes.ts";
 import { waitFor } from "../wait.ts";
 import { Member } from "./member.ts";
+import { Program } from "./program.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const PEER = new URL("./peer.ts", import.meta.url).pathname;
+/** `ip netns exec` shows a namespace the files of its folder here in place of those of /etc. */
+const NAMESPACE_FILES = "/etc/netns";
 
 /**
  * A network of our own: each machine is a network namespace with one address on a common bridge,
@@ -11,17 +16,18 @@ const MAIN = new URL("../../main.ts", import.meta.url).pathname;
  */
 export class Lab implements AsyncDisposable {
   readonly directory = Deno.makeTempDirSync({ prefix: "dvsan-lab-" });
+  /** Every dvsan process that was started, in order. */
+  readonly members: Member[] = [];
   readonly #prefix: string;
-  readonly #machines = new Map<string, Machine>();
-  readonly #members: Member[] = [];
+  readonly #machines = new Map<string, Promise<Machine>>();
+  readonly #programs: Program[] = [];
 
   private constructor(prefix: string) {
     this.#prefix = prefix;
   }
 
   static async create(): Promise<Lab> {
-    const unique = `${Deno.pid.toString(36)}${(counter++).toString(36)}`;
-    const lab = new Lab(`dv${unique}`);
+    const lab = new Lab(`dvsan-${hexOf(crypto.getRandomValues(new Uint8Array(4)))}`);
     await lab.#ip("netns", "add", lab.#switch);
     await lab.#ip("-n", lab.#switch, "link", "add", "br0", "type", "bridge");
     await lab.#ip("-n", lab.#switch, "link", "set", "br0", "up");
@@ -29,17 +35,22 @@ export class Lab implements AsyncDisposable {
   }
 
   /** Makes a machine with the next free address, or finds it. */
-  async machine(name: string): Promise<Machine> {
-    const known = this.#machines.get(name);
-    if (known !== undefined) return known;
-    const number = this.#machines.size + 1;
+  machine(name: string): Promise<Machine> {
+    let machine = this.#machines.get(name);
+    if (machine === undefined) {
+      machine = this.#makeMachine(name, this.#machines.size + 1);
+      this.#machines.set(name, machine);
+    }
+    return machine;
+  }
+
+  async #makeMachine(name: string, number: number): Promise<Machine> {
     const machine: Machine = {
       name,
       namespace: `${this.#prefix}-${name}`,
       address: `10.77.0.${number}`,
       port: `p${number}`,
     };
-    this.#machines.set(name, machine);
     const { namespace, address, port } = machine;
     await this.#ip("netns", "add", namespace);
     await this.#ip(
@@ -71,7 +82,16 @@ export class Lab implements AsyncDisposable {
     const { namespace } = machine;
     await this.#ip("-n", namespace, "addr", "del", `${machine.address}/24`, "dev", "eth0");
     await this.#ip("-n", namespace, "addr", "add", `${address}/24`, "dev", "eth0");
-    this.#machines.set(name, { ...machine, address });
+    this.#machines.set(name, Promise.resolve({ ...machine, address }));
+  }
+
+  /** The names that the machine knows from now on; before its first process, and changed at will. */
+  async nameHosts(machineName: string, names: Readonly<Record<string, string>>): Promise<void> {
+    const { namespace } = await this.machine(machineName);
+    Deno.mkdirSync(`${NAMESPACE_FILES}/${namespace}`, { recursive: true });
+    const lines = Object.entries(names).map(([name, address]) => `${address} ${name}\n`);
+    // The same file is written over: processes that run have it mounted.
+    Deno.writeTextFileSync(`${NAMESPACE_FILES}/${namespace}/hosts`, lines.join(""));
   }
 
   /** Starts `dvsan FLAGS` on the machine and waits for its ready line. */
@@ -85,8 +105,24 @@ export class Lab implements AsyncDisposable {
   async launch(machineName: string, flags: readonly string[]): Promise<Member> {
     const machine = await this.machine(machineName);
     const member = new Member({ machine, flags, main: MAIN });
-    this.#members.push(member);
+    this.members.push(member);
     return member;
+  }
+
+  /** Starts any program on the machine; it is killed with the lab. */
+  async spawn(machineName: string, command: readonly string[]): Promise<Program> {
+    const machine = await this.machine(machineName);
+    const program = new Program(["ip", "netns", "exec", machine.namespace, ...command]);
+    this.#programs.push(program);
+    return program;
+  }
+
+  /** Starts a part of peer.ts on the machine and waits for its first line. */
+  async peer(machineName: string, ...flags: string[]): Promise<Program> {
+    const command = [Deno.execPath(), "run", "-A", "--quiet", PEER, ...flags];
+    const program = await this.spawn(machineName, command);
+    await waitFor(`${flags[0]} to begin`, () => program.lines.length > 0);
+    return program;
   }
 
   /** Runs a program on the machine to its end. */
@@ -95,6 +131,7 @@ export class Lab implements AsyncDisposable {
     const child = new Deno.Command("ip", {
       args: ["netns", "exec", machine.namespace, command, ...flags],
       stdin: "null",
+      env: { NO_COLOR: "1" },
     });
     const { code, stdout, stderr } = await child.output();
     const text = new TextDecoder();
@@ -122,15 +159,17 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#members.map((member) => member.kill()));
-    for (const machine of this.#machines.values()) {
-      await this.#ip("netns", "del", machine.namespace);
+    await Promise.all([
+      ...this.members.map((member) => member.kill()),
+      ...this.#programs.map((program) => program.kill()),
+    ]);
+    for (const making of this.#machines.values()) {
+      const { namespace } = await making;
+      await this.#ip("netns", "del", namespace);
+      await removeAll(`${NAMESPACE_FILES}/${namespace}`);
     }
     await this.#ip("netns", "del", this.#switch);
-    await waitFor("the lab's directory to go", async () => {
-      await Deno.remove(this.directory, { recursive: true });
-      return true;
-    });
+    await removeAll(this.directory);
   }
 
   get #switch(): string {
@@ -143,7 +182,11 @@ export class Lab implements AsyncDisposable {
   }
 }
 
-let counter = 0;
+async function removeAll(path: string): Promise<void> {
+  await Deno.remove(path, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}
 
 export interface Machine {
   readonly name: string;
