@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { createWebApp } from "../../web/app.ts";
+import { FakeStation } from "../../web/fake_station.ts";
+import { silentLog } from "../../protocol/core/log.ts";
+import { utf8 } from "../../protocol/core/bytes.ts";
+import { z } from "zod";
+import { PoolView } from "../../web/station_api.ts";
+import { readToken, StationClient } from "./client.ts";
+import * as tables from "./tables.ts";
+
+function makeClient(token = "right") {
+  const station = new FakeStation();
+  const app = createWebApp({
+    station,
+    authorize: (given) => given === "right" ? "admin" : null,
+    clock: { nowMs: () => 0, wallMs: () => 0, after: () => ({ cancel: () => {} }) },
+    log: silentLog(),
+    version: "0",
+  });
+  const client = new StationClient({
+    station: "http://station",
+    token,
+    fetch: async (request) => await app.fetch(request),
+  });
+  return { station, client };
+}
+
+Deno.test("StationClient reads, posts and gets the station's errors back as they were", async () => {
+  const { client } = makeClient();
+  assert.equal((await client.get("/pool", PoolView)).state, "normal");
+  const task = await client.post("/disks", { host: "h", name: "d", sizeBytes: 1 }, z.any());
+  assert.equal(task.owner, "admin");
+  await assert.rejects(client.get("/tasks/t9", z.any()), {
+    code: "not-found",
+    message: 'There is no task "t9".',
+  });
+});
+
+Deno.test("StationClient says what to do about a wrong token, address, server or version", async () => {
+  await assert.rejects(makeClient("wrong").client.get("/pool", PoolView), { code: "denied" });
+  const other = (fetch: () => Promise<Response>) =>
+    new StationClient({ station: "http://station", token: "t", fetch });
+  const nobody = other(() => Promise.reject(new TypeError("refused")));
+  await assert.rejects(nobody.get("/pool", PoolView), /say where it is with --station/);
+  const stranger = other(() => Promise.resolve(new Response("<html>", { status: 404 })));
+  await assert.rejects(stranger.get("/pool", PoolView), /not seem to be a dvsan station/);
+  const newer = other(() => Promise.resolve(Response.json({ state: "?" })));
+  await assert.rejects(newer.get("/pool", PoolView), /the station's version/);
+});
+
+Deno.test("StationClient follows events", async () => {
+  const { client, station } = makeClient();
+  station.emit("a");
+  station.emit("b");
+  const leaving = new AbortController();
+  const texts: string[] = [];
+  for await (const data of client.stream("/events/stream?after=0", leaving.signal)) {
+    texts.push(JSON.parse(data).text);
+    if (texts.length === 2) break;
+  }
+  leaving.abort();
+  assert.deepEqual(texts, ["a", "b"]);
+});
+
+Deno.test("readToken() takes one line and refuses what is none", () => {
+  const read = (text: string) => readToken("f", { readFile: () => utf8(text) });
+  assert.equal(read("abc\n"), "abc");
+  for (const text of ["", "\n", "a b", "ü"]) assert.throws(() => read(text), { code: "usage" });
+});
+
+Deno.test("the tables say what to do when there is nothing, and why not", () => {
+  assert.match(tables.unitsText([]), /dvsan unit/);
+  assert.match(tables.hostsText([]), /dvsan host/);
+  const unit = { unitId: "u", unit: "unit1", chosen: false, reason: "spare" };
+  const text = tables.allocationText({ possible: false, legs: [], units: [unit] });
+  assert.match(text, /^Not possible\./);
+  assert.match(text, /unit1 +not chosen +spare/);
+});

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { assignmentOf, makeHost } from "./fake_world_testing.ts";
+
+const DISK = assignmentOf().diskId;
+
+Deno.test("Host keeps an assignment durably before it answers, and attaches it", async () => {
+  const { host, book, worker, changes } = makeHost();
+  host.assigned(assignmentOf());
+  assert.deepEqual(book.list(), [assignmentOf()]);
+  assert.equal(changes(), 1);
+  await host.settled(DISK);
+  assert.deepEqual(worker.calls, ["attach db 1"]);
+  assert.equal(host.status(DISK)?.state, "ready");
+});
+
+Deno.test("Host attaches its book at a start, with numbers it has never used", async () => {
+  const first = makeHost();
+  first.host.assigned(assignmentOf());
+  await first.host.settled(DISK);
+  const second = makeHost(first.files);
+  await second.host.start();
+  assert.deepEqual(second.worker.calls, ["attach db 1"]);
+  assert.ok(second.worker.attachments[0]! > first.worker.attachments[0]!);
+});
+
+Deno.test("Host applies changes of one disk in order, and a repeat changes nothing", async () => {
+  const { host, worker } = makeHost();
+  const gate = Promise.withResolvers<void>();
+  worker.gate = gate.promise;
+  host.assigned(assignmentOf());
+  host.assigned(assignmentOf({ version: 2, sizeBytes: 16384 }));
+  host.assigned(assignmentOf({ version: 2, sizeBytes: 16384 }));
+  host.assigned(assignmentOf({ version: 1 }));
+  gate.resolve();
+  await host.settled(DISK);
+  assert.deepEqual(worker.calls, ["attach db 1", "update db 2"]);
+});
+
+Deno.test("Host answers a release only after it has detached, and forgets the disk", async () => {
+  const { host, worker, book, removed } = makeHost();
+  const assign = host.handlers().VOLUME_ASSIGNMENT!;
+  await assign(assignmentOf(), null);
+  await assign(assignmentOf({ version: 2, state: "released" }), null);
+  assert.deepEqual(worker.calls, ["attach db 1", "detach"]);
+  assert.deepEqual(removed, ["db"]);
+  assert.deepEqual(book.list(), []);
+  // The station may ask again when the answer was lost.
+  await assign(assignmentOf({ version: 2, state: "released" }), null);
+  assert.deepEqual(book.list(), []);
+});
+
+Deno.test("Host lets go of a disk for direct access and takes it back", async () => {
+  const { host, worker, book } = makeHost();
+  const assign = host.handlers().VOLUME_ASSIGNMENT!;
+  await assign(assignmentOf(), null);
+  await assign(assignmentOf({ version: 2, state: "direct" }), null);
+  assert.equal(book.get(DISK)?.state, "direct");
+  assert.equal(host.status(DISK), null);
+  await assign(assignmentOf({ version: 3 }), null);
+  await host.settled(DISK);
+  assert.deepEqual(worker.calls, ["attach db 1", "detach", "attach db 3"]);
+  assert.ok(worker.attachments[1]! > worker.attachments[0]!);
+});
+
+Deno.test("Host refuses a second disk of one name", () => {
+  const { host } = makeHost();
+  host.assigned(assignmentOf());
+  const other = assignmentOf({ diskId: "33333333-3333-4333-8333-333333333333" });
+  assert.throws(() => host.assigned(other), /another disk named "db"/);
+});
+
+Deno.test("Host says why a disk could not be attached, and tries at the next change", async () => {
+  const { host, worker } = makeHost();
+  worker.failure = new DvsanError("io", "No socket can be made.");
+  host.assigned(assignmentOf());
+  await host.settled(DISK);
+  assert.equal(host.failure(DISK), "No socket can be made.");
+  worker.failure = null;
+  host.assigned(assignmentOf({ version: 2 }));
+  await host.settled(DISK);
+  assert.equal(host.failure(DISK), null);
+  assert.deepEqual(worker.calls, ["attach db 2"]);
+});
+
+Deno.test("Host's digest tells versions and states apart and leaves released disks out", () => {
+  const { host } = makeHost();
+  const empty = host.digest();
+  host.assigned(assignmentOf());
+  const one = host.digest();
+  host.assigned(assignmentOf({ version: 2 }));
+  const two = host.digest();
+  host.assigned(assignmentOf({ version: 3, state: "direct" }));
+  const direct = host.digest();
+  assert.equal(new Set([empty, one, two, direct]).size, 4);
+  host.assigned(assignmentOf({ version: 4, state: "released" }));
+  assert.equal(host.digest(), empty);
+});
