@@ -4,6 +4,8 @@ import { VerifiedWrites } from "../../roles/demo/verified_writes.ts";
 import { connectStream } from "../../roles/process/byte_stream.ts";
 import { systemRandom } from "../../roles/process/system_random.ts";
 import { waitFor } from "../wait.ts";
+import type { Lab } from "./lab.ts";
+import type { Program } from "./program.ts";
 
 /** A disk's socket, opened by the test itself: Unix sockets do not mind namespaces. */
 export async function openDisk(uri: string): Promise<NbdClient> {
@@ -80,4 +82,22 @@ export class Writer {
       throw error;
     }
   }
+}
+
+export interface FioOptions {
+  readonly machine: string;
+  readonly uri: string;
+  readonly offsetMib: number;
+  readonly sizeMib: number;
+}
+
+/** fio writes the range once at random, 16 at a time, for some seconds, and then checks it all. */
+export async function startFio(lab: Lab, options: FioOptions): Promise<Program> {
+  const { machine, uri, offsetMib, sizeMib } = options;
+  return await lab.spawn(machine, [
+    ...["fio", "--name=verified", "--ioengine=nbd", `--uri=${uri}`, "--rw=randwrite"],
+    ...[`--offset=${offsetMib}M`, `--size=${sizeMib}M`, "--bs=4k", "--iodepth=16"],
+    ...["--rate_iops=1000", "--verify=crc32c", "--verify_fatal=1", "--fsync=64"],
+    "--output-format=terse",
+  ]);
 }

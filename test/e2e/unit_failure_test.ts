@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { agree } from "./agreement.ts";
+import { startFio, Writer } from "./consumer.ts";
+import { scenario } from "./scenario.ts";
+
+scenario({
+  name: "a unit is killed, falls silent and says goodbye under verified writes",
+  tools: ["fio"],
+  async run({ cluster, step }) {
+    await Promise.all([cluster.unit("u1", [128]), cluster.host("h1")]);
+    const uri = await cluster.createDisk("h1", "db", "64M");
+    const writer = await Writer.start(uri, 32 * 2 ** 20);
+    await step("killed: I/O waits, and goes on when it is back", async () => {
+      await writer.further(50);
+      await cluster.member("u1").kill();
+      await cluster.untilDisk("h1", "db", "waiting");
+      await cluster.restart("u1");
+      await writer.further(50);
+      await agree(cluster);
+    });
+    await step("killed again and again with many writes in flight: nothing is lost", async () => {
+      const fio = await startFio(cluster.lab, { machine: "h1", uri, offsetMib: 32, sizeMib: 16 });
+      for (let i = 0; i < 3; i++) {
+        await writer.further(20);
+        await cluster.member("u1").kill();
+        await cluster.restart("u1");
+      }
+      assert.equal(await fio.ended, 0, [...fio.lines, ...fio.log].join("\n"));
+      await writer.further(20);
+    });
+    await step("silent: the pool says so, and that it is back", async () => {
+      const unit = cluster.member("u1");
+      unit.signal("SIGSTOP");
+      await cluster.untilState("u1", "silent");
+      unit.signal("SIGCONT");
+      await cluster.untilState("u1", "online");
+      await writer.further(50);
+    });
+    await step("goodbye: the pool shows it at once, and I/O goes on after its return", async () => {
+      assert.equal(await cluster.member("u1").stop(), 0);
+      const [unit] = await cluster.view("units");
+      assert.equal(unit?.state, "leaving");
+      assert.match(unit.reason ?? "", /goodbye/);
+      await cluster.restart("u1");
+      await cluster.untilState("u1", "online");
+      await writer.further(50);
+      await writer.verify();
+      await agree(cluster);
+    });
+  },
+});
