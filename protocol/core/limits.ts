@@ -256,6 +256,10 @@ export const URING_ENTRIES = 1 * KIB;
 export const URING_COMPLETIONS = 8 * KIB;
 /** Zeroes are written in pieces of this where the file system cannot make them itself. */
 export const ZERO_WRITE_BYTES = 1 * MIB;
+/** epoll's helper worker is given up when it has not begun to serve within this. */
+export const HELPER_START_MS_MAX = 30_000;
+/** epoll asks again after this for a connection to a Unix socket whose backlog is full. */
+export const CONNECT_RETRY_MS = 5;
 /** TCP keep-alive: a peer that vanished is noticed after about idle + probes * interval. */
 export const KEEPALIVE_IDLE_S = 20;
 export const KEEPALIVE_INTERVAL_S = 5;

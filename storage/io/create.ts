@@ -1,7 +1,7 @@
 import { DvsanError } from "../../protocol/core/errors.ts";
-
 import { EpollIo } from "./epoll.ts";
 import type { ArenaOptions, Io } from "./io.ts";
+import type { Libc } from "./libc.ts";
 import { UringIo } from "./uring.ts";
 
 export interface IoOptions {
@@ -12,6 +12,10 @@ export interface IoOptions {
    * name is SYNC_HELPER_NAME. The helper's own module when not given; one bundle gives its URL.
    */
   readonly helperUrl?: string;
+  /** How long that may take; HELPER_START_MS_MAX when not given. */
+  readonly helperStartMsMax?: number;
+  /** Opens the C library; for tests, which make calls of it fail. */
+  readonly openLibc?: () => Libc;
 }
 
 /**
@@ -19,8 +23,9 @@ export interface IoOptions {
  * be had; the caller may then ask for epoll.
  */
 export function createIo(options: IoOptions): Io {
-  if (options.kind === "uring") return new UringIo({ arena: options.arena });
-  return new EpollIo(options);
+  const { kind, openLibc, ...rest } = options;
+  const libc = openLibc?.();
+  return kind === "uring" ? new UringIo({ ...rest, libc }) : new EpollIo({ ...rest, libc });
 }
 
 /** uring where it is to be had, else epoll, and then why not uring. */

@@ -3,7 +3,7 @@ import { encodeInet, encodeUnix } from "./addresses.ts";
 import { EpollMachine } from "./epoll_machine.ts";
 import { HelperKind } from "./epoll_helper.ts";
 import { Errno } from "./errno.ts";
-import type { ArenaOptions, Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import type { Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
 import { tcpSocket } from "./kernel_sockets.ts";
 import type { Operation } from "./operation.ts";
 import { SlotKind } from "./slot.ts";
@@ -14,10 +14,6 @@ import { SlotKind } from "./slot.ts";
  * tried at once, and again when epoll says that the descriptor is ready.
  */
 export class EpollIo extends EpollMachine implements Io {
-  constructor(options: { arena: ArenaOptions; helperUrl?: string }) {
-    super(options);
-  }
-
   accept(operation: Operation, listener: Handle): void {
     const slot = this.start(operation, listener, SlotKind.accept);
     if (slot !== null) this.attemptRead(slot);

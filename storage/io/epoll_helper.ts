@@ -1,8 +1,9 @@
-import { Libc } from "./libc.ts";
+import { ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
 import * as abi from "./abi.ts";
 import { MappedMemory } from "./arena.ts";
-import { ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
+import { DirectCalls } from "./direct_calls.ts";
 import { Errno } from "./errno.ts";
+import { Libc } from "./libc.ts";
 
 /** The helper worker's name: main.ts calls `runSyncHelper` where `self.name` is this. */
 export const SYNC_HELPER_NAME = "dvsan-sync-helper";
@@ -13,8 +14,11 @@ export const HelperKind = { sync: 1, discard: 2, zero: 3, zeroMayDiscard: 4 } as
  * The memory that epoll's thread shares with its helper: counters of what was asked and done, then
  * a ring of requests. Each side writes its own counter only.
  */
+/** A power of two: counters wrap around at 32 bits. */
 export const HELPER_SLOTS = 1024;
-export const HelperWord = { asked: 0, done: 1, stop: 2, wakeFd: 3 } as const;
+export const HelperWord = { asked: 0, done: 1, stop: 2, wakeFd: 3, state: 4 } as const;
+/** The helper moves from `starting` to `serving`, or epoll's thread to `givenUp`: one of them. */
+export const HelperState = { starting: 0, serving: 1, givenUp: 2 } as const;
 const HEADER_WORDS = 8;
 const SLOT_DOUBLES = 5;
 export const HELPER_BYTES = HEADER_WORDS * 4 + HELPER_SLOTS * SLOT_DOUBLES * 8;
@@ -37,7 +41,7 @@ export class HelperRing {
   }
 
   put(number: number, request: HelperRequest): void {
-    const at = (number % HELPER_SLOTS) * SLOT_DOUBLES;
+    const at = (number & (HELPER_SLOTS - 1)) * SLOT_DOUBLES;
     this.#slots[at] = request.kind;
     this.#slots[at + 1] = request.fd;
     this.#slots[at + 2] = request.position;
@@ -45,7 +49,7 @@ export class HelperRing {
   }
 
   get(number: number): HelperRequest {
-    const at = (number % HELPER_SLOTS) * SLOT_DOUBLES;
+    const at = (number & (HELPER_SLOTS - 1)) * SLOT_DOUBLES;
     return {
       kind: this.#slots[at]!,
       fd: this.#slots[at + 1]!,
@@ -55,11 +59,11 @@ export class HelperRing {
   }
 
   setResult(number: number, result: number): void {
-    this.#slots[(number % HELPER_SLOTS) * SLOT_DOUBLES + 4] = result;
+    this.#slots[(number & (HELPER_SLOTS - 1)) * SLOT_DOUBLES + 4] = result;
   }
 
   result(number: number): number {
-    return this.#slots[(number % HELPER_SLOTS) * SLOT_DOUBLES + 4]!;
+    return this.#slots[(number & (HELPER_SLOTS - 1)) * SLOT_DOUBLES + 4]!;
   }
 }
 
@@ -69,22 +73,32 @@ export class HelperRing {
  */
 export function serveHelper(memory: SharedArrayBuffer): void {
   const ring = new HelperRing(memory);
+  const { words } = ring;
   const libc = new Libc();
-  const zeroes = new MappedMemory(libc, ZERO_WRITE_BYTES);
+  const { starting, serving } = HelperState;
+  const found = Atomics.compareExchange(words, HelperWord.state, starting, serving);
+  Atomics.notify(words, HelperWord.state);
+  // Given up, the descriptors of the requests may long be somebody else's.
+  if (found === starting) serve(ring, libc);
+  libc.close();
+}
+
+function serve(ring: HelperRing, libc: Libc): void {
+  const { words } = ring;
+  const performer = new Performer(libc);
   const one = new Uint8Array(new BigUint64Array([1n]).buffer);
   let done = 0;
-  while (Atomics.load(ring.words, HelperWord.stop) === 0) {
-    if (Atomics.load(ring.words, HelperWord.asked) === done) {
-      Atomics.wait(ring.words, HelperWord.asked, done);
+  while (Atomics.load(words, HelperWord.stop) === 0) {
+    if (Atomics.load(words, HelperWord.asked) === done) {
+      Atomics.wait(words, HelperWord.asked, done);
       continue;
     }
-    ring.setResult(done, perform(libc, ring.get(done), zeroes.address));
+    ring.setResult(done, performer.perform(ring.get(done)));
     done = (done + 1) | 0;
-    Atomics.store(ring.words, HelperWord.done, done);
-    Atomics.notify(ring.words, HelperWord.done);
-    libc.call.write(Atomics.load(ring.words, HelperWord.wakeFd), one, 8n);
+    Atomics.store(words, HelperWord.done, done);
+    Atomics.notify(words, HelperWord.done);
+    libc.call.write(Atomics.load(words, HelperWord.wakeFd), one, 8n);
   }
-  libc.close();
 }
 
 /** Waits for the memory, then serves. For the worker's top level. */
@@ -99,35 +113,52 @@ export function runSyncHelper(): void {
   };
 }
 
-function perform(libc: Libc, request: HelperRequest, zeroes: number): number {
-  for (;;) {
-    const result = attempt(libc, request, zeroes);
-    if (result !== -Errno.EINTR) return result;
-  }
-}
+/** Does single requests; blocks until each is done. */
+export class Performer {
+  readonly #libc: Libc;
+  readonly #calls: DirectCalls;
+  readonly #zeroes: MappedMemory;
 
-function attempt(libc: Libc, request: HelperRequest, zeroes: number): number {
-  const { kind, fd } = request;
-  if (kind === HelperKind.sync) return libc.check(libc.call.fdatasync(fd));
-  const position = BigInt(request.position);
-  const length = BigInt(request.length);
-  const change = (mode: number) =>
-    libc.check(libc.call.fallocate(fd, mode | abi.FALLOC_KEEP_SIZE, position, length));
-  if (kind === HelperKind.discard) return change(abi.FALLOC_PUNCH_HOLE);
-  let result = -Errno.EOPNOTSUPP as number;
-  if (kind === HelperKind.zeroMayDiscard) result = change(abi.FALLOC_PUNCH_HOLE);
-  if (result === -Errno.EOPNOTSUPP) result = change(abi.FALLOC_ZERO_RANGE);
-  return result === -Errno.EOPNOTSUPP ? writeZeroes(libc, request, zeroes) : result;
-}
-
-function writeZeroes(libc: Libc, request: HelperRequest, zeroes: number): number {
-  for (let done = 0; done < request.length;) {
-    const count = BigInt(Math.min(request.length - done, ZERO_WRITE_BYTES));
-    const position = BigInt(request.position + done);
-    const result = libc.check(libc.call.pwrite(request.fd, BigInt(zeroes), count, position));
-    if (result === -Errno.EINTR) continue;
-    if (result <= 0) return result === 0 ? -Errno.EIO : result;
-    done += result;
+  constructor(libc: Libc) {
+    this.#libc = libc;
+    this.#calls = new DirectCalls(libc);
+    this.#zeroes = new MappedMemory(libc, ZERO_WRITE_BYTES);
   }
-  return 0;
+
+  /** 0, or a negated errno. */
+  perform(request: HelperRequest): number {
+    for (;;) {
+      const result = this.#attempt(request);
+      if (result !== -Errno.EINTR) return result;
+    }
+  }
+
+  #attempt(request: HelperRequest): number {
+    const { kind, fd } = request;
+    if (kind === HelperKind.sync) return this.#libc.check(this.#libc.call.fdatasync(fd));
+    if (kind === HelperKind.discard) return this.#change(request, abi.FALLOC_PUNCH_HOLE);
+    let result = -Errno.EOPNOTSUPP as number;
+    if (kind === HelperKind.zeroMayDiscard) result = this.#change(request, abi.FALLOC_PUNCH_HOLE);
+    if (result === -Errno.EOPNOTSUPP) result = this.#change(request, abi.FALLOC_ZERO_RANGE);
+    return result === -Errno.EOPNOTSUPP ? this.#writeZeroes(request) : result;
+  }
+
+  #change(request: HelperRequest, mode: number): number {
+    const position = BigInt(request.position);
+    const length = BigInt(request.length);
+    const { call } = this.#libc;
+    const wanted = mode | abi.FALLOC_KEEP_SIZE;
+    return this.#libc.check(call.fallocate(request.fd, wanted, position, length));
+  }
+
+  #writeZeroes(request: HelperRequest): number {
+    const piece = { address: this.#zeroes.address, length: 0, position: 0 };
+    for (let done = 0; done < request.length; done += piece.length) {
+      piece.length = Math.min(request.length - done, ZERO_WRITE_BYTES);
+      piece.position = request.position + done;
+      const result = this.#calls.writeMedium(request.fd, piece);
+      if (result < 0) return result;
+    }
+    return 0;
+  }
 }

@@ -1,67 +1,64 @@
 import { assert } from "../../protocol/core/assert.ts";
 import * as abi from "./abi.ts";
-import type { RawAddress } from "./addresses.ts";
-import { MappedMemory } from "./arena.ts";
-import { HelperClient, wouldBlock } from "./epoll_worker.ts";
+import { DirectCalls, type Span } from "./direct_calls.ts";
+import { EpollConnects } from "./epoll_connects.ts";
+import { EpollSet, type EventSink } from "./epoll_set.ts";
+import { HelperClient } from "./epoll_worker.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
 import { type ArenaOptions, RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
-import { connectResult, receiveNow } from "./kernel_sockets.ts";
-import { SlotIo } from "./slot_io.ts";
-import type { Operation } from "./operation.ts";
+import type { Libc } from "./libc.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 
-const EVENTS_MAX = 256;
 /** What an event's data says where it is not a handle's index. */
 const WAKE = 0xffff_fffe;
 const HELPER = 0xffff_ffff;
+
+export interface EpollOptions {
+  readonly arena: ArenaOptions;
+  /** The module of the helper worker; see HelperOptions. */
+  readonly helperUrl?: string | undefined;
+  readonly helperStartMsMax?: number | undefined;
+  readonly libc?: Libc | undefined;
+}
 
 /**
  * What happens to an operation between its submission and its end: tried, parked on its handle
  * until epoll reports it ready, and tried again. Registration is edge-triggered and done once.
  */
-export abstract class EpollMachine extends SlotIo {
+export abstract class EpollMachine extends EpollConnects implements EventSink {
   readonly kind = "epoll";
-  readonly #epollFd: number;
+  readonly #calls: DirectCalls;
+  readonly #set: EpollSet;
   readonly #helperFd: number;
   readonly #helper: HelperClient;
-  readonly #events: MappedMemory;
-  readonly #layout = abi.epollEventLayout(Deno.build.arch);
+  readonly #span: Span = { address: 0, length: 0, position: 0 };
   readonly #counter = new Uint8Array(8);
   readonly #readers: SlotQueue[] = [];
-  readonly #writers: (Slot | null)[] = [];
   /** Receives that found no buffer, in order. */
   readonly #hungry = new SlotQueue();
   #feeding = false;
 
-  constructor(options: { arena: ArenaOptions; helperUrl?: string }) {
+  constructor(options: EpollOptions) {
     super({
       arena: options.arena,
       socketFlags: abi.SOCK_NONBLOCK,
       wakeFlags: abi.EFD_NONBLOCK,
+      libc: options.libc,
     });
-    this.#epollFd = this.libc.call.epoll_create1(abi.O_CLOEXEC);
+    this.#calls = new DirectCalls(this.libc);
+    this.#set = new EpollSet(this.libc);
     this.#helperFd = this.libc.call.eventfd(0, abi.EFD_CLOEXEC | abi.EFD_NONBLOCK);
-    assert(this.#epollFd >= 0 && this.#helperFd >= 0, "an epoll and an eventfd can be made");
-    const url = options.helperUrl ?? new URL("./epoll_helper_main.ts", import.meta.url).href;
-    this.#helper = new HelperClient({ url, eventFd: this.#helperFd });
-    this.#events = new MappedMemory(this.libc, EVENTS_MAX * this.#layout.bytes);
-    this.#watch(this.wakeFd, WAKE, abi.EPOLLIN);
-    this.#watch(this.#helperFd, HELPER, abi.EPOLLIN);
+    assert(this.#helperFd >= 0, "an eventfd can be made");
+    this.#helper = new HelperClient({
+      url: options.helperUrl ?? new URL("./epoll_helper_main.ts", import.meta.url).href,
+      startMsMax: options.helperStartMsMax,
+      eventFd: this.#helperFd,
+      ended: (slot, result) => this.finishSlot(slot, result < 0 ? result : slot.done),
+    });
+    this.#set.watch(this.wakeFd, WAKE, abi.EPOLLIN);
+    this.#set.watch(this.#helperFd, HELPER, abi.EPOLLIN);
     this.buffers.onReceiveFree = () => this.#feed();
-  }
-
-  protected connect(operation: Operation, socket: { address: RawAddress; fd: number }): void {
-    if (socket.fd < 0) return this.completions.push(operation, socket.fd);
-    const handle = this.opened(socket.fd, HandleKind.stream);
-    operation.busy = false;
-    const slot = this.start(operation, handle, SlotKind.connect);
-    assert(slot !== null, "a fresh handle is live");
-    slot.position = handle;
-    const { bytes, length } = socket.address;
-    const result = this.libc.check(this.libc.call.connect(socket.fd, bytes, length));
-    if (result === -Errno.EINPROGRESS || result === -Errno.EINTR) this.#writers[slot.handle] = slot;
-    else this.#connected(slot, result);
   }
 
   /** Accepts, or fills the caller's buffer, now or when the descriptor is ready. */
@@ -75,59 +72,49 @@ export abstract class EpollMachine extends SlotIo {
   }
 
   protected attemptWrite(slot: Slot): void {
-    if (!this.#tryWrite(slot)) this.#writers[slot.handle] = slot;
+    if (!this.#tryWrite(slot)) this.writers[slot.handle] = slot;
   }
 
   /** The whole transfer, or a negated errno. Blocks. */
   protected transfer(slot: Slot, at: Transfer): number {
-    const call = slot.kind === SlotKind.read ? this.libc.call.pread : this.libc.call.pwrite;
     const fd = this.handles.fileDescriptors[slot.handle]!;
-    const base = this.arena.address + at.off;
-    for (let done = 0; done < at.length;) {
-      const count = BigInt(at.length - done);
-      const result = this.libc.check(
-        call(fd, BigInt(base + done), count, BigInt(at.position + done)),
-      );
-      if (result === -Errno.EINTR) continue;
-      if (result <= 0) return result === 0 ? -Errno.EIO : result;
-      done += result;
-    }
-    return at.length;
+    const span = this.#span;
+    span.address = this.arena.address + at.off;
+    span.length = at.length;
+    span.position = at.position;
+    return slot.kind === SlotKind.read
+      ? this.#calls.readMedium(fd, span)
+      : this.#calls.writeMedium(fd, span);
   }
 
   protected askHelper(slot: Slot, kind: number): void {
     slot.flags = kind;
     slot.off = this.handles.fileDescriptors[slot.handle]!;
-    this.#helper.ask(slot);
+    this.#helper.ask(slot, this.nowMs());
   }
 
   protected exchange(waitMs: number): void {
-    const timeout = waitMs === Infinity ? -1 : Math.min(Math.ceil(waitMs), 2 ** 31 - 1);
-    const { call } = this.libc;
-    const count = call.epoll_wait(this.#epollFd, this.#events.pointer, EVENTS_MAX, timeout);
-    const { bytes, dataAt } = this.#layout;
-    for (let i = 0; i < count; i++) {
-      const events = this.#events.view.getUint32(i * bytes, true);
-      this.#dispatch(this.#events.view.getUint32(i * bytes + dataAt, true), events);
-    }
+    const helper = this.#helper;
+    if (!helper.isStarting) return this.#set.wait(waitMs, this);
+    this.#set.wait(Math.min(waitMs, helper.startLeftMs(this.nowMs())), this);
+    helper.checkStart(this.readClock());
   }
 
   protected track(index: number): void {
     this.#readers[index] ??= new SlotQueue();
-    this.#writers[index] = null;
-    this.#watch(this.handles.fileDescriptors[index]!, index, abi.EPOLL_WATCHED);
+    this.writers[index] = null;
+    this.#set.watch(this.handles.fileDescriptors[index]!, index, abi.EPOLL_WATCHED);
   }
 
   protected forget(index: number): void {
-    const fd = this.handles.fileDescriptors[index]!;
-    this.libc.call.epoll_ctl(this.#epollFd, abi.EPOLL_CTL_DEL, fd, new Uint8Array(16));
+    this.#set.forget(this.handles.fileDescriptors[index]!);
   }
 
   protected abort(index: number): void {
     const stopped = -Errno.ECANCELED;
     // Each end may close the handle when it is the last, so what is parked is taken off first.
-    const writer = this.#writers[index] ?? null;
-    this.#writers[index] = null;
+    const writer = this.writers[index] ?? null;
+    this.writers[index] = null;
     const readers = this.#readers[index]!;
     for (let slot = readers.shift(); slot !== null; slot = readers.shift()) {
       this.finishSlot(slot, stopped);
@@ -137,6 +124,7 @@ export abstract class EpollMachine extends SlotIo {
       this.finishSlot(slot, stopped);
       slot = this.#hungry.findHandle(index);
     }
+    this.abortConnect(index);
     if (writer !== null) this.finishSlot(writer, stopped);
   }
 
@@ -144,8 +132,9 @@ export abstract class EpollMachine extends SlotIo {
     const slot = this.slots[index]!;
     if (slot.kind >= SlotKind.read) return;
     this.#hungry.remove(slot);
+    this.withdrawConnect(slot);
     this.#readers[slot.handle]!.remove(slot);
-    if (this.#writers[slot.handle] === slot) this.#writers[slot.handle] = null;
+    if (this.writers[slot.handle] === slot) this.writers[slot.handle] = null;
     const { kind, position } = slot;
     this.finishSlot(slot, -Errno.ECANCELED);
     if (kind === SlotKind.connect) this.close(position);
@@ -153,25 +142,15 @@ export abstract class EpollMachine extends SlotIo {
 
   protected finish(): void {
     this.#helper.finish();
-    this.libc.call.close(this.#epollFd);
+    this.#set.close();
     this.libc.call.close(this.#helperFd);
-    this.messages.close();
-    this.#events.discard();
   }
 
-  #watch(fd: number, data: number, events: number): void {
-    const event = new Uint8Array(16);
-    const view = new DataView(event.buffer);
-    view.setUint32(0, events, true);
-    view.setUint32(this.#layout.dataAt, data, true);
-    this.libc.call.epoll_ctl(this.#epollFd, abi.EPOLL_CTL_ADD, fd, event);
-  }
-
-  #dispatch(data: number, events: number): void {
+  ready(data: number, events: number): void {
     if (data === WAKE || data === HELPER) {
       this.libc.call.read(data === WAKE ? this.wakeFd : this.#helperFd, this.#counter, 8n);
       if (data === WAKE) this.woken = true;
-      else this.#helper.reap((slot, result) => this.#helped(slot, result));
+      else this.#helper.reap();
       return;
     }
     if ((events & abi.EPOLL_READABLE) !== 0) {
@@ -182,28 +161,11 @@ export abstract class EpollMachine extends SlotIo {
         break;
       }
     }
-    const writer = this.#writers[data] ?? null;
+    const writer = this.writers[data] ?? null;
     if (writer === null || (events & abi.EPOLL_WRITABLE) === 0) return;
-    this.#writers[data] = null;
-    if (writer.kind === SlotKind.connect) this.#checkConnect(writer);
+    this.writers[data] = null;
+    if (writer.kind === SlotKind.connect) this.connectReady(writer);
     else this.attemptWrite(writer);
-  }
-
-  #helped(slot: Slot, result: number): void {
-    this.finishSlot(slot, result < 0 ? result : slot.done);
-  }
-
-  #checkConnect(slot: Slot): void {
-    const fd = this.handles.fileDescriptors[slot.handle]!;
-    const result = connectResult(this.libc, fd);
-    if (result === -Errno.EINPROGRESS) this.#writers[slot.handle] = slot;
-    else this.#connected(slot, result);
-  }
-
-  #connected(slot: Slot, result: number): void {
-    const handle = slot.position;
-    this.finishSlot(slot, result === 0 ? handle : result);
-    if (result !== 0) this.close(handle);
   }
 
   #starve(slot: Slot): void {
@@ -239,7 +201,7 @@ export abstract class EpollMachine extends SlotIo {
   }
 
   #receiveInto(slot: Slot, off: number): boolean {
-    const result = this.#recv(slot, { off, length: RECEIVE_BUFFER_BYTES });
+    const result = this.#receive(slot, off, RECEIVE_BUFFER_BYTES);
     if (result > 0) slot.operation!.off = off;
     else this.buffers.release(off);
     if (wouldBlock(result)) return false;
@@ -249,8 +211,7 @@ export abstract class EpollMachine extends SlotIo {
 
   #tryExactly(slot: Slot): boolean {
     while (slot.done < slot.length) {
-      const place = { off: slot.off + slot.done, length: slot.length - slot.done };
-      const result = this.#recv(slot, place);
+      const result = this.#receive(slot, slot.off + slot.done, slot.length - slot.done);
       if (wouldBlock(result)) return false;
       if (result <= 0) {
         this.finishSlot(slot, result === 0 ? slot.done : result);
@@ -262,30 +223,26 @@ export abstract class EpollMachine extends SlotIo {
     return true;
   }
 
-  #recv(slot: Slot, place: { off: number; length: number }): number {
-    const fd = this.handles.fileDescriptors[slot.handle]!;
-    const { off, length } = place;
-    return receiveNow(this.libc, fd, { address: this.arena.address + off, length });
+  #receive(slot: Slot, off: number, length: number): number {
+    const span = this.#span;
+    span.address = this.arena.address + off;
+    span.length = length;
+    return this.#calls.receive(this.handles.fileDescriptors[slot.handle]!, span);
   }
 
   #tryAccept(slot: Slot): boolean {
-    const fd = this.handles.fileDescriptors[slot.handle]!;
     const flags = abi.SOCK_NONBLOCK | abi.SOCK_CLOEXEC;
-    for (;;) {
-      const result = this.libc.check(this.libc.call.accept4(fd, null, null, flags));
-      if (wouldBlock(result)) return false;
-      if (result === -Errno.EINTR || result === -Errno.ECONNABORTED) continue;
-      this.finishSlot(slot, this.opened(result, HandleKind.stream));
-      return true;
-    }
+    const result = this.#calls.accept(this.handles.fileDescriptors[slot.handle]!, flags);
+    if (wouldBlock(result)) return false;
+    this.finishSlot(slot, this.opened(result, HandleKind.stream));
+    return true;
   }
 
   #tryWrite(slot: Slot): boolean {
     const fd = this.handles.fileDescriptors[slot.handle]!;
-    const message = BigInt(this.messages.addressOf(slot.handle));
+    const message = this.messages.addressOf(slot.handle);
     for (;;) {
-      const result = this.libc.check(this.libc.call.sendmsg(fd, message, abi.MSG_NOSIGNAL));
-      if (result === -Errno.EINTR) continue;
+      const result = this.#calls.sendMessage(fd, message);
       if (wouldBlock(result)) return false;
       if (result > 0) slot.position += result;
       if (result < 0 || slot.position === slot.length) {
@@ -296,4 +253,9 @@ export abstract class EpollMachine extends SlotIo {
       slot.done = this.messages.advance(slot.handle, progress);
     }
   }
+}
+
+/** A result that says: try again when the descriptor is ready. */
+function wouldBlock(result: number): boolean {
+  return result === -Errno.EAGAIN;
 }

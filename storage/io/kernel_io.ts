@@ -12,6 +12,16 @@ import { Libc } from "./libc.ts";
 import type { Operation } from "./operation.ts";
 import { TimerHeap } from "./timers.ts";
 
+export interface KernelIoOptions {
+  readonly arena: io.ArenaOptions;
+  /** SOCK_NONBLOCK where the descriptors must not block, else 0. */
+  readonly socketFlags: number;
+  /** EFD_NONBLOCK, or 0. */
+  readonly wakeFlags: number;
+  /** Closed with the Io. One of its own when not given. */
+  readonly libc?: Libc | undefined;
+}
+
 /**
  * What uring and epoll share: the arena, handles and how they close, timers, the clock, and every
  * call that is cold and synchronous. The rest is theirs.
@@ -29,15 +39,14 @@ export abstract class KernelIo {
   protected readonly completions = new Completions();
   protected woken = false;
   #wake: (() => void) | null = null;
-  /** SOCK_NONBLOCK where the descriptors must not block, else 0. */
   protected readonly socketFlags: number;
   #dead = false;
   #nowMs = 0;
   readonly #clock: MappedMemory;
   readonly #clockWords: Uint32Array;
 
-  constructor(options: { arena: io.ArenaOptions; socketFlags: number; wakeFlags: number }) {
-    this.libc = new Libc();
+  constructor(options: KernelIoOptions) {
+    this.libc = options.libc ?? new Libc();
     this.socketFlags = options.socketFlags;
     this.buffers = new ArenaBuffers(options.arena);
     this.arena = new MappedMemory(this.libc, this.buffers.sizeBytes);

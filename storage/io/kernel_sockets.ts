@@ -129,17 +129,3 @@ export function connectResult(libc: Libc, fd: number): number {
   const length = new Int32Array([peer.length]);
   return libc.call.getpeername(fd, peer, length) === 0 ? 0 : -Errno.EINPROGRESS;
 }
-
-/** What recv(2) says: a count, or a negated errno. */
-export function receiveNow(
-  libc: Libc,
-  fd: number,
-  place: { address: number; length: number },
-): number {
-  const at = BigInt(place.address);
-  const length = BigInt(place.length);
-  for (;;) {
-    const result = libc.check(libc.call.recv(fd, at, length, 0));
-    if (result !== -Errno.EINTR) return result;
-  }
-}

@@ -31,6 +31,11 @@ export class Messages {
     this.#memory.bytes.set(address.bytes, handle * STRIDE_BYTES);
   }
 
+  /** The first `length` bytes of what `setSocketAddress` was given. */
+  socketAddress(handle: number, length: number): Uint8Array<ArrayBuffer> {
+    return this.#memory.bytes.subarray(handle * STRIDE_BYTES, handle * STRIDE_BYTES + length);
+  }
+
   /**
    * Builds the message of the first `count` pairs (Off, length); neighbours in memory become one.
    * Answers the number of iovecs.

@@ -1,8 +1,8 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { IO_OPERATIONS_MAX } from "../../protocol/core/limits.ts";
 import { Errno } from "./errno.ts";
-import type { ArenaOptions, Handle } from "./io.ts";
-import { KernelIo } from "./kernel_io.ts";
+import type { Handle } from "./io.ts";
+import { KernelIo, type KernelIoOptions } from "./kernel_io.ts";
 import { Messages } from "./messages.ts";
 import type { Operation } from "./operation.ts";
 import { Slot, SlotKind, SlotQueue } from "./slot.ts";
@@ -14,9 +14,14 @@ export abstract class SlotIo extends KernelIo {
   protected slotsInUse = 0;
   readonly #free = new SlotQueue();
 
-  constructor(options: { arena: ArenaOptions; socketFlags: number; wakeFlags: number }) {
+  constructor(options: KernelIoOptions) {
     super(options);
     this.messages = new Messages(this.libc, this.arena.address);
+  }
+
+  protected override giveBack(): void {
+    this.messages.close();
+    super.giveBack();
   }
 
   /** A slot for an operation on a live handle; null when the handle is not, and -EBADF follows. */

@@ -1,10 +1,10 @@
 import { Errno } from "./errno.ts";
-import type { ArenaOptions, Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import type { Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
 import * as abi from "./abi.ts";
 import { encodeInet, encodeUnix } from "./addresses.ts";
 import { tcpSocket } from "./kernel_sockets.ts";
 import type { Operation } from "./operation.ts";
-import { UringMachine } from "./uring_machine.ts";
+import { UringMachine, type UringOptions } from "./uring_machine.ts";
 import { SlotKind } from "./slot.ts";
 
 const PUNCH = abi.FALLOC_PUNCH_HOLE | abi.FALLOC_KEEP_SIZE;
@@ -17,8 +17,8 @@ const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
  */
 export class UringIo extends UringMachine implements Io {
   /** Throws DvsanError "unsupported" with the reason when io_uring is not to be had. */
-  constructor(options: { arena: ArenaOptions }) {
-    super(options.arena);
+  constructor(options: UringOptions) {
+    super(options);
   }
 
   accept(operation: Operation, listener: Handle): void {

@@ -5,7 +5,7 @@ import { MappedMemory } from "./arena.ts";
 import { errnoName } from "./errno.ts";
 import { RECEIVE_BUFFER_BYTES } from "./io.ts";
 import type { Libc } from "./libc.ts";
-import { type Ring, unavailable } from "./uring_ring.ts";
+import { Ring, unavailable } from "./uring_ring.ts";
 
 /**
  * The receive buffers that the kernel may choose from: a ring of provided buffers (Linux 5.19),
@@ -61,5 +61,24 @@ export class UringBuffers {
 
   close(): void {
     this.#memory.discard();
+  }
+}
+
+export interface UringParts {
+  readonly ring: Ring;
+  readonly receiveBuffers: UringBuffers;
+}
+
+/** A ring with its receive buffers. Throws DvsanError "unsupported" where there cannot be both. */
+export function openRing(
+  libc: Libc,
+  options: { count: number; start: number; arenaAddress: number },
+): UringParts {
+  const ring = new Ring(libc);
+  try {
+    return { ring, receiveBuffers: new UringBuffers(libc, { ...options, ring }) };
+  } catch (error) {
+    ring.close();
+    throw error;
   }
 }

@@ -6,16 +6,22 @@ import { MappedMemory } from "./arena.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
 import type { ArenaOptions, Transfer } from "./io.ts";
+import type { Libc } from "./libc.ts";
 import { SlotIo } from "./slot_io.ts";
 import type { Operation } from "./operation.ts";
-import { UringBuffers } from "./uring_buffers.ts";
+import { openRing, type UringBuffers, type UringParts } from "./uring_buffers.ts";
 import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
-import { type CompletionSink, Ring } from "./uring_ring.ts";
+import type { CompletionSink, Ring } from "./uring_ring.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 
 /** User data of submissions whose result nobody needs. */
 const NOBODY = -1;
 const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
+
+export interface UringOptions {
+  readonly arena: ArenaOptions;
+  readonly libc?: Libc | undefined;
+}
 
 /**
  * What happens to an operation between its submission and its end: slots, results, what is asked
@@ -35,9 +41,11 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
   /** Receives of `#hungry` that are being tried again. */
   #retrying = 0;
 
-  constructor(arena: ArenaOptions) {
-    super({ arena, socketFlags: 0, wakeFlags: 0 });
-    this.#ring = this.#openRing();
+  constructor(options: UringOptions) {
+    super({ ...options, socketFlags: 0, wakeFlags: 0 });
+    const { ring, receiveBuffers } = this.#open();
+    this.#ring = ring;
+    this.#receiveBuffers = receiveBuffers;
     this.#wakeWord = new MappedMemory(this.libc, 8);
     this.#zeroes = new MappedMemory(this.libc, ZERO_WRITE_BYTES);
     this.#memory = {
@@ -48,12 +56,6 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
       wakeWord: this.#wakeWord.address,
       zeroes: this.#zeroes.address,
     };
-    this.#receiveBuffers = new UringBuffers(this.libc, {
-      ring: this.#ring,
-      count: this.buffers.receiveCount,
-      start: this.buffers.receiveStart,
-      arenaAddress: this.arena.address,
-    });
     this.buffers.lendReceive((off) => {
       this.#receiveBuffers.lend(off);
       this.#lent++;
@@ -62,9 +64,14 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
     this.submit(this.takeSlot(SlotKind.wake));
   }
 
-  #openRing(): Ring {
+  /** Gives everything back before it throws: the caller may go on with epoll. */
+  #open(): UringParts {
     try {
-      return new Ring(this.libc);
+      return openRing(this.libc, {
+        count: this.buffers.receiveCount,
+        start: this.buffers.receiveStart,
+        arenaAddress: this.arena.address,
+      });
     } catch (error) {
       this.giveBack();
       throw error;
@@ -104,7 +111,6 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
   protected finish(): void {
     while (this.slotsInUse > 1) this.exchange(Infinity);
     this.#ring.close();
-    this.messages.close();
     this.#receiveBuffers.close();
     this.#wakeWord.discard();
     this.#zeroes.discard();
