@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Clock } from "../protocol/core/clock.ts";
 import { createLog, type LogLine } from "../protocol/core/log.ts";
 import { createWebApp } from "./app.ts";
-import { FakeStation } from "./fake_station.ts";
+import { FakeStation } from "./fake_station_testing.ts";
 
 const TOKEN = "right-token";
 

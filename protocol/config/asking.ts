@@ -226,7 +226,8 @@ export class Asking {
   #onTimer(): void {
     if (this.#o.clock.nowMs() >= this.#deadlineMs) {
       const message = `${this.#o.name} was not answered by ${this.#o.peerName()} within ` +
-        `${this.#o.timeoutMs} ms. It may or may not have been carried out; ask again.`;
+        `${Math.round(this.#o.timeoutMs / 1000)} s. It may or may not have been carried out; ` +
+        `ask again.`;
       return this.fail(new DvsanError("timeout", message));
     }
     this.#repeat();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createWebApp } from "../../web/app.ts";
-import { FakeStation } from "../../web/fake_station.ts";
+import { FakeStation } from "../../web/fake_station_testing.ts";
 import { silentLog } from "../../protocol/core/log.ts";
 import { utf8 } from "../../protocol/core/bytes.ts";
 import { z } from "zod";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type Assignment, Bytes, Name, type TaskView } from "../../protocol/config/bodies.ts";
 import type { AgentLink } from "../../protocol/config/link.ts";
-import type { AnswerBody } from "../../protocol/config/requests.ts";
+import type { AnswerBody, RequestBody, RequestName } from "../../protocol/config/requests.ts";
 import { type Clock, wait } from "../../protocol/core/clock.ts";
 import { DvsanError, fromPlainError } from "../../protocol/core/errors.ts";
 import { TASK_POLL_MS_MAX, TASK_POLL_MS_MIN } from "../../protocol/core/limits.ts";
@@ -91,11 +91,8 @@ export class DiskService {
     const diskId = this.#asked.get(name) ?? randomUuid(this.#options.random);
     this.#asked.set(name, diskId);
     try {
-      const answer = await this.#options.link.request(
-        "STORAGE_REQUEST",
-        { diskId, name, sizeBytes, layout: "linear" },
-        { signal },
-      );
+      const request = { diskId, name, sizeBytes, layout: "linear" } as const;
+      const answer = await this.#ask("STORAGE_REQUEST", request, { progress, signal });
       await this.#finish(answer, progress, signal);
     } catch (error) {
       // A refusal is final; anything else may have got through, and is asked with the same id.
@@ -138,7 +135,7 @@ export class DiskService {
     signal: AbortSignal,
   ): Promise<DiskSummary> {
     const { diskId } = this.#named(name);
-    const answer = await this.#options.link.request("DISK_GROW", { diskId, sizeBytes }, { signal });
+    const answer = await this.#ask("DISK_GROW", { diskId, sizeBytes }, { progress, signal });
     await this.#finish(answer, progress, signal);
     await this.#until(() => (this.#options.book.get(diskId)?.sizeBytes ?? 0) >= sizeBytes, signal);
     return await this.#usable(diskId, { name, signal });
@@ -151,11 +148,8 @@ export class DiskService {
   ): Promise<{ released: string }> {
     const held = this.#named(name);
     this.#refuseInUse(held, "released");
-    const answer = await this.#options.link.request(
-      "DISK_RELEASE",
-      { diskId: held.diskId },
-      { signal },
-    );
+    const { diskId } = held;
+    const answer = await this.#ask("DISK_RELEASE", { diskId }, { progress, signal });
     await this.#finish(answer, progress, signal);
     await this.#until(() => this.#options.book.get(held.diskId) === null, signal);
     await this.#options.host.settled(held.diskId);
@@ -167,7 +161,7 @@ export class DiskService {
     progress: Progress,
     signal: AbortSignal,
   ): Promise<AnswerBody<"TASK_QUERY">> {
-    const answer = await this.#options.link.request("DISK_ACCESS", body, { signal });
+    const answer = await this.#ask("DISK_ACCESS", body, { progress, signal });
     return await this.#finish(answer, progress, signal);
   }
 
@@ -177,7 +171,7 @@ export class DiskService {
     progress: Progress,
     signal: AbortSignal,
   ): Promise<AnswerBody<"TASK_QUERY">> {
-    const { link, clock } = this.#options;
+    const { clock } = this.#options;
     let pauseMs = TASK_POLL_MS_MIN;
     let told = "";
     for (;;) {
@@ -193,7 +187,7 @@ export class DiskService {
       }
       await wait(clock, pauseMs, signal);
       pauseMs = Math.min(pauseMs * 1.5, TASK_POLL_MS_MAX);
-      answer = await link.request("TASK_QUERY", { taskId: task.id }, { signal });
+      answer = await this.#ask("TASK_QUERY", { taskId: task.id }, { progress, signal });
     }
   }
 
@@ -224,6 +218,19 @@ export class DiskService {
       await wait(this.#options.clock, pauseMs, signal);
       pauseMs = Math.min(pauseMs * 2, TASK_POLL_MS_MAX / 4);
     }
+  }
+
+  /** Asks the station; says so when that means waiting for it. */
+  async #ask<N extends RequestName>(
+    name: N,
+    body: RequestBody<N>,
+    { progress, signal }: { progress: Progress; signal: AbortSignal },
+  ): Promise<AnswerBody<N>> {
+    const { link } = this.#options;
+    if (link.state !== "connected") {
+      progress(`Waiting for the station: ${link.reason ?? "not connected yet"}`);
+    }
+    return await link.request(name, body, { signal });
   }
 
   #named(name: string): Assignment {
