@@ -1,4 +1,5 @@
 import config from "./deno.json" with { type: "json" };
+import { holdMessages } from "./roles/process/held_messages.ts";
 
 /**
  * The whole program: the command line, and, started as a worker of itself, the data worker or the
@@ -15,7 +16,10 @@ async function main(): Promise<void> {
       version: config.version,
       mainUrl: import.meta.url,
     });
-  } else if (globalThis.name === "dvsan-sync-helper") {
+    return;
+  }
+  const release = holdMessages();
+  if (globalThis.name === "dvsan-sync-helper") {
     (await import("./storage/io/epoll_helper.ts")).runSyncHelper();
   } else {
     const [{ runDataWorker }, { systemRandom }] = await Promise.all([
@@ -24,6 +28,7 @@ async function main(): Promise<void> {
     ]);
     runDataWorker({ random: systemRandom() });
   }
+  release();
 }
 
 await main();
