@@ -73,7 +73,7 @@ export function connectNode(node: OpenNode, options: NodeLinkOptions): AgentLink
         log.info("connected to the station");
       } else if (state === "refused") {
         log.warn("the station refuses this node", { reason });
-      } else if (reason !== null) {
+      } else if (reason !== null && state !== "closed") {
         log.info("looking for the station", { reason });
       }
     },

@@ -45,6 +45,7 @@ export class Nodes {
   readonly #presence = new Map<string, NodePresence>();
   /** When the last handshake of a node arrived; bounded as the nodes are. */
   readonly #announced = new Map<string, number>();
+  readonly #entering = new Set<string>();
 
   constructor(options: NodesOptions) {
     this.#o = options;
@@ -101,10 +102,11 @@ export class Nodes {
     presence.lastHeardMs = this.#o.world.clock.nowMs();
     presence.announcedMs = this.#announced.get(node.id) ?? presence.lastHeardMs;
     this.#announced.delete(node.id);
+    this.#entering.add(node.id);
     this.#put(before, row).then(() => this.#entered(row, before)).catch((error) => {
       this.#o.link().drop(node.id);
       this.#o.world.log.error(`Cannot keep node "${row.name}": ${messageOf(error)}`);
-    });
+    }).finally(() => this.#entering.delete(node.id));
   }
 
   #newRow({ id, publicKey, hello }: KnownNode): NodeRow {
@@ -175,7 +177,8 @@ export class Nodes {
     const presence = this.#presence.get(id);
     if (presence === undefined) return;
     presence.lastHeardMs = this.#o.world.clock.nowMs();
-    if (presence.state !== "silent") return;
+    // A node whose record is being written is not back: it has yet to enter.
+    if (presence.state !== "silent" || this.#entering.has(id)) return;
     const row = this.row(id);
     if (row === null || this.#o.link().node(id) === null) return;
     presence.state = "joining";

@@ -27,6 +27,20 @@ Deno.test("goodbye and silence are told apart", async () => {
   await world.end();
 });
 
+Deno.test("a node that is heard while its record is written joins, and is not back", async () => {
+  const world = new FakeWorld();
+  await world.start();
+  const unit = new FakeUnit("u1", { seed: 1, gib: 10 });
+  const joining = world.join(unit);
+  world.station.linkEvents.heard(unit.id);
+  assert.equal(await joining, null);
+  await world.pass(100);
+  const events = await world.station.api.events({ after: 0, limit: 100 });
+  const kinds = events.map((each) => each.kind).filter((kind) => kind.startsWith("node."));
+  assert.deepEqual(kinds, ["node.admitted", "node.joined"]);
+  await world.end();
+});
+
 Deno.test("a name, an id and a join without a key are refused", async () => {
   const { world } = await smallPool();
   const impostor = new FakeHost("h1", 500);
