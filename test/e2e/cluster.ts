@@ -42,8 +42,10 @@ export class Cluster implements AsyncDisposable {
   readonly members = new Map<string, Member>();
   /** Paths of the media of each unit that `unit` started. */
   readonly media = new Map<string, readonly string[]>();
+  /** What nodes started from now on are told about the station. */
+  station = STATION_ADDRESS;
   readonly #http = new HttpClient();
-  #station: StationClient | null = null;
+  #api: StationClient | null = null;
 
   private constructor(lab: Lab) {
     this.lab = lab;
@@ -95,34 +97,32 @@ export class Cluster implements AsyncDisposable {
 
   /** A unit with file-backed media of these sizes; joined and zeroed when it resolves. */
   async unit(name: string, mediaMib: readonly number[], ...flags: string[]): Promise<Member> {
-    const media = mediaMib.map((sizeMib, index) =>
-      this.lab.file(`${name}-${index}.img`, sizeMib * MIB)
-    );
-    this.media.set(name, media);
-    const member = await this.start(name, [
-      "unit",
-      ...this.nodeFlags(name, "unit.key"),
-      ...media.flatMap((path) => ["--device", path]),
-      ...flags,
-    ]);
+    const member = await this.start(name, [...this.unitFlags(name, mediaMib), ...flags]);
     await this.untilPooled(name);
     return member;
   }
 
+  /** What `dvsan` is given for a unit with new media of these sizes. */
+  unitFlags(name: string, mediaMib: readonly number[]): string[] {
+    const media = mediaMib.map((sizeMib, index) =>
+      this.lab.file(`${name}-${index}.img`, sizeMib * MIB)
+    );
+    this.media.set(name, media);
+    const devices = media.flatMap((path) => ["--device", path]);
+    return ["unit", ...this.nodeFlags(name, "unit.key"), ...devices];
+  }
+
   /** A host that has joined. */
   async host(name: string, ...flags: string[]): Promise<Member> {
-    const member = await this.start(name, [
-      "host",
-      ...this.nodeFlags(name, "host.key"),
-      ...flags,
-    ]);
+    const member = await this.start(name, ["host", ...this.nodeFlags(name, "host.key"), ...flags]);
     await this.untilState(name, "online");
     return member;
   }
 
+  /** "--station" is the cluster's `station`. */
   nodeFlags(name: string, key: string): string[] {
     return [
-      ...["--state", this.state(name), "--station", STATION_ADDRESS, "--name", name],
+      ...["--state", this.state(name), "--station", this.station, "--name", name],
       ...["--key", `${this.state("station")}/${key}`],
     ];
   }
@@ -146,12 +146,12 @@ export class Cluster implements AsyncDisposable {
 
   /** The station's API, through its machine's loopback. */
   get api(): StationClient {
-    this.#station ??= new StationClient({
+    this.#api ??= new StationClient({
       station: "http://127.0.0.1:8080",
       token: readToken(`${this.state("station")}/admin.token`, { readFile: Deno.readFileSync }),
       fetch: (request) => this.#http.fetch(request, { socketPath: this.#webSocket }),
     });
-    return this.#station;
+    return this.#api;
   }
 
   async view<N extends keyof Views>(name: N): Promise<Views[N]> {

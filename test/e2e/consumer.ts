@@ -97,7 +97,13 @@ export async function startFio(lab: Lab, options: FioOptions): Promise<Program> 
   return await lab.spawn(machine, [
     ...["fio", "--name=verified", "--ioengine=nbd", `--uri=${uri}`, "--rw=randwrite"],
     ...[`--offset=${offsetMib}M`, `--size=${sizeMib}M`, "--bs=4k", "--iodepth=16"],
-    ...["--rate_iops=1000", "--verify=crc32c", "--verify_fatal=1", "--fsync=64"],
+    ...[
+      "--rate_iops=1000",
+      "--verify=crc32c",
+      "--verify_fatal=1",
+      "--verify_state_save=0",
+      "--fsync=64",
+    ],
     "--output-format=terse",
   ]);
 }
