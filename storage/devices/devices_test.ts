@@ -104,6 +104,15 @@ Deno.test("ExtentsDevice fails FLUSH and FUA for ever on a medium whose sync fai
   on.close();
 });
 
+Deno.test("ExtentsDevice syncs at its first FLUSH what a process before it may have left", () => {
+  const states = [new MediumState(), new MediumState()];
+  const on = extents(states);
+  assert.equal(states.some((state) => state.synced === state.changes), false);
+  assert.equal(resultOf(on.io, (operation) => on.device.flush(operation)), 0);
+  assert.equal(states.every((state) => state.synced === state.changes), true);
+  on.close();
+});
+
 Deno.test("ExtentsDevice syncs only media that were changed since their last sync", () => {
   const states = [new MediumState(), new MediumState()];
   const on = extents(states);

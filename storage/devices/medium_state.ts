@@ -6,14 +6,18 @@
 export class MediumState {
   /** Changes that were done on the medium; counted when done, before anybody hears of them. */
   changes = 0;
-  /** Of those, the ones that a sync that succeeded is known to cover. */
-  synced = 0;
+  /**
+   * Of those, the ones that a sync that succeeded is known to cover. Below zero until the first
+   * one: a process before this one may have acknowledged writes that nobody has synced yet.
+   */
+  synced = -1;
   #errorCount = 0;
   #poisoned = false;
-  readonly #onFailed: (failure: MediumFailure) => void;
+  /** Hears of every failure that a device met. */
+  onFailed: (failure: MediumFailure) => void;
 
   constructor(onFailed: (failure: MediumFailure) => void = () => {}) {
-    this.#onFailed = onFailed;
+    this.onFailed = onFailed;
   }
 
   /** Failed operations since it was opened; part of an export's verifier. */
@@ -26,11 +30,16 @@ export class MediumState {
     return this.#poisoned;
   }
 
+  /** A sync failed that was not a device's: that of a label, or of zeroing. */
+  poison(): void {
+    this.#poisoned = true;
+  }
+
   /** For its devices: an operation failed with a positive errno. */
   failed(during: MediumFailure["during"], errno: number): void {
     this.#errorCount++;
     if (during === "sync") this.#poisoned = true;
-    this.#onFailed({ during, errno, poisoned: this.#poisoned, errorCount: this.#errorCount });
+    this.onFailed({ during, errno, poisoned: this.#poisoned, errorCount: this.#errorCount });
   }
 }
 

@@ -1,16 +1,22 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { Errno, errnoName } from "../io/errno.ts";
+import { MediumState } from "../devices/medium_state.ts";
 import type { Handle, Io, MediumGeometry, Off } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
 import type { IoPromises } from "../io/promises.ts";
 import type { MediumFile, MediumSource } from "./medium_file.ts";
 
 /** Moved in one operation; larger transfers go in steps, so that arena buffers stay small. */
 const STEP_BYTES = 64 * 1024;
 
-/** A MediumFile over the seam. The data path uses the same `handle`. */
+/**
+ * A MediumFile over the seam. The data path uses the same `handle` and `state`: the kernel tells of
+ * a lost writeback once for each descriptor, to whichever sync comes first.
+ */
 export class IoMediumFile implements MediumFile {
   readonly path: string;
+  readonly state = new MediumState();
   readonly kind: "file" | "block";
   readonly sizeBytes: number;
   readonly handle: Handle;
@@ -48,8 +54,15 @@ export class IoMediumFile implements MediumFile {
   }
 
   async sync(): Promise<void> {
-    const all = { position: 0, length: this.sizeBytes };
-    this.#check(await this.#promises.sync(this.handle), "Flushing", all);
+    const { promise, resolve } = this.#promises.deferred<number>();
+    const operation = new Operation(({ result }) => {
+      // Now, and not only when the caller goes on: a host's flush that ends in the same turn, and
+      // that the kernel has told nothing, must not be answered with success.
+      if (result < 0) this.state.poison();
+      resolve(result);
+    });
+    this.#io.sync(operation, this.handle);
+    this.#check(await promise, "Flushing", { position: 0, length: this.sizeBytes });
   }
 
   async zero(position: number, length: number): Promise<void> {

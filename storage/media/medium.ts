@@ -20,6 +20,15 @@ export type LabelChange = (label: Label) => Label;
 /** Bytes that a label may grow by for each extent, through fragmented zeroed ranges. */
 const ZEROED_BYTES_PER_EXTENT = 24;
 
+export interface MediumOptions {
+  readonly file: MediumFile;
+  readonly label: Label;
+  /** Runs after every change of state or label. */
+  readonly changed: () => void;
+  /** Runs when it stops being ok, with `state` and `reason` set. */
+  readonly failed?: (medium: Medium) => void;
+}
+
 interface Waiting {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -36,6 +45,8 @@ export class Medium {
   readonly sizeBytes: number;
   /** Runs after every change of state or label. */
   readonly #changed: () => void;
+  /** Runs when it stops being ok. */
+  readonly #failing: (medium: Medium) => void;
   #label: Label;
   /** The label with every change that was asked for, written or not. */
   #next: Label;
@@ -49,8 +60,9 @@ export class Medium {
   /** Bytes of the label that changes need which were checked and are not asked for yet. */
   promisedBytes = 0;
 
-  constructor(options: { file: MediumFile; label: Label; changed: () => void }) {
+  constructor(options: MediumOptions) {
     this.file = options.file;
+    this.#failing = options.failed ?? (() => {});
     this.id = options.label.mediumId;
     this.sizeBytes = options.label.sizeBytes;
     this.#label = options.label;
@@ -125,6 +137,7 @@ export class Medium {
     if (this.state === "poisoned" || this.state === state) return;
     this.state = state;
     this.reason = reason.slice(0, 1024);
+    this.#failing(this);
     this.#changed();
   }
 
@@ -153,7 +166,8 @@ export class Medium {
     if (!(error instanceof DvsanError)) throw error;
     if (!this.ok) return;
     this.errors++;
-    this.fail("poisoned", `writing its label failed: ${messageOf(error)}`);
+    const state = error instanceof FailedSync ? "poisoned" : "failed";
+    this.fail(state, `writing its label failed: ${messageOf(error)}`);
   }
 
   #unusable(cause?: unknown): DvsanError {
@@ -181,7 +195,19 @@ export async function writeLabel(file: MediumFile, label: Label): Promise<void> 
   assert(file.sizeBytes >= label.sizeBytes, "a label larger than its medium");
   const copies = encodeCopies(label);
   await file.write(0, copies.A);
-  await file.sync();
+  await syncLabel(file);
   await file.write(copyBStart(label.sizeBytes), copies.B);
-  await file.sync();
+  await syncLabel(file);
+}
+
+/** Told apart from a failed write, since only a sync loses what was written before. */
+class FailedSync extends DvsanError {}
+
+async function syncLabel(file: MediumFile): Promise<void> {
+  try {
+    await file.sync();
+  } catch (error) {
+    if (!(error instanceof DvsanError)) throw error;
+    throw new FailedSync(error.code, error.message, { cause: error });
+  }
 }

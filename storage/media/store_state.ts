@@ -42,7 +42,13 @@ export class StoreState {
     this.options = options;
     this.#reported = [...opened.reported];
     for (const { file, label } of opened.ok) {
-      const medium = new Medium({ file, label, changed: () => this.bump() });
+      const medium = new Medium({
+        file,
+        label,
+        changed: () => this.bump(),
+        failed: ({ id, state, reason }) =>
+          options.log.error(`a medium is ${state}`, { medium: id, path: file.path, reason }),
+      });
       this.media.set(medium.id, medium);
       const random = (count: number) => options.random.bytes(count);
       this.#zeroers.set(medium.id, new Zeroer(medium, random));

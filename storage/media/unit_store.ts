@@ -108,9 +108,14 @@ export class UnitStore {
     } else this.#state.bump();
   }
 
-  /** Errors of a medium so far: part of an export's verifier. */
-  mediumErrors(mediumId: string): number {
-    return this.#state.media.get(mediumId)?.errors ?? 0;
+  /**
+   * Part of an export's verifier: differs when writes to the medium that were acknowledged and not
+   * flushed may have been lost. Errors are counted from its opening on, so the opening counts too:
+   * nobody knows of an error that a killed process met.
+   */
+  mediumHistory(mediumId: string): string {
+    const medium = this.#state.media.get(mediumId);
+    return medium === undefined ? "none" : `${medium.label.opens}.${medium.errors}`;
   }
 
   /** Resolves when no zeroing and no label update is under way or due. */

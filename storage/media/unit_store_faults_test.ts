@@ -95,13 +95,17 @@ Deno.test("a failed flush poisons the medium until it is opened anew", async () 
   const [medium] = store.storageInfo().media;
   store.mediumFailed(medium!.id, "sync");
   assert.equal(store.storageInfo().media[0]!.state, "poisoned");
-  assert.equal(store.mediumErrors(medium!.id), 1);
+  assert.equal(medium!.errors, 0);
+  assert.equal(store.storageInfo().media[0]!.errors, 1);
+  assert.equal(store.mediumHistory(medium!.id), "1.1");
   assert.equal(store.mediumFile(medium!.id), null);
   await refuses(store.accessGrant(grantBody(made, 1), noFence), "io");
   assert.equal(store.storageInfo().volumes[0]!.state, "failed");
   await store.close();
   store = await openStore(disks);
   assert.equal(store.storageInfo().volumes[0]!.state, "ready");
+  // What was lost then must not look as if it were still there.
+  assert.equal(store.mediumHistory(medium!.id), "2.0");
   await store.close();
 });
 

@@ -6,7 +6,7 @@ import type { AccessGrant, LegInfo, VolumeInfo } from "../../protocol/config/bod
 import { type KeyPair, keyPairOf, nodeIdOf } from "../../protocol/noise/handshake.ts";
 import { createIo } from "../io/create.ts";
 import type { Handle, Io, SocketAddress, Transfer } from "../io/io.ts";
-import type { Operation } from "../io/operation.ts";
+import { Operation } from "../io/operation.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
 import { type AttachOutcome, UnitAttach } from "../nbd/client_attach.ts";
 import type { CallName, Calls, Notice } from "./messages.ts";
@@ -18,6 +18,7 @@ import { WorkerService } from "./worker_service.ts";
 export const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
 export const STATION = { epoch: 1, instance: "station" };
 const CLUSTER = "c".repeat(32);
+const EIO = 5;
 
 export function keys(seed: number): KeyPair & { id: string } {
   const pair = keyPairOf(new Uint8Array(32).fill(seed));
@@ -62,6 +63,9 @@ export function grantOf(
 export class Stall {
   readonly io: Io;
   on = false;
+  /** So many syncs fail from now on, each after it was done. */
+  failingSyncs = 0;
+  syncs = 0;
   #kept: (() => void)[] = [];
 
   constructor(io: Io) {
@@ -74,9 +78,22 @@ export class Stall {
         io.write(operation, handle, copy, fua);
       });
     };
+    const sync = (operation: Operation, handle: Handle) => {
+      this.syncs++;
+      if (this.failingSyncs === 0) return io.sync(operation, handle);
+      this.failingSyncs--;
+      operation.busy = true;
+      const inner = new Operation(() => {
+        operation.busy = false;
+        operation.result = -EIO;
+        operation.done(operation);
+      });
+      io.sync(inner, handle);
+    };
     this.io = new Proxy(io, {
       get: (target, key) => {
         if (key === "write") return write;
+        if (key === "sync") return sync;
         const value = Reflect.get(target, key, target);
         return typeof value === "function" ? value.bind(target) : value;
       },

@@ -1,7 +1,6 @@
 import { assert, defined } from "../../protocol/core/assert.ts";
 import type { Device } from "../devices/device.ts";
 import { ExtentsDevice } from "../devices/extents.ts";
-import { type MediumFailure, MediumState } from "../devices/medium_state.ts";
 import type { Io } from "../io/io.ts";
 import { IoMediumFile } from "../media/io_medium_file.ts";
 import type { ServedVolume } from "../media/store_types.ts";
@@ -14,7 +13,6 @@ import type { UnitStore } from "../media/unit_store.ts";
 export class UnitMedia {
   readonly #io: Io;
   readonly #store: UnitStore;
-  readonly #states = new Map<string, MediumState>();
 
   constructor(io: Io, store: UnitStore) {
     this.#io = io;
@@ -23,34 +21,22 @@ export class UnitMedia {
 
   /** A device over the volume as it is now; it keeps its size when the volume grows. */
   device(volume: ServedVolume): Device {
-    const extents = volume.extents.map(({ mediumId, start, length }) => ({
-      handle: this.#handle(mediumId),
-      state: this.#state(mediumId),
-      start,
-      length,
-    }));
+    const extents = volume.extents.map(({ mediumId, start, length }) => {
+      const { handle, state } = this.#file(mediumId);
+      return { handle, state, start, length };
+    });
     const device = new ExtentsDevice({ io: this.#io, readOnly: false, extents });
     assert(device.traits.sizeBytes === volume.sizeBytes, "a volume's extents are its size");
     return device;
   }
 
-  #handle(mediumId: string): number {
+  #file(mediumId: string): IoMediumFile {
     const file = defined(this.#store.mediumFile(mediumId), "a served volume's media are open");
     assert(file instanceof IoMediumFile, "media were opened through the seam");
-    return file.handle;
-  }
-
-  #state(mediumId: string): MediumState {
-    let state = this.#states.get(mediumId);
-    if (state === undefined) {
-      state = new MediumState((failure) => this.#failed(mediumId, failure));
-      this.#states.set(mediumId, state);
-    }
-    return state;
-  }
-
-  #failed(mediumId: string, { during }: MediumFailure): void {
-    const kind = during === "sync" || during === "read" ? during : "write";
-    this.#store.mediumFailed(mediumId, kind);
+    file.state.onFailed = ({ during }) => {
+      const kind = during === "sync" || during === "read" ? during : "write";
+      this.#store.mediumFailed(mediumId, kind);
+    };
+    return file;
   }
 }

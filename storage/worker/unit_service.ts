@@ -137,7 +137,7 @@ export class UnitService implements GrantedVolumes {
     const served = this.#store.served(volumeId);
     const ids = new Set(served?.extents.map((extent) => extent.mediumId));
     for (const id of [...ids].sort()) {
-      hash.update(uuidBytes(id)).update(`${this.#store.mediumErrors(id)};`);
+      hash.update(uuidBytes(id)).update(`${this.#store.mediumHistory(id)};`);
     }
     return new Uint8Array(hash.digest());
   }

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { MIB } from "../../protocol/core/limits.ts";
+import { unitTest } from "./testing_setting.ts";
+import { HOST, legOf, STATION, UnitWorld } from "./testing_world.ts";
+
+const EIO = 5;
+const OTHER_VOLUME = {
+  station: STATION,
+  volumeId: "1f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9",
+  expectedSequence: 0,
+  sizeBytes: 8 * MIB,
+  leg: legOf(HOST),
+};
+
+unitTest("the first flush after a kill syncs what was acknowledged before", async (setting) => {
+  const { kind, path, world } = setting;
+  const client = await world.attached({ attachment: 1 });
+  assert.equal(await client.write(0, 3), 0);
+  const copy = `${path}-copy`;
+  Deno.copyFileSync(path, copy);
+  await client.leave();
+  const next = new UnitWorld({ kind, path: copy });
+  try {
+    await next.start();
+    const back = await next.attached({ attachment: 2 });
+    const { syncs } = next.stall;
+    assert.equal(await back.flush(), 0);
+    assert.equal(next.stall.syncs, syncs + 1);
+    assert.equal(await back.flush(), 0);
+    assert.equal(next.stall.syncs, syncs + 1, "nothing was written in between");
+    await back.leave();
+    await next.drain();
+  } finally {
+    next.destroy();
+  }
+});
+
+for (const whose of ["a host's flush", "a label's update"] as const) {
+  unitTest(`a failed sync poisons the medium for all: ${whose}`, async ({ world }) => {
+    const client = await world.attached({ attachment: 1 });
+    assert.equal(await client.write(0, 3), 0);
+    world.stall.failingSyncs = 1;
+    if (whose === "a host's flush") assert.equal(await client.flush(), EIO);
+    else await assert.rejects(world.call("volumeCreate", OTHER_VOLUME), { code: "io" });
+    assert.equal(world.stall.failingSyncs, 0);
+    assert.equal(await client.flush(), EIO, "the kernel would call this one a success");
+    assert.equal(await client.write(4096, 4), 0);
+    assert.equal(await client.read(4096), 4, "what is there can be read away");
+    const { media, volumes } = await world.call("storageInfo", null);
+    assert.deepEqual([media[0]?.state, media[0]?.errors], ["poisoned", 1]);
+    assert.equal(volumes[0]?.state, "failed");
+    assert.match(volumes[0]?.reason ?? "", /poisoned/);
+    assert.equal(await world.refusal({ attachment: 9 }), "unknown");
+    await client.leave();
+  });
+}
