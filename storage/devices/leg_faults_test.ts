@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { concat } from "../../protocol/core/bytes.ts";
 import { FaultProxy, overwrite } from "../nbd/testing_proxy.ts";
 import type { FakeUnit } from "../nbd/testing_unit.ts";
-import { DeviceBench, KIB, LegBench } from "./testing_leg.ts";
+import { assignmentOf, DeviceBench, KIB, LegBench } from "./testing_leg.ts";
 
 const EIO = -5;
 
@@ -189,4 +189,45 @@ Deno.test("any bytes in any pieces from the unit neither hang nor break a leg", 
     }),
     { numRuns: 100 },
   );
+});
+
+Deno.test("a unit that moved is followed at once, with writes in flight to where it was", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  let isSilent = false;
+  const old = new FaultProxy(bench.io, {
+    to: { address: "127.0.0.1", port: unit.port },
+    plan: () => ({ toUnit: { change: (bytes) => isSilent ? new Uint8Array() : bytes } }),
+  });
+  const leg = bench.ready(bench.leg(unit, { addresses: [old.address] }));
+  const device = new DeviceBench(bench, leg);
+  isSilent = true;
+  const write = device.write(0, { fill: 4 });
+  bench.pass(1000);
+  assert.equal(write.isDone, false);
+  leg.update(assignmentOf(unit, { addresses: [old.address, unit.address] }));
+  bench.pass(1000);
+  assert.equal(write.isDone, false, "the address in use is still one of the unit's");
+  leg.update(assignmentOf(unit));
+  bench.pass(1000);
+  assert.equal(write.isDone, true);
+  assert.deepEqual(device.results(write), [4 * KIB]);
+  assert.equal(device.fillOf(0), 4);
+  bench.end([leg], [unit]);
+});
+
+Deno.test("a unit that moved while nobody answers at its old address is tried at the new one", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  const silent = new FaultProxy(bench.io, {
+    to: { address: "127.0.0.1", port: unit.port },
+    plan: () => ({ toUnit: { change: () => new Uint8Array() } }),
+  });
+  const leg = bench.leg(unit, { addresses: [silent.address] });
+  bench.pass(1000);
+  assert.equal(leg.status().state, "connecting");
+  leg.update(assignmentOf(unit));
+  bench.pass(1000);
+  assert.equal(leg.isReady, true);
+  bench.end([leg], [unit]);
 });

@@ -113,8 +113,16 @@ export class LegLife {
     this.#assignment = assignment;
     if (regranted) this.#forgetForeign();
     this.#link.forgetFailures();
+    if (this.#link.isOutdated(assignment)) this.#leaveAddress();
     if (remapped) this.#event("remapped");
     this.#event("retry");
+  }
+
+  /** Nothing comes from where the unit was, not even an end: waiting for it would take long. */
+  #leaveAddress(): void {
+    const reason = "the unit has other addresses now";
+    if (this.#connection === null) this.#link.abort(reason);
+    else this.#connection.drop(reason);
   }
 
   /** Detaches: says goodbye, fails what still waits, and then calls `closed`. Not flushed here. */

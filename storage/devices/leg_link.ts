@@ -58,6 +58,8 @@ export class LegLink {
   #attempt: UnitAttach | null = null;
   #nextAttachment: number;
   #nextAddress = 0;
+  /** Of the try or connection that is or was last under way, as its assignment writes it. */
+  #address: string | null = null;
   #backoffMs = 0;
   #readyMs = 0;
 
@@ -81,7 +83,7 @@ export class LegLink {
       const reason = "this run's attachment numbers are used up; detach and attach the disk again";
       return this.#owner.failed(reason, true);
     }
-    const to = this.#address(assignment);
+    const to = this.#chooseAddress(assignment);
     if (to === null) {
       return this.#owner.failed(`unit "${assignment.unitName}" has no usable address`, false);
     }
@@ -102,6 +104,11 @@ export class LegLink {
   abort(reason: string): void {
     this.#pause.unset();
     this.#attempt?.abort(reason);
+  }
+
+  /** The try or connection under way goes to an address that the unit no longer has. */
+  isOutdated({ addresses }: LegAssignment): boolean {
+    return this.#address !== null && !addresses.includes(this.#address);
   }
 
   /** Requests run: a later loss is a new one, if this lasts. */
@@ -135,11 +142,13 @@ export class LegLink {
     this.#options.io.buffers.release(this.#buffer);
   }
 
-  #address(assignment: LegAssignment): SocketAddress | null {
-    const { addresses } = assignment;
+  #chooseAddress({ addresses }: LegAssignment): SocketAddress | null {
     for (let tried = 0; tried < addresses.length; tried++) {
-      const address = parseAddress(addresses[this.#nextAddress++ % addresses.length]!);
-      if (address !== null) return address;
+      const text = addresses[this.#nextAddress++ % addresses.length]!;
+      const address = parseAddress(text);
+      if (address === null) continue;
+      this.#address = text;
+      return address;
     }
     return null;
   }
