@@ -178,5 +178,3 @@ export const Opcode = {
 } as const;
 
 export const FSYNC_DATASYNC = 1;
-export const CANCEL_ALL = 1;
-export const CANCEL_FD = 2;

@@ -21,7 +21,7 @@ export interface IoCase {
   run(fixture: IoFixture): void | Promise<void>;
 }
 
-const TURNS_MAX = 20_000;
+const TURNS_MAX = 3000;
 
 /** Turns until `condition` holds; fails after a great many turns that changed nothing. */
 export function turnUntil(io: Io, condition: () => boolean): void {

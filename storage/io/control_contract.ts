@@ -115,7 +115,11 @@ export const CONTROL_CASES: readonly IoCase[] = [
   },
   {
     name: "destroy closes everything, with operations under way",
-    run({ io, medium }) {
+    run({ io, medium, unixPath }) {
+      const path = unixPath();
+      io.listenUnix(path, { backlog: 1 });
+      for (let i = 0; i < 4; i++) io.connectUnix(new Operation(() => {}), path);
+      io.turn(0);
       const [one] = io.socketPair();
       io.receive(new Operation(() => {}), one);
       const listener = io.listenTcp({ address: "127.0.0.1", port: 0 }, { backlog: 1 });

@@ -57,11 +57,14 @@ export abstract class EpollConnects extends SlotIo {
     const fd = this.handles.fileDescriptors[slot.handle]!;
     const address = this.messages.socketAddress(slot.handle, slot.length);
     const result = this.libc.check(this.libc.call.connect(fd, address, slot.length));
-    if (result === -Errno.EINPROGRESS || result === -Errno.EINTR) {
-      this.writers[slot.handle] = slot;
-    } else if (result === -Errno.EAGAIN && slot.flags === abi.AF_UNIX) {
+    const again = result === -Errno.EINTR;
+    if (slot.flags === abi.AF_UNIX) {
+      if (!again && result !== -Errno.EAGAIN) return this.#connected(slot, result);
       this.#crowded.push(slot);
       if (!this.#crowdedTimer.busy) this.timer(this.#crowdedTimer, CONNECT_RETRY_MS);
+    } else if (again || result === -Errno.EINPROGRESS) {
+      // The kernel goes on with TCP's handshake also when the call was interrupted.
+      this.writers[slot.handle] = slot;
     } else {
       this.#connected(slot, result);
     }

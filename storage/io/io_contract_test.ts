@@ -5,9 +5,10 @@ import type { IoFixture } from "./contract_testing.ts";
 import { MEDIA_CASES } from "./media_contract.ts";
 import { SOCKET_CASES } from "./sockets_contract.ts";
 import { createIo } from "./create.ts";
-import type { ArenaOptions } from "./io.ts";
+import type { ArenaOptions, Io } from "./io.ts";
 import { SimIo } from "./sim.ts";
 import { SimWorld } from "./sim_world.ts";
+import { interruptedLibc, InterruptedUringIo } from "./testing_faults.ts";
 import { Waker } from "./wake.ts";
 
 const ARENA: ArenaOptions = {
@@ -18,9 +19,9 @@ const ARENA: ArenaOptions = {
   receiveBuffers: 8,
 };
 
-function kernelFixture(kind: "uring" | "epoll"): IoFixture {
+function kernelFixture(makeIo: () => Io): IoFixture {
   const folder = Deno.makeTempDirSync({ prefix: "dvsan-io-" });
-  const io = createIo({ kind, arena: ARENA });
+  const io = makeIo();
   const waker = new Waker(io.wakeFd);
   let files = 0;
   return {
@@ -61,8 +62,12 @@ function simFixture(): IoFixture {
 }
 
 const FIXTURES = {
-  uring: () => kernelFixture("uring"),
-  epoll: () => kernelFixture("epoll"),
+  uring: () => kernelFixture(() => createIo({ kind: "uring", arena: ARENA })),
+  epoll: () => kernelFixture(() => createIo({ kind: "epoll", arena: ARENA })),
+  "uring, interrupted,": () =>
+    kernelFixture(() => new InterruptedUringIo({ arena: ARENA, libc: interruptedLibc() })),
+  "epoll, interrupted,": () =>
+    kernelFixture(() => createIo({ kind: "epoll", arena: ARENA, openLibc: interruptedLibc })),
   sim: simFixture,
 };
 
@@ -81,7 +86,7 @@ for (const [kind, create] of Object.entries(FIXTURES)) {
 
 for (const kind of ["uring", "epoll"] as const) {
   Deno.test(`${kind} makes Unix sockets for the owner only, and replaces no file`, () => {
-    const fixture = kernelFixture(kind);
+    const fixture = FIXTURES[kind]();
     try {
       const path = fixture.unixPath();
       assert.ok(fixture.io.listenUnix(path, { backlog: 1 }) > 0);

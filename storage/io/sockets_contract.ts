@@ -145,6 +145,24 @@ export const SOCKET_CASES: readonly IoCase[] = [
     },
   },
   {
+    name: "a connect that finds the backlog full waits for room, or is cancelled",
+    run({ io, unixPath }) {
+      const path = unixPath();
+      const listener = io.listenUnix(path, { backlog: 1 });
+      const connects = Array.from({ length: 8 }, () => new Operation(() => {}));
+      for (const connect of connects) io.connectUnix(connect, path);
+      for (let turns = 0; turns < 3; turns++) io.turn(1);
+      const last = connects.at(-1)!;
+      io.cancel(last);
+      turnUntil(io, () => !last.busy);
+      assert.ok(last.result === -Errno.ECANCELED || last.result > 0, `${last.result}`);
+      const accepts = connects.map(() => new Operation(() => {}));
+      for (const accept of accepts) io.accept(accept, listener);
+      turnUntil(io, () => connects.every((connect) => !connect.busy));
+      for (const connect of connects.slice(0, -1)) assert.ok(connect.result > 0);
+    },
+  },
+  {
     name: "shutdown ends both directions and what is under way",
     run({ io }) {
       const [one, other] = io.socketPair();
@@ -169,7 +187,8 @@ export const SOCKET_CASES: readonly IoCase[] = [
       io.turn(0);
       io.close(one);
       turnUntil(io, () => !receiving.busy && !sending.busy);
-      assert.ok(receiving.result < 0 && sending.result < 0);
+      // The receive may see the end of the stream that the close makes.
+      assert.ok(receiving.result <= 0 && sending.result < 0);
       const fresh = io.socketPair();
       assert.ok(!fresh.includes(one));
       assert.equal(finish(io, (o) => io.receive(o, one)), -Errno.EBADF);

@@ -95,17 +95,16 @@ function fillMemory(entries: Int32Array, at: number, slot: Slot, memory: EntryMe
   entries[at + abi.SQE_LENGTH] = left;
 }
 
-/** Cancels the operation whose user data is `target`, or everything on descriptor `fd`. */
+/** Cancels the operation whose user data is `target`. */
 export function fillCancel(
   ring: Ring,
-  what: { readonly fd?: number; readonly target?: number; readonly user: number },
+  what: { readonly target: number; readonly user: number },
 ): void {
   const entries = ring.entries;
   const at = ring.next();
   entries[at] = Opcode.ASYNC_CANCEL;
-  entries[at + abi.SQE_FD] = what.fd ?? -1;
-  entries[at + abi.SQE_ADDRESS] = what.target ?? 0;
-  entries[at + abi.SQE_FLAGS] = what.fd === undefined ? 0 : abi.CANCEL_FD | abi.CANCEL_ALL;
+  entries[at + abi.SQE_FD] = -1;
+  entries[at + abi.SQE_ADDRESS] = what.target;
   entries[at + abi.SQE_USER] = what.user;
 }
 

@@ -14,8 +14,8 @@ import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
 import type { CompletionSink, Ring } from "./uring_ring.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 
-/** User data of submissions whose result nobody needs. */
-const NOBODY = -1;
+/** User data of the request to cancel slot 0; that of slot n is n below. */
+const CANCEL_OF_0 = -1;
 const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
 
 export interface UringOptions {
@@ -87,12 +87,9 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
   protected forget(_index: number): void {}
 
   protected abort(index: number): void {
-    for (let slot = this.#hungry.findHandle(index); slot !== null;) {
-      this.#hungry.remove(slot);
-      this.finishSlot(slot, -Errno.ECANCELED);
-      slot = this.#hungry.findHandle(index);
+    for (const slot of this.slots) {
+      if (slot.handle === index && slot.kind >= SlotKind.accept) this.cancelAt(slot.index);
     }
-    fillCancel(this.#ring, { fd: this.handles.fileDescriptors[index]!, user: NOBODY });
   }
 
   protected cancelAt(index: number): void {
@@ -104,7 +101,7 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
       this.finishSlot(slot, -Errno.ECANCELED);
       return;
     }
-    fillCancel(this.#ring, { target: index, user: NOBODY });
+    this.#cancel(index);
   }
 
   /** The wake slot stays under way to the end; closing the ring ends it. */
@@ -118,7 +115,7 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
 
   /** Takes a result from the ring: asks again for what is left, or ends the operation. */
   completed(user: number, result: number, flags: number): void {
-    if (user === NOBODY) return;
+    if (user < 0) return this.#cancelAnswered(CANCEL_OF_0 - user, result);
     const slot = this.slots[user]!;
     const again = result === -Errno.EINTR || result === -Errno.EAGAIN;
     switch (slot.kind) {
@@ -133,7 +130,8 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
       case SlotKind.connect:
         return this.#connected(slot, result);
       default:
-        if (again && !this.#stopped(slot)) return this.submit(slot);
+        // What a medium does runs to its end, also when its handle was closed.
+        if (again && (slot.kind >= SlotKind.read || !this.#stopped(slot))) return this.submit(slot);
         return this.#progress(slot, result);
     }
   }
@@ -154,6 +152,20 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
       default:
         return this.finishSlot(slot, result);
     }
+  }
+
+  #cancel(index: number): void {
+    fillCancel(this.#ring, { target: index, user: CANCEL_OF_0 - index });
+  }
+
+  /**
+   * The kernel does not find an operation that is just between two of its queues: it is asked
+   * again, since a connect or accept may otherwise wait for ever.
+   */
+  #cancelAnswered(index: number, result: number): void {
+    const slot = this.slots[index]!;
+    const isMissed = result === -Errno.ENOENT || result === -Errno.EALREADY;
+    if (isMissed && slot.cancelled && slot.kind !== SlotKind.free) this.#cancel(index);
   }
 
   #stopped(slot: Slot): boolean {

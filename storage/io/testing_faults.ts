@@ -1,0 +1,78 @@
+import { AF_UNIX } from "./abi.ts";
+import { Errno } from "./errno.ts";
+import { Libc, type LibcCalls } from "./libc.ts";
+import { SlotKind } from "./slot.ts";
+import { UringIo } from "./uring.ts";
+
+/**
+ * A C library in which half of the calls that a signal can interrupt are interrupted, and the
+ * others move about half of what they are asked to move.
+ */
+export function interruptedLibc(): Libc {
+  return new Libc((calls, fail) => {
+    const interrupts = halfOfTheTime();
+    const half = (count: bigint) => count > 1n ? count / 2n : count;
+    return {
+      ...calls,
+      epoll_wait: (...of) => interrupts() ? fail(Errno.EINTR) : calls.epoll_wait(...of),
+      ioUringEnter: (...of) => interrupts() ? fail(Errno.EINTR) : calls.ioUringEnter(...of),
+      accept4: (...of) => interrupts() ? fail(Errno.EINTR) : calls.accept4(...of),
+      sendmsg: (...of) => interrupts() ? fail(Errno.EINTR) : calls.sendmsg(...of),
+      fdatasync: (fd) => interrupts() ? fail(Errno.EINTR) : calls.fdatasync(fd),
+      fallocate: (...of) => interrupts() ? fail(Errno.EINTR) : calls.fallocate(...of),
+      recv: (fd, at, count, flags) =>
+        interrupts() ? fail(Errno.EINTR) : calls.recv(fd, at, half(count), flags),
+      pread: (fd, at, count, position) =>
+        interrupts() ? fail(Errno.EINTR) : calls.pread(fd, at, half(count), position),
+      pwrite: (fd, at, count, position) =>
+        interrupts() ? fail(Errno.EINTR) : calls.pwrite(fd, at, half(count), position),
+      // The kernel goes on with TCP's handshake; for a Unix socket, nothing has happened.
+      connect: (fd, address, length) => {
+        const interrupted = interrupts();
+        if (interrupted && isUnix(address)) return fail(Errno.EINTR);
+        const result = calls.connect(fd, address, length);
+        return interrupted && result === -1 ? fail(Errno.EINTR) : result;
+      },
+    } as LibcCalls;
+  });
+}
+
+/** A C library in which some calls fail with an errno of the caller's choice. */
+export function failingLibc(failing: Partial<Record<keyof LibcCalls, number>>): Libc {
+  return new Libc((calls, fail) => {
+    const altered: Record<string, unknown> = { ...calls };
+    for (const [name, errno] of Object.entries(failing)) altered[name] = () => fail(errno);
+    return altered as unknown as LibcCalls;
+  });
+}
+
+/**
+ * The ring with media whose results are first an interruption or a part. Only what may be done
+ * twice is treated so: the kernel has done it once already.
+ */
+export class InterruptedUringIo extends UringIo {
+  readonly #seen = new Set<number>();
+  readonly #interrupts = halfOfTheTime();
+
+  override completed(user: number, result: number, flags: number): void {
+    const kind = this.slots[user]?.kind ?? SlotKind.free;
+    const isSeen = this.#seen.delete(user);
+    if (kind < SlotKind.read || result < 0 || isSeen) return super.completed(user, result, flags);
+    this.#seen.add(user);
+    const isWhole = result < 2 || this.#interrupts();
+    super.completed(user, isWhole ? -Errno.EINTR : result >> 1, flags);
+  }
+}
+
+function isUnix(address: AllowSharedBufferSource | null): boolean {
+  return address instanceof Uint8Array && address[0] === AF_UNIX;
+}
+
+/** Half of the time, in an order that is always the same and has no short period. */
+function halfOfTheTime(): () => boolean {
+  let state = 1;
+  return () => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+    return (state & 0x10000) !== 0;
+  };
+}
