@@ -113,6 +113,8 @@ export class StationSession implements AgentLink {
     const { timeoutMs = REQUEST_TIMEOUT_MS, signal } = options;
     const startMs = clock.nowMs();
     if (this.state === "closed") throw this.#closedError();
+    // Who was told no is not made to wait for it again.
+    if (this.state === "refused") throw this.#unavailable(name);
     if (this.state !== "connected") {
       const why = () => this.#unavailable(name);
       await this.#waiters.wait({ clock, timeoutMs, why, ...(signal && { signal }) });
