@@ -1,5 +1,6 @@
+import type { DatabaseSync } from "node:sqlite";
 import { type Kysely, sql } from "kysely";
-import { type Migration, Migrator } from "kysely/migration";
+import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from "kysely/migration";
 import type { Tables } from "./rows.ts";
 
 /** Static, so that a bundle has them. A migration that has landed is never changed. */
@@ -61,4 +62,12 @@ export async function migrate(database: Kysely<Tables>): Promise<void> {
   });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) throw error;
+}
+
+/** Names of migrations that the file has had and that this version does not know. */
+export function unknownMigrations(database: DatabaseSync): string[] {
+  const isTable = database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?");
+  if (isTable.get(DEFAULT_MIGRATION_TABLE) === undefined) return [];
+  const rows = database.prepare(`SELECT name FROM ${DEFAULT_MIGRATION_TABLE}`).all();
+  return rows.map((row) => String(row["name"])).filter((name) => !Object.hasOwn(MIGRATIONS, name));
 }

@@ -3,8 +3,8 @@ import { fromUtf8, utf8 } from "../../../protocol/core/bytes.ts";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type { StateFiles } from "../ports.ts";
 import { Catalog } from "./catalog.ts";
-import { migrate } from "./migrations.ts";
-import { damageOf, kyselyOver, makeDurable } from "./sqlite.ts";
+import { migrate, unknownMigrations } from "./migrations.ts";
+import { damageOf, kyselyOver, makeDurable, troubleOf } from "./sqlite.ts";
 
 /** Names the database file in use, so that a damaged one can be left as it is. */
 const POINTER = "catalog.current";
@@ -19,7 +19,9 @@ export interface OpenedCatalog {
 
 /**
  * Opens the catalog. A file that is damaged is left where it is and a fresh one is used in its
- * place: the station has to start, and will learn from its units what they hold.
+ * place: the station has to start, and will learn from its units what they hold. A file that only
+ * cannot be used now (in use, full disk, another version's) ends the start instead: an empty
+ * catalog in its place would forget what was wanted.
  */
 export async function openCatalog(
   files: StateFiles,
@@ -35,6 +37,7 @@ export async function openCatalog(
       if (pointer !== fileName) files.write(POINTER, utf8(`${fileName}\n`));
       return { catalog, fileName, setAside };
     } catch (error) {
+      refuseTrouble(files.path(fileName), error);
       setAside.push({ path: files.path(fileName), reason: messageOf(error) });
       number = String(Number(number) + 1);
     }
@@ -47,12 +50,31 @@ export async function openCatalog(
   );
 }
 
+/** Throws when the error is not about the file's content. */
+function refuseTrouble(path: string, error: unknown): void {
+  if (error instanceof DvsanError && error.code === "unsupported") throw error;
+  const trouble = troubleOf(error);
+  if (trouble === null) return;
+  throw new DvsanError(
+    "io",
+    `Cannot open the catalog ${path}: ${trouble} (${messageOf(error)}). Nothing was changed: ` +
+      "mend that and start the station again.",
+    { cause: error },
+  );
+}
+
 async function openOne(open: () => DatabaseSync): Promise<Catalog> {
   const raw = open();
   try {
     makeDurable(raw);
     const damage = damageOf(raw);
     if (damage !== null) throw new DvsanError("io", `SQLite finds it damaged: ${damage}`);
+    const newer = unknownMigrations(raw);
+    if (newer.length > 0) {
+      const message = `Cannot open the catalog: a newer dvsan wrote it (${newer.join(", ")}). ` +
+        "Start that version.";
+      throw new DvsanError("unsupported", message);
+    }
     const database = kyselyOver(raw);
     await migrate(database);
     return await Catalog.load(database);

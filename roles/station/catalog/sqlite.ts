@@ -44,3 +44,22 @@ export function damageOf(database: DatabaseSync): string | null {
   const findings = rows.map((row) => row.quick_check).filter((text) => text !== "ok");
   return findings.length === 0 ? null : findings.join("; ");
 }
+
+/**
+ * Why SQLite cannot work with the file now, though nothing says that the file is damaged; or null.
+ * node:sqlite keeps SQLite's result code from errors of exec() and of opening, so its fixed words
+ * (sqlite3_errstr) are what tells them apart.
+ */
+export function troubleOf(error: unknown): string | null {
+  const words = error instanceof Error ? error.message : "";
+  return TROUBLES.find(([pattern]) => pattern.test(words))?.[1] ?? null;
+}
+
+const TROUBLES: readonly (readonly [RegExp, string])[] = [
+  [/database (table )?is locked/, "another process is using it"],
+  [/database or disk is full/, "the file system is full"],
+  [/readonly database/, "it cannot be written"],
+  [/unable to open database file|access permission denied/, "it cannot be opened for writing"],
+  [/disk I\/O error/, "the disk refused to read or write it, or is full"],
+  [/out of memory/, "there is not enough memory"],
+];

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { DvsanError } from "../../../protocol/core/errors.ts";
+import { openCatalog } from "./open.ts";
+
+/** A state directory in a temporary folder that is gone at the end. */
+async function inFolder(run: (folder: Folder) => Promise<void>): Promise<void> {
+  const path = Deno.makeTempDirSync();
+  try {
+    await run(new Folder(path));
+  } finally {
+    Deno.removeSync(path, { recursive: true });
+  }
+}
+
+class Folder {
+  readonly files = new Map<string, Uint8Array>();
+
+  constructor(readonly folder: string) {}
+
+  read(name: string): Uint8Array | null {
+    return this.files.get(name) ?? null;
+  }
+  write(name: string, bytes: Uint8Array): void {
+    this.files.set(name, bytes);
+  }
+  path(name: string): string {
+    return `${this.folder}/${name}`;
+  }
+  open() {
+    return openCatalog(this, (name) => {
+      const database = new DatabaseSync(this.path(name));
+      database.exec("PRAGMA busy_timeout = 1");
+      return database;
+    });
+  }
+  /** A catalog with one record. */
+  async withRecord(): Promise<void> {
+    const { catalog } = await this.open();
+    await catalog.commit([{ table: "meta", put: { key: "kept", value: "1" } }]);
+    await catalog.close();
+  }
+}
+
+Deno.test("openCatalog() does not set a catalog aside that another process has locked", async () => {
+  await inFolder(async (folder) => {
+    await folder.withRecord();
+    const other = new DatabaseSync(folder.path("catalog-1.sqlite"));
+    other.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    await assert.rejects(folder.open(), (error) => {
+      return error instanceof DvsanError && /another process is using it/.test(error.message);
+    });
+    other.close();
+    const { catalog, setAside } = await folder.open();
+    assert.deepEqual(setAside, []);
+    assert.equal(catalog.meta.get("kept")?.value, "1");
+    await catalog.close();
+  });
+});
+
+Deno.test("openCatalog() does not set a catalog aside for a full disk", async () => {
+  await inFolder(async (folder) => {
+    await folder.withRecord();
+    const full = () => {
+      throw new Error("database or disk is full");
+    };
+    await assert.rejects(openCatalog(folder, full), /file system is full/);
+    const { catalog, setAside } = await folder.open();
+    assert.deepEqual(setAside, []);
+    assert.equal(catalog.meta.get("kept")?.value, "1");
+    await catalog.close();
+  });
+});
+
+Deno.test("openCatalog() leaves a newer version's catalog alone", async () => {
+  await inFolder(async (folder) => {
+    await folder.withRecord();
+    const raw = new DatabaseSync(folder.path("catalog-1.sqlite"));
+    raw.exec("INSERT INTO kysely_migration VALUES ('9999_later', '2030-01-01')");
+    raw.close();
+    await assert.rejects(folder.open(), /a newer dvsan wrote it \(9999_later\)/);
+    assert.equal([...Deno.readDirSync(folder.folder)].length, 1);
+  });
+});
+
+Deno.test("openCatalog() starts beside a damaged catalog and says why", async () => {
+  for (const damage of DAMAGES) {
+    await inFolder(async (folder) => {
+      await folder.withRecord();
+      const path = folder.path("catalog-1.sqlite");
+      Deno.writeFileSync(path, damage.bytes(Deno.readFileSync(path)));
+      const { catalog, setAside, fileName } = await folder.open();
+      assert.equal(setAside[0]?.path, path, damage.name);
+      assert.equal(fileName, "catalog-2.sqlite");
+      await catalog.close();
+    });
+  }
+});
+
+const DAMAGES: readonly {
+  readonly name: string;
+  readonly bytes: (whole: Uint8Array) => Uint8Array;
+}[] = [
+  { name: "garbage", bytes: (whole) => whole.fill(7) },
+  { name: "cut in the middle of a page", bytes: (whole) => whole.subarray(0, 5000) },
+  { name: "cut to a few pages", bytes: (whole) => whole.subarray(0, 8192) },
+  { name: "a page of zeroes", bytes: (whole) => whole.fill(0, 8192, 12288) },
+  { name: "a damaged schema", bytes: (whole) => whole.fill(0x20, 200, 4096) },
+];
