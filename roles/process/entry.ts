@@ -7,6 +7,8 @@ import { readUserFile, systemLog, systemProcess } from "./system_process.ts";
 import { systemClock } from "./system_clock.ts";
 import { createTerminal } from "./terminal.ts";
 
+const OWNER_ONLY = 0o077;
+
 export interface EntryOptions {
   readonly commands: readonly Command[];
   readonly version: string;
@@ -35,6 +37,8 @@ export async function runCommandLine(options: EntryOptions): Promise<never> {
     Deno.exit(EXIT_DONE);
   }
   const { run, logLevel, isRole } = interpreted;
+  // For what is not written by state_files.ts with a mode of its own: the catalog and sockets.
+  Deno.umask(OWNER_ONLY);
   const clock = systemClock();
   const log = systemLog(clock, stderr, logLevel);
   const life = new Life({

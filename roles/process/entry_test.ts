@@ -47,6 +47,10 @@ Deno.test("a bug that nobody catches ends the process with its stack and 1", asy
   assert.match(stderr, /AssertionError: seen by nobody\n {4}at /);
 });
 
+Deno.test("a new file is for its owner only, whatever library writes it", async () => {
+  assert.equal((await run("file")).stdout, "600\n");
+});
+
 Deno.test("wrong usage is one line on stderr and 2", async () => {
   const { code, stdout, stderr } = await run("sreve");
   assert.equal(code, 2);

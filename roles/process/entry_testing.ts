@@ -33,6 +33,12 @@ await runCommandLine({
         await Promise.resolve();
       }
     }),
+    command("file", async (process) => {
+      const path = `${process.makeTemporaryDirectory()}/x`;
+      await Deno.writeTextFile(path, "x");
+      const { mode } = await Deno.stat(path);
+      process.stdout.line(((mode ?? 0) & 0o777).toString(8));
+    }),
     command("bug", async (process) => {
       setTimeout(() => assert(false, "seen by nobody"), 0);
       await process.stopped;
