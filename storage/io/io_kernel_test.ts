@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { finish, turnUntil } from "./contract_testing.ts";
-import { createBestIo, createIo } from "./create.ts";
+import { createIo } from "./create.ts";
 import { IoPromises, runUntilSettled } from "./promises.ts";
 
 const MIB = 1024 * 1024;
@@ -145,9 +145,3 @@ for (const kind of KINDS) {
     }
   });
 }
-
-Deno.test("createBestIo prefers uring, and says why it is not there", () => {
-  const { io, whyNotUring } = createBestIo({ arena: ARENA });
-  assert.equal(io.kind === "uring", whyNotUring === null);
-  io.destroy();
-});

@@ -4,7 +4,8 @@ import * as abi from "./abi.ts";
 import { encodeInet, encodeUnix } from "./addresses.ts";
 import { tcpSocket } from "./kernel_sockets.ts";
 import type { Operation } from "./operation.ts";
-import { UringMachine, type UringOptions } from "./uring_machine.ts";
+import type { UringOptions } from "./uring_base.ts";
+import { UringMachine } from "./uring_machine.ts";
 import { SlotKind } from "./slot.ts";
 
 const PUNCH = abi.FALLOC_PUNCH_HOLE | abi.FALLOC_KEEP_SIZE;

@@ -1,39 +1,20 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
 import * as abi from "./abi.ts";
 import type { RawAddress } from "./addresses.ts";
-import { MappedMemory } from "./arena.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
-import type { ArenaOptions, Transfer } from "./io.ts";
-import type { Libc } from "./libc.ts";
-import { SlotIo } from "./slot_io.ts";
+import type { Transfer } from "./io.ts";
 import type { Operation } from "./operation.ts";
-import { openRing, type UringBuffers, type UringParts } from "./uring_buffers.ts";
-import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
-import type { CompletionSink, Ring } from "./uring_ring.ts";
+import { UringBase, type UringOptions } from "./uring_base.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 
-/** User data of the request to cancel slot 0; that of slot n is n below. */
-const CANCEL_OF_0 = -1;
 const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
 
-export interface UringOptions {
-  readonly arena: ArenaOptions;
-  readonly libc?: Libc | undefined;
-}
-
 /**
- * What happens to an operation between its submission and its end: slots, results, what is asked
- * for again, cancelling. Every operation has a slot; its index is the user data.
+ * What happens to an operation between its submission and its end: what its results mean, what is
+ * asked for again, and how receives wait for buffers.
  */
-export abstract class UringMachine extends SlotIo implements CompletionSink {
-  readonly kind = "uring";
-  readonly #ring: Ring;
-  readonly #receiveBuffers: UringBuffers;
-  readonly #wakeWord: MappedMemory;
-  readonly #zeroes: MappedMemory;
-  readonly #memory: EntryMemory;
+export abstract class UringMachine extends UringBase {
   /** Receives that found no buffer, in order. */
   readonly #hungry = new SlotQueue();
   /** Buffers that the kernel may choose from. */
@@ -42,54 +23,12 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
   #retrying = 0;
 
   constructor(options: UringOptions) {
-    super({ ...options, socketFlags: 0, wakeFlags: 0 });
-    const { ring, receiveBuffers } = this.#open();
-    this.#ring = ring;
-    this.#receiveBuffers = receiveBuffers;
-    this.#wakeWord = new MappedMemory(this.libc, 8);
-    this.#zeroes = new MappedMemory(this.libc, ZERO_WRITE_BYTES);
-    this.#memory = {
-      arena: this.arena.address,
-      messages: this.messages,
-      fileDescriptors: this.handles.fileDescriptors,
-      wakeFd: this.wakeFd,
-      wakeWord: this.#wakeWord.address,
-      zeroes: this.#zeroes.address,
-    };
+    super(options);
     this.buffers.lendReceive((off) => {
-      this.#receiveBuffers.lend(off);
+      this.receiveBuffers.lend(off);
       this.#lent++;
       this.#feed();
     });
-    this.submit(this.takeSlot(SlotKind.wake));
-  }
-
-  /** Gives everything back before it throws: the caller may go on with epoll. */
-  #open(): UringParts {
-    try {
-      return openRing(this.libc, {
-        count: this.buffers.receiveCount,
-        start: this.buffers.receiveStart,
-        arenaAddress: this.arena.address,
-      });
-    } catch (error) {
-      this.giveBack();
-      throw error;
-    }
-  }
-
-  protected exchange(waitMs: number): void {
-    this.#ring.enter(waitMs);
-    this.#ring.reap(this);
-  }
-
-  protected track(_index: number): void {}
-  protected forget(_index: number): void {}
-
-  protected abort(index: number): void {
-    for (const slot of this.slots) {
-      if (slot.handle === index && slot.kind >= SlotKind.accept) this.cancelAt(slot.index);
-    }
   }
 
   protected cancelAt(index: number): void {
@@ -101,22 +40,10 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
       this.finishSlot(slot, -Errno.ECANCELED);
       return;
     }
-    this.#cancel(index);
+    this.askToCancel(index);
   }
 
-  /** The wake slot stays under way to the end; closing the ring ends it. */
-  protected finish(): void {
-    while (this.slotsInUse > 1) this.exchange(Infinity);
-    this.#ring.close();
-    this.#receiveBuffers.close();
-    this.#wakeWord.discard();
-    this.#zeroes.discard();
-  }
-
-  /** Takes a result from the ring: asks again for what is left, or ends the operation. */
-  completed(user: number, result: number, flags: number): void {
-    if (user < 0) return this.#cancelAnswered(CANCEL_OF_0 - user, result);
-    const slot = this.slots[user]!;
+  protected slotCompleted(slot: Slot, result: number, flags: number): void {
     const again = result === -Errno.EINTR || result === -Errno.EAGAIN;
     switch (slot.kind) {
       case SlotKind.wake:
@@ -154,26 +81,8 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
     }
   }
 
-  #cancel(index: number): void {
-    fillCancel(this.#ring, { target: index, user: CANCEL_OF_0 - index });
-  }
-
-  /**
-   * The kernel does not find an operation that is just between two of its queues: it is asked
-   * again, since a connect or accept may otherwise wait for ever.
-   */
-  #cancelAnswered(index: number, result: number): void {
-    const slot = this.slots[index]!;
-    const isMissed = result === -Errno.ENOENT || result === -Errno.EALREADY;
-    if (isMissed && slot.cancelled && slot.kind !== SlotKind.free) this.#cancel(index);
-  }
-
   #stopped(slot: Slot): boolean {
     return slot.cancelled || this.handles.isDying(slot.handle);
-  }
-
-  protected submit(slot: Slot): void {
-    fillEntry(this.#ring, slot, this.#memory);
   }
 
   protected submitReceive(slot: Slot): void {
@@ -217,7 +126,7 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
 
   #received(slot: Slot, result: number, flags: number): void {
     const chose = (flags & abi.CQE_F_BUFFER) !== 0;
-    const off = chose ? this.#receiveBuffers.chosen(flags) : -1;
+    const off = chose ? this.receiveBuffers.chosen(flags) : -1;
     if (chose) this.#lent--;
     const retried = slot.flags !== 0;
     if (retried) this.#retrying--;
@@ -239,7 +148,7 @@ export abstract class UringMachine extends SlotIo implements CompletionSink {
   }
 
   #giveBack(off: number): void {
-    this.#receiveBuffers.lend(off);
+    this.receiveBuffers.lend(off);
     this.#lent++;
   }
 

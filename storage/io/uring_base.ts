@@ -1,0 +1,113 @@
+import { ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
+import { MappedMemory } from "./arena.ts";
+import { Errno } from "./errno.ts";
+import type { ArenaOptions } from "./io.ts";
+import type { Libc } from "./libc.ts";
+import { type Slot, SlotKind } from "./slot.ts";
+import { SlotIo } from "./slot_io.ts";
+import { openRing, type UringBuffers, type UringParts } from "./uring_buffers.ts";
+import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
+import type { CompletionSink, Ring } from "./uring_ring.ts";
+
+/** User data of the request to cancel slot 0; that of slot n is n below. */
+const CANCEL_OF_0 = -1;
+
+export interface UringOptions {
+  readonly arena: ArenaOptions;
+  readonly libc?: Libc | undefined;
+}
+
+/**
+ * The ring and what it needs around it: opening and closing, handing submissions over, waking, and
+ * asking operations to end. Every operation has a slot; its index is the user data.
+ */
+export abstract class UringBase extends SlotIo implements CompletionSink {
+  readonly kind = "uring";
+  protected readonly receiveBuffers: UringBuffers;
+  readonly #ring: Ring;
+  readonly #wakeWord: MappedMemory;
+  readonly #zeroes: MappedMemory;
+  readonly #memory: EntryMemory;
+
+  constructor(options: UringOptions) {
+    super({ ...options, socketFlags: 0, wakeFlags: 0 });
+    const { ring, receiveBuffers } = this.#open();
+    this.#ring = ring;
+    this.receiveBuffers = receiveBuffers;
+    this.#wakeWord = new MappedMemory(this.libc, 8);
+    this.#zeroes = new MappedMemory(this.libc, ZERO_WRITE_BYTES);
+    this.#memory = {
+      arena: this.arena.address,
+      messages: this.messages,
+      fileDescriptors: this.handles.fileDescriptors,
+      wakeFd: this.wakeFd,
+      wakeWord: this.#wakeWord.address,
+      zeroes: this.#zeroes.address,
+    };
+    this.submit(this.takeSlot(SlotKind.wake));
+  }
+
+  /** Gives everything back before it throws: the caller may go on with epoll. */
+  #open(): UringParts {
+    try {
+      return openRing(this.libc, {
+        count: this.buffers.receiveCount,
+        start: this.buffers.receiveStart,
+        arenaAddress: this.arena.address,
+      });
+    } catch (error) {
+      this.giveBack();
+      throw error;
+    }
+  }
+
+  protected submit(slot: Slot): void {
+    fillEntry(this.#ring, slot, this.#memory);
+  }
+
+  protected exchange(waitMs: number): void {
+    this.#ring.enter(waitMs);
+    this.#ring.reap(this);
+  }
+
+  protected track(_index: number): void {}
+  protected forget(_index: number): void {}
+
+  protected abort(index: number): void {
+    for (const slot of this.slots) {
+      if (slot.handle === index && slot.kind >= SlotKind.accept) this.cancelAt(slot.index);
+    }
+  }
+
+  protected askToCancel(index: number): void {
+    fillCancel(this.#ring, { target: index, user: CANCEL_OF_0 - index });
+  }
+
+  /** Takes a result from the ring: that of a cancelling here, those of slots in `slotCompleted`. */
+  completed(user: number, result: number, flags: number): void {
+    if (user < 0) this.#cancelAnswered(CANCEL_OF_0 - user, result);
+    else this.slotCompleted(this.slots[user]!, result, flags);
+  }
+
+  /**
+   * The kernel does not find an operation that is just between two of its queues: it is asked
+   * again, since a connect or accept may otherwise wait for ever.
+   */
+  #cancelAnswered(index: number, result: number): void {
+    const slot = this.slots[index]!;
+    const isMissed = result === -Errno.ENOENT || result === -Errno.EALREADY;
+    if (isMissed && slot.cancelled && slot.kind !== SlotKind.free) this.askToCancel(index);
+  }
+
+  /** The wake slot stays under way to the end; closing the ring ends it. */
+  protected finish(): void {
+    while (this.slotsInUse > 1) this.exchange(Infinity);
+    this.#ring.close();
+    this.receiveBuffers.close();
+    this.#wakeWord.discard();
+    this.#zeroes.discard();
+  }
+
+  /** The kernel has answered what was submitted for `slot`. */
+  protected abstract slotCompleted(slot: Slot, result: number, flags: number): void;
+}
