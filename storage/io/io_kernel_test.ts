@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { testWith } from "../../test/needs.ts";
 import { finish, turnUntil } from "./contract_testing.ts";
 import { createIo } from "./create.ts";
+import { Errno } from "./errno.ts";
 import { IoPromises, runUntilSettled } from "./promises.ts";
 
 const MIB = 1024 * 1024;
@@ -9,10 +11,10 @@ const ARENA = { classes: [{ bytes: MIB, count: 2 }], receiveBuffers: 4 };
 const KINDS = ["uring", "epoll"] as const;
 
 /** Writes, zeroes a part in both ways, and checks what is there. */
-function checkZeroing(kind: "uring" | "epoll", path: string): void {
+function checkZeroing(kind: "uring" | "epoll", path: string, direct = false): void {
   const io = createIo({ kind, arena: ARENA });
   try {
-    const handle = io.openMedium({ path, readOnly: false, exclusive: true });
+    const handle = io.openMedium({ path, readOnly: false, exclusive: true, direct });
     assert.ok(handle > 0, `open: ${handle}`);
     assert.ok(io.openMedium({ path, readOnly: false, exclusive: true }) < 0);
     assert.equal(io.geometry(handle).sizeBytes, 4 * MIB);
@@ -29,14 +31,17 @@ function checkZeroing(kind: "uring" | "epoll", path: string): void {
     }
     assert.equal(finish(io, (o) => io.discard(o, handle, 0, MIB)), 0);
     assert.equal(finish(io, (o) => io.sync(o, handle)), 0);
+    const unaligned = { off: off + 1, length: 4095, position: 2 * MIB - 4095 };
+    const result = finish(io, (o) => io.read(o, handle, unaligned));
+    assert.equal(result, direct ? -Errno.EINVAL : 4095, "O_DIRECT takes whole blocks only");
   } finally {
     io.destroy();
   }
 }
 
-function makeImage(folder: string): string {
+function makeImage(folder: string, sizeBytes = 4 * MIB): string {
   const path = Deno.makeTempFileSync({ dir: folder, prefix: "dvsan-io-" });
-  Deno.truncateSync(path, 4 * MIB);
+  Deno.truncateSync(path, sizeBytes);
   return path;
 }
 
@@ -48,9 +53,40 @@ const hasTmpfs = (() => {
   }
 })();
 
-function attachLoop(image: string): string | null {
-  const made = spawnSync("losetup", ["--find", "--show", image], { encoding: "utf8" });
-  return made.status === 0 ? made.stdout.trim() : null;
+function run(program: string, ...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  assert.equal(status, 0, `${program}: ${stderr}`);
+  return stdout.trim();
+}
+
+/** Runs `use` with a loop device of this size. */
+function withLoop(sizeBytes: number, use: (device: string) => void): void {
+  const image = makeImage("/tmp", sizeBytes);
+  try {
+    const device = run("losetup", "--find", "--show", image);
+    try {
+      use(device);
+    } finally {
+      run("losetup", "--detach", device);
+    }
+  } finally {
+    Deno.removeSync(image);
+  }
+}
+
+/** Runs `use` with a folder on a fresh XFS. */
+function withXfs(use: (folder: string) => void): void {
+  withLoop(320 * MIB, (device) => {
+    run("mkfs.xfs", "-q", device);
+    const folder = Deno.makeTempDirSync({ prefix: "dvsan-xfs-" });
+    run("mount", device, folder);
+    try {
+      use(folder);
+    } finally {
+      run("umount", folder);
+      Deno.removeSync(folder);
+    }
+  });
 }
 
 for (const kind of KINDS) {
@@ -67,21 +103,21 @@ for (const kind of KINDS) {
     },
   });
 
-  Deno.test({
-    name: `${kind} uses a block device, exclusively`,
-    ignore: Deno.uid() !== 0 || spawnSync("losetup", ["--version"]).status !== 0,
-    fn() {
-      const image = makeImage("/tmp");
-      const device = attachLoop(image);
-      try {
-        assert.ok(device !== null, "a loop device is to be had");
-        checkZeroing(kind, device);
-      } finally {
-        if (device !== null) spawnSync("losetup", ["--detach", device]);
-        Deno.removeSync(image);
-      }
-    },
-  });
+  for (const direct of [false, true]) {
+    const how = direct ? "past the page cache" : "through the page cache";
+
+    testWith({
+      name: `${kind} uses a block device, exclusively, ${how}`,
+      needs: { loop: true },
+      fn: () => withLoop(4 * MIB, (device) => checkZeroing(kind, device, direct)),
+    });
+
+    testWith({
+      name: `${kind} uses a file on XFS, ${how}`,
+      needs: { loop: true, tools: ["mkfs.xfs", "mount"] },
+      fn: () => withXfs((folder) => checkZeroing(kind, makeImage(folder), direct)),
+    });
+  }
 
   Deno.test(`${kind} is woken out of a blocking turn by another thread`, () => {
     const io = createIo({ kind, arena: ARENA });
@@ -139,7 +175,7 @@ for (const kind of KINDS) {
         result = finish(io, (o) => io.send(o, server, off, 4096));
         return result < 0;
       });
-      assert.ok([-104, -32].includes(result), `${result}`);
+      assert.ok([-Errno.ECONNRESET, -Errno.EPIPE].includes(result), `${result}`);
     } finally {
       io.destroy();
     }
