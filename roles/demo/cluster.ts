@@ -109,6 +109,8 @@ export class DemoCluster {
     const ready = Promise.withResolvers<Ready>();
     const child = this.#process.spawn({
       arguments: flags,
+      // The others say goodbye to it.
+      endsLast: flags[0] === "station",
       onStdoutLine: (line) => ready.resolve(ReadyLine.parse(JSON.parse(line))),
       onStderrLine: (line) => this.#lastWords.set(name, line),
     });

@@ -1,6 +1,40 @@
+import type { Clock } from "../../protocol/core/clock.ts";
+import { CHILD_STOP_TIMEOUT_MS } from "../../protocol/core/limits.ts";
 import type { ChildProcess, SpawnOptions } from "./context.ts";
 
 const SIGNAL_STATUS_BASE = 128;
+
+/** The processes that this one started and that have not ended. */
+export class ChildProcesses {
+  readonly #running = new Map<ChildProcess, { readonly endsLast: boolean }>();
+
+  get count(): number {
+    return this.#running.size;
+  }
+
+  add(child: ChildProcess, { endsLast = false }: { endsLast?: boolean } = {}): void {
+    this.#running.set(child, { endsLast });
+    void child.status.then(() => this.#running.delete(child));
+  }
+
+  /** Ends all of them, side by side, but those that are to end last after the others. */
+  async end(clock: Clock): Promise<void> {
+    for (const last of [false, true]) {
+      const children = [...this.#running].filter(([, { endsLast }]) => endsLast === last);
+      await Promise.all(children.map(([child]) => endChild(child, clock)));
+    }
+  }
+}
+
+/** Asked nicely first; a child that does not end is killed. */
+async function endChild(child: ChildProcess, clock: Clock): Promise<void> {
+  // A stopped process would never see the request.
+  child.kill("SIGCONT");
+  child.kill("SIGTERM");
+  const timer = clock.after(CHILD_STOP_TIMEOUT_MS, () => child.kill("SIGKILL"));
+  await child.status;
+  timer.cancel();
+}
 
 /** Starts this program once more, as a process of its own with its own arguments. */
 export function spawnProgram(mainUrl: string, options: SpawnOptions): ChildProcess {

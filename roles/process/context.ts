@@ -151,6 +151,8 @@ export interface SpawnOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly onStdoutLine?: (line: string) => void;
   readonly onStderrLine?: (line: string) => void;
+  /** Others take leave of it: it is asked to end when they have. */
+  readonly endsLast?: boolean;
 }
 
 export interface ChildProcess {

@@ -1,11 +1,10 @@
 import { assert } from "../../protocol/core/assert.ts";
 import type { Clock } from "../../protocol/core/clock.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { CHILD_STOP_TIMEOUT_MS } from "../../protocol/core/limits.ts";
 import { createLog, type Log, type LogLevel } from "../../protocol/core/log.ts";
 import { connectStream } from "./byte_stream.ts";
-import { spawnProgram } from "./children.ts";
-import type { ChildProcess, Machine, ProcessContext, ReadyLine, Terminal } from "./context.ts";
+import { ChildProcesses, spawnProgram } from "./children.ts";
+import type { Machine, ProcessContext, ReadyLine, Terminal } from "./context.ts";
 import { fileProblem } from "./file_errors.ts";
 import { HttpClient, serveHttp } from "./http.ts";
 import type { Life } from "./life.ts";
@@ -30,6 +29,7 @@ export interface SystemProcessOptions {
 export function systemProcess(life: Life, options: SystemProcessOptions): ProcessContext {
   let isReady = false;
   const http = new HttpClient();
+  const children = new ChildProcesses();
   life.onShutdown("HTTP client", () => http.close());
   return {
     ...options,
@@ -60,7 +60,11 @@ export function systemProcess(life: Life, options: SystemProcessOptions): Proces
     connect: connectStream,
     spawn: (spawnOptions) => {
       const child = spawnProgram(options.mainUrl, spawnOptions);
-      life.onShutdown(`process ${child.processId}`, () => endChild(child, options.clock));
+      // Also when all of them ended meanwhile, or the drain under way has passed the step.
+      if (children.count === 0) {
+        life.onShutdown("child processes", () => children.end(options.clock));
+      }
+      children.add(child, spawnOptions);
       return child;
     },
   };
@@ -99,14 +103,4 @@ function makeTemporaryDirectory(life: Life): string {
 function makeSparseFile(path: string, sizeBytes: number): void {
   using file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
   file.truncateSync(sizeBytes);
-}
-
-/** Asked nicely first; a child that does not end is killed. */
-async function endChild(child: ChildProcess, clock: Clock): Promise<void> {
-  // A stopped process would never see the request.
-  child.kill("SIGCONT");
-  child.kill("SIGTERM");
-  const timer = clock.after(CHILD_STOP_TIMEOUT_MS, () => child.kill("SIGKILL"));
-  await child.status;
-  timer.cancel();
 }
