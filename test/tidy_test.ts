@@ -146,6 +146,7 @@ const GOOD: readonly (readonly [path: string, source: string])[] = [
   ["storage/io/libc.ts", "const f = () => Deno.dlopen('a', {});"],
   ["storage/nbd/a_test.ts", 'import fc from "fast-check";\nDeno.test("a", () => fc.sample(f));'],
   ["web/a_test.ts", `export function suite() {\n${LONG}  Deno.test("a", () => {});\n}`],
+  ["test/e2e/a_test.ts", `const run = async () => {\n${LONG}  await step("a", f);\n};`],
   ["web/a.ts", "export const NAMES = new Set(['a']);\nexport const LIST = ['a'];"],
   ["web/a.ts", "// deno-lint-ignore no-explicit-any -- the library's own type\nconst a = 1;"],
   ["storage/worker/testing_main.ts", "start();"],

@@ -85,7 +85,7 @@ export class Lab implements AsyncDisposable {
     this.#machines.set(name, Promise.resolve({ ...machine, address }));
   }
 
-  /** The names that the machine knows from now on; before its first process, and changed at will. */
+  /** The names that the machine knows from now on: before its first process, changed at will. */
   async nameHosts(machineName: string, names: Readonly<Record<string, string>>): Promise<void> {
     const { namespace } = await this.machine(machineName);
     Deno.mkdirSync(`${NAMESPACE_FILES}/${namespace}`, { recursive: true });

@@ -49,7 +49,7 @@ function registersTests(node: Node): boolean {
     if (call.type === "AwaitExpression") call = call.argument;
     if (call.type !== "CallExpression") return false;
     const { callee } = call;
-    if (callee.type === "Identifier") return /^(test|testWith|it|describe)$/.test(callee.name);
+    if (callee.type === "Identifier") return /^(test|testWith|step|it|describe)$/.test(callee.name);
     return callee.type === "MemberExpression" && callee.property.type === "Identifier" &&
       /^(test|step)$/.test(callee.property.name);
   });
