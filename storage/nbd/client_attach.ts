@@ -12,6 +12,7 @@ import {
 import { type ClientEvent, ClientNegotiation } from "../../protocol/nbd/client_negotiation.ts";
 import { NBD_ATTACH_OUTPUT_BYTES_MAX } from "../../protocol/core/limits.ts";
 import { DegenerateKeyError, type KeyPair } from "../../protocol/noise/handshake.ts";
+import { errnoName } from "../io/errno.ts";
 import type { Handle, Io, Off, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 
@@ -76,7 +77,7 @@ export class UnitAttach {
 
   #onConnected(result: number): void {
     if (result < 0) {
-      this.#fail(`cannot connect: errno ${-result}`);
+      this.#fail(`cannot connect: ${errnoName(result)}`);
       return this.#settle();
     }
     this.#handle = result;
@@ -92,7 +93,7 @@ export class UnitAttach {
     } else if (operation.result === 0) {
       this.#fail("the unit closed the connection while attaching");
     } else {
-      this.#fail(`receiving failed while attaching: errno ${-operation.result}`);
+      this.#fail(`receiving failed while attaching: ${errnoName(operation.result)}`);
     }
     if (this.#outcome === null) this.#io.receive(this.#receiveOperation, this.#handle!);
     this.#settle();
@@ -176,7 +177,7 @@ export class UnitAttach {
   }
 
   #onSent(result: number): void {
-    if (result < 0) this.#fail(`sending failed while attaching: errno ${-result}`);
+    if (result < 0) this.#fail(`sending failed while attaching: ${errnoName(result)}`);
     this.#send();
     this.#settle();
   }

@@ -3,6 +3,7 @@ import { KIB, MIB, SEND_SEGMENTS_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, REQUEST_HEADER_BYTES } from "../../protocol/nbd/constants.ts";
 import { ReplyReader } from "../../protocol/nbd/reply.ts";
 import { writeRequest } from "../../protocol/nbd/request.ts";
+import { errnoName } from "../io/errno.ts";
 import type { Handle, Io, Off, TurnTask } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ClientRequest } from "./client_request.ts";
@@ -158,7 +159,7 @@ export class ClientConnection {
   #onSent(operation: Operation): void {
     const count = this.#sendingCount;
     this.#sendingCount = 0;
-    if (operation.result < 0) this.drop(`sending failed: errno ${-operation.result}`);
+    if (operation.result < 0) this.drop(`sending failed: ${errnoName(operation.result)}`);
     if (this.#goodbye === "sending") this.drop(this.#reason);
     if (this.#state !== "open") return this.#settle();
     for (let i = 0; i < count && this.#state === "open"; i++) {
@@ -180,7 +181,7 @@ export class ClientConnection {
     } else if (operation.result === 0) {
       this.drop("the unit closed the connection");
     } else {
-      this.drop(`receiving failed: errno ${-operation.result}`);
+      this.drop(`receiving failed: ${errnoName(operation.result)}`);
     }
     this.#receiveMore();
   }
@@ -188,7 +189,7 @@ export class ClientConnection {
   #onDirect(operation: Operation): void {
     const request = this.#reading!;
     const wanted = Math.min(request.length - this.#readBytes, DIRECT_BYTES_MAX);
-    if (operation.result < 0) this.drop(`receiving failed: errno ${-operation.result}`);
+    if (operation.result < 0) this.drop(`receiving failed: ${errnoName(operation.result)}`);
     else if (operation.result < wanted) this.drop("the unit closed the connection in a reply");
     if (this.#state === "open") {
       this.#progressMs = this.#io.nowMs();

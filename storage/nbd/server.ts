@@ -5,6 +5,7 @@ import {
 } from "../../protocol/core/limits.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
+import { Errno, errnoName } from "../io/errno.ts";
 import type { Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { ServerConnection } from "./server_connection.ts";
@@ -56,11 +57,7 @@ export class NbdServer {
   listenTcp(at: SocketAddress, gate: ExportGate): NbdListener {
     const handle = this.#io.listenTcp(at, { backlog: BACKLOG });
     if (handle < 0) {
-      const where = `${at.address}:${at.port}`;
-      throw new DvsanError(
-        "io",
-        `Cannot listen for NBD on ${where} (errno ${-handle}). Choose another address or port.`,
-      );
+      throw cannotListen(at, handle);
     }
     return this.#listener(handle, gate, this.#io.localAddress(handle));
   }
@@ -71,7 +68,7 @@ export class NbdServer {
     if (handle < 0) {
       throw new DvsanError(
         "io",
-        `Cannot make the socket "${path}" (errno ${-handle}). Choose another place for it.`,
+        `Cannot make the socket "${path}" (${errnoName(handle)}). Choose another place for it.`,
       );
     }
     return this.#listener(handle, gate, null);
@@ -198,3 +195,19 @@ export class NbdServer {
 }
 
 const BACKLOG = 128;
+
+function cannotListen({ address, port }: SocketAddress, errno: number): DvsanError {
+  const where = `Cannot listen for NBD on ${
+    address.includes(":") ? `[${address}]` : address
+  }:${port}`;
+  if (-errno === Errno.EADDRINUSE) {
+    return new DvsanError(
+      "busy",
+      `${where}: another process has it. Stop that process or choose another --nbd address.`,
+    );
+  }
+  const reason = -errno === Errno.EADDRNOTAVAIL
+    ? "this machine does not have that address"
+    : errnoName(errno);
+  return new DvsanError("io", `${where}: ${reason}. Choose another --nbd address.`);
+}

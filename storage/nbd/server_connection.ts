@@ -1,6 +1,7 @@
 import { NBD_NEGOTIATION_MS } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
+import { errnoName } from "../io/errno.ts";
 import type { Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ServerFigures } from "./server_figures.ts";
@@ -192,7 +193,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
       return;
     }
     if (this.#state !== "open") return this.progressed();
-    if (result < 0) return this.shut(`receiving failed (errno ${-result})`);
+    if (result < 0) return this.shut(`receiving failed (${errnoName(result)})`);
     if (this.#session?.betweenRequests) {
       return this.finish("the client closed without DISC", { clean: false });
     }

@@ -4,6 +4,7 @@ import { type ExportInfo, transmissionFlagsOf } from "../../protocol/nbd/export_
 import { type ServerEvent, ServerNegotiation } from "../../protocol/nbd/server_negotiation.ts";
 import { defined, unreachable } from "../../protocol/core/assert.ts";
 import type { Device } from "../devices/device.ts";
+import { errnoName } from "../io/errno.ts";
 import type { Handle, Io, Off } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ExportEntry, ExportGate, GateConnection, OptionAnswer } from "./server_types.ts";
@@ -195,7 +196,7 @@ export class Negotiator {
     this.#piece = -1;
     if (this.#over) return this.#host.progressed();
     if (this.#send.result < 0) {
-      return this.#host.failed(`a reply could not be sent (errno ${-this.#send.result})`);
+      return this.#host.failed(`a reply could not be sent (${errnoName(this.#send.result)})`);
     }
     if (this.#output.length > 0) return this.#wantPiece();
     this.#advance();

@@ -6,6 +6,7 @@ import {
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd/request.ts";
+import { errnoName } from "../io/errno.ts";
 import type { Io, Off } from "../io/io.ts";
 import { bufferBytesOf, type CallsHost, DeviceCalls, isTransfer } from "./server_calls.ts";
 import type { ServerFigures } from "./server_figures.ts";
@@ -252,10 +253,10 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#goOn();
   }
 
-  /** Parses what was kept aside, then asks for more. */
+  /** Parses what was kept aside and the header that waits, if any; then asks for more. */
   #goOn(): void {
     const kept = this.#kept;
-    if (kept.from < kept.to) kept.from = this.#parse(kept, kept.from, kept.to);
+    kept.from = this.#parse(kept, kept.from, kept.to);
     if (this.#pause === "none") this.#host.receiveMore();
   }
 
@@ -277,8 +278,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
 
   repliesSent(errno: number): void {
     if (errno !== 0 && !this.#shut) {
-      this.#host.failed(`a reply could not be sent (errno ${-errno})`);
-      return;
+      return this.#host.failed(`a reply could not be sent (${errnoName(errno)})`);
     }
     if (this.#pause === "capacity") {
       this.#pause = "none";
