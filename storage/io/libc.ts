@@ -120,7 +120,7 @@ export class Libc {
 
   /** `alter` is for tests, which make calls fail that otherwise seldom do. */
   constructor(alter?: AlterCalls) {
-    this.#library = openLibrary();
+    this.#library = openLibrary(SYMBOLS);
     const calls = this.#library.symbols;
     const at = calls.__errno_location();
     assert(at !== null, "errno has a place");
@@ -148,11 +148,22 @@ export class Libc {
   }
 }
 
-function openLibrary(): Library {
+/**
+ * Only some of the calls, for a thread that needs no more: the runtime compiles each one that is
+ * opened, which takes a third of a millisecond.
+ */
+export function openCalls<N extends keyof typeof SYMBOLS>(
+  ...names: readonly N[]
+): Deno.DynamicLibrary<Pick<typeof SYMBOLS, N>> {
+  const symbols = Object.fromEntries(names.map((name) => [name, SYMBOLS[name]]));
+  return openLibrary(symbols as Pick<typeof SYMBOLS, N>);
+}
+
+function openLibrary<S extends Deno.ForeignLibraryInterface>(symbols: S): Deno.DynamicLibrary<S> {
   let cause: unknown;
   for (const folder of LIBRARY_FOLDERS) {
     try {
-      return Deno.dlopen(`${folder}/libc.so.6`, SYMBOLS);
+      return Deno.dlopen(`${folder}/libc.so.6`, symbols);
     } catch (error) {
       cause = error;
     }

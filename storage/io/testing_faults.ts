@@ -37,11 +37,28 @@ export function interruptedLibc(): Libc {
   });
 }
 
-/** A C library in which some calls fail with an errno of the caller's choice. */
-export function failingLibc(failing: Partial<Record<keyof LibcCalls, number>>): Libc {
+/** Errnos by the call that fails with them. */
+export type Failures = Partial<Record<keyof LibcCalls, number>>;
+
+/** A C library in which some calls fail; `open` holds what an Io has opened and not closed. */
+export function failingLibc(failures: Failures, open: Set<number>): Libc {
   return new Libc((calls, fail) => {
-    const altered: Record<string, unknown> = { ...calls };
-    for (const [name, errno] of Object.entries(failing)) altered[name] = () => fail(errno);
+    const noted = (fd: number) => {
+      if (fd >= 0) open.add(fd);
+      return fd;
+    };
+    const altered: Record<string, unknown> = {
+      ...calls,
+      eventfd: (initial: number, flags: number) => noted(calls.eventfd(initial, flags)),
+      epoll_create1: (flags: number) => noted(calls.epoll_create1(flags)),
+      ioUringSetup: (...of: Parameters<LibcCalls["ioUringSetup"]>) =>
+        noted(calls.ioUringSetup(...of)),
+      close: (fd: number) => {
+        open.delete(fd);
+        return calls.close(fd);
+      },
+    };
+    for (const [name, errno] of Object.entries(failures)) altered[name] = () => fail(errno);
     return altered as unknown as LibcCalls;
   });
 }

@@ -1,4 +1,4 @@
-import { Libc } from "./libc.ts";
+import { openCalls } from "./libc.ts";
 
 const ONE = 1n;
 
@@ -8,7 +8,7 @@ const ONE = 1n;
  */
 export class Waker {
   readonly #fd: number;
-  readonly #libc = new Libc();
+  readonly #library = openCalls("write");
   readonly #count = new BigUint64Array([ONE]);
   readonly #bytes = new Uint8Array(this.#count.buffer);
 
@@ -18,10 +18,10 @@ export class Waker {
 
   wake(): void {
     // It fails only when the counter is full, and then the other side is woken anyway.
-    this.#libc.call.write(this.#fd, this.#bytes, 8n);
+    this.#library.symbols.write(this.#fd, this.#bytes, 8n);
   }
 
   close(): void {
-    this.#libc.close();
+    this.#library.close();
   }
 }
