@@ -69,6 +69,7 @@ export class HandleTable {
   }
 
   free(index: number): void {
+    assert(this.fileDescriptors[index]! >= 0, "an index is freed once");
     this.fileDescriptors[index] = -1;
     this.kinds[index] = 0;
     this.#used--;

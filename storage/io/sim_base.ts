@@ -160,7 +160,8 @@ export abstract class SimBase {
       if (this.world.listeners.get(object.key) === object) this.world.listeners.delete(object.key);
       for (const stream of object.arrived.splice(0)) stream.shutdown(-Errno.ECONNRESET);
     }
-    if (this.handles.underWay[index] === 0) this.#free(index);
+    // The last operation that ended here may have freed it already.
+    if (this.handles.isDying(index) && this.handles.underWay[index] === 0) this.#free(index);
   }
 
   /** Marks `operation` as under way on the handle; -1 when that is dead, and -EBADF follows. */

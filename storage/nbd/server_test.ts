@@ -1,18 +1,27 @@
 import assert from "node:assert/strict";
 import { concat } from "../../protocol/core/bytes.ts";
+import { NBD_REQUESTS_PER_CONNECTION_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
-import { goOption, reply, request, TestServer, until, write } from "./server_testing.ts";
+import type { ServerLimits } from "./server.ts";
+import { goOption, IO_KINDS, reply, request, TestServer, until, write } from "./server_testing.ts";
 
 const KIB = 1024;
 const MIB = KIB * KIB;
 
-function test(name: string, run: (on: TestServer) => void): void {
-  Deno.test(name, () => {
-    const on = new TestServer();
-    run(on);
-    on.close();
-  });
+/** Registers a test for each Io. */
+function test(
+  name: string,
+  run: (on: TestServer) => void,
+  limits: Partial<ServerLimits> = {},
+): void {
+  for (const kind of IO_KINDS) {
+    Deno.test(`${name} (${kind})`, () => {
+      const on = new TestServer({ kind, limits });
+      run(on);
+      on.close();
+    });
+  }
 }
 
 test("NbdServer writes, reads, zeroes, trims and flushes", (on) => {
@@ -119,8 +128,7 @@ test("NbdServer squeezes a device's errno into what the wire knows", (on) => {
   assert.equal(on.server.figures.deviceErrors, 4);
 });
 
-Deno.test("NbdServer bounds what a client holds that never reads, and serves others", () => {
-  const on = new TestServer({ limits: { stallMs: 50 } });
+test("NbdServer bounds what a client holds that never reads, and serves others", (on) => {
   const { client: greedy } = on.attach();
   const { client } = on.attach();
   // What it asks for fills its receive buffer and the socket's, and then every buffer of a class.
@@ -132,8 +140,7 @@ Deno.test("NbdServer bounds what a client holds that never reads, and serves oth
   assert.equal(on.server.figures.reads <= 256, true);
   client.say(request({ command: COMMAND.read, length: 4096, cookie: 10 }));
   assert.deepEqual(reply(client.hear(16)), [0, 10]);
-  on.close();
-});
+}, { stallMs: 50 });
 
 test("NbdServer.shut() submits nothing more, and answers when the device is done", (on) => {
   const { client, connection } = on.attach();
@@ -175,9 +182,7 @@ test("NbdServer takes requests that come with GO, and none after ABORT", (on) =>
   assert.equal(other.heard.length, 18 + 20);
 });
 
-Deno.test("NbdServer ends a negotiation that takes too long, and caps unfinished ones", () => {
-  const limits = { negotiationMs: 20, negotiatingMax: 2 };
-  const on = new TestServer({ limits });
+test("NbdServer ends a negotiation that takes too long, and caps unfinished ones", (on) => {
   const { client } = on.connect();
   on.connect();
   const { client: third, connection } = on.connect();
@@ -186,8 +191,40 @@ Deno.test("NbdServer ends a negotiation that takes too long, and caps unfinished
   until(on.io, () => on.ends.length === 2, "the ends");
   assert.deepEqual(on.server.figures.negotiating, 0);
   assert.deepEqual(on.server.figures.turnedAway, 1);
-  on.close();
+}, { negotiationMs: 20, negotiatingMax: 2 });
+
+const FULL = NBD_REQUESTS_PER_CONNECTION_MAX + 1;
+test("NbdServer answers the request that waited for room, though nothing follows it", (on) => {
+  const { client } = on.attach();
+  on.device.set("flush", { kind: "hold" });
+  const flushes = Array.from(
+    { length: FULL },
+    (_, cookie) => request({ command: COMMAND.flush, cookie }),
+  );
+  client.say(...flushes);
+  until(on.io, () => on.device.heldCount === FULL - 1, "as many requests as one client may have");
+  on.device.set("flush", null);
+  on.device.release();
+  for (let cookie = 0; cookie < FULL; cookie++) {
+    assert.deepEqual(reply(client.hear(16)), [0, cookie]);
+  }
 });
+
+test("NbdServer serves more clients than it has requests for", (on) => {
+  const { client: first } = on.attach();
+  const { client: second } = on.attach();
+  on.device.set("read", { kind: "hold" });
+  const read = (cookie: number) => request({ command: COMMAND.read, length: 512, cookie });
+  first.say(read(1), read(2));
+  until(on.io, () => on.device.heldCount === 2, "all that the server has");
+  second.say(read(3));
+  for (let i = 0; i < 5; i++) on.io.turn(1);
+  assert.equal(on.device.heldCount, 2);
+  on.device.set("read", null);
+  on.device.release();
+  assert.deepEqual(reply(second.hear(16)), [0, 3]);
+  assert.equal(first.hear(2 * (16 + 512)).length, 2 * (16 + 512));
+}, { requestsMax: 2 });
 
 Deno.test("NbdServer waits for a gate that answers a private option later", () => {
   let later: (() => void) | null = null;

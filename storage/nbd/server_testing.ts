@@ -8,8 +8,10 @@ import { writeRequest } from "../../protocol/nbd/request.ts";
 import { FaultDevice } from "../devices/fault.ts";
 import { MemoryDevice } from "../devices/memory.ts";
 import { createIo } from "../io/create.ts";
-import type { Handle, Io } from "../io/io.ts";
+import type { ArenaOptions, Handle, Io } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
+import { SimIo } from "../io/sim.ts";
+import { SimWorld } from "../io/sim_world.ts";
 import { NbdServer, type ServerLimits } from "./server.ts";
 import { StandaloneExports } from "./server_standalone.ts";
 import type { ConnectionEnd, ExportGate } from "./server_types.ts";
@@ -88,6 +90,19 @@ export class RawClient {
   }
 }
 
+export const IO_KINDS: readonly Io["kind"][] = ["uring", "epoll", "sim"];
+
+export function ioOfKind(kind: Io["kind"], arena: ArenaOptions): Io {
+  return kind === "sim" ? new SimIo({ world: new SimWorld(), arena }) : createIo({ kind, arena });
+}
+
+export interface TestServerOptions {
+  /** uring unless given. */
+  readonly kind?: Io["kind"];
+  readonly limits?: Partial<ServerLimits>;
+  readonly gate?: ExportGate;
+}
+
 export class TestServer {
   readonly io: Io;
   readonly memory: MemoryDevice;
@@ -96,14 +111,14 @@ export class TestServer {
   readonly gate: ExportGate;
   readonly ends: ConnectionEnd[] = [];
 
-  constructor(options: { limits?: Partial<ServerLimits>; gate?: ExportGate } = {}) {
+  constructor(options: TestServerOptions = {}) {
     const classes = [
       { bytes: 8 * 1024, count: 64 },
       { bytes: 16 * 1024, count: 8 },
       { bytes: 70 * 1024, count: 32 },
       { bytes: MIB + 4096, count: 4 },
     ];
-    this.io = createIo({ kind: "uring", arena: { classes } });
+    this.io = ioOfKind(options.kind ?? "uring", { classes });
     const { io } = this;
     this.memory = new MemoryDevice({ io, sizeBytes: 4 * MIB });
     this.device = new FaultDevice(this.memory, { io });
