@@ -142,6 +142,9 @@ export const ZERO_SAMPLES_PER_STEP = 4;
 /** Spots between both ends of a new medium that must be zero for it to count as blank. */
 export const BLANK_SAMPLES = 32;
 
+/** Of one request over many extents, so many parts are under way at a time. */
+export const EXTENT_PARTS_AT_ONCE = 16;
+
 // Host data: NBD client connections (storage/nbd/client*.ts), the legs of disks (storage/devices).
 /** One try to attach, from the connect to GO's answer. */
 export const ATTACH_TIMEOUT_MS = 10_000;
@@ -216,6 +219,8 @@ export const NODE_AWAY_MS = 600_000;
 // Station (roles/station).
 /** A node is silent when nothing was heard from it for this long. */
 export const NODE_SILENT_MS = 6 * HEARTBEAT_MS;
+/** Requests for space wait this long after a start for the units that were in the pool before. */
+export const UNITS_RETURN_MS = 5_000;
 export const STATION_TICK_MS = 500;
 /** Nodes that wait for approval; further ones are refused. */
 export const NODES_PENDING_MAX = 256;
@@ -245,8 +250,8 @@ export const SNAPSHOT_MS = 2000;
 
 // The kernel seam (storage/io).
 /** Operations under way at once in one Io, and open handles; reaching one is a bug of a caller. */
-export const IO_OPERATIONS_MAX = 16 * KIB;
-export const IO_HANDLES_MAX = 16 * KIB;
+export const IO_OPERATIONS_MAX = 128 * KIB;
+export const IO_HANDLES_MAX = 32 * KIB;
 /** Pairs of one gathered send. */
 export const SEND_SEGMENTS_MAX = 128;
 /** Buffers for `receive`; the most that the kernel's ring of buffers holds. */

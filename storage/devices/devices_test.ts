@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { createIo } from "../io/create.ts";
-import type { Io } from "../io/io.ts";
+import { EXTENT_PARTS_AT_ONCE } from "../../protocol/core/limits.ts";
+import type { Io, Transfer } from "../io/io.ts";
+import type { Operation } from "../io/operation.ts";
 import {
   type DeviceUnderTest,
   readBytes,
@@ -125,6 +127,53 @@ Deno.test("ExtentsDevice syncs only media that were changed since their last syn
   resultOf(on.io, (operation) => on.device.flush(operation));
   assert.deepEqual(states.map((state) => state.synced), [2, 1]);
   on.close();
+});
+
+Deno.test("ExtentsDevice takes a few operations at a time for a request over many extents", () => {
+  const io = newIo();
+  const path = newFile(MIB);
+  const handle = io.openMedium({ path, readOnly: false, exclusive: true });
+  let underWay = 0;
+  let most = 0;
+  let begun = 0;
+  const write = (operation: Operation, on: number, at: Transfer, fua: boolean) => {
+    begun++;
+    most = Math.max(most, ++underWay);
+    const { done } = operation;
+    operation.done = (ended) => {
+      underWay--;
+      operation.done = done;
+      done(ended);
+    };
+    io.write(operation, on, at, fua);
+  };
+  const counting = new Proxy(io, {
+    get: (target, key) => {
+      const value = key === "write" ? write : Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const state = new MediumState();
+  // Of 1 KiB each, in reverse.
+  const extents = Array.from({ length: 100 }, (_, i) => ({
+    handle,
+    state,
+    start: (99 - i) * 1024,
+    length: 1024,
+  }));
+  const on = { io, device: new ExtentsDevice({ io: counting, readOnly: false, extents }) };
+  const data = Uint8Array.from({ length: 100 * 1024 - 20 }, (_, i) => i >> 4);
+  assert.equal(writeBytes(on, 10, data), data.length);
+  assert.deepEqual([begun, most, underWay], [100, EXTENT_PARTS_AT_ONCE, 0]);
+  assert.deepEqual(readBytes(on, 10, data.length), data);
+  // Once a part has failed, those that have not begun never do.
+  begun = 0;
+  extents[3]!.handle = 0;
+  const broken = new ExtentsDevice({ io: counting, readOnly: false, extents });
+  assert.equal(writeBytes({ io, device: broken }, 0, data), -9);
+  assert.equal(begun < 100, true);
+  io.destroy();
+  Deno.removeSync(path);
 });
 
 Deno.test("FileDevice says in words why a path cannot be opened", () => {

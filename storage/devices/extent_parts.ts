@@ -1,4 +1,5 @@
 import { assert, unreachable } from "../../protocol/core/assert.ts";
+import { EXTENT_PARTS_AT_ONCE } from "../../protocol/core/limits.ts";
 import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { MediumFailure, MediumState } from "./medium_state.ts";
@@ -16,36 +17,76 @@ export interface PartWork {
   flag: boolean;
 }
 
-/** A caller's operation that ends when all its parts have: with the first error, if any. */
+/** Whose joins they are. */
+export interface PartsOwner {
+  /** Begins the next part and moves `at` on; also when nothing is to be done for it. */
+  beginPart(join: JoinedParts): void;
+  release(join: JoinedParts): void;
+}
+
+/**
+ * A caller's operation that ends when all its parts have: with the first error, if any. A few parts
+ * are under way at a time, the next beginning when one ends, so that requests over many extents
+ * cannot take all operations of the Io. After an error no more are begun.
+ */
 export class JoinedParts {
-  readonly #release: (join: JoinedParts) => void;
+  readonly #owner: PartsOwner;
+  kind: PartWork["kind"] = "read";
+  flag = false;
+  /** What was not begun yet: of a device's range, in bytes, or of its list of media ("sync"). */
+  at = 0;
+  end = 0;
+  /** The extent that `at` lies in, and the buffer for it. */
+  extent = 0;
+  off: Off = -1;
   #caller: Operation | null = null;
-  #left = 0;
+  #underWay = 0;
   #result = 0;
 
-  constructor(release: (join: JoinedParts) => void) {
-    this.#release = release;
+  constructor(owner: PartsOwner) {
+    this.#owner = owner;
   }
 
-  begin(caller: Operation, expected: { parts: number; result: number }): void {
+  /** Its fields are set; at least one part has something to do. */
+  begin(caller: Operation, result: number): void {
     assert(!caller.busy, "an operation is submitted once");
     caller.busy = true;
     this.#caller = caller;
-    this.#left = expected.parts;
-    this.#result = expected.result;
+    this.#result = result;
+    this.#underWay = 0;
+    this.#beginMore();
+    assert(this.#underWay > 0, "an operation is not ended inside its call");
+  }
+
+  /** For `beginPart`: the part begins. */
+  partBegun(): void {
+    this.#underWay++;
+  }
+
+  /** For `beginPart`: the part cannot begin. */
+  fail(result: number): void {
+    if (this.#result >= 0) this.#result = result;
   }
 
   partDone(result: number): void {
-    if (result < 0 && this.#result >= 0) this.#result = result;
-    if (--this.#left > 0) return;
+    if (result < 0) this.fail(result);
+    this.#underWay--;
+    this.#beginMore();
+    if (this.#underWay > 0) return;
     const caller = this.#caller;
     assert(caller !== null, "parts belong to an operation");
     const outcome = this.#result;
     this.#caller = null;
-    this.#release(this);
+    this.#owner.release(this);
     caller.busy = false;
     caller.result = outcome;
     caller.done(caller);
+  }
+
+  #beginMore(): void {
+    while (this.at < this.end && this.#result >= 0 && this.#underWay < EXTENT_PARTS_AT_ONCE) {
+      this.#owner.beginPart(this);
+    }
   }
 }
 
@@ -70,6 +111,7 @@ export class ExtentPart {
   }
 
   begin(join: JoinedParts, on: { handle: Handle; state: MediumState }, work: PartWork): void {
+    join.partBegun();
     this.#join = join;
     this.#state = on.state;
     this.#handle = on.handle;

@@ -62,7 +62,12 @@ export class ExtentsDevice implements Device {
     this.#io = io;
     this.#queue = new DeviceQueue(io);
     this.#parts = new Pool(() => new ExtentPart(io, (part) => this.#parts.release(part)));
-    this.#joins = new Pool(() => new JoinedParts((join) => this.#joins.release(join)));
+    this.#joins = new Pool(() =>
+      new JoinedParts({
+        beginPart: (join) => this.#beginPart(join),
+        release: (join) => this.#joins.release(join),
+      })
+    );
     const minimumBlockBytes = options.minimumBlockBytes ?? 1;
     this.traits = {
       sizeBytes: begin,
@@ -98,17 +103,12 @@ export class ExtentsDevice implements Device {
 
   flush(operation: Operation): void {
     if (this.#poisoned()) return this.#queue.end(operation, -EIO);
-    let count = 0;
-    for (const { state } of this.#media) if (state.synced < state.changes) count++;
-    if (count === 0) return this.#queue.end(operation, 0);
+    if (!this.#media.some(needsSync)) return this.#queue.end(operation, 0);
     const join = this.#joins.take();
-    join.begin(operation, { parts: count, result: 0 });
-    this.#work.kind = "sync";
-    for (const medium of this.#media) {
-      if (medium.state.synced < medium.state.changes) {
-        this.#parts.take().begin(join, medium, this.#work);
-      }
-    }
+    join.kind = "sync";
+    join.at = 0;
+    join.end = this.#media.length;
+    join.begin(operation, 0);
   }
 
   readonly #range = { position: 0, length: 0 };
@@ -130,28 +130,40 @@ export class ExtentsDevice implements Device {
     assert(kind === "read" || !this.traits.readOnly, "nothing is written to a read-only device");
     const { position, length } = at;
     if (length === 0) return this.#queue.end(operation, 0);
-    const end = position + length;
-    const first = this.#indexAt(position);
-    let parts = 1;
-    for (let i = first; this.#endOf(i) < end; i++) parts++;
     const join = this.#joins.take();
-    join.begin(operation, { parts, result: kind === "read" || kind === "write" ? length : 0 });
-    const work = this.#work;
-    work.kind = kind;
-    work.flag = flag;
-    for (let i = first; i < first + parts; i++) {
-      const extent = defined(this.#extents[i], "a range lies inside the extents");
-      const from = Math.max(position, extent.begin);
-      work.off = off + (from - position);
-      work.position = extent.start + (from - extent.begin);
-      work.length = Math.min(end, extent.begin + extent.length) - from;
-      this.#parts.take().begin(join, extent, work);
-    }
+    join.kind = kind;
+    join.flag = flag;
+    join.off = off;
+    join.at = position;
+    join.end = position + length;
+    join.extent = this.#indexAt(position);
+    join.begin(operation, kind === "read" || kind === "write" ? length : 0);
   }
 
-  #endOf(index: number): number {
-    const extent = defined(this.#extents[index], "a range lies inside the extents");
-    return extent.begin + extent.length;
+  /** Begins the next part of a join, of those that its range or its media still need. */
+  #beginPart(join: JoinedParts): void {
+    if (join.kind === "sync") return this.#beginSync(join);
+    const extent = defined(this.#extents[join.extent], "a range lies inside the extents");
+    const work = this.#work;
+    work.kind = join.kind;
+    work.flag = join.flag;
+    work.off = join.off;
+    work.position = extent.start + (join.at - extent.begin);
+    work.length = Math.min(join.end, extent.begin + extent.length) - join.at;
+    join.off += work.length;
+    join.at += work.length;
+    join.extent++;
+    this.#parts.take().begin(join, extent, work);
+  }
+
+  /** Skips media that another flush has synced meanwhile. */
+  #beginSync(join: JoinedParts): void {
+    const medium = defined(this.#media[join.at], "a medium is one of the device's");
+    join.at++;
+    if (medium.state.poisoned) return join.fail(-EIO);
+    if (!needsSync(medium)) return;
+    this.#work.kind = "sync";
+    this.#parts.take().begin(join, medium, this.#work);
   }
 
   /** The extent that `position` lies in; there is one by the check of the range. */
@@ -166,4 +178,8 @@ export class ExtentsDevice implements Device {
     if (low > high) throw new AssertionError("a device without extents has no positions");
     return low;
   }
+}
+
+function needsSync({ state }: MediumExtent): boolean {
+  return state.synced < state.changes;
 }
