@@ -2,23 +2,26 @@ import { DRAIN_MS_MAX } from "../../protocol/core/limits.ts";
 import { DataWorker } from "../../storage/worker/client.ts";
 import type { ProcessContext } from "../process/context.ts";
 
-/** Starts the data worker of a unit or host; it drains and stops with the process. */
-export async function startDataWorker(
+/** Begins to load the data worker of a unit or host: it is slow, so let it be the first thing. */
+export function spawnDataWorker(
   io: "uring" | "epoll" | null,
   process: ProcessContext,
-): Promise<DataWorker> {
-  const worker = await DataWorker.start({
+): DataWorker {
+  return new DataWorker({
     mainUrl: process.mainUrl,
     start: { io: io ?? "uring", bootId: process.machine.bootId },
     log: process.log,
     onFatal: (error) => process.fail(error),
   });
+}
+
+/** It drains and stops with the process, before whatever was acquired until now is given back. */
+export function drainAtShutdown(worker: DataWorker, process: ProcessContext): void {
   process.onShutdown("data worker", async () => {
     try {
-      await worker.call("drain", { timeoutMs: DRAIN_MS_MAX });
+      if (worker.isUp) await worker.call("drain", { timeoutMs: DRAIN_MS_MAX });
     } finally {
       await worker.stop();
     }
   });
-  return worker;
 }

@@ -19,6 +19,7 @@ import {
   switchFlag,
   withDefault,
 } from "../process/flags.ts";
+import type { ProcessContext } from "../process/context.ts";
 import type { NodeSettings, StationPlace, UnitSettings } from "../process/settings.ts";
 import { requirePath } from "../process/system_process.ts";
 
@@ -115,7 +116,8 @@ const UNIT = defineCommand({
   notes: ["--export stands alone: it goes without --station, --state and --device.", PORT_ZERO],
   settings: (given) => given.flags.export.length > 0 ? standAlone(given) : pooled(given),
   run: async (settings, process) => {
-    return await (await import("../unit/main.ts")).runUnit(settings, process);
+    const worker = await spawnDataWorker(settings, process);
+    return await (await import("../unit/main.ts")).runUnit(settings, { process, worker });
   },
 });
 
@@ -184,9 +186,18 @@ const HOST = defineCommand({
     ioTimeoutMs: given.flags["io-timeout"],
   }),
   run: async (settings, process) => {
-    return await (await import("../host/main.ts")).runHost(settings, process);
+    const worker = await spawnDataWorker(settings, process);
+    return await (await import("../host/main.ts")).runHost(settings, { process, worker });
   },
 });
+
+/** It loads its program in its own thread while this one loads the role's. */
+async function spawnDataWorker(
+  { io }: { readonly io: "uring" | "epoll" | null },
+  process: ProcessContext,
+) {
+  return (await import("../agent/data_worker.ts")).spawnDataWorker(io, process);
+}
 
 function neededStation(given: NodeGiven, role: string): StationPlace {
   if (given.flags.station !== null) return given.flags.station;

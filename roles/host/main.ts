@@ -1,5 +1,6 @@
 import { Heartbeats } from "../agent/heartbeats.ts";
-import { startDataWorker } from "../agent/data_worker.ts";
+import type { DataWorker } from "../../storage/worker/client.ts";
+import { drainAtShutdown } from "../agent/data_worker.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { ProcessContext, StateFiles } from "../process/context.ts";
@@ -10,8 +11,15 @@ import { DiskService } from "./disk_service.ts";
 import { Host } from "./host.ts";
 import { answerLocalCalls, invalidSocketPath, LOCAL_SOCKET } from "./local_call.ts";
 
+interface HostContext {
+  readonly process: ProcessContext;
+  /** On its way up. */
+  readonly worker: DataWorker;
+}
+
 /** `dvsan host`: keeps this machine's disks attached, with or without the station. */
-export async function runHost(settings: HostSettings, process: ProcessContext): Promise<void> {
+export async function runHost(settings: HostSettings, context: HostContext): Promise<void> {
+  const { process, worker } = context;
   const { clock, random, log } = process;
   const node = openNode("host", { settings, process });
   const { files, identity } = node;
@@ -24,7 +32,7 @@ export async function runHost(settings: HostSettings, process: ProcessContext): 
     sockets.close();
   });
   const datagrams = await openControl(settings, process);
-  const worker = await startDataWorker(settings.io, process);
+  drainAtShutdown(worker, process);
   await worker.call("hostStart", {
     identity: { id: identity.id, name: settings.name, ...identity.keyPair },
     ioTimeoutMs: settings.ioTimeoutMs,

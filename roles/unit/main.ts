@@ -6,23 +6,30 @@ import { connectNode, openControl, openNode } from "../agent/node.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { PooledUnitSettings, UnitSettings } from "../process/settings.ts";
-import { startDataWorker } from "../agent/data_worker.ts";
+import { drainAtShutdown } from "../agent/data_worker.ts";
 import { LabelSequences } from "./sequences.ts";
 import { runStandAlone } from "./stand_alone.ts";
 
-/** `dvsan unit`: owns media, serves volumes, and tells the station about them. */
-export async function runUnit(settings: UnitSettings, process: ProcessContext): Promise<void> {
-  if (settings.kind === "stand-alone") await runStandAlone(settings, process);
-  else await runPooled(settings, process);
+interface UnitContext {
+  readonly process: ProcessContext;
+  /** On its way up. */
+  readonly worker: DataWorker;
 }
 
-async function runPooled(settings: PooledUnitSettings, process: ProcessContext): Promise<void> {
+/** `dvsan unit`: owns media, serves volumes, and tells the station about them. */
+export async function runUnit(settings: UnitSettings, context: UnitContext): Promise<void> {
+  if (settings.kind === "stand-alone") await runStandAlone(settings, context);
+  else await runPooled(settings, context);
+}
+
+async function runPooled(settings: PooledUnitSettings, context: UnitContext): Promise<void> {
+  const { process, worker } = context;
   const { clock, log } = process;
   const node = openNode("unit", { settings, process });
   const { identity } = node;
   const sequences = new LabelSequences(node.files, log);
   const datagrams = await openControl(settings, process);
-  const worker = await startDataWorker(settings.io, process);
+  drainAtShutdown(worker, process);
   const { revision } = await worker.call("unitStart", {
     identity: { id: identity.id, name: settings.name, ...identity.keyPair },
     clusterId: identity.clusterId,

@@ -22,7 +22,11 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** The control thread's end of the data worker: calls with answers, and notices. */
+/**
+ * The control thread's end of the data worker: calls with answers, and notices. Its program loads
+ * beside whatever the maker goes on with; calls wait until it is up, and reject with a DvsanError
+ * when neither io_uring nor epoll can be used.
+ */
 export class DataWorker {
   readonly #options: DataWorkerOptions;
   readonly #worker: Worker;
@@ -35,7 +39,7 @@ export class DataWorker {
   #nextId = 1;
   #ended: DvsanError | null = null;
 
-  private constructor(options: DataWorkerOptions) {
+  constructor(options: DataWorkerOptions) {
     this.#options = options;
     this.#worker = new Worker(options.mainUrl, { type: "module", name: "data" });
     const { port1, port2 } = new MessageChannel();
@@ -46,18 +50,21 @@ export class DataWorker {
       this.#fail(new Error(`The data worker failed: ${event.message}`));
     };
     this.#worker.postMessage({ start: options.start, port: port2 } satisfies Boot, [port2]);
+    void this.#ready.promise.then(
+      (io) => options.log.debug("data worker started", { io }),
+      () => {}, // Whoever calls it learns why.
+    );
   }
 
-  /** Rejects with a DvsanError when neither io_uring nor epoll can be used. */
+  /** One that is up. Rejects with a DvsanError when neither io_uring nor epoll can be used. */
   static async start(options: DataWorkerOptions): Promise<DataWorker> {
     const worker = new DataWorker(options);
-    try {
-      options.log.debug("data worker started", { io: await worker.#ready.promise });
-    } catch (error) {
-      worker.#close();
-      throw error;
-    }
+    await worker.#ready.promise;
     return worker;
+  }
+
+  get isUp(): boolean {
+    return this.#waker !== null;
   }
 
   /** Rejects with the DvsanError that the worker answered. */
@@ -81,7 +88,9 @@ export class DataWorker {
   /** Closes all, without draining: call `drain` before. Idempotent. */
   async stop(): Promise<void> {
     if (this.#ended === null) {
-      this.#end(new DvsanError("cancelled", "The data worker was stopped."));
+      const why = new DvsanError("cancelled", "The data worker was stopped.");
+      if (!this.isUp) return this.#abandon(why);
+      this.#end(why);
       this.#post({ stop: true });
     }
     await this.#stopped.promise;
@@ -102,9 +111,10 @@ export class DataWorker {
       for (const run of this.#listeners) run(message);
     } else if ("ready" in message) {
       this.#waker = new Waker(message.ready.wakeFd);
+      this.#waker.wake(); // For the calls that came meanwhile.
       this.#ready.resolve(message.ready.io);
     } else if ("failed" in message) {
-      this.#ready.reject(fromPlainError(message.failed));
+      this.#abandon(fromPlainError(message.failed));
     } else {
       this.#stopped.resolve();
     }
@@ -125,6 +135,14 @@ export class DataWorker {
     this.#stopped.resolve();
     this.#close();
     if (first) this.#options.onFatal(error);
+  }
+
+  /** One that is not up, and owns nothing yet. */
+  #abandon(why: DvsanError): void {
+    this.#end(why);
+    this.#ready.reject(why);
+    this.#stopped.resolve();
+    this.#close();
   }
 
   #end(why: DvsanError): void {

@@ -60,6 +60,45 @@ Deno.test("drain() makes what was written to an export durable, and a second one
   }
 });
 
+Deno.test("calls wait for a data worker that is on its way up; one that is not needed ends", async () => {
+  const lines: LogLine[] = [];
+  const options = {
+    mainUrl,
+    start: { io: "uring", bootId: "boot" },
+    log: createLog((line) => lines.push(line)),
+    onFatal: (error: unknown) => {
+      throw error;
+    },
+  } as const;
+  const worker = new DataWorker(options);
+  assert.equal(worker.isUp, false);
+  assert.equal((await worker.call("figures", null)).connections, 0);
+  assert.equal(worker.isUp, true);
+  await worker.stop();
+  const unneeded = new DataWorker(options);
+  const call = unneeded.call("figures", null);
+  await Promise.all([assert.rejects(call, { code: "cancelled" }), unneeded.stop()]);
+});
+
+/** A worker that cannot open the kernel seam. */
+const UNABLE = `onmessage = ({ data: { port } }) => {
+  port.postMessage({ failed: { code: "unsupported", message: "no io_uring and no epoll" } });
+};`;
+
+Deno.test("a data worker that cannot come up fails every call with the reason", async () => {
+  const worker = new DataWorker({
+    mainUrl: `data:text/javascript,${encodeURIComponent(UNABLE)}`,
+    start: { io: "uring", bootId: "boot" },
+    log: silentLog(),
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  await assert.rejects(worker.call("figures", null), { code: "unsupported" });
+  await assert.rejects(worker.call("figures", null), { code: "unsupported" });
+  await worker.stop();
+});
+
 /** A worker that is ready, and has a bug in its first call. */
 const FAULTY = `onmessage = ({ data: { port } }) => {
   port.onmessage = () => { throw new Error("a bug of ours"); };
