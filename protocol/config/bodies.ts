@@ -87,7 +87,8 @@ export const MEDIUM_STATES = [
   "foreign", // labelled by another unit or cluster
   "stale", // its label is older than this unit remembers
   "duplicate", // its UUID is served already
-  "missing",
+  "missing", // served before, and none of the paths given holds it
+  "refused", // a path that was not taken; its id stands for the path
 ] as const;
 
 export const MediumInfo = z.strictObject({

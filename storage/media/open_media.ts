@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { randomUuid } from "../../protocol/core/random.ts";
 import {
@@ -41,8 +42,10 @@ export async function openMedia(
   const refused: RefusedMedium[] = [];
   for (const one of opened) {
     if (one.kind === "reported") reported.push(one.info);
-    else if (one.kind === "refused") refused.push({ path: one.path, error: one.error });
-    else {
+    else if (one.kind === "refused") {
+      refused.push({ path: one.path, error: one.error });
+      reported.push(refusedInfo(one));
+    } else {
       const { file, label } = one;
       const rival = served.get(label.mediumId);
       const newer = rival === undefined || label.sequence > rival.label.sequence;
@@ -209,8 +212,19 @@ async function labelFresh(file: MediumFile, options: UnitStoreOptions): Promise<
   return { kind: "ok", file, label };
 }
 
+/** So that the station's operator sees it too; the same path has the same id at every start. */
+function refusedInfo({ path, error }: RefusedMedium): MediumInfo {
+  const hash = new Uint8Array(createHash("sha256").update(`dvsan refused ${path}`).digest());
+  return infoOf({ path, sizeBytes: 0 }, {
+    state: "refused",
+    id: randomUuid({ bytes: (count) => hash.slice(0, count) }),
+    reason: error.message,
+    sequence: 0,
+  });
+}
+
 function infoOf(
-  file: MediumFile,
+  file: Pick<MediumFile, "path" | "sizeBytes">,
   about: { state: MediumInfo["state"]; id: string; reason: string; sequence: number },
 ): MediumInfo {
   return {

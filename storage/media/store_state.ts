@@ -3,6 +3,7 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import {
   EXTENT_STEP_BYTES,
   EXTENTS_PER_VOLUME_MAX,
+  MEDIA_PER_UNIT_MAX,
   VOLUME_HEADER_BYTES,
 } from "../../protocol/core/limits.ts";
 import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
@@ -198,10 +199,11 @@ export class StoreState {
       revision: this.#revision,
       epoch: this.#epoch,
       instance: this.#instance,
+      // A unit whose disks are replaced again and again remembers more than one can have.
       media: [
         ...[...this.media.values()].map((medium) => mediumInfoOf(medium)),
         ...this.#reported,
-      ],
+      ].slice(0, MEDIA_PER_UNIT_MAX),
       volumes: volumes.map((volume) => this.volumeInfo(volume)),
     };
   }

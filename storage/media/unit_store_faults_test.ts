@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { DvsanError, type ErrorCode } from "../../protocol/core/errors.ts";
+import { StorageInfo } from "../../protocol/config/bodies.ts";
+import { MEDIA_PER_UNIT_MAX } from "../../protocol/core/limits.ts";
+import { UnitStore } from "./unit_store.ts";
 import { MemoryMedium } from "./testing_memory_medium.ts";
 import {
   createBody,
@@ -11,6 +14,7 @@ import {
   openStore,
   OTHER_HOST_ID,
   STATION,
+  storeOptions,
   volumeIdOf,
 } from "./testing.ts";
 
@@ -72,6 +76,37 @@ Deno.test("old, copied and other units' media are reported and not served", asyn
   const cluster = await openStore([disk], { clusterId: "c2" });
   assert.equal(cluster.storageInfo().media[0]!.state, "foreign");
   await cluster.close();
+});
+
+Deno.test("a path that is not taken is told with the reason, beside what is served", async () => {
+  const [disk] = media(16 * MIB) as [MemoryMedium];
+  const gone = (path: string) => ({
+    path,
+    wipe: false,
+    open: () => Promise.reject(new DvsanError("not-found", `Cannot use ${path}: it is gone.`)),
+  });
+  const known = Object.fromEntries(
+    Array.from({ length: 200 }, (_, n) => [volumeIdOf(n), n]),
+  );
+  const sources = [gone("/dev/dead"), disk.source(), gone("/dev/lost")];
+  const open = () => UnitStore.open(sources, storeOptions({ knownSequences: known }));
+  const store = await open();
+  const told = store.storageInfo().media;
+  assert.equal(told.length, MEDIA_PER_UNIT_MAX);
+  assert.deepEqual(told.slice(0, 4).map(({ path, state }) => `${path} ${state}`), [
+    "/m0 ok",
+    "/dev/dead refused",
+    "/dev/lost refused",
+    " missing",
+  ]);
+  assert.equal(told[1]!.reason, "Cannot use /dev/dead: it is gone.");
+  assert.equal(StorageInfo.safeParse(store.storageInfo()).success, true);
+  await store.volumeCreate(createBody(1, 8 * MIB));
+  await store.close();
+  const again = await open();
+  assert.equal(again.storageInfo().media[1]!.id, told[1]!.id);
+  assert.equal(again.storageInfo().volumes.length, 1);
+  await again.close();
 });
 
 Deno.test("the cluster is written at the first join, and another one is refused", async () => {
