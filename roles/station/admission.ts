@@ -4,7 +4,6 @@ import { NODES_MAX, NODES_PENDING_MAX } from "../../protocol/core/limits.ts";
 import { invalidName } from "../../protocol/core/names.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { NodeRow } from "./catalog/rows.ts";
-import type { NodePresence } from "./nodes.ts";
 
 /** A node that wants to be in the pool. */
 export interface Asking {
@@ -41,20 +40,6 @@ function whyFull({ nodes }: Catalog): string | null {
   if (nodes.size >= NODES_MAX) return `the station knows ${NODES_MAX} nodes, its most`;
   const pending = [...nodes.values()].filter((node) => node.admission === "pending").length;
   return pending < NODES_PENDING_MAX ? null : `${pending} nodes wait for approval already`;
-}
-
-/** A node of which nothing was heard in this run. */
-export function absent(row: NodeRow): NodePresence {
-  const state = row.admission === "admitted" ? "silent" : row.admission;
-  return {
-    state,
-    lastHeardMs: null,
-    announcedMs: null,
-    joinMs: null,
-    awayUntilMs: null,
-    awayReason: "",
-    figures: {},
-  };
 }
 
 /** The record with what the node tells about itself now. */

@@ -1,29 +1,19 @@
 import type { RequestBody } from "../../protocol/config/requests.ts";
 import type { KnownNode, StationLink } from "../../protocol/config/link.ts";
 import { messageOf } from "../../protocol/core/errors.ts";
-import { HOST_QUOTA_BYTES_DEFAULT, NODE_SILENT_MS, NODES_MAX } from "../../protocol/core/limits.ts";
-import type { NODE_STATES } from "../../web/station_api.ts";
-import { absent, type Asking, renewed, whyNotAdmitted } from "./admission.ts";
+import {
+  HOST_QUOTA_BYTES_DEFAULT,
+  NODE_SILENT_MS,
+  NODES_MAX,
+  UNITS_RETURN_MS,
+} from "../../protocol/core/limits.ts";
+import { type Asking, renewed, whyNotAdmitted } from "./admission.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import type { Events } from "./events.ts";
 import type { Admission, World } from "./ports.ts";
+import { absenceReason, absent, type NodePresence } from "./presence.ts";
 import { timeText } from "./words.ts";
-
-export type NodeState = (typeof NODE_STATES)[number];
-
-/** What is known of a node in this run of the station. */
-export interface NodePresence {
-  state: NodeState;
-  /** Monotonic; null: nothing heard in this run. */
-  lastHeardMs: number | null;
-  announcedMs: number | null;
-  joinMs: number | null;
-  /** Monotonic end of an announced absence. */
-  awayUntilMs: number | null;
-  awayReason: string;
-  figures: Record<string, number>;
-}
 
 export interface NodesOptions {
   readonly world: World;
@@ -47,8 +37,11 @@ export class Nodes {
   readonly #announced = new Map<string, number>();
   readonly #entering = new Set<string>();
 
+  readonly #startMs: number;
+
   constructor(options: NodesOptions) {
     this.#o = options;
+    this.#startMs = options.world.clock.nowMs();
     for (const row of options.catalog.nodes.values()) this.#presence.set(row.id, absent(row));
   }
 
@@ -70,6 +63,17 @@ export class Nodes {
   /** Its session stands and it is fully in the pool. */
   isOnline(id: string): boolean {
     return this.#presence.get(id)?.state === "online" && this.#o.link().node(id) !== null;
+  }
+
+  /** The station has just started, and not all units had the time to come back. */
+  areUnitsReturning(): boolean {
+    const { world, catalog } = this.#o;
+    if (world.clock.nowMs() - this.#startMs >= UNITS_RETURN_MS) return false;
+    return [...catalog.nodes.values()].some((row) => {
+      if (row.role !== "unit" || row.admission !== "admitted") return false;
+      const presence = this.#presence.get(row.id);
+      return presence?.state === "joining" || presence?.lastHeardMs === null;
+    });
   }
 
   /** Why a node may not have a session, or null. Changes nothing: handshakes can be replayed. */
@@ -260,27 +264,9 @@ export class Nodes {
   /** Why a node is not fully there, in words; null when it is. */
   reason(id: string): string | null {
     const presence = this.#presence.get(id);
-    const now = this.#o.world.clock.nowMs();
     if (presence === undefined) return "not known";
-    switch (presence.state) {
-      case "online":
-        return this.#o.link().node(id) === null ? "its session ended" : null;
-      case "pending":
-        return "waits for an administrator's approval";
-      case "joining":
-        return "joining: its storage is not read yet";
-      case "leaving":
-        return `said goodbye (${presence.awayReason}), expected back in ` +
-          timeText(Math.max(0, (presence.awayUntilMs ?? now) - now));
-      case "gone":
-        return `gone: ${presence.awayReason}`;
-      case "revoked":
-        return "revoked";
-      case "silent":
-        return presence.lastHeardMs === null
-          ? "silent since the station started"
-          : `silent for ${timeText(now - presence.lastHeardMs)}`;
-    }
+    const nowMs = this.#o.world.clock.nowMs();
+    return absenceReason(presence, { nowMs, hasSession: this.#o.link().node(id) !== null });
   }
 
   #say(kind: string, row: NodeRow, what: { severity: "info" | "warn" | "error"; text: string }) {

@@ -4,8 +4,9 @@ import { DISKS_PER_HOST_MAX, SIZE_STEP_BYTES } from "../../protocol/core/limits.
 import { invalidName } from "../../protocol/core/names.ts";
 import { allocate } from "./allocation.ts";
 import type { DiskRow, NodeRow, TaskRow } from "./catalog/rows.ts";
-import { candidatesOf, type Pool } from "./pool.ts";
+import { candidatesOf, type Pool, untilUnitsReturned } from "./pool.ts";
 import { newLegs, noSpace, planGrowth } from "./tasks/disk_grow.ts";
+import { mustDisk } from "./tasks/legs.ts";
 import { isActive } from "./tasks/task.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 import { sizeText } from "./words.ts";
@@ -33,6 +34,7 @@ export class Orders {
 
   /** Space is promised, and the promise durable, before this resolves. */
   async create(order: DiskOrder): Promise<TaskRow> {
+    await untilUnitsReturned(this.#pool);
     const before = this.#createdBefore(order);
     if (before !== null) return before;
     const { world } = this.#pool;
@@ -86,7 +88,8 @@ export class Orders {
   }
 
   #checkOrder(order: DiskOrder, sizeBytes: number): void {
-    const { host, name } = order;
+    const { name } = order;
+    const host = this.#pool.catalog.nodes.get(order.host.id) ?? order.host;
     const why = invalidName(name);
     if (why !== null) throw new DvsanError("invalid", `"${name}" cannot name a disk: ${why}.`);
     if (order.sizeBytes <= 0) throw new DvsanError("invalid", "A disk needs a size above 0.");
@@ -121,9 +124,11 @@ export class Orders {
   }
 
   async grow(
-    disk: DiskRow,
+    asked: DiskRow,
     options: { readonly sizeBytes: number; readonly owner: string },
   ): Promise<TaskRow> {
+    await untilUnitsReturned(this.#pool);
+    const disk = mustDisk(this.#pool, asked.id);
     const wanted = roundUp(options.sizeBytes, SIZE_STEP_BYTES);
     const same = this.#running("disk.grow", disk.id, (row) => paramOf(row, "sizeBytes") === wanted);
     if (same !== null) return same;

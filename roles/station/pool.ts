@@ -43,6 +43,13 @@ export function kickDisk(pool: Pool, diskId: string): void {
   if (disk !== undefined) void pool.delivery.kick(disk.hostId);
 }
 
+/** Nobody is told that there is no room while the units come back after the station's start. */
+export async function untilUnitsReturned(pool: Pool, signal?: AbortSignal): Promise<void> {
+  if (!pool.nodes.areUnitsReturning()) return;
+  const isOver = () => pool.nodes.areUnitsReturning() ? null : true;
+  await pool.watch.until(isOver, signal === undefined ? {} : { signal });
+}
+
 /** Every unit as the allocation sees it, by name. */
 export function candidatesOf(pool: Pool): Candidate[] {
   const units = [...pool.catalog.nodes.values()].filter((node) => node.role === "unit");

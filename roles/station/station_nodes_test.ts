@@ -120,3 +120,27 @@ Deno.test("the epoch rises at every start, and above any that a unit has seen", 
   assert.equal(world.station.api.pool().epoch, 42);
   await world.end();
 });
+
+Deno.test("a request right after a start waits for the units to come back", async () => {
+  const { world, units, host } = await smallPool();
+  await world.crash();
+  await world.join(host);
+  const asking = world.ask(host, "STORAGE_REQUEST", order("db", 4));
+  await world.pass(1000);
+  for (const unit of units) await world.join(unit);
+  await world.pass(1000);
+  assert.equal((await world.task((await asking).task.id)).state, "done");
+  await world.end();
+});
+
+Deno.test("a request after a start does not wait for ever for a unit that is gone", async () => {
+  const { world, units, host } = await smallPool([10, 20]);
+  await world.crash();
+  await world.join(host);
+  await world.join(units[0]!);
+  const asking = world.ask(host, "STORAGE_REQUEST", order("big", 15));
+  const refused = assert.rejects(asking, /"u2" silent since the station started/);
+  await world.pass(6000);
+  await refused;
+  await world.end();
+});

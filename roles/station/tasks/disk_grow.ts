@@ -10,7 +10,7 @@ import { randomUuid } from "../../../protocol/core/random.ts";
 import { allocate, allocatedBytesOf, growRoomBytes } from "../allocation.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
-import { candidatesOf, type Pool } from "../pool.ts";
+import { candidatesOf, type Pool, untilUnitsReturned } from "../pool.ts";
 import { sizeText } from "../words.ts";
 import { giveUp, untilDelivered } from "./disk_create.ts";
 import { mustDisk, raiseLegs } from "./legs.ts";
@@ -21,6 +21,7 @@ const Params = z.object({ diskId: z.string(), sizeBytes: z.number() });
 /** Grows the last leg where its unit has room, or appends legs; publishes when all are granted. */
 export async function growDiskWork(pool: Pool, params: unknown, task: TaskContext): Promise<void> {
   const { diskId, sizeBytes } = Params.parse(params);
+  await untilUnitsReturned(pool, task.signal);
   const disk = mustDisk(pool, diskId);
   if (disk.state !== "ready" || disk.access !== "agent") {
     throw new DvsanError(

@@ -1,0 +1,59 @@
+import type { NODE_STATES } from "../../web/station_api.ts";
+import type { NodeRow } from "./catalog/rows.ts";
+import { timeText } from "./words.ts";
+
+export type NodeState = (typeof NODE_STATES)[number];
+
+/** What is known of a node in this run of the station. */
+export interface NodePresence {
+  state: NodeState;
+  /** Monotonic; null: nothing heard in this run. */
+  lastHeardMs: number | null;
+  announcedMs: number | null;
+  joinMs: number | null;
+  /** Monotonic end of an announced absence. */
+  awayUntilMs: number | null;
+  awayReason: string;
+  figures: Record<string, number>;
+}
+
+/** A node of which nothing was heard in this run. */
+export function absent(row: NodeRow): NodePresence {
+  const state = row.admission === "admitted" ? "silent" : row.admission;
+  return {
+    state,
+    lastHeardMs: null,
+    announcedMs: null,
+    joinMs: null,
+    awayUntilMs: null,
+    awayReason: "",
+    figures: {},
+  };
+}
+
+/** Why a node is not fully there, in words; null when it is. */
+export function absenceReason(
+  presence: NodePresence,
+  at: { readonly nowMs: number; readonly hasSession: boolean },
+): string | null {
+  const { nowMs } = at;
+  switch (presence.state) {
+    case "online":
+      return at.hasSession ? null : "its session ended";
+    case "pending":
+      return "waits for an administrator's approval";
+    case "joining":
+      return "joining: its storage is not read yet";
+    case "leaving":
+      return `said goodbye (${presence.awayReason}), expected back in ` +
+        timeText(Math.max(0, (presence.awayUntilMs ?? nowMs) - nowMs));
+    case "gone":
+      return `gone: ${presence.awayReason}`;
+    case "revoked":
+      return "revoked";
+    case "silent":
+      return presence.lastHeardMs === null
+        ? "silent since the station started"
+        : `silent for ${timeText(nowMs - presence.lastHeardMs)}`;
+  }
+}
