@@ -9,6 +9,8 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "nbdkit": "nbdkit",
   "nbdcopy": "libnbd-bin",
   "nbdinfo": "libnbd-bin",
+  "nbddump": "libnbd-bin",
+  "nbdsh": "python3-libnbd",
   "nbd-server": "nbd-server",
   "nbd-client": "nbd-client",
   "ip": "iproute2",
