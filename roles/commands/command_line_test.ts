@@ -196,6 +196,10 @@ Deno.test("dvsan unit says which flags do not go together", () => {
   assert.match(refusal("unit --device /dev/null"), /--station is missing/);
   assert.match(refusal("unit --station s"), /--device is missing/);
   assert.match(refusal("unit --station s --device /none"), /--device \/none: it does not exist/);
+  assert.match(
+    refusal("unit --station s --device /dev/null --device /none"),
+    /--device \/none: it does not exist/,
+  );
   assert.match(refusal("unit --export a=/none"), /--export \/none: it does not exist/);
   const both = "unit --export a=/dev/null --state /x";
   assert.match(refusal(both), /Cannot use --export with --state/);
@@ -203,4 +207,13 @@ Deno.test("dvsan unit says which flags do not go together", () => {
   const wipe = "unit --station s --device /dev/null --wipe /dev/zero";
   assert.match(refusal(wipe), /Cannot wipe \/dev\/zero: it is no --device/);
   assert.equal(refusal("unit --station s --device /dev/null --wipe /dev/null"), "");
+});
+
+Deno.test("dvsan unit starts without a dead device once it has served media", () => {
+  const state = Deno.makeTempDirSync();
+  Deno.writeTextFileSync(`${state}/label-sequences.json`, "{}");
+  const start = `unit --station s --state ${state} --device /none`;
+  assert.equal(refusal(`${start} --device /dev/null`), "");
+  assert.match(refusal(start), /--device \/none: it does not exist/);
+  Deno.removeSync(state, { recursive: true });
 });

@@ -20,8 +20,13 @@ import {
   withDefault,
 } from "../process/flags.ts";
 import type { ProcessContext } from "../process/context.ts";
-import type { NodeSettings, StationPlace, UnitSettings } from "../process/settings.ts";
-import { requirePath } from "../process/system_process.ts";
+import {
+  LABEL_SEQUENCES_FILE,
+  type NodeSettings,
+  type StationPlace,
+  type UnitSettings,
+} from "../process/settings.ts";
+import { isThere, requirePath } from "../process/system_process.ts";
 
 const CONTROL = "0.0.0.0:10810";
 const NBD = "0.0.0.0:10809";
@@ -155,7 +160,7 @@ function pooled(given: UnitGiven): UnitSettings {
   if (paths.size > MEDIA_PER_UNIT_MAX) {
     throw usage(`Cannot use more than ${MEDIA_PER_UNIT_MAX} --device paths on one unit.`);
   }
-  for (const path of flags.device) requirePath(path, "--device");
+  requireDevices(flags.device, flags.state);
   const stray = flags.wipe.find((path) => !paths.has(path));
   if (stray !== undefined) {
     throw usage(
@@ -164,6 +169,16 @@ function pooled(given: UnitGiven): UnitSettings {
   }
   const devices = [...paths].map((path) => ({ path, wipe: flags.wipe.includes(path) }));
   return { kind: "pooled", ...nodeSettings(given, station), devices, nbd: flags.nbd };
+}
+
+/**
+ * A path that does not exist is a mistake. But a unit that has served media before has to come up
+ * without one that died, and serve the others: the pool then shows which is missing.
+ */
+function requireDevices(paths: readonly string[], state: string): void {
+  const hasServed = isThere(`${state}/${LABEL_SEQUENCES_FILE}`);
+  if (hasServed && paths.some(isThere)) return;
+  for (const path of paths) requirePath(path, "--device");
 }
 
 const HOST_FLAGS = {

@@ -31,6 +31,9 @@ export interface NodeSettings {
   readonly io: "uring" | "epoll" | null;
 }
 
+/** In a unit's state directory since it first labelled a medium. */
+export const LABEL_SEQUENCES_FILE = "label-sequences.json";
+
 export interface PooledUnitSettings extends NodeSettings {
   readonly kind: "pooled";
   /** `wipe`: whatever this device holds may be destroyed. */

@@ -84,6 +84,16 @@ export function readUserFile(path: string): Uint8Array {
   }
 }
 
+/** Whether something is at a path that can be looked at. */
+export function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** DvsanError "usage" when nothing is at a path that the user named. */
 export function requirePath(path: string, flag: string): void {
   try {

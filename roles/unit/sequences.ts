@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { fromUtf8, utf8 } from "../../protocol/core/bytes.ts";
 import type { StateFiles } from "../process/context.ts";
+import { LABEL_SEQUENCES_FILE } from "../process/settings.ts";
 import type { Log } from "../../protocol/core/log.ts";
 
-const FILE = "label-sequences.json";
 const Stored = z.record(z.uuid(), z.number().int().nonnegative());
 
 /**
@@ -34,18 +34,20 @@ export class LabelSequences {
       changed = true;
     }
     if (!changed) return;
-    this.#files.write(FILE, utf8(JSON.stringify(known, null, 2) + "\n"));
+    this.#files.write(LABEL_SEQUENCES_FILE, utf8(JSON.stringify(known, null, 2) + "\n"));
     this.#known = known;
   }
 }
 
 function read(files: StateFiles, log: Log): Record<string, number> {
-  const bytes = files.read(FILE);
+  const bytes = files.read(LABEL_SEQUENCES_FILE);
   if (bytes === null) return {};
   try {
     return Stored.parse(JSON.parse(fromUtf8(bytes) ?? ""));
   } catch {
-    log.warn("the label sequences are damaged and forgotten", { file: files.path(FILE) });
+    log.warn("the label sequences are damaged and forgotten", {
+      file: files.path(LABEL_SEQUENCES_FILE),
+    });
     return {};
   }
 }
