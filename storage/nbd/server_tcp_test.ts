@@ -3,6 +3,7 @@ import { MIB } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { encodeClientFlags } from "../../protocol/nbd/option_frames.ts";
 import { silentLog } from "../../protocol/core/log.ts";
+import { FaultDevice } from "../devices/fault.ts";
 import { MemoryDevice } from "../devices/memory.ts";
 import type { Io } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
@@ -97,7 +98,9 @@ for (const kind of IO_KINDS) {
     ];
     const io = ioOfKind(kind, { classes });
     const server = new NbdServer({ io, log: silentLog() });
-    const device = new MemoryDevice({ io, sizeBytes: BIG_BYTES });
+    const memory = new MemoryDevice({ io, sizeBytes: BIG_BYTES });
+    const device = new FaultDevice(memory, { io });
+    device.set("write", { kind: "hold" });
     const gate = new StandaloneExports();
     gate.add("disk", device);
     // One of the slots is the writers' own: all of them send the same.
@@ -105,9 +108,13 @@ for (const kind of IO_KINDS) {
     io.bytes.fill(0x5d, payload, payload + BIG_BYTES);
     const writers = Array.from({ length: BIG_WRITERS }, () => new BigWriter(io, server, gate));
     for (const writer of writers) writer.write(io, payload);
+    const waiting = BIG_WRITERS - BIG_SLOTS;
+    until(io, () => device.heldCount === BIG_SLOTS, "as many writes as there are slots");
+    until(io, () => server.figures.bufferWaits === waiting, "the others to wait");
+    device.set("write", null);
+    device.release();
     for (const { client } of writers) assert.deepEqual(reply(client.hear(16)), [0, 1]);
-    assert.equal(server.figures.bufferWaits, BIG_WRITERS - BIG_SLOTS);
-    assert.equal(device.bytes.every((byte) => byte === 0x5d), true);
+    assert.equal(memory.bytes.every((byte) => byte === 0x5d), true);
     until(io, () => writers.every(({ sent }) => !sent.busy), "the sends");
     io.buffers.release(payload);
     let over = false;
