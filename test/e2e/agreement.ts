@@ -74,7 +74,7 @@ function legOf({ leg, sizeBytes, grant }: VolumeRecord, unit: string): Leg {
 /** A medium's label; both copies must be good and the same. */
 export function readLabel(path: string): Label {
   using file = Deno.openSync(path);
-  const { size } = file.statSync();
+  const size = file.seekSync(0, Deno.SeekMode.End);
   const regions = [0, copyBStart(size)].map((position) => {
     const region = new Uint8Array(LABEL_REGION_BYTES);
     file.seekSync(position, Deno.SeekMode.Start);

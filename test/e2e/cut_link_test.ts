@@ -5,7 +5,7 @@ import { scenario } from "./scenario.ts";
 
 scenario({
   name: "cables are pulled with writes in flight, and heal",
-  tools: ["fio"],
+  needs: { tools: ["fio"] },
   async run({ cluster, step }) {
     await Promise.all([cluster.unit("u1", [128]), cluster.host("h1")]);
     const uri = await cluster.createDisk("h1", "db", "64M");

@@ -7,7 +7,7 @@ import { scenario } from "./scenario.ts";
 
 scenario({
   name: "a fenced host changes no block from the unit's acknowledgement on",
-  tools: ["fio"],
+  needs: { tools: ["fio"] },
   async run({ cluster, step }) {
     const media = await Promise.all([
       cluster.unit("u1", [128]),

@@ -5,7 +5,7 @@ import { scenario } from "./scenario.ts";
 
 scenario({
   name: "units and hosts join, a host asks for space and uses it, also without the station",
-  tools: ["nbdinfo", "nbdcopy", "nbdkit", "qemu-io"],
+  needs: { tools: ["nbdinfo", "nbdcopy", "nbdkit", "qemu-io"] },
   async run({ cluster, step }) {
     await step("two units and two hosts join by themselves", async () => {
       await Promise.all([

@@ -8,7 +8,7 @@ import { scenario } from "./scenario.ts";
 
 scenario({
   name: "what is in use is not used twice, and what holds data is not taken",
-  tools: ["mkfs.ext4"],
+  needs: { tools: ["mkfs.ext4"] },
   async run({ cluster, step }) {
     const { lab } = cluster;
     await Promise.all([cluster.unit("u1", [64]), cluster.host("h1")]);

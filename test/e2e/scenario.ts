@@ -1,4 +1,4 @@
-import { testWith } from "../needs.ts";
+import { type Needs, testWith } from "../needs.ts";
 import { Cluster } from "./cluster.ts";
 
 export interface Scenario {
@@ -9,17 +9,17 @@ export interface Scenario {
 
 export interface ScenarioOptions {
   readonly name: string;
-  /** Further programs that it uses. */
-  readonly tools?: readonly string[];
+  /** Beside a network of its own. */
+  readonly needs?: Needs;
   readonly stationFlags?: readonly string[];
   readonly run: (scenario: Scenario) => Promise<void>;
 }
 
 /** Registers a test with a station on a network of its own; tells the members' last words if it fails. */
-export function scenario({ name, tools = [], stationFlags = [], run }: ScenarioOptions): void {
+export function scenario({ name, needs = {}, stationFlags = [], run }: ScenarioOptions): void {
   testWith({
     name: `e2e: ${name}`,
-    needs: { root: true, netns: true, tools: ["ip", ...tools] },
+    needs: { ...needs, root: true, netns: true, tools: ["ip", ...needs.tools ?? []] },
     fn: async (t) => {
       await using cluster = await Cluster.create(...stationFlags);
       try {

@@ -71,7 +71,7 @@ function onlyLastName(word: string, at: number, words: readonly string[]): boole
 
 scenario({
   name: "a direct token opens its leg from its host only, and not for ever",
-  tools: ["nbdinfo", "qemu-io"],
+  needs: { tools: ["nbdinfo", "qemu-io"] },
   async run({ cluster, step }) {
     await Promise.all([cluster.unit("u1", [128]), cluster.host("h1"), cluster.host("h2")]);
     const uri = await cluster.createDisk("h1", "db", "32M");
