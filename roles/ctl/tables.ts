@@ -40,7 +40,7 @@ export function unitsText(units: readonly UnitView[]): string {
     formatSize(unit.freeBytes),
     formatSize(unit.zeroedBytes),
     String(unit.volumes),
-    unit.media.map((medium) => `${medium.path}${trouble(medium)}`).join(" "),
+    unit.media.map((medium) => `${medium.path || medium.id}${trouble(medium)}`).join(" "),
     unit.dataAddresses[0] ?? "-",
     unit.id.slice(0, 8),
   ]);

@@ -96,7 +96,9 @@ function exclusionOf(candidate: Candidate): string | null {
   if (candidate.spare) return "spare: held back to replace a unit that fails";
   if (candidate.media.length === 0) return "has no media";
   if (!candidate.media.some((medium) => medium.state === "ok")) {
-    const states = candidate.media.map((medium) => `${medium.path} is ${medium.state}`);
+    const states = candidate.media.map((medium) =>
+      `${medium.path || medium.id} is ${medium.state}`
+    );
     return `has no usable media (${states.join(", ")})`;
   }
   if (candidate.volumes >= VOLUMES_PER_UNIT_MAX) {

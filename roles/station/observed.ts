@@ -4,6 +4,8 @@ import type { StationLink } from "../../protocol/config/link.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { UNIT_REQUEST_MS } from "../../protocol/core/limits.ts";
 import type { Catalog, Change } from "./catalog/catalog.ts";
+import type { Events } from "./events.ts";
+import { mediaEvents } from "./media_events.ts";
 import type { World } from "./ports.ts";
 
 const PULLS_MAX = 4;
@@ -14,6 +16,7 @@ export interface ObservedOptions {
   readonly link: () => StationLink;
   /** New storage information is there. */
   readonly onInfo: (unitId: string, info: StorageInfo) => Promise<void>;
+  readonly events: Events;
 }
 
 interface Seen {
@@ -107,8 +110,11 @@ export class Observed {
       const info = await this.#o.link().request(unitId, "NEED_STORAGE_INFO", {}, options);
       const current = answers === (this.#answers.get(unitId) ?? 0);
       if (!current && attempt < PULLS_MAX) continue;
+      const before = this.last(unitId);
       this.#seen.set(unitId, { info, fresh: true, atMs: this.#o.world.clock.wallMs() });
       this.#unsaved.add(unitId);
+      const unit = this.#o.catalog.nodes.get(unitId)?.name ?? unitId;
+      for (const one of mediaEvents(unit, { before, now: info })) this.#o.events.say(one);
       await this.#o.onInfo(unitId, info);
       return;
     }

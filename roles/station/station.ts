@@ -145,6 +145,7 @@ class StationRole implements Station {
     const observed = new Observed({
       world,
       catalog,
+      events,
       link,
       onInfo: (unitId, info) => this.#learned(pool, unitId, info),
     });

@@ -208,6 +208,10 @@ function diskState(
     if (held === null && leg.created === 1) {
       return { state: "degraded", reason: `unit "${unit}" no longer holds leg ${leg.leg}` };
     }
+    if (held?.state === "failed" || held?.state === "incomplete") {
+      const why = held.reason ?? "the unit gives no reason";
+      return { state: "degraded", reason: `leg ${leg.leg} on unit "${unit}": ${why}` };
+    }
   }
   if (disk.access === "direct") return { state: "direct", reason: "used without the agent" };
   const growing = options.tasks.active().some((task) =>

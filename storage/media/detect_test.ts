@@ -133,3 +133,20 @@ Deno.test("a damaged label quarantines its medium, also when wiping is asked for
   assert.match(info?.reason ?? "", /copy A is damaged \(sector 1: wrong checksum\)/);
   await store.close();
 });
+
+Deno.test("a medium that was served is never wiped, also with both labels damaged", async () => {
+  const medium = holding();
+  const first = await UnitStore.open([medium.source(true)], storeOptions());
+  await first.idle();
+  const { id, sequence } = first.storageInfo().media[0]!;
+  await first.close();
+  const damage = utf8("not a label's");
+  medium.preset(512, damage);
+  medium.preset(SIZE_BYTES - MIB + 512, damage);
+  const knownSequences = { [id]: sequence };
+  const store = await UnitStore.open([medium.source(true)], storeOptions({ knownSequences }));
+  const [told] = store.storageInfo().media;
+  assert.deepEqual([told!.id, told!.state], [id, "quarantined"]);
+  assert.deepEqual(medium.peek(512, damage.length), damage);
+  await store.close();
+});

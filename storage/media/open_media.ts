@@ -99,7 +99,8 @@ async function examine(
   const { judgement, regionA } = await readCopies(file);
   if (judgement.kind === "label" || judgement.kind === "quarantined") {
     const known = await accept(file, judgement, options);
-    const ours = judgement.label?.unitId === options.unitId;
+    // Also one whose label is damaged beyond reading: --wipe may stand there since the first start.
+    const ours = judgement.label?.unitId === options.unitId || isKnown(judgement, options);
     if (known.kind === "ok" || ours || !source.wipe) return known;
     options.log.warn("wiping a medium of somebody else, as asked", { path: file.path });
     await wipe(file);
@@ -123,6 +124,11 @@ async function examine(
     await wipe(file);
   }
   return await labelFresh(file, options);
+}
+
+function isKnown(judgement: Judgement, options: UnitStoreOptions): boolean {
+  const id = judgement.kind === "quarantined" ? judgement.mediumId : null;
+  return id !== null && Object.hasOwn(options.knownSequences, id);
 }
 
 async function readCopies(
