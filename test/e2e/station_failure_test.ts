@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { PoolView } from "../../web/station_api.ts";
 import { waitFor } from "../wait.ts";
 import { agree } from "./agreement.ts";
-import { Writer } from "./consumer.ts";
+import { openDisk, Writer } from "./consumer.ts";
 import { scenario } from "./scenario.ts";
 
 scenario({
@@ -54,3 +55,58 @@ scenario({
     });
   },
 });
+
+scenario({
+  name: "a station that lost its catalog adopts what units hold, and destroys nothing",
+  async run({ cluster, step }) {
+    await Promise.all([cluster.unit("u1", [64]), cluster.unit("u2", [64]), cluster.host("h1")]);
+    const uri = await cluster.createDisk("h1", "wide", "90M");
+    const writer = await Writer.start(uri);
+    await writer.further(50);
+    const { legs } = await cluster.showDisk("h1", "wide");
+    await step("the catalog is damaged: the station starts and says so", async () => {
+      await cluster.member("station").kill();
+      damageCatalog(cluster.state("station"));
+      await cluster.restart("station");
+      const pool = await cluster.api.get("/pool", PoolView);
+      assert.equal(pool.state, "recovered");
+      const kinds = (await cluster.events()).map((event) => event.kind);
+      assert.ok(kinds.includes("station.recovered"));
+    });
+    await step("units and hosts come back by themselves, and the disk is as it was", async () => {
+      for (const name of ["u1", "u2", "h1"]) await cluster.untilState(name, "online");
+      await waitFor("the disk to be adopted", async () => {
+        const disk = (await cluster.view("disks")).find((one) => one.name === "wide");
+        return disk?.legs.length === 2 && disk.host === "h1";
+      });
+      await writer.further(50);
+      await agree(cluster);
+      assert.deepEqual((await cluster.showDisk("h1", "wide")).legs, legs);
+      await writer.verify();
+    });
+    await step("units and host restart, and use it as before", async () => {
+      for (const name of ["u1", "u2", "h1"]) {
+        await cluster.member(name).kill();
+        await cluster.restart(name);
+      }
+      await cluster.untilDisk("h1", "wide", "ready");
+      const client = await openDisk(uri);
+      await writer.verifyOn(client);
+      await client.close();
+      const again = await Writer.start(uri);
+      await again.further(50);
+      await again.verify();
+    });
+  },
+});
+
+/** Overwrites the catalog with noise, and its log with it. */
+function damageCatalog(state: string): void {
+  let count = 0;
+  for (const { name } of Deno.readDirSync(state)) {
+    if (!/\.(db|sqlite)(-wal|-shm)?$/.test(name)) continue;
+    count++;
+    Deno.writeFileSync(`${state}/${name}`, crypto.getRandomValues(new Uint8Array(65_536)));
+  }
+  assert.ok(count > 0, "there is a catalog");
+}
