@@ -1,0 +1,47 @@
+import { needs } from "../needs.ts";
+import { type DataPathResult, measureDataPath } from "./data_path.ts";
+import { measureLatency } from "./latency.ts";
+import { canPin } from "./processes.ts";
+import { dataPathReport, latencyReport } from "./report.ts";
+import { readSettings, USAGE } from "./settings.ts";
+
+/** tmpfs: what is measured is the path, not a disk. */
+const FOLDER = "/dev/shm";
+
+/**
+ * Measures dvsan and its peers side by side on this machine, and prints what it found as Markdown.
+ * Progress goes to stderr.
+ */
+async function main(): Promise<number> {
+  const settings = readSettings(Deno.args);
+  if (typeof settings === "string") {
+    console.error(`${settings}\n${USAGE}`);
+    return 2;
+  }
+  const directory = Deno.makeTempDirSync({ dir: FOLDER, prefix: "dvsan-bench-" });
+  try {
+    console.log(`${settings.rounds} rounds, ${machine()}.\n`);
+    if (settings.latency) console.log(latencyReport(await measureLatency(directory, settings)));
+    if (settings.workloads.length === 0) return 0;
+    const lacking = needs({ tools: ["fio"] });
+    if (lacking !== null) {
+      console.log(`\nThe data path was left out: ${lacking}.`);
+      return 0;
+    }
+    if (!canPin()) console.log("\nNothing is pinned: the program taskset is not installed.");
+    const result: DataPathResult = await measureDataPath(directory, settings);
+    console.log(`\n${dataPathReport(result)}`);
+    return 0;
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+function machine(): string {
+  const processor = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1];
+  const load = Deno.loadavg()[0]?.toFixed(1);
+  return `${navigator.hardwareConcurrency} processors (${processor ?? Deno.build.arch}), Linux ` +
+    `${Deno.osRelease()}, Deno ${Deno.version.deno}, load before the run ${load}`;
+}
+
+Deno.exit(await main());
