@@ -50,6 +50,22 @@ scenario({
       });
       assert.equal(await host.stop(), 0);
     });
+    await step("the API wants its token, and only from the station's machine", async () => {
+      const wrong = `${lab.directory}/wrong.token`;
+      Deno.writeTextFileSync(wrong, "not-the-token\n");
+      const refused = await lab.dvsan("station", "ctl", "pool", "--token-file", wrong);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, /token/);
+      const token = ["--token-file", `${cluster.state("station")}/admin.token`];
+      const station = ["--station", "http://10.77.0.1:8080"];
+      const far = await lab.dvsan("stranger", "ctl", "pool", ...token, ...station);
+      assert.equal(far.code, 1);
+      assert.match(far.stderr, /Cannot reach the station/);
+      for (const name of ["unit.key", "host.key", "admin.token", "station.json"]) {
+        const { mode } = Deno.statSync(`${cluster.state("station")}/${name}`);
+        assert.equal(mode! & 0o077, 0, `${name} is its owner's only`);
+      }
+    });
     await step("none of them is in the pool", async () => {
       assert.deepEqual((await cluster.view("units")).map((unit) => unit.name), ["u5"]);
       assert.deepEqual(await cluster.view("hosts"), []);
