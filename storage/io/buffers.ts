@@ -1,10 +1,15 @@
 import { assert, AssertionError } from "../../protocol/core/assert.ts";
-import { type ArenaOptions, type Buffers, type BufferWaiter, type Off } from "./io.ts";
+import type { ArenaOptions, Buffers, BufferUser, BufferWaiter, Off } from "./io.ts";
 import { RECEIVE_BUFFER_BYTES } from "./io.ts";
 import { RECEIVE_BUFFERS } from "../../protocol/core/limits.ts";
 
 /** Buffers start on multiples of this, so that they suit O_DIRECT. */
 const ALIGNMENT_BYTES = 4096;
+
+interface Waiting {
+  readonly waiter: BufferWaiter;
+  readonly user: BufferUser | null;
+}
 
 /** Buffers of one size, side by side in the arena. */
 class Pool {
@@ -13,12 +18,15 @@ class Pool {
   readonly count: number;
   readonly start: Off;
   readonly end: Off;
+  readonly #class: number;
   readonly #free: Int32Array;
   readonly #out: Uint8Array;
+  readonly #users: (BufferUser | null)[] = [];
   #freeCount: number;
-  readonly waiters: BufferWaiter[] = [];
+  waiters: Waiting[] = [];
 
-  constructor(options: { bytes: number; count: number; start: Off }) {
+  constructor(options: { bytes: number; count: number; start: Off; class: number }) {
+    this.#class = options.class;
     this.bytes = options.bytes;
     this.count = options.count;
     this.start = options.start;
@@ -30,11 +38,24 @@ class Pool {
     for (let i = 0; i < this.count; i++) this.#free[i] = this.count - 1 - i;
   }
 
-  take(): Off {
-    if (this.#freeCount === 0) return -1;
+  take(user: BufferUser | null): Off {
+    if (!this.#hasFor(user)) return -1;
     const index = this.#free[--this.#freeCount]!;
     this.#out[index] = 1;
+    this.#users[index] = user;
+    if (user !== null) user.held[this.#class] = (user.held[this.#class] ?? 0) + 1;
     return this.start + index * this.strideBytes;
+  }
+
+  /** The first waiter that may have a buffer now, out of the line; null when there is none. */
+  nextWaiter(): Waiting | null {
+    if (this.#freeCount === 0) return null;
+    const at = this.waiters.findIndex(({ user }) => this.#hasFor(user));
+    return at < 0 ? null : this.waiters.splice(at, 1)[0]!;
+  }
+
+  #hasFor(user: BufferUser | null): boolean {
+    return this.#freeCount > (user?.held[this.#class] ?? 0);
   }
 
   isOut(off: Off): boolean {
@@ -50,6 +71,9 @@ class Pool {
     const index = this.#indexOf(off);
     this.#out[index] = 0;
     this.#free[this.#freeCount++] = index;
+    const user = this.#users[index] ?? null;
+    this.#users[index] = null;
+    if (user !== null) user.held[this.#class]!--;
   }
 
   #indexOf(off: Off): number {
@@ -80,14 +104,19 @@ export class ArenaBuffers implements Buffers {
     let start = 0;
     for (const { bytes, count } of [...options.classes].sort((a, b) => a.bytes - b.bytes)) {
       assert(bytes > 0 && count > 0, "a size class has bytes and buffers");
-      const pool = new Pool({ bytes, count, start });
+      const pool = new Pool({ bytes, count, start, class: pools.length });
       start = pool.end;
       pools.push(pool);
     }
     this.#pools = pools;
     this.receiveStart = start;
     this.receiveCount = options.receiveBuffers ?? RECEIVE_BUFFERS;
-    this.#receive = new Pool({ bytes: RECEIVE_BUFFER_BYTES, count: this.receiveCount, start });
+    this.#receive = new Pool({
+      bytes: RECEIVE_BUFFER_BYTES,
+      count: this.receiveCount,
+      start,
+      class: pools.length,
+    });
     this.sizeBytes = this.#receive.end;
   }
 
@@ -95,17 +124,17 @@ export class ArenaBuffers implements Buffers {
     return this.#taken;
   }
 
-  take(length: number): Off {
-    const off = this.#poolFor(length).take();
+  take(length: number, user: BufferUser | null = null): Off {
+    const off = this.#poolFor(length).take(user);
     if (off >= 0) this.#taken++;
     return off;
   }
 
-  wait(length: number, waiter: BufferWaiter): void {
+  wait(length: number, waiter: BufferWaiter, user: BufferUser | null = null): void {
     const pool = this.#poolFor(length);
-    const off = pool.take();
+    const off = pool.take(user);
     if (off < 0) {
-      pool.waiters.push(waiter);
+      pool.waiters.push({ waiter, user });
       return;
     }
     this.#taken++;
@@ -114,7 +143,7 @@ export class ArenaBuffers implements Buffers {
 
   withdraw(waiter: BufferWaiter): void {
     for (const pool of this.#pools) {
-      const at = pool.waiters.indexOf(waiter);
+      const at = pool.waiters.findIndex((waiting) => waiting.waiter === waiter);
       if (at >= 0) pool.waiters.splice(at, 1);
     }
   }
@@ -122,14 +151,10 @@ export class ArenaBuffers implements Buffers {
   release(off: Off): void {
     const pool = this.#poolAt(off);
     assert(pool.isOut(off), "a buffer is released once");
-    const next = pool.waiters.shift();
-    if (next !== undefined) {
-      next.run(off);
-      return;
-    }
     this.#taken--;
     if (pool !== this.#receive) {
       pool.give(off);
+      this.#serve(pool);
     } else if (this.#lender === null) {
       pool.give(off);
       this.onReceiveFree?.();
@@ -139,13 +164,22 @@ export class ArenaBuffers implements Buffers {
     }
   }
 
+  /** Hands out what became free, in order of asking among those who may have it. */
+  #serve(pool: Pool): void {
+    for (let next = pool.nextWaiter(); next !== null; next = pool.nextWaiter()) {
+      const off = pool.take(next.user);
+      this.#taken++;
+      next.waiter.run(off);
+    }
+  }
+
   sizeOf(off: Off): number {
     return this.#poolAt(off).bytes;
   }
 
   /** A buffer for `receive`, or -1. For the adapters only. */
   takeReceive(): Off {
-    const off = this.#receive.take();
+    const off = this.#receive.take(null);
     if (off >= 0) this.#taken++;
     return off;
   }

@@ -155,10 +155,10 @@ export interface ZeroRange {
 
 /** Arena buffers (storage/io/buffers.ts implements it for every Io). */
 export interface Buffers {
-  /** A buffer of at least `length` bytes, or -1 when none is free now. */
-  take(length: number): Off;
+  /** A buffer of at least `length` bytes, or -1 when none is free now (for this user). */
+  take(length: number, user?: BufferUser): Off;
   /** Runs `waiter.run` with a buffer in order of asking, at once if one is free. */
-  wait(length: number, waiter: BufferWaiter): void;
+  wait(length: number, waiter: BufferWaiter, user?: BufferUser): void;
   /** Withdraws a waiter that has not run yet. */
   withdraw(waiter: BufferWaiter): void;
   release(off: Off): void;
@@ -169,6 +169,15 @@ export interface Buffers {
 
 export interface BufferWaiter {
   run(off: Off): void;
+}
+
+/**
+ * Somebody who may come to hold buffers for long: a client, or a disk whose unit is away. A user is
+ * given no buffer of a size when it holds as many as are free. So one holds half of them at most,
+ * two a third each, and those who hold none find one. `Buffers` keeps the counts, by size class.
+ */
+export class BufferUser {
+  readonly held: number[] = [];
 }
 
 /** Work for the end of a turn; `queued` belongs to the Io, which clears it before `run`. */

@@ -6,7 +6,7 @@ import {
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import { Errno, errnoName } from "../io/errno.ts";
-import type { Handle, Io, SocketAddress } from "../io/io.ts";
+import { BufferUser, type Handle, type Io, type SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { ServerConnection } from "./server_connection.ts";
 import { type ServerFigures, zeroFigures } from "./server_figures.ts";
@@ -17,6 +17,11 @@ import type { ExportGate } from "./server_types.ts";
 export interface NbdServerOptions {
   readonly io: Io;
   readonly log: Log;
+  /**
+   * All connections together count as one when buffers are shared out (a disk whose consumers wait
+   * for its unit); when not given, each counts by itself.
+   */
+  readonly bufferUser?: BufferUser;
   /** For tests; otherwise as protocol/core/limits.ts has it. */
   readonly limits?: Partial<ServerLimits>;
 }
@@ -39,6 +44,7 @@ export class NbdServer {
   readonly #io: Io;
   readonly #log: Log;
   readonly #limits: Partial<ServerLimits>;
+  readonly #bufferUser: BufferUser | null;
   readonly #pool: RequestPool;
   readonly #connections = new Set<ServerConnection>();
   readonly #listeners = new Set<NbdListener>();
@@ -50,6 +56,7 @@ export class NbdServer {
     this.#io = options.io;
     this.#log = options.log;
     this.#limits = options.limits ?? {};
+    this.#bufferUser = options.bufferUser ?? null;
     this.#pool = new RequestPool(options.io, options.limits?.requestsMax);
   }
 
@@ -151,6 +158,7 @@ export class NbdServer {
       gate,
       pool: this.#pool,
       figures,
+      bufferUser: this.#bufferUser ?? new BufferUser(),
       log: this.#log,
       ...(this.#limits.negotiationMs === undefined
         ? {}

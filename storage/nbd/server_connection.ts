@@ -2,7 +2,7 @@ import { NBD_NEGOTIATION_MS } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import { errnoName } from "../io/errno.ts";
-import type { Handle, Io, SocketAddress } from "../io/io.ts";
+import type { BufferUser, Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ServerFigures } from "./server_figures.ts";
 import { Negotiator, type NegotiatorHost } from "./server_negotiator.ts";
@@ -20,6 +20,7 @@ export interface ConnectionOptions {
   readonly gate: ExportGate;
   readonly pool: RequestPool;
   readonly figures: ServerFigures;
+  readonly bufferUser: BufferUser;
   readonly log: Log;
   readonly negotiationMs?: number;
   /** It waits for a buffer. */

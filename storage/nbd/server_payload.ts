@@ -1,6 +1,6 @@
 import { assert } from "../../protocol/core/assert.ts";
 import type { ByteSource } from "../../protocol/nbd/request.ts";
-import type { Handle, Io, Off } from "../io/io.ts";
+import type { BufferUser, BufferWaiter, Handle, Io, Off } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ServerRequest } from "./server_request.ts";
 
@@ -8,9 +8,19 @@ import type { ServerRequest } from "./server_request.ts";
 export class HeldBuffers {
   bytes = 0;
   readonly #io: Io;
+  readonly #user: BufferUser;
 
-  constructor(io: Io) {
+  constructor(io: Io, user: BufferUser) {
     this.#io = io;
+    this.#user = user;
+  }
+
+  take(length: number): Off {
+    return this.#io.buffers.take(length, this.#user);
+  }
+
+  wait(length: number, waiter: BufferWaiter): void {
+    this.#io.buffers.wait(length, waiter, this.#user);
   }
 
   hold(request: ServerRequest, off: Off): void {

@@ -51,7 +51,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#host = host;
     this.#io = options.io;
     this.#pool = options.pool;
-    this.#held = new HeldBuffers(options.io);
+    this.#held = new HeldBuffers(options.io, options.bufferUser);
     const { io, handle } = options;
     this.#payload = new PayloadReceiver(io, handle, () => this.#payloadReceived());
     const failed = (command: number, errno: number) => host.deviceFailed(command, errno);
@@ -176,11 +176,11 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     reader.next(0);
     this.#current = request;
     const need = bufferBytesOf(request);
-    const off = this.#io.buffers.take(need);
+    const off = this.#held.take(need);
     if (off < 0) {
       this.#pause = "buffer";
       this.#figures.bufferWaits++;
-      this.#io.buffers.wait(need, this.#bufferWaiter);
+      this.#held.wait(need, this.#bufferWaiter);
       this.#host.starved();
       return false;
     }

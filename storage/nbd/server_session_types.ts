@@ -1,6 +1,6 @@
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import type { Device } from "../devices/device.ts";
-import type { Handle, Io } from "../io/io.ts";
+import type { BufferUser, Handle, Io } from "../io/io.ts";
 import type { ServerFigures } from "./server_figures.ts";
 import type { RequestPool } from "./server_request.ts";
 
@@ -27,6 +27,8 @@ export interface SessionOptions {
   readonly device: Device;
   readonly info: ExportInfo;
   readonly figures: ServerFigures;
+  /** Who its payload buffers are taken for. */
+  readonly bufferUser: BufferUser;
 }
 
 /** Why no more is parsed for now. */

@@ -7,7 +7,7 @@ import type { KeyPair } from "../../protocol/noise/handshake.ts";
 import { RemoteLeg } from "../devices/leg.ts";
 import type { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
 import { LinearDevice } from "../devices/linear.ts";
-import type { Io, TurnTask } from "../io/io.ts";
+import { BufferUser, type Io, type TurnTask } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import { NbdServer } from "../nbd/server.ts";
 import { DiskGate } from "./host_gate.ts";
@@ -62,6 +62,7 @@ export class HostDisk {
       this.#server = new NbdServer({
         io,
         log,
+        bufferUser: new BufferUser(),
         limits: { connectionsMax: DISK_CONNECTIONS_MAX, requestsMax: DISK_REQUESTS_MAX },
       });
       this.#listen();
