@@ -9,10 +9,10 @@ scenario({
   async run({ cluster, step }) {
     await Promise.all([
       cluster.unit("u1", [128]),
-      cluster.unit("u2", [128]),
+      cluster.unit("u2", [128], "--io", "epoll"),
       cluster.unit("spare", [256], "--spare"),
       cluster.host("h1"),
-      cluster.host("h2"),
+      cluster.host("h2", "--io", "epoll"),
     ]);
     let uri = "";
     let near: Writer;
