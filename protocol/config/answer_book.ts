@@ -7,8 +7,10 @@ import {
   KEPT_ANSWER_BYTES_MAX,
   KEPT_ANSWERS_MAX,
   KEPT_ANSWERS_PER_PEER_MAX,
+  NODES_MAX,
 } from "../core/limits.ts";
 import type { PagedBody } from "./body.ts";
+import { HandledRequests } from "./handled_requests.ts";
 import { PageCollector, type PageName } from "./page_collector.ts";
 import type { RequestName } from "./requests.ts";
 
@@ -44,6 +46,8 @@ export class AnswerBook {
     running: new Set(),
     done: new Set(),
   };
+  /** Bounded as the peers are: each has a session. */
+  readonly #handled = new Map<string, HandledRequests>();
   #bytes = 0;
 
   constructor(clock: Clock) {
@@ -82,7 +86,20 @@ export class AnswerBook {
     return entry;
   }
 
+  /** Whether a request without an entry was handled before, and its answer forgotten. */
+  wasHandled(peer: string, correlation: number): boolean {
+    return this.#handled.get(peer)?.has(correlation) ?? false;
+  }
+
   run(entry: Entry): void {
+    const handled = this.#handled.get(entry.peer) ?? new HandledRequests();
+    this.#handled.delete(entry.peer);
+    this.#handled.set(entry.peer, handled);
+    handled.add(entry.correlation);
+    for (const oldest of this.#handled.keys()) {
+      if (this.#handled.size <= NODES_MAX) break;
+      this.#handled.delete(oldest);
+    }
     this.#move(entry, { name: "running" });
   }
 

@@ -54,6 +54,9 @@ export class Answerer<From> {
       this.#onPull(peer, packet, entry);
     } else if (entry !== null && entry.revision !== packet.revision) {
       this.#o.counters.invalid++;
+    } else if (entry === null && this.#book.wasHandled(peer, packet.correlation)) {
+      this.#o.counters.duplicates++;
+      this.#refuseForgotten(peer, packet);
     } else if (entry === null || entry.stage.name === "collecting") {
       this.#onPage(o, entry);
     } else {
@@ -172,6 +175,15 @@ export class Answerer<From> {
     const { correlation } = entry;
     const message = { type: kind, kind: "sealed", correlation, page, revision } as const;
     this.#o.send(entry.peer, { ...message, pages: pages.length }, bytes);
+  }
+
+  /** Never handled twice, whatever it is: a copy may have been held back for long. */
+  #refuseForgotten(peer: string, packet: Packet): void {
+    const { correlation, type } = packet;
+    const message = `${type} was handled before, and its answer is kept no more. Ask anew.`;
+    const { pages, revision } = pagesOf(encodeRefusal(new DvsanError("timeout", message)));
+    const refused = { type: "REFUSED", kind: "sealed", correlation, page: 0, revision } as const;
+    this.#o.send(peer, { ...refused, pages: pages.length }, pages[0] ?? NOTHING);
   }
 
   /** "This page is here": for a request that is not whole yet, or is being handled. */

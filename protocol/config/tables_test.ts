@@ -106,6 +106,52 @@ Deno.test("Answerer handles a bounded number of one peer's requests at a time", 
   assert.equal(counters.limited, 200 - HANDLING_PER_PEER_MAX);
 });
 
+Deno.test("Answerer handles no request twice, also when its answer is long forgotten", async () => {
+  const counters = newCounters();
+  const handled: string[] = [];
+  const sent: string[] = [];
+  const answerer = new Answerer<null>({
+    clock: new ManualClock(),
+    log: silentLog(),
+    counters,
+    handlers: {
+      DISK_RELEASE: ({ diskId }) => {
+        handled.push(diskId);
+        throw new DvsanError("not-found", "There is no such disk.");
+      },
+    },
+    forbidden: () => null,
+    send: (_peer, message) => void sent.push(`${message.type} ${message.correlation}`),
+  });
+  const diskId = "00000000-0000-4000-8000-000000000001";
+  const body = pagesOf(encodeBody(REQUESTS.DISK_RELEASE.body, { diskId }));
+  const ask = async (correlation: number) => {
+    const packet: Packet = {
+      type: "DISK_RELEASE",
+      kind: "sealed",
+      cluster: NO_CLUSTER,
+      session: "",
+      counter: 0,
+      ...page(correlation, 1),
+      revision: body.revision,
+      header: new Uint8Array(),
+      body: new Uint8Array(),
+    };
+    answerer.onRequest({ peer: "p", from: null, packet, plaintext: body.pages[0]! });
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  };
+  const most = 2 * KEPT_ANSWERS_PER_PEER_MAX;
+  for (let i = 1; i <= most; i++) await ask(2 ** 40 + i);
+  assert.equal(handled.length, most);
+  await ask(2 ** 40 + 1);
+  assert.equal(handled.length, most);
+  assert.equal(sent.at(-1), `REFUSED ${2 ** 40 + 1}`);
+  assert.equal(counters.duplicates, 1);
+  // The peer's next run starts anywhere, also below.
+  await ask(2 ** 30);
+  assert.equal(handled.length, most + 1);
+});
+
 Deno.test("Asker refuses more requests than its limit, and all end when it is told", async () => {
   const clock = new ManualClock();
   const asker = new Asker({

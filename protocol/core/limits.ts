@@ -52,9 +52,13 @@ export const COLLECTING_PER_PEER_MAX = 4;
 export const COLLECTING_MAX = 256;
 export const COLLECTING_MS_MAX = 60_000;
 /** Answers kept for duplicates: for each peer, in total, and their bytes in total. */
-export const KEPT_ANSWERS_PER_PEER_MAX = 64;
+export const KEPT_ANSWERS_PER_PEER_MAX = 256;
 export const KEPT_ANSWERS_MAX = 16_384;
 export const KEPT_ANSWER_BYTES_MAX = 32 * MIB;
+/** A peer that restarted counts its requests from a random start of 48 bits: it is farther. */
+export const CORRELATION_JUMP = 2 ** 20;
+/** How long after new keys packets under the old ones, which were under way, are taken. */
+export const OLD_KEYS_MS = 10_000;
 /** How far behind the newest packet of a session one may come and still be taken. */
 export const REPLAY_WINDOW_PACKETS = 1024;
 /** A node makes new keys at this age or after so many packets, whichever is first … */

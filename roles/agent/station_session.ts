@@ -24,6 +24,7 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import {
   CONFIRM_REPEATS_MAX,
   HINT_HANDSHAKE_MS,
+  OLD_KEYS_MS,
   REPEAT_MS_MIN,
   REQUEST_TIMEOUT_MS,
   STATION_SILENCE_MS,
@@ -225,6 +226,7 @@ export class StationSession implements AgentLink {
 
   #onConfirmed(line: Line): void {
     this.#confirmTimer?.cancel();
+    this.#confirmTimer = this.#o.clock.after(OLD_KEYS_MS, () => this.#previous = null);
     this.#previous = this.#current;
     this.#current = line;
     this.#next = null;

@@ -6,6 +6,7 @@ import type { Packet } from "../../../protocol/config/packet.ts";
 import type { Session } from "../../../protocol/config/session.ts";
 import { defined } from "../../../protocol/core/assert.ts";
 import type { Clock } from "../../../protocol/core/clock.ts";
+import { OLD_KEYS_MS } from "../../../protocol/core/limits.ts";
 
 export interface MemberOptions {
   readonly id: string;
@@ -31,6 +32,7 @@ export class Member {
   #seat: Seat | null = null;
   /** Only for packets that were under way when the keys changed. */
   #previous: Session | null = null;
+  #switchedMs = 0;
 
   constructor(o: MemberOptions) {
     this.#o = o;
@@ -63,6 +65,7 @@ export class Member {
     const gone = this.#previous;
     this.#previous = this.#seat?.session ?? null;
     this.#seat = { ...seat };
+    this.#switchedMs = this.#o.clock.nowMs();
     return gone;
   }
 
@@ -70,6 +73,8 @@ export class Member {
   open(packet: Packet, nowMs: number): ReturnType<Session["open"]> {
     const { session } = this.#current();
     if (packet.session === session.id) return session.open(packet, nowMs);
+    // Later, it is no packet that was under way but one that somebody held back.
+    if (nowMs - this.#switchedMs >= OLD_KEYS_MS) return "replayed";
     const opened = this.#previous?.open(packet, nowMs) ?? "bad";
     if (opened === "dead") return "bad";
     return typeof opened === "string" ? opened : { ...opened, newest: false };
