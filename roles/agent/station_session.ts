@@ -165,8 +165,8 @@ export class StationSession implements AgentLink {
   }
 
   #onSealed(packet: Packet): void {
-    const line = [this.#current, this.#next, this.#previous]
-      .find((line) => line?.session.id === packet.session);
+    const lines = [this.#current, this.#next, this.#previous];
+    const line = lines.find((each) => each?.session.id === packet.session);
     if (!line) return void this.counters.unknown++;
     const opened = line.session.open(packet, this.#o.clock.nowMs());
     if (typeof opened === "string") {
@@ -231,9 +231,9 @@ export class StationSession implements AgentLink {
     this.#current = line;
     this.#next = null;
     this.counters.sessions++;
-    const { rekeyAfterMs } = this.#o.sessionLimits ?? SESSION_LIMITS;
     // Up to a tenth earlier, so that nodes that started together do not stay together.
-    const delayMs = rekeyAfterMs * (1 - randomFraction(this.#o.random) / 10);
+    const delayMs = (this.#o.sessionLimits ?? SESSION_LIMITS).rekeyAfterMs *
+      (1 - randomFraction(this.#o.random) / 10);
     this.#rekeyTimer?.cancel();
     this.#rekeyTimer = this.#o.clock.after(delayMs, () => this.#rekey());
     this.#setState("connected", null);
@@ -250,24 +250,22 @@ export class StationSession implements AgentLink {
 
   /** A request was repeated: the station may be gone, or may have moved. */
   #onUnanswered(): void {
-    const silentMs = this.#o.clock.nowMs() - this.#heardMs;
-    if (silentMs < STATION_SILENCE_MS || this.state !== "connected") return;
+    if (this.#o.clock.nowMs() - this.#heardMs < STATION_SILENCE_MS) return;
+    if (this.state !== "connected") return;
     this.#setState("searching", "The station does not answer.");
     this.#search.begin();
   }
 
   #onFailed(words: string): void {
     const nowMs = this.#o.clock.nowMs();
-    const alive = this.#current !== null && !this.#current.session.dead(nowMs);
     // While old keys are good, a rekey that has to be tried again is nobody's concern.
-    if (this.state === "connected" && alive) return;
+    if (this.state === "connected" && this.#current?.session.dead(nowMs) === false) return;
     this.#setState("searching", words);
   }
 
   #onRefused(refusal: Refusal): void {
     this.#current = this.#previous = this.#next = null;
-    this.#confirmTimer?.cancel();
-    this.#rekeyTimer?.cancel();
+    for (const timer of [this.#confirmTimer, this.#rekeyTimer]) timer?.cancel();
     this.#setState("refused", refusal.message);
   }
 
