@@ -145,6 +145,7 @@ export class NbdServer {
     const { figures } = this;
     const connectionsMax = this.#limits.connectionsMax ?? NBD_CONNECTIONS_MAX;
     const negotiatingMax = this.#limits.negotiatingMax ?? NBD_NEGOTIATING_MAX;
+    if (figures.negotiating >= negotiatingMax) this.#turnOldestAway();
     if (figures.connections >= connectionsMax || figures.negotiating >= negotiatingMax) {
       figures.turnedAway++;
       this.#io.close(handle);
@@ -172,6 +173,15 @@ export class NbdServer {
     listener?.connections.add(connection);
     connection.start();
     return connection;
+  }
+
+  /** Strangers who say nothing must not keep out who has something to say. */
+  #turnOldestAway(): void {
+    for (const connection of this.#connections) {
+      if (!connection.isNegotiating) continue;
+      this.figures.turnedAway++;
+      return connection.shut("others want to come in");
+    }
   }
 
   get #stallMs(): number {

@@ -83,6 +83,11 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     this.progressed();
   }
 
+  /** It has not reached transmission, and still may. */
+  get isNegotiating(): boolean {
+    return this.#session === null && this.#state === "open";
+  }
+
   get isOver(): boolean {
     return this.#state === "shut" || this.#state === "closed";
   }
