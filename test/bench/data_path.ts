@@ -1,7 +1,7 @@
 import { fioArguments, type FioResult, parseFio } from "./fio.ts";
 import { canPin, output, pin, processorTimeUs } from "./processes.ts";
 import { type Contender, CONTENDERS, EXPORT_BYTES, missing, type Server } from "./servers.ts";
-import type { BenchSettings } from "./settings.ts";
+import type { BenchRun } from "./settings.ts";
 import { type Workload, WORKLOADS } from "./workloads.ts";
 
 export interface Sample extends FioResult {
@@ -19,10 +19,7 @@ export interface DataPathResult {
 }
 
 /** All servers stand beside each other, and one at a time is measured, in turns. */
-export async function measureDataPath(
-  directory: string,
-  settings: BenchSettings,
-): Promise<DataPathResult> {
+export async function measureDataPath(run: BenchRun): Promise<DataPathResult> {
   await using stack = new AsyncDisposableStack();
   const servers = new Map<Contender, Server>();
   const leftOut: string[] = [];
@@ -30,13 +27,13 @@ export async function measureDataPath(
     const reason = missing(contender);
     try {
       if (reason !== null) throw new Error(reason);
-      servers.set(contender, await contender.start(directory, stack));
+      servers.set(contender, await contender.start(run.directory, stack));
     } catch (error) {
       leftOut.push(`${contender.name}: ${error instanceof Error ? error.message : error}`);
     }
   }
   const contenders = [...servers.keys()];
-  const workloads = WORKLOADS.filter(({ name }) => settings.workloads.includes(name));
+  const workloads = WORKLOADS.filter(({ name }) => run.workloads.includes(name));
   const samples = new Map<string, Sample[]>();
   const listOf = (workload: Workload, contender: Contender) => {
     const key = `${workload.name} ${contender.name}`;
@@ -44,26 +41,31 @@ export async function measureDataPath(
     samples.set(key, list);
     return list;
   };
-  await warmUp([...servers.values()]);
-  for (let round = 0; round < settings.rounds; round++) {
+  await warmUp([...servers.values()], run);
+  for (let round = 0; round < run.rounds; round++) {
     for (const workload of workloads) {
-      console.error(`round ${round + 1} of ${settings.rounds}: ${workload.title}`);
+      console.error(`round ${round + 1} of ${run.rounds}: ${workload.title}`);
       for (let turn = 0; turn < contenders.length; turn++) {
         // Another one begins in each round.
         const contender = contenders[(turn + round) % contenders.length];
         const server = contender && servers.get(contender);
         if (!server) continue;
-        listOf(workload, contender).push(await measure(server, workload, settings.seconds));
+        run.signal.throwIfAborted();
+        listOf(workload, contender).push(await measure(server, workload, run.seconds));
       }
     }
   }
   return { contenders, workloads, samples: listOf, leftOut };
 }
 
-/** Every server has seen every kind of request; the granted disk is written from end to end. */
-async function warmUp(servers: readonly Server[]): Promise<void> {
+/** Every server sees every kind of request first; the granted disk is written from end to end. */
+async function warmUp(servers: readonly Server[], { signal }: BenchRun): Promise<void> {
+  console.error("warming up");
   for (const server of servers) {
-    for (const workload of [...WORKLOADS].reverse()) await measure(server, workload, 1);
+    for (const workload of WORKLOADS.filter(({ isPinned }) => !isPinned).reverse()) {
+      signal.throwIfAborted();
+      await measure(server, workload, 1);
+    }
   }
 }
 

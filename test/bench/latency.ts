@@ -4,7 +4,7 @@ import type { DiskSummary } from "../../roles/host/disk_service.ts";
 import { connectStream } from "../../roles/process/byte_stream.ts";
 import { HttpClient } from "../../roles/process/http.ts";
 import { Pool } from "./pool.ts";
-import type { BenchSettings } from "./settings.ts";
+import type { BenchRun } from "./settings.ts";
 
 const MEDIUM_BYTES = 1024 * 1024 * 1024;
 const DISK_BYTES = 256 * 1024 * 1024;
@@ -15,15 +15,13 @@ const FIRST_WRITE_BYTES = 4096;
 export type LatencyResult = ReadonlyMap<string, readonly number[]>;
 
 /** Each round has processes and files of its own. */
-export async function measureLatency(
-  directory: string,
-  settings: BenchSettings,
-): Promise<LatencyResult> {
+export async function measureLatency(run: BenchRun): Promise<LatencyResult> {
   const result = new Map<string, number[]>();
   const note = (what: string, ms: number) => result.set(what, [...result.get(what) ?? [], ms]);
-  for (let round = 0; round < settings.rounds; round++) {
-    console.error(`round ${round + 1} of ${settings.rounds}: power-on and requests`);
-    await measureRound(`${directory}/round${round}`, note);
+  for (let round = 0; round < run.rounds; round++) {
+    run.signal.throwIfAborted();
+    console.error(`round ${round + 1} of ${run.rounds}: power-on and requests`);
+    await measureRound(`${run.directory}/round${round}`, note);
   }
   return result;
 }

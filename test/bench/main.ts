@@ -19,9 +19,10 @@ async function main(): Promise<number> {
     return 2;
   }
   const directory = Deno.makeTempDirSync({ dir: FOLDER, prefix: "dvsan-bench-" });
+  const run = { ...settings, directory, signal: interruption() };
   try {
     console.log(`${settings.rounds} rounds, ${machine()}.\n`);
-    if (settings.latency) console.log(latencyReport(await measureLatency(directory, settings)));
+    if (settings.latency) console.log(latencyReport(await measureLatency(run)));
     if (settings.workloads.length === 0) return 0;
     const lacking = needs({ tools: ["fio"] });
     if (lacking !== null) {
@@ -29,12 +30,25 @@ async function main(): Promise<number> {
       return 0;
     }
     if (!canPin()) console.log("\nNothing is pinned: the program taskset is not installed.");
-    const result: DataPathResult = await measureDataPath(directory, settings);
+    const result: DataPathResult = await measureDataPath(run);
     console.log(`\n${dataPathReport(result)}`);
     return 0;
+  } catch (error) {
+    if (!run.signal.aborted) throw error;
+    console.error("The bench was interrupted.");
+    return 1;
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
+}
+
+/** Aborts at SIGINT and SIGTERM. */
+function interruption(): AbortSignal {
+  const interrupted = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => interrupted.abort());
+  }
+  return interrupted.signal;
 }
 
 function machine(): string {

@@ -11,6 +11,14 @@ export interface BenchSettings {
   readonly workloads: readonly string[];
 }
 
+/** One run of the bench. */
+export interface BenchRun extends BenchSettings {
+  /** On tmpfs; removed afterwards. */
+  readonly directory: string;
+  /** Somebody wants it to end: what was started is stopped at the next step. */
+  readonly signal: AbortSignal;
+}
+
 const ROUNDS_MAX = 100;
 const SECONDS_MAX = 600;
 const PARTS = ["latency", "data", ...WORKLOADS.map(({ name }) => name)];
