@@ -35,6 +35,10 @@ export const S_IFBLK = 0o060000;
 export const S_IFREG = 0o100000;
 export const S_IFSOCK = 0o140000;
 
+// statfs(2): the file system's type comes first in struct statfs (linux/magic.h).
+export const STATFS_BYTES = 120;
+export const TMPFS_MAGIC = 0x0102_1994;
+
 // ioctls of block devices (linux/fs.h).
 export const BLKSSZGET = 0x1268n;
 export const BLKPBSZGET = 0x127bn;

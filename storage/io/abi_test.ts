@@ -15,6 +15,7 @@ const LAYOUTS: readonly Row[] = [
   [abi.STATX_BYTES, 256, "sizeof(struct statx)"],
   [abi.STATX_MASK_AT, 0, "offsetof(struct statx, stx_mask)"],
   [abi.STATX_MODE_AT, 28, "offsetof(struct statx, stx_mode)"],
+  [abi.STATFS_BYTES, 120, "sizeof(struct statfs)"],
   [abi.STATX_SIZE_AT, 40, "offsetof(struct statx, stx_size)"],
   [abi.STATX_DIO_OFFSET_ALIGN_AT, 156, "offsetof(struct statx, stx_dio_offset_align)"],
   [abi.MSGHDR_BYTES, 56, "sizeof(struct msghdr)"],
@@ -82,6 +83,7 @@ const NUMBERS: readonly Row[] = [
   [abi.S_IFBLK, 0x6000, "S_IFBLK"],
   [abi.S_IFREG, 0x8000, "S_IFREG"],
   [abi.S_IFSOCK, 0xc000, "S_IFSOCK"],
+  [abi.TMPFS_MAGIC, 0x01021994, "TMPFS_MAGIC"],
   [abi.BLKSSZGET, 0x1268n, "BLKSSZGET"],
   [abi.BLKPBSZGET, 0x127bn, "BLKPBSZGET"],
   [abi.BLKGETSIZE64, 0x80081272n, "BLKGETSIZE64"],
@@ -154,6 +156,7 @@ const HEADERS = [
   "sys/stat.h",
   "sys/file.h",
   "sys/mman.h",
+  "sys/vfs.h",
   "sys/socket.h",
   "sys/un.h",
   "sys/uio.h",
@@ -165,6 +168,7 @@ const HEADERS = [
   "linux/falloc.h",
   "linux/fs.h",
   "linux/io_uring.h",
+  "linux/magic.h",
 ];
 
 Deno.test("abi.ts has the kernel's numbers of this machine", () => {

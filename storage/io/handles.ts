@@ -2,8 +2,8 @@ import { assert } from "../../protocol/core/assert.ts";
 import { IO_HANDLES_MAX } from "../../protocol/core/limits.ts";
 import type { Handle } from "./io.ts";
 
-/** What an open handle is. */
-export const HandleKind = { stream: 1, listener: 2, file: 3, block: 4 } as const;
+/** What an open handle is; `memory` is a file of a file system that has no disk. */
+export const HandleKind = { stream: 1, listener: 2, file: 3, block: 4, memory: 5 } as const;
 
 const INDEX_SPAN = 2 ** 16;
 

@@ -19,8 +19,11 @@ const ARENA: ArenaOptions = {
   receiveBuffers: 8,
 };
 
-function kernelFixture(makeIo: () => Io): IoFixture {
-  const folder = Deno.makeTempDirSync({ prefix: "dvsan-io-" });
+/** A tmpfs, whose files are read and written by other calls. */
+const MEMORY_FOLDER = "/dev/shm";
+
+function kernelFixture(makeIo: () => Io, dir?: string): IoFixture {
+  const folder = Deno.makeTempDirSync({ prefix: "dvsan-io-", ...dir !== undefined && { dir } });
   const io = makeIo();
   const waker = new Waker(io.wakeFd);
   let files = 0;
@@ -63,6 +66,8 @@ function simFixture(): IoFixture {
 
 const FIXTURES = {
   uring: () => kernelFixture(() => createIo({ kind: "uring", arena: ARENA })),
+  "uring, in memory,": () =>
+    kernelFixture(() => createIo({ kind: "uring", arena: ARENA }), MEMORY_FOLDER),
   epoll: () => kernelFixture(() => createIo({ kind: "epoll", arena: ARENA })),
   "uring, interrupted,": () =>
     kernelFixture(() => new InterruptedUringIo({ arena: ARENA, libc: interruptedLibc() })),

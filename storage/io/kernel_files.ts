@@ -8,7 +8,10 @@ const LOGICAL_BLOCK_BYTES = 512;
 const PHYSICAL_BLOCK_BYTES = 4096;
 
 /** An open medium's descriptor, or a negated errno. */
-export type OpenMedium = { readonly fileDescriptor: number; readonly kind: "file" | "block" };
+export type OpenMedium = {
+  readonly fileDescriptor: number;
+  readonly kind: "file" | "block" | "memory";
+};
 
 /**
  * Opens a regular file or block device, or answers a negated errno: -EISDIR, -ENOTBLK for other
@@ -35,7 +38,15 @@ export function openMediumFile(libc: Libc, options: MediumOpenOptions): OpenMedi
       return error === -Errno.EAGAIN ? -Errno.EBUSY : error;
     }
   }
-  return { fileDescriptor, kind };
+  const inMemory = kind === "file" && isInMemory(libc, fileDescriptor);
+  return { fileDescriptor, kind: inMemory ? "memory" : kind };
+}
+
+/** Whether a file's bytes are in memory and nowhere else, so that no transfer waits for a disk. */
+function isInMemory(libc: Libc, fileDescriptor: number): boolean {
+  const status = new Uint8Array(abi.STATFS_BYTES);
+  if (libc.call.fstatfs(fileDescriptor, status) < 0) return false;
+  return new DataView(status.buffer).getUint32(0, true) === abi.TMPFS_MAGIC;
 }
 
 function kindOf(status: Uint8Array<ArrayBuffer>): "file" | "block" | number {

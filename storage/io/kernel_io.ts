@@ -104,8 +104,7 @@ export abstract class KernelIo {
   openMedium(options: io.MediumOpenOptions): io.Handle {
     const opened = openMediumFile(this.libc, options);
     if (typeof opened === "number") return opened;
-    const kind = opened.kind === "block" ? HandleKind.block : HandleKind.file;
-    return this.handles.open(opened.fileDescriptor, kind);
+    return this.handles.open(opened.fileDescriptor, HandleKind[opened.kind]);
   }
 
   geometry(handle: io.Handle): io.MediumGeometry {

@@ -15,6 +15,8 @@ const SYMBOLS = {
   close: { parameters: ["i32"], result: "i32" },
   // int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *out)
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
+  // int fstatfs(int fd, struct statfs *out)
+  fstatfs: { parameters: ["i32", "buffer"], result: "i32" },
   // int ioctl(int fd, unsigned long request, ...)
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
   // int flock(int fd, int operation)

@@ -2,6 +2,7 @@ import { assert } from "../../protocol/core/assert.ts";
 import * as abi from "./abi.ts";
 import type { RawAddress } from "./addresses.ts";
 import { Errno } from "./errno.ts";
+import { DirectCalls, type Span } from "./direct_calls.ts";
 import { HandleKind } from "./handles.ts";
 import type { Transfer } from "./io.ts";
 import type { Operation } from "./operation.ts";
@@ -15,6 +16,8 @@ const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
  * asked for again, and how receives wait for buffers.
  */
 export abstract class UringMachine extends UringBase {
+  readonly #calls: DirectCalls;
+  readonly #span: Span = { address: 0, length: 0, position: 0 };
   /** Receives that found no buffer, in order. */
   readonly #hungry = new SlotQueue();
   /** Buffers that the kernel may choose from. */
@@ -24,6 +27,7 @@ export abstract class UringMachine extends UringBase {
 
   constructor(options: UringOptions) {
     super(options);
+    this.#calls = new DirectCalls(this.libc);
     this.buffers.lendReceive((off) => {
       this.receiveBuffers.lend(off);
       this.#lent++;
@@ -109,7 +113,22 @@ export abstract class UringMachine extends UringBase {
     slot.off = at.off;
     slot.length = at.length;
     slot.position = at.position;
-    this.submit(slot);
+    // io_uring hands these to threads of its own, for want of a way to try without waiting. There
+    // is nothing to wait for, and the hand-over costs more than the copying.
+    const copies = this.handles.kinds[slot.handle] === HandleKind.memory && slot.flags === 0;
+    if (copies) this.finishSlot(slot, this.#copy(slot));
+    else this.submit(slot);
+  }
+
+  #copy(slot: Slot): number {
+    const fd = this.handles.fileDescriptors[slot.handle]!;
+    const span = this.#span;
+    span.address = this.arena.address + slot.off;
+    span.length = slot.length;
+    span.position = slot.position;
+    return slot.kind === SlotKind.read
+      ? this.#calls.readMedium(fd, span)
+      : this.#calls.writeMedium(fd, span);
   }
 
   /** Tries waiting receives again, as many as there are buffers, without waiting for bytes. */
