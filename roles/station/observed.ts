@@ -31,8 +31,8 @@ export class Observed {
   readonly #o: ObservedOptions;
   readonly #seen = new Map<string, Seen>();
   readonly #pulls = new Map<string, Promise<void>>();
-  /** Answers about single volumes, counted: a list asked for before one of them is too old. */
-  readonly #answers = new Map<string, number>();
+  /** Answers about single volumes (null: deleted) since the list under way was asked for. */
+  readonly #answers = new Map<string, Map<string, VolumeInfo | null>>();
   readonly #unsaved = new Set<string>();
 
   constructor(options: ObservedOptions) {
@@ -78,7 +78,7 @@ export class Observed {
 
   /** The unit's answer to a change of one volume. */
   answered(unitId: string, volumeId: string, volume: VolumeInfo | null): void {
-    this.#answers.set(unitId, (this.#answers.get(unitId) ?? 0) + 1);
+    this.#answers.get(unitId)?.set(volumeId, volume);
     const seen = this.#seen.get(unitId);
     if (seen === undefined) return;
     const others = seen.info.volumes.filter((other) => other.id !== volumeId);
@@ -105,11 +105,14 @@ export class Observed {
 
   async #pullNow(unitId: string): Promise<void> {
     for (let attempt = 1;; attempt++) {
-      const answers = this.#answers.get(unitId) ?? 0;
+      const answers = new Map<string, VolumeInfo | null>();
+      this.#answers.set(unitId, answers);
       const options = { timeoutMs: UNIT_REQUEST_MS };
-      const info = await this.#o.link().request(unitId, "NEED_STORAGE_INFO", {}, options);
-      const current = answers === (this.#answers.get(unitId) ?? 0);
-      if (!current && attempt < PULLS_MAX) continue;
+      const told = await this.#o.link().request(unitId, "NEED_STORAGE_INFO", {}, options);
+      // Better one that is not mixed; but a busy unit changes faster than it can tell.
+      if (answers.size > 0 && attempt < PULLS_MAX) continue;
+      this.#answers.delete(unitId);
+      const info = { ...told, volumes: withAnswers(told.volumes, answers) };
       const before = this.last(unitId);
       this.#seen.set(unitId, { info, fresh: true, atMs: this.#o.world.clock.wallMs() });
       this.#unsaved.add(unitId);
@@ -119,6 +122,23 @@ export class Observed {
       return;
     }
   }
+}
+
+/**
+ * A list of volumes with answers that came while it was under way: it may be older than they are,
+ * so a volume that was made is not taken for one that is gone. Sequences tell which is newer.
+ */
+export function withAnswers(
+  listed: readonly VolumeInfo[],
+  answers: ReadonlyMap<string, VolumeInfo | null>,
+): VolumeInfo[] {
+  const volumes = new Map(listed.map((volume) => [volume.id, volume]));
+  for (const [id, answer] of answers) {
+    const sequence = volumes.get(id)?.sequence ?? -1;
+    if (answer === null) volumes.delete(id);
+    else if (answer.sequence > sequence) volumes.set(id, answer);
+  }
+  return [...volumes.values()];
 }
 
 /**
