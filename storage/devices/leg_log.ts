@@ -112,7 +112,13 @@ export class ReplayLog {
     assert(mark <= this.#end, "only what is in the log can be released");
     if (mark <= this.#begin) return;
     this.#begin = mark;
-    this.#dataBegin = mark === this.#end ? this.#dataEnd : this.#starts[mark % this.#entriesMax]!;
+    if (mark < this.#end) {
+      this.#dataBegin = this.#starts[mark % this.#entriesMax]!;
+      return;
+    }
+    // Starts anew in front: memory further back is never touched by a disk that flushes often.
+    this.#dataBegin = 0;
+    this.#dataEnd = 0;
   }
 
   /** Tells the entry of a sequence number between `begin` and `end`. */
