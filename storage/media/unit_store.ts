@@ -92,6 +92,11 @@ export class UnitStore {
     return [...this.#state.volumes.keys()].map((id) => this.served(id)).filter((it) => it !== null);
   }
 
+  /** Media whose label counts, ok or not. */
+  mediumIds(): readonly string[] {
+    return [...this.#state.media.keys()];
+  }
+
   /** The open file of an ok medium, for the data path; null when it is not served. */
   mediumFile(mediumId: string): MediumFile | null {
     const medium = this.#state.media.get(mediumId);
@@ -106,6 +111,14 @@ export class UnitStore {
     if (failure === "sync" && medium.ok) {
       medium.fail("poisoned", "a flush of host data failed: what it covered may be lost");
     } else this.#state.bump();
+  }
+
+  /** The medium is not what was opened any more; nothing on it can be relied on. */
+  mediumBroken(mediumId: string, reason: string): void {
+    const medium = this.#state.media.get(mediumId);
+    if (medium === undefined || !medium.ok) return;
+    medium.errors++;
+    medium.fail("failed", reason);
   }
 
   /**

@@ -54,3 +54,19 @@ for (const whose of ["a host's flush", "a label's update"] as const) {
     await client.leave();
   });
 }
+
+unitTest("a medium that was truncated is not served as if it were whole", async (setting) => {
+  const { path, world } = setting;
+  const client = await world.attached({ attachment: 1 });
+  assert.equal(await client.write(0, 3), 0);
+  await world.call("figures", null);
+  assert.equal((await world.call("storageInfo", null)).media[0]?.state, "ok");
+  Deno.truncateSync(path, MIB);
+  await world.call("figures", null);
+  const { media } = await world.call("storageInfo", null);
+  assert.deepEqual([media[0]?.state, media[0]?.errors], ["failed", 1]);
+  assert.match(media[0]?.reason ?? "", /shrunk from 67108864 to 1048576 bytes/);
+  assert.equal(await client.flush(), EIO);
+  assert.equal(await world.refusal({ attachment: 2 }), "unknown");
+  await client.leave();
+});

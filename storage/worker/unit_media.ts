@@ -1,4 +1,5 @@
 import { assert, defined } from "../../protocol/core/assert.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import type { Device } from "../devices/device.ts";
 import { ExtentsDevice } from "../devices/extents.ts";
 import type { Io } from "../io/io.ts";
@@ -28,6 +29,32 @@ export class UnitMedia {
     const device = new ExtentsDevice({ io: this.#io, readOnly: false, extents });
     assert(device.traits.sizeBytes === volume.sizeBytes, "a volume's extents are its size");
     return device;
+  }
+
+  /**
+   * Looks whether the media still have their size. A file that was truncated would grow again with
+   * the next write, and read as zeroes in between.
+   */
+  check(): void {
+    for (const id of this.#store.mediumIds()) {
+      const file = this.#store.mediumFile(id);
+      if (!(file instanceof IoMediumFile)) continue;
+      const reason = this.#shrunk(file);
+      if (reason === null) continue;
+      file.state.poison();
+      this.#store.mediumBroken(id, reason);
+    }
+  }
+
+  #shrunk(file: IoMediumFile): string | null {
+    try {
+      const { sizeBytes } = this.#io.geometry(file.handle);
+      if (sizeBytes >= file.sizeBytes) return null;
+      return `it has shrunk from ${file.sizeBytes} to ${sizeBytes} bytes while it was in use`;
+    } catch (error) {
+      if (!(error instanceof DvsanError)) throw error;
+      return messageOf(error);
+    }
   }
 
   #file(mediumId: string): IoMediumFile {

@@ -142,6 +142,11 @@ export class UnitService implements GrantedVolumes {
     return new Uint8Array(hash.digest());
   }
 
+  /** Called now and then: marks media that are not what was opened any more. */
+  checkMedia(): void {
+    this.#media.check();
+  }
+
   /** Nobody is let in from now on. */
   drain(): void {
     this.#table.drain();

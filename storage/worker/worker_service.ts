@@ -106,6 +106,8 @@ export class WorkerService {
   }
 
   #figures(): NodeFigures {
+    // The control thread asks for every heartbeat, which is often enough to look.
+    this.#unit?.checkMedia();
     const { figures } = this.#server;
     const host = this.#host?.figures();
     return {
