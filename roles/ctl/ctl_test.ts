@@ -4,7 +4,8 @@ import { FakeStation } from "../../web/fake_station_testing.ts";
 import { silentLog } from "../../protocol/core/log.ts";
 import { utf8 } from "../../protocol/core/bytes.ts";
 import { z } from "zod";
-import { PoolView } from "../../web/station_api.ts";
+import { PoolView, type TaskRecord } from "../../web/station_api.ts";
+import { CTL_COMMANDS } from "../commands/ctl_commands.ts";
 import { readToken, StationClient } from "./client.ts";
 import * as tables from "./tables.ts";
 
@@ -75,4 +76,27 @@ Deno.test("the tables say what to do when there is nothing, and why not", () => 
   const text = tables.allocationText({ possible: false, legs: [], units: [unit] });
   assert.match(text, /^Not possible\./);
   assert.match(text, /unit1 +not chosen +spare/);
+});
+
+Deno.test("a task that goes on comes with a command that is there; one that ended with none", () => {
+  const task: TaskRecord = {
+    id: "11111111-1111-4111-8111-111111111111",
+    kind: "disk.create",
+    title: "Create disk",
+    state: "running",
+    progress: 0,
+    step: "queued",
+    owner: "admin",
+    locks: [],
+    createdMs: 1,
+    startedMs: null,
+    endedMs: null,
+    rate: null,
+    leftMs: null,
+    error: null,
+    log: [],
+  };
+  const command = /dvsan (ctl task watch) \S+$/.exec(tables.taskReply(task))?.[1];
+  assert.ok(CTL_COMMANDS.some((each) => each.name === command));
+  assert.doesNotMatch(tables.taskReply({ ...task, state: "done", endedMs: 2 }), /Watch it/);
 });

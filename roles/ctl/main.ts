@@ -82,9 +82,7 @@ class Ctl {
     const task = await this.#startTask(action);
     const watch = "watch" in action && action.watch;
     const last = watch ? await this.#watch(task) : task;
-    this.#print(last, (one) => {
-      return `${tables.taskText(one)}${watch ? "" : `\nWatch it: dvsan ctl task ${one.id}`}`;
-    });
+    this.#print(last, tables.taskReply);
     if (last.error !== null && watch) throw fromPlainError(last.error as PlainError);
   }
 

@@ -48,14 +48,14 @@ export function unitsText(units: readonly UnitView[]): string {
   return formatTable(headings, rows);
 }
 
-function trouble(medium: { state: string; reason: string | null }): string {
-  if (medium.state === "ok") return "";
+function trouble(medium: { state: string; reason: string | null; errors: number }): string {
+  if (medium.state === "ok") return medium.errors === 0 ? "" : ` (${medium.errors} errors)`;
   return medium.reason === null ? ` (${medium.state})` : ` (${medium.state}: ${medium.reason})`;
 }
 
 function stateOf(node: { state: string; reason: string | null; spare: boolean }): string {
   const state = node.spare ? `${node.state}, spare` : node.state;
-  return node.reason === null ? state : `${state}: ${node.reason}`;
+  return node.reason === null || node.reason === state ? state : `${state}: ${node.reason}`;
 }
 
 export function hostsText(hosts: readonly HostView[]): string {
@@ -121,6 +121,12 @@ export function tasksText(tasks: readonly TaskRecord[]): string {
     task.error?.message ?? task.step,
   ]);
   return formatTable(["TASK", "WHAT", "STATE", "DONE", "OWNER", "LEFT", "STEP"], rows);
+}
+
+/** A task just asked for or shown; how to follow it while there is something to follow. */
+export function taskReply(task: TaskRecord): string {
+  if (task.endedMs !== null) return taskText(task);
+  return `${taskText(task)}\nWatch it: dvsan ctl task watch ${task.id}`;
 }
 
 export function taskText(task: TaskRecord): string {

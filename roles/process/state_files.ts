@@ -63,7 +63,7 @@ function unusable(directory: string, why: string, advice: string, cause?: unknow
 
 function takeLock(directory: string): Deno.FsFile {
   const path = join(directory, LOCK_FILE);
-  const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+  const file = openLock(directory, path);
   if (!file.tryLockSync(true)) {
     file.close();
     const holder = Deno.readTextFileSync(path).trim();
@@ -75,6 +75,15 @@ function takeLock(directory: string): Deno.FsFile {
   file.truncateSync(0);
   file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
   return file;
+}
+
+function openLock(directory: string, path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+  } catch (error) {
+    const advice = "Choose a --state directory that this user can write to.";
+    throw unusable(directory, `${LOCK_FILE}: ${fileProblem(error)}`, advice, error);
+  }
 }
 
 class Directory implements StateFiles {

@@ -61,6 +61,9 @@ Deno.test("openStateFiles() says what is wrong with a path", () => {
     Deno.writeTextFileSync(`${directory}/file`, "");
     assert.throws(() => openStateFiles(`${directory}/file`), { code: "usage" });
     assert.throws(() => openStateFiles(`${directory}/file/below`), { code: "usage" });
+    Deno.mkdirSync(`${directory}/lock`);
+    const locked = () => openStateFiles(directory, { lock: true });
+    assert.throws(locked, { code: "usage", message: /lock: it is a directory/ });
   });
 });
 

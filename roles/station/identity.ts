@@ -76,8 +76,14 @@ export class StationIdentity {
   /** A new join secret; nodes that have joined do not notice. */
   rotate(role: NodeRole): void {
     const joinSecrets = { ...this.#stored.joinSecrets, [role]: hexOf(this.#random.bytes(32)) };
-    this.#stored = { ...this.#stored, joinSecrets };
-    this.#save();
+    const before = this.#stored;
+    this.#stored = { ...before, joinSecrets };
+    try {
+      this.#save();
+    } catch (error) {
+      this.#stored = before; // The old key is still the one in the file.
+      throw error;
+    }
     this.#writeKeyFile(role);
   }
 

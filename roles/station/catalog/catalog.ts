@@ -1,5 +1,7 @@
 import type { Kysely } from "kysely";
 import { assert } from "../../../protocol/core/assert.ts";
+import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
+import { troubleOf } from "./sqlite.ts";
 import type {
   DiskRow,
   EventRow,
@@ -168,7 +170,8 @@ export class Catalog {
         const all = [...group, ...this.#queue];
         this.#queue = [];
         for (const waiting of all.toReversed()) waiting.undo();
-        for (const waiting of all) waiting.reject(error);
+        const refusal = refusalOf(error);
+        for (const waiting of all) waiting.reject(refusal);
       }
     }
     this.#pumping = null;
@@ -179,6 +182,15 @@ export class Catalog {
       for (const change of changes) await writeOne(transaction, change);
     });
   }
+}
+
+/** What the disk cannot take is the operator's to mend; anything else is ours. */
+function refusalOf(error: unknown): unknown {
+  const trouble = troubleOf(error);
+  if (trouble === null) return error;
+  const message = `The station cannot write its catalog: ${trouble} (${messageOf(error)}). ` +
+    "Nothing was changed. Mend that and try again.";
+  return new DvsanError("io", message, { cause: error });
 }
 
 function keyOf<T extends Held>(table: T, row: Tables[T]): string {

@@ -97,6 +97,29 @@ Deno.test("openCatalog() starts beside a damaged catalog and says why", async ()
   }
 });
 
+Deno.test("a full disk refuses a change in clear words, and takes the next one", async () => {
+  await inFolder(async (folder) => {
+    let raw: DatabaseSync | null = null;
+    const { catalog } = await openCatalog(
+      folder,
+      (name) => raw = new DatabaseSync(folder.path(name)),
+    );
+    const database = raw! as DatabaseSync;
+    const put = (key: string, value: string) =>
+      catalog.commit([{ table: "meta", put: { key, value } }]);
+    const { page_count } = database.prepare("PRAGMA page_count").get() as { page_count: number };
+    database.prepare(`PRAGMA max_page_count = ${page_count}`).get();
+    await assert.rejects(put("big", "x".repeat(100_000)), (error) => {
+      return error instanceof DvsanError && error.code === "io" &&
+        /file system is full.*Nothing was changed/.test(error.message);
+    });
+    assert.equal(catalog.meta.has("big"), false);
+    database.prepare("PRAGMA max_page_count = 1000000").get();
+    await put("big", "x".repeat(100_000));
+    await catalog.close();
+  });
+});
+
 const DAMAGES: readonly {
   readonly name: string;
   readonly bytes: (whole: Uint8Array) => Uint8Array;

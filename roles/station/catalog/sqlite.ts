@@ -2,6 +2,8 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { Kysely, SqliteDialect } from "kysely";
 import type { Tables } from "./rows.ts";
 
+const NO_CHANGES = { changes: 0, lastInsertRowid: 0 };
+
 /** The one place that opens a file of its own: SQLite does its own I/O. */
 export function openDatabaseFile(path: string): DatabaseSync {
   return new DatabaseSync(path);
@@ -22,7 +24,12 @@ export function kyselyOver(database: DatabaseSync): Kysely<Tables> {
           return {
             reader: statement.columns().length > 0,
             all: (parameters) => statement.all(...values(parameters)),
-            run: (parameters) => statement.run(...values(parameters)),
+            run: (parameters) => {
+              // On a full disk SQLite has rolled back by itself; Kysely does it once more, and
+              // that error would hide the first.
+              if (sql === "rollback" && !database.isTransaction) return NO_CHANGES;
+              return statement.run(...values(parameters));
+            },
             iterate: (parameters) => statement.iterate(...values(parameters)),
           };
         },

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { StationIdentity } from "./identity.ts";
+
+Deno.test("rotate() that cannot be written leaves the old join key valid", () => {
+  const files = new Map<string, Uint8Array>();
+  let isFull = false;
+  let next = 0;
+  const identity = new StationIdentity({
+    read: (name) => files.get(name) ?? null,
+    write: (name, bytes) => {
+      if (isFull) throw new DvsanError("io", "the file system is full");
+      files.set(name, bytes);
+    },
+    path: (name) => name,
+  }, { bytes: (count) => new Uint8Array(count).fill(++next) });
+  const before = identity.joinSecret("host");
+  isFull = true;
+  assert.throws(() => identity.rotate("host"), /full/);
+  assert.deepEqual(identity.joinSecret("host"), before);
+  isFull = false;
+  identity.rotate("host");
+  assert.notDeepEqual(identity.joinSecret("host"), before);
+});
