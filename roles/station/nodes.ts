@@ -12,7 +12,7 @@ import type { Catalog } from "./catalog/catalog.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import type { Events } from "./events.ts";
 import type { Admission, World } from "./ports.ts";
-import { absenceReason, absent, type NodePresence } from "./presence.ts";
+import { absenceReason, absent, type NodePresence, wasAway } from "./presence.ts";
 import { timeText } from "./words.ts";
 
 export interface NodesOptions {
@@ -182,7 +182,7 @@ export class Nodes {
     if (presence === undefined) return;
     presence.lastHeardMs = this.#o.world.clock.nowMs();
     // A node whose record is being written is not back: it has yet to enter.
-    if (presence.state !== "silent" || this.#entering.has(id)) return;
+    if (!wasAway(presence) || this.#entering.has(id)) return;
     const row = this.row(id);
     if (row === null || this.#o.link().node(id) === null) return;
     presence.state = "joining";
@@ -209,6 +209,7 @@ export class Nodes {
     if (presence === undefined || row === null || row.admission !== "admitted") return;
     presence.state = body.awayMs > 0 ? "leaving" : "gone";
     presence.awayReason = body.reason;
+    presence.goodbyeMs = this.#o.world.clock.nowMs();
     presence.awayUntilMs = this.#o.world.clock.nowMs() + body.awayMs;
     const back = body.awayMs > 0
       ? `expects to be back within ${timeText(body.awayMs)}`

@@ -1,3 +1,4 @@
+import { NODE_SILENT_MS } from "../../protocol/core/limits.ts";
 import type { NODE_STATES } from "../../web/station_api.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import { timeText } from "./words.ts";
@@ -14,6 +15,8 @@ export interface NodePresence {
   /** Monotonic end of an announced absence. */
   awayUntilMs: number | null;
   awayReason: string;
+  /** Monotonic; when it said goodbye last. */
+  goodbyeMs: number;
   figures: Record<string, number>;
 }
 
@@ -27,8 +30,19 @@ export function absent(row: NodeRow): NodePresence {
     joinMs: null,
     awayUntilMs: null,
     awayReason: "",
+    goodbyeMs: 0,
     figures: {},
   };
+}
+
+/**
+ * Whether a packet of now shows that it is back: it was silent, or it said goodbye and did not go.
+ * What was under way when it said goodbye shows nothing.
+ */
+export function wasAway(presence: NodePresence): boolean {
+  if (presence.state === "silent") return true;
+  if (presence.state !== "leaving" && presence.state !== "gone") return false;
+  return (presence.lastHeardMs ?? 0) - presence.goodbyeMs >= NODE_SILENT_MS;
 }
 
 /** Why a node is not fully there, in words; null when it is. */

@@ -144,3 +144,14 @@ Deno.test("a request after a start does not wait for ever for a unit that is gon
   await refused;
   await world.end();
 });
+
+Deno.test("a node that says goodbye and does not go is back, and not at its last packets", async () => {
+  const { world, units } = await smallPool();
+  const state = () => world.station.api.units()[0]!.state;
+  await world.ask(units[0]!, "UNIT_SHUTDOWN", { reason: "test", planned: true, awayMs: 60_000 });
+  await world.pass(2000);
+  assert.equal(state(), "leaving");
+  await world.pass(6000);
+  assert.equal(state(), "online");
+  await world.end();
+});
