@@ -8,6 +8,8 @@ import type { Script } from "./nbd_script.ts";
 /** Of a size class that no server's request has. */
 const PIECE_BYTES = 128 * 1024;
 
+const DISCONNECT_BYTES = 28;
+
 /** Sends a script in pieces, hears everything, and closes when a broken script is said. */
 export class ScriptedClient {
   readonly #io: SimIo;
@@ -19,6 +21,8 @@ export class ScriptedClient {
   readonly #send = new Operation(() => this.#sent());
   readonly #heard: Uint8Array[] = [];
   #at = 0;
+  #heardBytes = 0;
+  #isWaiting = false;
   #ended = false;
   #isSaid = false;
   #closed = false;
@@ -27,7 +31,9 @@ export class ScriptedClient {
     this.#io = io;
     this.#handle = options.handle;
     this.#script = options.script;
-    this.#ends = options.chance.cuts(options.script.bytes.length)
+    const { length } = options.script.bytes;
+    const said = options.chance.cuts(length - DISCONNECT_BYTES);
+    this.#ends = [...said, length]
       .flatMap((end, index, ends) => this.#parts(ends[index - 1] ?? 0, end));
     this.#off = io.buffers.take(PIECE_BYTES);
     io.receive(this.#receive, this.#handle);
@@ -58,6 +64,11 @@ export class ScriptedClient {
   }
 
   #next(): void {
+    // Goodbye comes last: nothing that a request waits for may depend on more bytes.
+    const isHearing = this.#heardBytes < this.#script.heardBytes;
+    this.#isWaiting = this.#ends.length === 1 && isHearing && !this.#script.isBroken &&
+      !this.#ended;
+    if (this.#isWaiting) return;
     const end = this.#ends.shift();
     if (end === undefined || this.#ended) {
       this.#isSaid = true;
@@ -84,6 +95,8 @@ export class ScriptedClient {
     }
     this.#heard.push(this.#io.bytes.slice(off, off + result));
     this.#io.buffers.release(off);
+    this.#heardBytes += result;
+    if (this.#isWaiting) this.#next();
     this.#io.receive(this.#receive, this.#handle);
   }
 }

@@ -49,6 +49,8 @@ export const NBD_SERVER: FuzzTarget = {
     let over = false;
     server.shutAll("the case is over", () => over = true);
     turn(io, chance, () => over);
+    // What a client had received when it closed is delivered to it still.
+    io.turn(0);
     server.close();
     assert.equal(io.buffers.taken, 0, "every buffer was given back");
     io.destroy();
@@ -62,7 +64,7 @@ function turn(io: SimIo, chance: Chance, until: () => boolean): void {
   }
 }
 
-/** Every class has one buffer at least; the last is the clients' own, to send from. */
+/** Every class has one buffer at least; that of 128 KiB is the clients' own, to send from. */
 function arenaOf(chance: Chance) {
   const count = () => chance.between(1, 4);
   return {
@@ -73,6 +75,8 @@ function arenaOf(chance: Chance) {
       { bytes: 68 * KIB, count: 1 + count() },
       { bytes: 100 * KIB, count: count() },
       { bytes: 128 * KIB, count: 8 },
+      // What was bent may ask for all of a disk.
+      { bytes: 260 * KIB, count: count() },
     ],
     receiveBuffers: chance.between(4, 12),
   };
