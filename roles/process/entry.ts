@@ -54,9 +54,8 @@ export async function runCommandLine(options: EntryOptions): Promise<never> {
 }
 
 function listenForSignals(life: Life): void {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    Deno.addSignalListener(signal, () => life.interrupt());
-  }
+  Deno.addSignalListener("SIGTERM", () => life.stop());
+  Deno.addSignalListener("SIGINT", () => life.interrupt());
   globalThis.addEventListener("error", (event) => {
     event.preventDefault();
     life.crash(event.error);

@@ -68,7 +68,11 @@ export class Life {
     this.stop();
   }
 
-  /** SIGTERM or SIGINT: the first asks, the second does not wait. */
+  /**
+   * SIGINT: asks, or hurries what was asked already. Only a person at a terminal hurries: the
+   * terminal sends SIGINT to a parent and its children alike, and the parent's SIGTERM to them
+   * that follows says nothing new.
+   */
   interrupt(): void {
     if (this.signal.aborted) this.#options.exit(EXIT_FAILED);
     else this.stop();

@@ -59,6 +59,13 @@ Deno.test("interrupt() does not wait the second time", () => {
   assert.deepEqual(exits, [1]);
 });
 
+Deno.test("stop() after interrupt() says nothing new: the children of a Ctrl-C drain", () => {
+  const { life, exits } = makeLife();
+  life.interrupt();
+  life.stop();
+  assert.deepEqual(exits, []);
+});
+
 const ENDS: readonly (readonly [string, unknown, number, RegExp])[] = [
   [
     "wrong usage",
