@@ -6,7 +6,8 @@ import { z } from "zod";
  */
 
 const Bytes = z.number().int().nonnegative();
-export const Id = z.string().min(1).max(64);
+/** Of a disk it may be HOST/NAME. */
+export const Id = z.string().min(1).max(128);
 export const NameText = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/);
 
 export const NODE_STATES = [

@@ -217,3 +217,19 @@ Deno.test("dvsan unit starts without a dead device once it has served media", ()
   assert.match(refusal(start), /--device \/none: it does not exist/);
   Deno.removeSync(state, { recursive: true });
 });
+
+Deno.test("ctl takes a disk as HOST/NAME, as the station's message says", () => {
+  const read = (name: string) =>
+    interpret(["ctl", "disk", "release", name], {
+      commands: COMMANDS,
+      environment: {},
+      readFile: () => new Uint8Array(),
+      version: "1",
+      nodeName: "n",
+    });
+  assert.equal(read("h1/db").kind, "run");
+  assert.equal(read("db").kind, "run");
+  for (const bad of ["a/b/c", "/db", "h1/", "../db"]) {
+    assert.throws(() => read(bad), DvsanError, bad);
+  }
+});

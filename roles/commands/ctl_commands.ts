@@ -26,6 +26,7 @@ const SIZE = { size: required(sizeFlag("80GB is decimal, 80GiB and 80G are binar
 const HOST: Positional = { name: "HOST", parse: parseWord };
 const NAME: Positional = { name: "NAME", parse: parseName };
 const NODE: Positional = { name: "NAME", parse: parseWord };
+const DISK: Positional = { name: "NAME", parse: parseDisk };
 const TASK: Positional = { name: "ID", parse: parseWord };
 const ROLE: Positional = {
   name: "ROLE",
@@ -35,6 +36,17 @@ const ROLE: Positional = {
 /** A name or an id, as the station knows it. */
 function parseWord(text: string): { value: string } | string {
   return /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(text) ? { value: text } : "it is no name or id";
+}
+
+/** A disk's name or id; HOST/NAME where two hosts have a disk of that name. */
+function parseDisk(text: string): { value: string } | string {
+  const parts = text.split("/");
+  const bad = parts.length > 2 ? "HOST/NAME is wanted" : parts.map(parseWord).find(isText);
+  return bad ?? { value: text };
+}
+
+function isText(parsed: { value: string } | string): parsed is string {
+  return typeof parsed === "string";
 }
 
 function ctlCommand<F extends FlagTable>(definition: {
@@ -137,7 +149,7 @@ const DISKS: readonly Command[] = [
     words: "disk grow",
     summary: "Make a disk larger",
     flags: { ...SIZE, ...WATCH },
-    positionals: [NODE],
+    positionals: [DISK],
     action: (given) => ({
       kind: "disk-grow",
       name: wordOf(given),
@@ -149,7 +161,7 @@ const DISKS: readonly Command[] = [
     words: "disk release",
     summary: "Give a disk's space back to the pool; its data is gone",
     flags: WATCH,
-    positionals: [NODE],
+    positionals: [DISK],
     action: (given) => ({ kind: "disk-release", name: wordOf(given), watch: given.flags.watch }),
   }),
   ctlCommand({

@@ -64,7 +64,7 @@ export function hostsText(hosts: readonly HostView[]): string {
     host.name,
     stateOf(host),
     formatSize(host.usedBytes),
-    formatSize(host.quotaBytes),
+    host.quotaBytes === Number.MAX_SAFE_INTEGER ? "none" : formatSize(host.quotaBytes),
     host.disks.map((disk) => disk.name).join(" "),
     host.address ?? "-",
     host.id.slice(0, 8),
