@@ -30,7 +30,9 @@ scenario({
       async () => {
         const { legs } = await cluster.showDisk("h1", "wide");
         const [first, second] = legs;
-        near = await Writer.start(uri, first!.sizeBytes);
+        // The last MiB of the leg is kept from the writer, which expects to be alone where it is.
+        const aside = first!.sizeBytes - MIB;
+        near = await Writer.start(uri, aside);
         await near.further(20);
         const client = await openDisk(uri);
         await client.write(first!.sizeBytes + MIB, new Uint8Array(4096).fill(3));
@@ -44,7 +46,9 @@ scenario({
           return bytes;
         });
         const third = await openDisk(uri);
-        for (let i = 0; i < 50; i++) await third.write(i * 4096, new Uint8Array(4096).fill(i));
+        for (let i = 0; i < 50; i++) {
+          await third.write(aside + i * 4096, new Uint8Array(4096).fill(i));
+        }
         assert.deepEqual(done, [], "a flush and a read that need the unit wait for it");
         await cluster.restart(second!.unit);
         await flushing;
