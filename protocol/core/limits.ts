@@ -205,6 +205,7 @@ export const WORKER_BUFFERS = [
   { bytes: 68 * KIB, count: 512 },
   { bytes: 260 * KIB, count: 128 },
   { bytes: MIB + 4 * KIB, count: 64 },
+  { bytes: 4 * MIB + 4 * KIB, count: 16 },
   { bytes: NBD_PAYLOAD_BYTES_MAX + 4 * KIB, count: 4 },
 ] as const;
 
@@ -281,8 +282,8 @@ export const SHUTDOWN_TIMEOUT_MS = 20_000;
 export const HTTP_CLOSE_TIMEOUT_MS = 2_000;
 /** How long a host's I/O waits for a unit that is away, unless set otherwise. */
 export const IO_TIMEOUT_MS_DEFAULT = 10 * 60_000;
-/** How long a child process may take to end before it is killed. */
-export const CHILD_STOP_TIMEOUT_MS = 10_000;
+/** How long a child process may take to end before it is killed: longer than it takes itself. */
+export const CHILD_STOP_TIMEOUT_MS = SHUTDOWN_TIMEOUT_MS + 2_000;
 /** One read of a stream socket outside the data worker. */
 export const STREAM_READ_BYTES_MAX = 64 * KIB;
 export const CONFIG_FILE_BYTES_MAX = 1 * MIB;

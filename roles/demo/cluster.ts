@@ -109,8 +109,8 @@ export class DemoCluster {
     const ready = Promise.withResolvers<Ready>();
     const child = this.#process.spawn({
       arguments: flags,
-      // The others say goodbye to it.
-      endsLast: flags[0] === "station",
+      // A host flushes to its units and a node says goodbye to its station: those are needed longer.
+      endTurn: ["host", "unit", "station"].indexOf(flags[0] ?? ""),
       onStdoutLine: (line) => ready.resolve(ReadyLine.parse(JSON.parse(line))),
       onStderrLine: (line) => this.#lastWords.set(name, line),
     });

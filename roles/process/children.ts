@@ -6,21 +6,22 @@ const SIGNAL_STATUS_BASE = 128;
 
 /** The processes that this one started and that have not ended. */
 export class ChildProcesses {
-  readonly #running = new Map<ChildProcess, { readonly endsLast: boolean }>();
+  readonly #running = new Map<ChildProcess, { readonly endTurn: number }>();
 
   get count(): number {
     return this.#running.size;
   }
 
-  add(child: ChildProcess, { endsLast = false }: { endsLast?: boolean } = {}): void {
-    this.#running.set(child, { endsLast });
+  add(child: ChildProcess, { endTurn = 0 }: { endTurn?: number } = {}): void {
+    this.#running.set(child, { endTurn });
     void child.status.then(() => this.#running.delete(child));
   }
 
-  /** Ends all of them, side by side, but those that are to end last after the others. */
+  /** Ends all of them: those of one turn side by side, the lowest turn first. */
   async end(clock: Clock): Promise<void> {
-    for (const last of [false, true]) {
-      const children = [...this.#running].filter(([, { endsLast }]) => endsLast === last);
+    const turns = new Set([...this.#running.values()].map(({ endTurn }) => endTurn));
+    for (const turn of [...turns].sort((a, b) => a - b)) {
+      const children = [...this.#running].filter(([, { endTurn }]) => endTurn === turn);
       await Promise.all(children.map(([child]) => endChild(child, clock)));
     }
   }
@@ -41,6 +42,8 @@ export function spawnProgram(mainUrl: string, options: SpawnOptions): ChildProce
   const child = new Deno.Command(Deno.execPath(), {
     args: [...runtimeArguments(mainUrl), ...options.arguments],
     env: { ...options.environment },
+    // In a process group of its own: a Ctrl-C reaches us alone, and we end it in its turn.
+    detached: true,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -31,10 +31,10 @@ function makeClock() {
 
 const ASKED = ["SIGCONT", "SIGTERM"];
 
-Deno.test("end() asks children side by side, and the last only when they have ended", async () => {
+Deno.test("end() asks children of one turn side by side, and the next when they have ended", async () => {
   const [station, unit, host] = [makeChild(1), makeChild(2), makeChild(3)];
   const children = new ChildProcesses();
-  children.add(station, { endsLast: true });
+  children.add(station, { endTurn: 2 });
   children.add(unit);
   children.add(host, {});
   const { clock, timers } = makeClock();

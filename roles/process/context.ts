@@ -151,8 +151,8 @@ export interface SpawnOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly onStdoutLine?: (line: string) => void;
   readonly onStderrLine?: (line: string) => void;
-  /** Others take leave of it: it is asked to end when they have. */
-  readonly endsLast?: boolean;
+  /** When we end, children are asked in turns, the lowest first; 0 when absent. */
+  readonly endTurn?: number;
 }
 
 export interface ChildProcess {

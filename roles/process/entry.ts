@@ -54,7 +54,10 @@ export async function runCommandLine(options: EntryOptions): Promise<never> {
 }
 
 function listenForSignals(life: Life): void {
-  Deno.addSignalListener("SIGTERM", () => life.stop());
+  // SIGHUP is what a terminal that was closed sends.
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => life.stop());
+  }
   Deno.addSignalListener("SIGINT", () => life.interrupt());
   globalThis.addEventListener("error", (event) => {
     event.preventDefault();
