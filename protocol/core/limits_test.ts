@@ -13,12 +13,7 @@ const RELATIONS: readonly (readonly [string, boolean])[] = [
       limits.MEDIUM_SIZE_BYTES_MIN,
   ],
   ["a label keeps its reserve", limits.LABEL_RESERVE_BYTES < limits.LABEL_REGION_BYTES],
-  [
-    "the largest disk's size is a safe integer",
-    Number.isSafeInteger(
-      limits.MEDIUM_SIZE_BYTES_MAX * Math.min(limits.LEGS_PER_DISK_MAX, 2),
-    ),
-  ],
+  ["positions on the largest medium are safe", Number.isSafeInteger(limits.MEDIUM_SIZE_BYTES_MAX)],
 
   // Config protocol.
   ["a packet fits IPv6's smallest MTU", limits.PACKET_BYTES_MAX <= 1280 - 40 - 8],
