@@ -15,6 +15,8 @@ const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
     <testcase name="fails &gt; a step" classname="./a_test.ts" time="0.0" line="2" col="9">
       <failure message="Uncaught Error">Error</failure>
     </testcase>
+    <testcase name="fails &gt; a helper's step" classname="./helper.ts" time="0.0" line="2" col="9">
+    </testcase>
     <testcase name="self-closing" classname="./b_test.ts" time="0.0"/>
   </testsuite>
 </testsuites>`;
