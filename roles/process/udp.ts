@@ -24,8 +24,7 @@ export async function openDatagrams(options: DatagramOptions): Promise<CountedDa
  * choose. Where it cannot be joined only `--station auto` is lost. The addresses where it could.
  */
 function joinGroup(socket: Socket, group: string): string[] {
-  const addresses = Deno.networkInterfaces().map(({ address }) => address).filter(isIPv4);
-  return addresses.filter((address) => {
+  return interfaceAddresses().filter((address) => {
     try {
       socket.addMembership(group, address);
       return true;
@@ -33,6 +32,16 @@ function joinGroup(socket: Socket, group: string): string[] {
       return false;
     }
   });
+}
+
+function interfaceAddresses(): string[] {
+  return Deno.networkInterfaces().map(({ address }) => address).filter(isIPv4);
+}
+
+/** 224.0.0.0/4. */
+function isGroup(address: string): boolean {
+  const first = isIPv4(address) ? Number(address.split(".")[0]) : 0;
+  return first >= 224 && first < 240;
 }
 
 function bind(socket: Socket, options: DatagramOptions): Promise<void> {
@@ -68,6 +77,7 @@ class UdpSocket implements CountedDatagrams {
   #family: "udp4" | "udp6";
   #receiver: ((packet: Uint8Array, from: Endpoint) => void) | null = null;
   #closed = false;
+  #groupBusy = false;
 
   constructor(
     socket: Socket,
@@ -97,13 +107,8 @@ class UdpSocket implements CountedDatagrams {
       this.dropped++;
       return;
     }
-    try {
-      this.#socket.send(packet, to.port, address, (error) => {
-        if (error !== null && error !== undefined) this.dropped++;
-      });
-    } catch {
-      this.dropped++;
-    }
+    if (isGroup(address)) void this.#sendToGroup(packet, { ...to, address });
+    else void this.#send(packet, { ...to, address });
   }
 
   close(): void {
@@ -111,6 +116,39 @@ class UdpSocket implements CountedDatagrams {
     this.#closed = true;
     this.#receiver = null;
     this.#socket.close();
+  }
+
+  /** Out of every interface by itself, for the reason that joinGroup() has. */
+  async #sendToGroup(packet: Uint8Array, to: Endpoint): Promise<void> {
+    if (this.#groupBusy) {
+      this.dropped++;
+      return;
+    }
+    this.#groupBusy = true;
+    for (const address of interfaceAddresses()) {
+      if (this.#closed) break;
+      try {
+        this.#socket.setMulticastInterface(address);
+      } catch {
+        continue; // It is gone, or does not do multicast.
+      }
+      await this.#send(packet, to);
+    }
+    this.#groupBusy = false;
+  }
+
+  #send(packet: Uint8Array, { address, port }: Endpoint): Promise<void> {
+    return new Promise((resolve) => {
+      const over = (error?: unknown) => {
+        if (error !== null && error !== undefined) this.dropped++;
+        resolve();
+      };
+      try {
+        this.#socket.send(packet, port, address, over);
+      } catch (error) {
+        over(error);
+      }
+    });
   }
 
   /** The address as this socket's family writes it, or null when it cannot get there. */

@@ -33,6 +33,9 @@ export async function runStation(
     multicast: STATION_MULTICAST_ADDRESS,
   });
   process.onShutdown("control socket", () => datagrams.close());
+  if (datagrams.groupOn.length === 0) {
+    log.warn("no interface takes part in multicast: nodes have to be told the station's address");
+  }
   process.onShutdown("station", () => station.stop());
   const link = createStationLink({
     datagrams,
