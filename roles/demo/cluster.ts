@@ -109,7 +109,7 @@ export class DemoCluster {
     const ready = Promise.withResolvers<Ready>();
     const child = this.#process.spawn({
       arguments: flags,
-      // A host flushes to its units and a node says goodbye to its station: those are needed longer.
+      // A host flushes to its units, and a node says goodbye to its station.
       endTurn: ["host", "unit", "station"].indexOf(flags[0] ?? ""),
       onStdoutLine: (line) => ready.resolve(ReadyLine.parse(JSON.parse(line))),
       onStderrLine: (line) => this.#lastWords.set(name, line),
