@@ -29,8 +29,8 @@ import {
   REQUEST_TIMEOUT_MS,
   STATION_SILENCE_MS,
 } from "../../protocol/core/limits.ts";
-import { randomFraction } from "../../protocol/core/random.ts";
 import type { AgentLinkOptions } from "./agent_link.ts";
+import { type Line, rekeyDelayMs } from "./line.ts";
 import { type Found, Search } from "./search.ts";
 import { parseStation } from "./station_address.ts";
 import { Waiters } from "./waiters.ts";
@@ -38,11 +38,6 @@ import { Waiters } from "./waiters.ts";
 /** The one peer a node answers. */
 const STATION = "station";
 const NOTHING = new Uint8Array(0);
-
-interface Line {
-  readonly session: Session;
-  readonly endpoint: Endpoint;
-}
 
 /** A node's end: looks for the station, keeps one session with it, asks and answers in it. */
 export class StationSession implements AgentLink {
@@ -61,7 +56,7 @@ export class StationSession implements AgentLink {
   #next: Line | null = null;
   #confirmTimer: Timer | null = null;
   #rekeyTimer: Timer | null = null;
-  #heardMs: number;
+  #answeredMs: number;
   #hintMs = Number.NEGATIVE_INFINITY;
 
   constructor(o: AgentLinkOptions) {
@@ -69,7 +64,7 @@ export class StationSession implements AgentLink {
     const { counters } = this;
     this.#o = o;
     this.#cluster = o.clusterId === undefined ? NO_CLUSTER : clusterBytes(o.clusterId);
-    this.#heardMs = clock.nowMs();
+    this.#answeredMs = clock.nowMs();
     this.#search = new Search({
       ...o,
       counters,
@@ -147,7 +142,7 @@ export class StationSession implements AgentLink {
     const packet = decodePacket(bytes);
     if (typeof packet === "string") this.counters.bad++;
     else if (packet.kind === "hint") this.#onHint(packet);
-    else if (packet.kind !== "handshake") this.#onSealed(packet);
+    else if (packet.kind !== "handshake") this.#onSealed(packet, from);
     else if (!this.#search.onPacket(packet, from)) this.counters.bad++;
   }
 
@@ -164,7 +159,7 @@ export class StationSession implements AgentLink {
     this.#search.begin();
   }
 
-  #onSealed(packet: Packet): void {
+  #onSealed(packet: Packet, from: Endpoint): void {
     const lines = [this.#current, this.#next, this.#previous];
     const line = lines.find((each) => each?.session.id === packet.session);
     if (!line) return void this.counters.unknown++;
@@ -173,9 +168,12 @@ export class StationSession implements AgentLink {
       this.counters[opened === "dead" ? "unknown" : opened]++;
       return;
     }
-    this.#heardMs = this.#o.clock.nowMs();
+    if (opened.newest) line.endpoint = from;
+    // Only answers show that the station hears us; what it asks may come from where it moved to.
+    const isAnswer = packet.type === "ACK" || packet.type === "REFUSED";
+    if (isAnswer) this.#answeredMs = this.#o.clock.nowMs();
     if (line === this.#next) this.#onConfirmed(line);
-    else if (line === this.#current && this.state === "searching") {
+    else if (isAnswer && line === this.#current && this.state === "searching") {
       this.#search.stop(); // It was silent for a while, that is all.
       this.#setState("connected", null);
     }
@@ -231,9 +229,8 @@ export class StationSession implements AgentLink {
     this.#current = line;
     this.#next = null;
     this.counters.sessions++;
-    // Up to a tenth earlier, so that nodes that started together do not stay together.
-    const delayMs = (this.#o.sessionLimits ?? SESSION_LIMITS).rekeyAfterMs *
-      (1 - randomFraction(this.#o.random) / 10);
+    this.#answeredMs = this.#o.clock.nowMs();
+    const delayMs = rekeyDelayMs(this.#o.sessionLimits, this.#o.random);
     this.#rekeyTimer?.cancel();
     this.#rekeyTimer = this.#o.clock.after(delayMs, () => this.#rekey());
     this.#setState("connected", null);
@@ -250,7 +247,7 @@ export class StationSession implements AgentLink {
 
   /** A request was repeated: the station may be gone, or may have moved. */
   #onUnanswered(): void {
-    if (this.#o.clock.nowMs() - this.#heardMs < STATION_SILENCE_MS) return;
+    if (this.#o.clock.nowMs() - this.#answeredMs < STATION_SILENCE_MS) return;
     if (this.state !== "connected") return;
     this.#setState("searching", "The station does not answer.");
     this.#search.begin();

@@ -135,6 +135,54 @@ Deno.test("a station's name is looked up anew for every attempt, and a session s
   unit.link.close();
 });
 
+Deno.test("a station that moved is followed as soon as it asks, by the session that stands", async () => {
+  const world = new LinkWorld();
+  const asked: string[] = [];
+  const socket = world.network.open(STATION_ENDPOINT.address, STATION_ENDPOINT.port);
+  const station = world.station({
+    datagrams: socket,
+    handlers: { HEARTBEAT: () => Promise.resolve({ digest: "", epoch: 1 }) },
+  });
+  socket.moveTo(STATION_ENDPOINT.address); // In the place of the world's own socket.
+  const info = { revision: 1, epoch: 7, instance: "i", media: [], volumes: [] };
+  const unit = world.node(1, {
+    handlers: {
+      NEED_STORAGE_INFO: () => {
+        asked.push("storage");
+        return Promise.resolve(info);
+      },
+    },
+  });
+  await world.connect(unit.link);
+  // Nothing answers at the old address any more, and the name still stands for it.
+  socket.moveTo("10.0.0.77");
+  const answer = await world.clock.until(station.request(unit.id, "NEED_STORAGE_INFO", {}));
+  assert.deepEqual([answer, asked], [info, ["storage"]]);
+  await world.clock.until(unit.link.request("HEARTBEAT", HEARTBEAT));
+  assert.equal(unit.link.counters.sessions, 1);
+  unit.link.close();
+});
+
+Deno.test("a node that hears the station and is not heard looks for it anew", async () => {
+  const world = new LinkWorld();
+  const station = world.station({
+    handlers: { HEARTBEAT: () => Promise.resolve({ digest: "", epoch: 1 }) },
+  });
+  const unit = world.node(1);
+  await world.connect(unit.link);
+  const send = unit.socket.send;
+  unit.socket.send = () => {};
+  const asking = station.request(unit.id, "NEED_STORAGE_INFO", {}, { timeoutMs: 60_000 });
+  asking.catch(() => {});
+  const beat = unit.link.request("HEARTBEAT", HEARTBEAT);
+  await assert.rejects(world.clock.until(beat), { code: "timeout" });
+  assert.equal(unit.link.state, "searching");
+  unit.socket.send = send;
+  await world.clock.until(unit.link.request("HEARTBEAT", HEARTBEAT));
+  assert.equal(unit.link.state, "connected");
+  unit.link.close();
+});
+
 Deno.test("a revoked node loses its session at once and is told why", async () => {
   const world = new LinkWorld();
   const station = world.station();
