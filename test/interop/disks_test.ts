@@ -44,7 +44,7 @@ for (const [name, pattern] of Object.entries(GROUPS)) {
 
 testWith({
   name: "disks are copied onto each other, and a socket lists its disk only",
-  needs: { tools: ["nbdcopy", "qemu-io", "qemu-img", "nbdinfo"] },
+  needs: { tools: ["nbdcopy", "qemu-io", "qemu-img", "nbdinfo", "nbd-client"] },
   fn: () =>
     withDisks(async ({ one, two }) => {
       const fill = ["-c", "write -P 0x21 0 9M", "-c", "write -P 0x22 30M 10M"];
@@ -56,6 +56,8 @@ testWith({
       const listed = JSON.parse(await runTool("nbdinfo", "--list", "--json", one.uri));
       const names = listed.exports.map((each: Record<string, unknown>) => each["export-name"]);
       assert.deepEqual(names, ["small"]);
+      const socket = one.uri.replace("nbd+unix:///?socket=", "");
+      assert.match(await runTool("nbd-client", "-l", "-unix", socket), /^small$/m);
     }),
 });
 
