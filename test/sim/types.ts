@@ -1,0 +1,82 @@
+import type { PlainError } from "../../protocol/core/errors.ts";
+import type { SimSchedule } from "../../storage/io/sim_schedule.ts";
+import type { CallName } from "../../storage/worker/messages.ts";
+
+/** What the parts of the simulator know of each other. How they fit together: README.md. */
+
+export interface Sim extends SimSchedule {
+  readonly seed: number;
+  /** How many events have run: what budgets count. */
+  readonly step: number;
+  /** A whole number in [0, below). */
+  below(count: number): number;
+  pick<T>(from: readonly T[]): T;
+  /** With this probability (0 to 1) true. */
+  chance(probability: number): boolean;
+  /**
+   * A checker saw what must never be. The run ends after this event and is a failure; `text` says
+   * what was promised, what was seen, and where.
+   */
+  violated(checker: string, text: string): void;
+}
+
+export type ConsumerKind = "read" | "write" | "flush" | "trim" | "zero";
+
+/** One request of a consumer on a disk. Blocks have BLOCK_BYTES. */
+export interface ConsumerRequest {
+  /** Rising over the whole run; names it in the trace. */
+  readonly id: number;
+  /** "host1/db@3": disk and the number of the consumer's connection. */
+  readonly consumer: string;
+  readonly diskId: string;
+  readonly kind: ConsumerKind;
+  readonly firstBlock: number;
+  /** 0 for a flush. */
+  readonly blockCount: number;
+  readonly fua: boolean;
+  /** Of a write: rising by disk; the stamp of each block holds it. 0 otherwise. */
+  readonly version: number;
+}
+
+/**
+ * What consumers do, told as it happens. A request that neither was answered nor failed when its
+ * connection ended may have happened, may happen later, or never.
+ */
+export interface ConsumerEvents {
+  asked(request: ConsumerRequest): void;
+  /** `error` is 0 or an NBD error; `data` is what a read brought. */
+  answered(request: ConsumerRequest, error: number, data: Uint8Array | null): void;
+  /** The connection ended before an answer. */
+  lost(request: ConsumerRequest): void;
+}
+
+/** An answer that a data worker gave to its control thread, at the instant it gave it. */
+export interface WorkerAnswer {
+  /** "unit1". */
+  readonly process: string;
+  readonly call: CallName;
+  readonly params: unknown;
+  /** Exactly one of both is not null; a call without a result has `undefined` as its result. */
+  readonly result: unknown;
+  readonly error: PlainError | null;
+}
+
+/** Processes and machines, told as it happens. */
+export interface LifeEvents {
+  started(process: string): void;
+  /** It was killed, or ended by itself; with `power`, its machine lost what was not synced. */
+  ended(process: string, how: { readonly power: boolean }): void;
+}
+
+/** A checker may want any of these. */
+export interface Checker extends Partial<ConsumerEvents>, Partial<LifeEvents> {
+  readonly name: string;
+  workerAnswered?(answer: WorkerAnswer): void;
+  /** A disk is created: whoever checks what its blocks hold begins with zeroes. */
+  diskCreated?(disk: { readonly diskId: string; readonly sizeBytes: number }): void;
+  diskReleased?(diskId: string): void;
+  /** Faults are over, everything runs and is quiet. Violations are told as ever. */
+  finished?(): void;
+}
+
+export const BLOCK_BYTES = 4096;
