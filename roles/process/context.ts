@@ -1,3 +1,4 @@
+import type { DatabaseSync } from "node:sqlite";
 import type { Datagrams, Endpoint } from "../../protocol/config/link.ts";
 import type { Clock } from "../../protocol/core/clock.ts";
 import type { Log } from "../../protocol/core/log.ts";
@@ -41,6 +42,8 @@ export interface ProcessContext {
   resolve(host: string, signal?: AbortSignal): Promise<string[]>;
   /** Makes the directory when it is missing. With `lock`, this process is its only user. */
   openStateFiles(directory: string, options?: { readonly lock?: boolean }): StateFiles;
+  /** Opens or makes a SQLite database: the one thing that does its own I/O. */
+  openDatabase(path: string): DatabaseSync;
   /** A file named by the user; DvsanError "usage" when it cannot be read. */
   readFile(path: string): Uint8Array;
   /** A new temporary directory, removed with what is in it when the process stops. */

@@ -1,3 +1,4 @@
+import { DatabaseSync } from "node:sqlite";
 import { assert } from "../../protocol/core/assert.ts";
 import type { Clock } from "../../protocol/core/clock.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
@@ -48,6 +49,7 @@ export function systemProcess(life: Life, options: SystemProcessOptions): Proces
     openDatagrams,
     resolve,
     openStateFiles,
+    openDatabase: (path) => new DatabaseSync(path),
     readFile: readUserFile,
     makeTemporaryDirectory: () => makeTemporaryDirectory(life),
     makeSparseFile,

@@ -26,6 +26,7 @@ export async function runStation(
     random,
     log,
     files,
+    database: (name) => process.openDatabase(files.path(name)),
   });
   const { identity } = station;
   const datagrams = await process.openDatagrams({

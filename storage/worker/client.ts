@@ -1,8 +1,8 @@
 import { DvsanError, fromPlainError, messageOf } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
-import { Waker } from "../io/wake.ts";
-import type { Boot, FromWorker, ToWorker } from "./mailbox.ts";
+import type { FromWorker } from "./mailbox.ts";
 import type { AnswerMessage, CallName, Calls, Notice, WorkerStart } from "./messages.ts";
+import { type StartThread, startWorkerThread, type WorkerThread } from "./thread.ts";
 
 export interface DataWorkerOptions {
   /** URL of main.ts or of the bundle, which enters `runDataWorker` inside a worker. */
@@ -15,6 +15,8 @@ export interface DataWorkerOptions {
    * to end. Called at most once.
    */
   readonly onFatal: (error: unknown) => void;
+  /** Another thread's place, for the simulator; a real worker when absent. */
+  readonly startThread?: StartThread;
 }
 
 interface Waiting {
@@ -29,27 +31,22 @@ interface Waiting {
  */
 export class DataWorker {
   readonly #options: DataWorkerOptions;
-  readonly #worker: Worker;
-  readonly #port: MessagePort;
+  readonly #thread: WorkerThread;
   readonly #waiting = new Map<number, Waiting>();
   readonly #listeners: ((notice: Notice) => void)[] = [];
   readonly #ready = Promise.withResolvers<string>();
   readonly #stopped = Promise.withResolvers<void>();
-  #waker: Waker | null = null;
+  #isUp = false;
   #nextId = 1;
   #ended: DvsanError | null = null;
 
   constructor(options: DataWorkerOptions) {
     this.#options = options;
-    this.#worker = new Worker(options.mainUrl, { type: "module", name: "data" });
-    const { port1, port2 } = new MessageChannel();
-    this.#port = port1;
-    this.#port.onmessage = (event: MessageEvent<FromWorker>) => this.#receive(event.data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      this.#fail(new Error(`The data worker failed: ${event.message}`));
-    };
-    this.#worker.postMessage({ start: options.start, port: port2 } satisfies Boot, [port2]);
+    const startThread = options.startThread ?? startWorkerThread;
+    this.#thread = startThread(options, {
+      received: (message) => this.#receive(message),
+      failed: (error) => this.#fail(error),
+    });
     void this.#ready.promise.then(
       (io) => options.log.debug("data worker started", { io }),
       () => {}, // Whoever calls it learns why.
@@ -64,7 +61,7 @@ export class DataWorker {
   }
 
   get isUp(): boolean {
-    return this.#waker !== null;
+    return this.#isUp;
   }
 
   /** Rejects with the DvsanError that the worker answered. */
@@ -76,7 +73,7 @@ export class DataWorker {
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#waiting.set(id, { resolve, reject });
-    this.#post({ id, call: name, params });
+    this.#thread.post({ id, call: name, params });
     return promise as Promise<Calls[N]["result"]>;
   }
 
@@ -91,15 +88,10 @@ export class DataWorker {
       const why = new DvsanError("cancelled", "The data worker was stopped.");
       if (!this.isUp) return this.#abandon(why);
       this.#end(why);
-      this.#post({ stop: true });
+      this.#thread.post({ stop: true });
     }
     await this.#stopped.promise;
     this.#close();
-  }
-
-  #post(message: ToWorker): void {
-    this.#port.postMessage(message);
-    this.#waker?.wake();
   }
 
   #receive(message: FromWorker): void {
@@ -110,8 +102,7 @@ export class DataWorker {
       }
       for (const run of this.#listeners) run(message);
     } else if ("ready" in message) {
-      this.#waker = new Waker(message.ready.wakeFd);
-      this.#waker.wake(); // For the calls that came meanwhile.
+      this.#isUp = true;
       this.#ready.resolve(message.ready.io);
     } else if ("failed" in message) {
       this.#abandon(fromPlainError(message.failed));
@@ -152,9 +143,7 @@ export class DataWorker {
   }
 
   #close(): void {
-    this.#port.close();
-    this.#worker.terminate();
-    this.#waker?.close();
-    this.#waker = null;
+    this.#thread.close();
+    this.#isUp = false;
   }
 }

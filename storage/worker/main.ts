@@ -1,14 +1,13 @@
-import { AssertionError } from "../../protocol/core/assert.ts";
 import { toPlainError } from "../../protocol/core/errors.ts";
 import { WORKER_BUFFERS, WORKER_TURN_MS_MAX } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import { createBestIo, createIo } from "../io/create.ts";
 import type { Io } from "../io/io.ts";
-import { IoPromises, runLoop } from "../io/promises.ts";
-import { answerCall, type Boot, Mailbox, type ToWorker } from "./mailbox.ts";
+import { runLoop } from "../io/promises.ts";
+import { DataLoop } from "./loop.ts";
+import { type Boot, Mailbox } from "./mailbox.ts";
 import type { WorkerStart } from "./messages.ts";
-import { WorkerService } from "./worker_service.ts";
 
 /** What the data worker needs of its process besides the kernel seam. */
 export interface DataWorkerWorld {
@@ -44,28 +43,12 @@ async function live(boot: Boot, world: DataWorkerWorld): Promise<void> {
     mailbox.post({ failed: toPlainError(error) });
     return;
   }
-  const promises = new IoPromises(io);
-  const service = new WorkerService({
-    io,
-    promises,
-    bootId: boot.start.bootId,
-    random: world.random,
-    log,
-    notify: (notice) => mailbox.post(notice),
-  });
-  const calls = new CallRunner(mailbox, service);
-  io.onWake(() => {
-    mailbox.drain((message) => calls.take(message));
-    promises.touch();
-  });
-  mailbox.post({ ready: { wakeFd: io.wakeFd, io: io.kind } });
-  await runLoop(io, promises, {
-    until: () => calls.stopped,
+  const loop = new DataLoop({ io, mailbox, log, random: world.random, start: boot.start });
+  await runLoop(io, loop.promises, {
+    until: () => loop.stopped,
     maxWaitMs: WORKER_TURN_MS_MAX,
   });
-  if (calls.failure !== null) throw calls.failure;
-  io.destroy();
-  mailbox.post({ stopped: true });
+  loop.end();
   mailbox.close();
 }
 
@@ -79,30 +62,4 @@ function openIo(start: WorkerStart, log: Log): Io {
     log.warn("io_uring is not available, using epoll", { why: whyNotUring });
   }
   return io;
-}
-
-class CallRunner {
-  readonly #mailbox: Mailbox;
-  readonly #service: WorkerService;
-  stopped = false;
-  /** An assertion failed in a call: the loop ends, and with it the process. */
-  failure: AssertionError | null = null;
-
-  constructor(mailbox: Mailbox, service: WorkerService) {
-    this.#mailbox = mailbox;
-    this.#service = service;
-  }
-
-  take(message: ToWorker): void {
-    if ("stop" in message) {
-      this.stopped = true;
-      return;
-    }
-    answerCall(this.#service.calls, message)
-      .then((answer) => this.#mailbox.post(answer))
-      .catch((error) => {
-        this.failure = error instanceof AssertionError ? error : new AssertionError(String(error));
-        this.stopped = true;
-      });
-  }
 }

@@ -129,7 +129,7 @@ export const SYSTEM_PLACES: readonly Exemption[] = [
     reason: "turns the event loop before the seam blocks (data-path.md §2)",
   },
   {
-    path: "storage/worker/client.ts",
+    path: "storage/worker/thread.ts",
     may: ["Worker"],
     reason: "starts the data worker (data-path.md §1)",
   },
