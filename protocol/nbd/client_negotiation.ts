@@ -33,6 +33,11 @@ export type ClientEvent =
     readonly replies: readonly { readonly type: number; readonly payload: Uint8Array }[];
     readonly error: { readonly type: number; readonly text: string } | null;
   }
+  /**
+   * The server acknowledged STARTTLS: send nothing more in the clear, put TLS between this machine
+   * and the server, then ask for the next option. Nothing from before counts.
+   */
+  | { readonly kind: "upgrade" }
   /** Transmission begins with the bytes that follow. */
   | { readonly kind: "ready"; readonly info: ExportInfo }
   /** The server does not speak this protocol; close. */
@@ -69,8 +74,14 @@ export class ClientNegotiation {
       at = this.#collector.take(bytes, at, to);
       if (!this.#collector.complete) return at;
       this.#step();
+      // What was sent in the clear must never be read as if it had come through TLS.
+      if (this.#isUpgrading && at < to) this.#drop("plaintext came behind STARTTLS' answer");
     }
     return at;
+  }
+
+  get #isUpgrading(): boolean {
+    return this.event?.kind === "upgrade";
   }
 
   /** What is to be sent, in order. */
@@ -86,6 +97,11 @@ export class ClientNegotiation {
     this.#ask(option, data);
     this.#state = "reply-header";
     this.#collector.want(OPTION_REPLY_HEADER_BYTES);
+  }
+
+  /** Comes before every other option; ends in "upgrade", or in "answered" with an error. */
+  startTls(): void {
+    this.option(OPTION.startTls);
   }
 
   /** Ends in "ready", or in "answered" with an error. */
@@ -171,6 +187,7 @@ export class ClientNegotiation {
   }
 
   #takeAck(): void {
+    if (this.#option === OPTION.startTls) return this.#rest({ kind: "upgrade" });
     if (this.#option !== OPTION.go) return this.#answered(null);
     const info = exportInfoOf(this.#replies);
     if (typeof info === "string") return this.#drop(info);

@@ -1,5 +1,5 @@
 import { assert, AssertionError, unreachable } from "../core/assert.ts";
-import { NBD_OPTION_BYTES_MAX, NBD_OPTIONS_MAX, NBD_STRING_BYTES_MAX } from "../core/limits.ts";
+import { NBD_OPTIONS_MAX } from "../core/limits.ts";
 import { Collector } from "./collector.ts";
 import {
   CLIENT_FLAGS_BYTES,
@@ -14,6 +14,7 @@ import {
 import { encodeBlockSizeInfo, encodeExportInfo, type ExportInfo } from "./export_info.ts";
 import { decodeInfoRequest, decodeName, encodeErrorText, encodeListed } from "./option_data.ts";
 import { encodeExportNameAnswer, encodeGreeting, encodeOptionReply } from "./option_frames.ts";
+import { type OptionRefusal, refusalBeforeData, type TlsPolicy } from "./server_options.ts";
 
 /** What the owner has to decide, or do, before negotiation goes on. */
 export type ServerEvent =
@@ -27,6 +28,11 @@ export type ServerEvent =
   | { readonly kind: "list" }
   /** Answer with `answerPrivate` or `refuse`. `payload` is the owner's to keep. */
   | { readonly kind: "private"; readonly option: number; readonly payload: Uint8Array }
+  /**
+   * Send what is in the output, then put TLS between this machine and the client, and call
+   * `secured`; or close. Nothing that comes before TLS is this machine's.
+   */
+  | { readonly kind: "upgrade" }
   /** Send what is in the output, then transmission begins with the bytes that follow. */
   | { readonly kind: "ready" }
   /** Send what is in the output, then close. */
@@ -43,10 +49,6 @@ export interface Agreed {
 
 type State = "flags" | "header" | "data" | "drain" | "asking" | "over";
 
-/** Options from here on belong to dvsan: "dV" in the upper half. */
-const PRIVATE_FIRST = 0x64560000;
-const PRIVATE_LAST = 0x6456ffff;
-
 /**
  * The server's side of the handshake and of option haggling, without I/O. Bytes go in through
  * `consume` in any pieces; replies gather in the output, which the owner takes and sends; what the
@@ -61,12 +63,15 @@ export class ServerNegotiation {
   #option = 0;
   #optionCount = 0;
   /** Refusal that follows once the option's data is drained. */
-  #refusal: { type: number; text: string } | null = null;
+  #refusal: OptionRefusal | null = null;
   #infos: readonly number[] = [];
   #output: Uint8Array[] = [encodeGreeting()];
   #noZeroes = false;
+  readonly #tls: TlsPolicy;
+  #isSecure = false;
 
-  constructor() {
+  constructor(options: { readonly tls: TlsPolicy } = { tls: "off" }) {
+    this.#tls = options.tls;
     this.#collector.want(CLIENT_FLAGS_BYTES);
   }
 
@@ -81,8 +86,19 @@ export class ServerNegotiation {
       at = this.#collector.take(bytes, at, to);
       if (!this.#collector.complete) return at;
       this.#step();
+      // Plaintext behind STARTTLS is an attack, or a client out of step: nobody may read it as if
+      // it had come through TLS.
+      if (this.#isUpgrading && at < to) this.#dropPlaintext();
     }
     return at;
+  }
+
+  /** Answers "upgrade": from here on bytes come through TLS, and nothing from before counts. */
+  secured(): void {
+    this.#answering("upgrade");
+    this.#isSecure = true;
+    this.#infos = [];
+    this.#nextOption();
   }
 
   /** Replies that became ready, in order; the caller sends them. */
@@ -140,6 +156,15 @@ export class ServerNegotiation {
     this.#nextOption();
   }
 
+  get #isUpgrading(): boolean {
+    return this.event?.kind === "upgrade";
+  }
+
+  #dropPlaintext(): void {
+    this.#output.pop();
+    this.#end({ kind: "dropped", reason: "plaintext came behind STARTTLS" });
+  }
+
   #answering<K extends ServerEvent["kind"]>(kind: K): Extract<ServerEvent, { kind: K }> {
     assert(this.event?.kind === kind, `negotiation waits for an answer to "${kind}"`);
     return this.event as Extract<ServerEvent, { kind: K }>;
@@ -187,7 +212,10 @@ export class ServerNegotiation {
     }
     this.#option = view.getUint32(8);
     const length = view.getUint32(12);
-    const refusal = refusalBeforeData(this.#option, length);
+    const refusal = refusalBeforeData(this.#option, length, {
+      tls: this.#tls,
+      isSecure: this.#isSecure,
+    });
     if (refusal === null) {
       this.#state = "data";
       this.#collector.want(length);
@@ -211,6 +239,9 @@ export class ServerNegotiation {
       }
       case OPTION.abort:
         return this.#takeAbort();
+      case OPTION.startTls:
+        this.#reply(REPLY.ack);
+        return this.#ask({ kind: "upgrade" });
       case OPTION.list:
         return this.#ask({ kind: "list" });
       case OPTION.info:
@@ -254,27 +285,5 @@ export class ServerNegotiation {
 
   #reply(type: number, payload: Uint8Array = new Uint8Array(0)): void {
     this.#output.push(encodeOptionReply({ option: this.#option, type, payload }));
-  }
-}
-
-/** Why an option is refused without a look at its data, or null when its data is wanted. */
-function refusalBeforeData(option: number, length: number): { type: number; text: string } | null {
-  const tooBig = (limit: number) =>
-    length <= limit ? null : {
-      type: REPLY_ERROR.tooBig,
-      text: `the option has ${length} bytes, at most ${limit} are read`,
-    };
-  switch (option) {
-    case OPTION.exportName:
-      return tooBig(NBD_STRING_BYTES_MAX);
-    case OPTION.abort:
-    case OPTION.info:
-    case OPTION.go:
-      return tooBig(NBD_OPTION_BYTES_MAX);
-    case OPTION.list:
-      return length === 0 ? null : { type: REPLY_ERROR.invalid, text: "LIST does not carry data" };
-    default:
-      if (option >= PRIVATE_FIRST && option <= PRIVATE_LAST) return tooBig(NBD_OPTION_BYTES_MAX);
-      return { type: REPLY_ERROR.unsupported, text: `option ${option} is not supported` };
   }
 }

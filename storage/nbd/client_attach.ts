@@ -119,6 +119,8 @@ export class UnitAttach {
         return this.#negotiation.option(OPTION_ATTACH_CHALLENGE);
       case "answered":
         return this.#takeAnswer(event);
+      case "upgrade":
+        return this.#fail("TLS was not asked for");
       case "ready": {
         const { sizeBytes } = event.info;
         const answer = this.#answer!;

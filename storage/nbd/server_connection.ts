@@ -132,6 +132,10 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     if (this.#session.hungry) this.receiveMore();
   }
 
+  upgrade(_secured: (handle: Handle) => void): void {
+    this.shut("TLS is not to be had here");
+  }
+
   aborted(): void {
     this.#end = { clean: true, reason: "the client said ABORT" };
     this.#stop();

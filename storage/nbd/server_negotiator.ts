@@ -2,6 +2,7 @@ import { concat } from "../../protocol/core/bytes.ts";
 import { NBD_PAYLOAD_BYTES_MAX } from "../../protocol/core/limits.ts";
 import { type ExportInfo, transmissionFlagsOf } from "../../protocol/nbd/export_info.ts";
 import { type ServerEvent, ServerNegotiation } from "../../protocol/nbd/server_negotiation.ts";
+import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
 import { defined, unreachable } from "../../protocol/core/assert.ts";
 import type { Device } from "../devices/device.ts";
 import { errnoName } from "../io/errno.ts";
@@ -17,8 +18,21 @@ export interface NegotiatorHost extends GateConnection {
   /** The client said ABORT, and that was answered. */
   aborted(): void;
   failed(reason: string): void;
+  /**
+   * STARTTLS was acknowledged, and nothing is under way on the socket: puts TLS in its place and
+   * calls `secured` with the handle that plaintext comes from and goes to; or ends the connection.
+   */
+  upgrade(secured: (handle: Handle) => void): void;
   /** A send has ended after the connection was shut. */
   progressed(): void;
+}
+
+export interface NegotiatorOptions {
+  readonly io: Io;
+  readonly handle: Handle;
+  readonly gate: ExportGate;
+  /** "off" when not given. */
+  readonly tls?: TlsPolicy;
 }
 
 /** Output is sent in pieces of this size. */
@@ -35,9 +49,9 @@ const NOTHING = new Uint8Array(0);
 export class Negotiator {
   readonly #host: NegotiatorHost;
   readonly #io: Io;
-  readonly #handle: Handle;
+  #handle: Handle;
   readonly #gate: ExportGate;
-  readonly #machine = new ServerNegotiation();
+  readonly #machine: ServerNegotiation;
   readonly #send = new Operation(() => this.#sent());
   readonly #bufferWaiter = { run: (off: Off) => this.#sendPiece(off) };
   #received: Uint8Array = NOTHING;
@@ -50,11 +64,12 @@ export class Negotiator {
   #asked: ServerEvent | null = null;
   #over = false;
 
-  constructor(host: NegotiatorHost, at: { io: Io; handle: Handle; gate: ExportGate }) {
+  constructor(host: NegotiatorHost, at: NegotiatorOptions) {
     this.#host = host;
     this.#io = at.io;
     this.#handle = at.handle;
     this.#gate = at.gate;
+    this.#machine = new ServerNegotiation({ tls: at.tls ?? "off" });
   }
 
   /** The entry that was opened, if any. */
@@ -97,7 +112,7 @@ export class Negotiator {
     const machine = this.#machine;
     if (this.#over || this.#send.busy || this.#output.length > 0) return false;
     const event = machine.event;
-    if (event !== null && !isFinal(event) && event !== this.#asked) {
+    if (event !== null && isAsking(event) && event !== this.#asked) {
       this.#asked = event;
       this.#ask(event);
       return true;
@@ -110,7 +125,8 @@ export class Negotiator {
       return false;
     }
     if (event !== null) {
-      if (isFinal(event)) this.#end(event);
+      if (event.kind === "upgrade") this.#upgrade(event);
+      else if (!isAsking(event)) this.#end(event);
       return false;
     }
     if (this.#received.length === 0) {
@@ -153,6 +169,17 @@ export class Negotiator {
       default:
         return unreachable(event);
     }
+  }
+
+  #upgrade(event: ServerEvent): void {
+    if (event === this.#asked) return;
+    this.#asked = event;
+    this.#host.upgrade((handle) => {
+      if (this.#over) return;
+      this.#handle = handle;
+      this.#machine.secured();
+      this.#advance();
+    });
   }
 
   #find(event: Extract<ServerEvent, { kind: "find" }>): void {
@@ -204,10 +231,10 @@ export class Negotiator {
 }
 
 type Final = Extract<ServerEvent, { kind: "ready" | "aborted" | "dropped" }>;
-type Asking = Exclude<ServerEvent, Final>;
+type Asking = Extract<ServerEvent, { kind: "find" | "list" | "private" }>;
 
-function isFinal(event: ServerEvent): event is Final {
-  return event.kind === "ready" || event.kind === "aborted" || event.kind === "dropped";
+function isAsking(event: ServerEvent): event is Asking {
+  return event.kind === "find" || event.kind === "list" || event.kind === "private";
 }
 
 /** What NBD tells of a device. */
