@@ -108,6 +108,12 @@ export const NBD_PAYLOAD_BYTES_MAX = 32 * MIB;
 /** Data of the private option ATTACH: a volume's UUID and one short Noise message. */
 export const NBD_ATTACH_BYTES_MAX = 512;
 
+// TLS on data connections (protocol/certificates, storage/tls).
+/** A certificate of the cluster, DER: the authority's and a node's fit one packet together. */
+export const CERTIFICATE_BYTES_MAX = 512;
+/** A file with certificates or a key that the operator names. */
+export const TLS_FILE_BYTES_MAX = 64 * KIB;
+
 // NBD server connections (storage/nbd/server*.ts).
 /** A client has this long to reach transmission. */
 export const NBD_NEGOTIATION_MS = 10_000;
@@ -209,6 +215,14 @@ export const WORKER_BUFFERS = [
   { bytes: NBD_PAYLOAD_BYTES_MAX + 4 * KIB, count: 4 },
 ] as const;
 
+// Counters (storage/counters, roles/agent).
+/** Rows of counters of one data worker, 1.25 KiB each; who finds none shares one. */
+export const COUNTER_ROWS = 4096;
+/** Of a row's name, in UTF-8; the rest is cut off. */
+export const COUNTER_NAME_BYTES = 256;
+/** Tries of a reader that meets rows being made; then it answers what it read last. */
+export const COUNTER_READS_MAX = 1000;
+
 // Roles: the agent's local socket and waiting for the station.
 export const LOCAL_LINE_BYTES_MAX = 1 * MIB;
 /** sun_path has 108 bytes, the last of them zero. */
@@ -244,6 +258,8 @@ export const LEG_UNREACHABLE_MS_MAX = 20_000;
 export const HOST_DETACH_MS_MAX = 15_000;
 /** How long a task waits for the host to take a map before it leaves that as debt. */
 export const HOST_DELIVERY_MS_MAX = 15_000;
+/** Tombstones that were done and are kept, for volumes that old media bring back. */
+export const TOMBSTONES_DONE_MAX = 10_000;
 export const TASKS_KEPT_MAX = 1000;
 export const TASKS_ACTIVE_MAX = 256;
 export const TASK_LOG_LINES_MAX = 200;

@@ -37,6 +37,7 @@ export const DYNAMIC_IMPORTS: Readonly<Record<string, readonly string[]>> = {
 /** npm packages for each folder; tests may use all. */
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "protocol/": ["zod", "cborg"],
+  "protocol/certificates/": ["@peculiar/asn1-schema", "@peculiar/asn1-x509"],
   "storage/": ["zod", "cborg"],
   "roles/process/": ["smol-toml"],
   "roles/agent/": ["zod", "cborg"],
