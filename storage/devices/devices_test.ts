@@ -36,10 +36,11 @@ function memory(): DeviceUnderTest & { device: MemoryDevice } {
 }
 
 /** Four extents on two files, out of order, with lengths that are no multiples of each other. */
-function extents(states = [new MediumState(), new MediumState()]): DeviceUnderTest {
+function extents(): DeviceUnderTest & { states: MediumState[] } {
   const io = newIo();
   const paths = [newFile(4 * MIB), newFile(4 * MIB)];
   const handles = paths.map((path) => io.openMedium({ path, readOnly: false, exclusive: true }));
+  const states = handles.map((handle) => new MediumState({ io, handle }));
   const on = (i: number) => ({ handle: handles[i]!, state: states[i]! });
   const device = new ExtentsDevice({
     io,
@@ -55,7 +56,7 @@ function extents(states = [new MediumState(), new MediumState()]): DeviceUnderTe
     io.destroy();
     for (const path of paths) Deno.removeSync(path);
   };
-  return { io, device, close };
+  return { io, device, close, states };
 }
 
 testDevice("MemoryDevice", memory);
@@ -89,8 +90,9 @@ testDevice("FaultDevice", () => {
 
 Deno.test("ExtentsDevice fails FLUSH and FUA for ever on a medium whose sync failed", () => {
   const failures: number[] = [];
-  const states = [new MediumState((failure) => failures.push(failure.errno)), new MediumState()];
-  const on = extents(states);
+  const on = extents();
+  const { states } = on;
+  states[0]!.onFailed = (failure) => failures.push(failure.errno);
   const flush = () => resultOf(on.io, (operation) => on.device.flush(operation));
   assert.equal(writeBytes(on, 0, new Uint8Array(512)), 512);
   assert.equal(flush(), 0);
@@ -107,8 +109,8 @@ Deno.test("ExtentsDevice fails FLUSH and FUA for ever on a medium whose sync fai
 });
 
 Deno.test("ExtentsDevice syncs at its first FLUSH what a process before it may have left", () => {
-  const states = [new MediumState(), new MediumState()];
-  const on = extents(states);
+  const on = extents();
+  const { states } = on;
   assert.equal(states.some((state) => state.synced === state.changes), false);
   assert.equal(resultOf(on.io, (operation) => on.device.flush(operation)), 0);
   assert.equal(states.every((state) => state.synced === state.changes), true);
@@ -116,8 +118,8 @@ Deno.test("ExtentsDevice syncs at its first FLUSH what a process before it may h
 });
 
 Deno.test("ExtentsDevice syncs only media that were changed since their last sync", () => {
-  const states = [new MediumState(), new MediumState()];
-  const on = extents(states);
+  const on = extents();
+  const { states } = on;
   writeBytes(on, 0, new Uint8Array(512));
   assert.deepEqual(states.map((state) => state.changes), [1, 0]);
   resultOf(on.io, (operation) => on.device.flush(operation));
@@ -153,7 +155,7 @@ Deno.test("ExtentsDevice takes a few operations at a time for a request over man
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const state = new MediumState();
+  const state = new MediumState({ io, handle });
   // Of 1 KiB each, in reverse.
   const extents = Array.from({ length: 100 }, (_, i) => ({
     handle,

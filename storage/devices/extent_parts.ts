@@ -2,9 +2,8 @@ import { assert, unreachable } from "../../protocol/core/assert.ts";
 import { EXTENT_PARTS_AT_ONCE } from "../../protocol/core/limits.ts";
 import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
-import type { MediumFailure, MediumState } from "./medium_state.ts";
+import type { MediumState } from "./medium_state.ts";
 
-const EIO = 5;
 const EOPNOTSUPP = 95;
 
 /** What a part does to its medium; copied by `ExtentPart.begin`. Positions are the medium's. */
@@ -90,7 +89,7 @@ export class JoinedParts {
   }
 }
 
-/** One operation on one medium; keeps the medium's state true. */
+/** One operation on one medium; keeps the medium's state true. What is durable ends with a sync. */
 export class ExtentPart {
   readonly #io: Io;
   readonly #release: (part: ExtentPart) => void;
@@ -102,8 +101,6 @@ export class ExtentPart {
   #handle: Handle = -1;
   #kind: PartWork["kind"] = "read";
   #durable = false;
-  /** The medium's changes when its sync began. */
-  #covers = 0;
 
   constructor(io: Io, release: (part: ExtentPart) => void) {
     this.#io = io;
@@ -126,7 +123,7 @@ export class ExtentPart {
       case "read":
         return io.read(this.#operation, this.#handle, this.#copied(work));
       case "write":
-        return io.write(this.#operation, this.#handle, this.#copied(work), work.flag);
+        return io.write(this.#operation, this.#handle, this.#copied(work), false);
       case "discard":
         return io.discard(this.#operation, this.#handle, work.position, work.length);
       case "zero":
@@ -151,40 +148,25 @@ export class ExtentPart {
 
   #sync(): void {
     this.#kind = "sync";
-    this.#covers = this.#state!.changes;
-    this.#io.sync(this.#operation, this.#handle);
+    this.#state!.sync(this.#operation);
   }
 
   #done(): void {
     const state = this.#state;
+    const kind = this.#kind;
     assert(state !== null, "a part belongs to a medium");
     let result = this.#operation.result;
+    // The medium has seen to its state by itself.
+    if (kind === "sync") return this.#end(result);
+    if (kind !== "read") state.changes++;
     // Giving space back is advice; a medium that cannot take it has done nothing wrong.
-    if (this.#kind === "discard" && result === -EOPNOTSUPP) result = 0;
+    if (kind === "discard" && result === -EOPNOTSUPP) result = 0;
     if (result < 0) {
-      state.failed(this.#failed(-result), -result);
+      state.failed(kind === "zero-durably" ? "zero" : kind, -result);
       return this.#end(result);
     }
-    if (this.#kind === "sync") {
-      state.synced = Math.max(state.synced, this.#covers);
-      // Another sync of the medium failed meanwhile: this one may have missed what that one lost.
-      return this.#end(state.poisoned ? -EIO : result);
-    }
-    if (this.#kind !== "read") state.changes++;
-    if (this.#kind === "zero-durably") return this.#sync();
-    this.#end(this.#durable && state.poisoned ? -EIO : result);
-  }
-
-  /** A durable write that fails with EIO may have taken the one report of a lost writeback. */
-  #failed(errno: number): MediumFailure["during"] {
-    switch (this.#kind) {
-      case "write":
-        return this.#durable && errno === EIO ? "sync" : "write";
-      case "zero-durably":
-        return "zero";
-      default:
-        return this.#kind;
-    }
+    if (this.#durable) this.#sync();
+    else this.#end(result);
   }
 
   #end(result: number): void {

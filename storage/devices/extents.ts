@@ -181,5 +181,5 @@ export class ExtentsDevice implements Device {
 }
 
 function needsSync({ state }: MediumExtent): boolean {
-  return state.synced < state.changes;
+  return state.needsSync;
 }

@@ -10,7 +10,6 @@ export interface FileDeviceOptions {
   readonly io: Io;
   readonly path: string;
   readonly readOnly: boolean;
-  readonly state?: MediumState;
 }
 
 /** A whole file or block device, opened through the seam and owned until `close`. */
@@ -30,7 +29,7 @@ export class FileDevice implements Device {
     if (handle < 0) throw openError(path, -handle);
     this.#io = io;
     this.#handle = handle;
-    this.state = options.state ?? new MediumState();
+    this.state = new MediumState({ io, handle });
     this.geometry = io.geometry(handle);
     const { sizeBytes } = this.geometry;
     this.#whole = new ExtentsDevice({

@@ -1,22 +1,56 @@
+import { assert } from "../../protocol/core/assert.ts";
+import type { Handle, Io, TurnTask } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+
+const EIO = 5;
+
 /**
- * What all devices on one medium share (data-path.md §5). Linux reports a writeback error once; a
- * later sync that succeeds would lie. So the first failed sync poisons the medium: FLUSH and FUA
- * fail on every device of it for as long as this object lives, that is until it is opened anew.
+ * What all users of an open medium share (data-path.md §5), and the one place that syncs it. Linux
+ * reports a lost writeback once for an open file, to whichever sync or O_DSYNC write comes first;
+ * one that runs beside it is told nothing. So:
+ *
+ * - One sync is under way at a time. Who asks meanwhile waits for the next one, since that which
+ *   runs does not cover a write that was done after it began. All who wait share one.
+ * - Nobody writes with O_DSYNC. A durable write is a write, and then its share of a sync. Hence an
+ *   error of the write itself (ENOSPC, EIO) is one of a write that never became dirty pages, and
+ *   is its writer's alone; a writeback that fails is reported to a sync, and to everybody.
+ * - The first failed sync poisons the medium: all who wait fail, and so does every later FLUSH and
+ *   FUA for as long as this object lives, that is until the medium is opened anew. A later sync
+ *   that succeeds would lie.
  */
-export class MediumState {
-  /** Changes that were done on the medium; counted when done, before anybody hears of them. */
+export class MediumState implements TurnTask {
+  /**
+   * Changes that ended on the medium, counted before anybody hears of them. Failed ones too: they
+   * may have changed a part of what they were to change.
+   */
   changes = 0;
   /**
    * Of those, the ones that a sync that succeeded is known to cover. Below zero until the first
    * one: a process before this one may have acknowledged writes that nobody has synced yet.
    */
   synced = -1;
+  /** For the Io: the next sync is to begin at the end of the turn. */
+  queued = false;
+  /** Hears of every failure that a device met, and of every failed sync. */
+  onFailed: (failure: MediumFailure) => void;
+  readonly #io: Io;
+  readonly #handle: Handle;
+  readonly #operation = new Operation(() => this.#done());
+  /** Who waits for the sync that is under way, and who for the one after it. */
+  #joined = new OperationQueue();
+  #waiting = new OperationQueue();
+  #running = false;
+  /** `changes` when the sync that is under way began. */
+  #covers = 0;
   #errorCount = 0;
   #poisoned = false;
-  /** Hears of every failure that a device met. */
-  onFailed: (failure: MediumFailure) => void;
 
-  constructor(onFailed: (failure: MediumFailure) => void = () => {}) {
+  constructor(
+    on: { readonly io: Io; readonly handle: Handle },
+    onFailed: (failure: MediumFailure) => void = () => {},
+  ) {
+    this.#io = on.io;
+    this.#handle = on.handle;
     this.onFailed = onFailed;
   }
 
@@ -30,21 +64,98 @@ export class MediumState {
     return this.#poisoned;
   }
 
-  /** A sync failed that was not a device's: that of a label, or of zeroing. */
+  /** A change has ended that no sync covers yet. */
+  get needsSync(): boolean {
+    return this.synced < this.changes;
+  }
+
+  /** It is found not to be what was opened. */
   poison(): void {
     this.#poisoned = true;
   }
 
-  /** For its devices: an operation failed with a positive errno. */
+  /** For its users: an operation failed with a positive errno. */
   failed(during: MediumFailure["during"], errno: number): void {
     this.#errorCount++;
     if (during === "sync") this.#poisoned = true;
     this.onFailed({ during, errno, poisoned: this.#poisoned, errorCount: this.#errorCount });
   }
+
+  /**
+   * Ends with 0 once every change that ended before this call is durable, or with a negated errno.
+   * Begins nothing before the end of the turn, so that whatever else ends in it is covered too.
+   */
+  sync(operation: Operation): void {
+    assert(!operation.busy, "an operation is submitted once at a time");
+    operation.busy = true;
+    this.#waiting.push(operation);
+    if (!this.#running) this.#io.atTurnEnd(this);
+  }
+
+  /** For the Io. */
+  run(): void {
+    // With nothing new since the sync that ended last, that one covers them too.
+    if (this.#poisoned || !this.needsSync) return this.#end(this.#waiting, 0);
+    const joined = this.#waiting;
+    this.#waiting = this.#joined;
+    this.#joined = joined;
+    this.#running = true;
+    this.#covers = this.changes;
+    this.#io.sync(this.#operation, this.#handle);
+  }
+
+  #done(): void {
+    const { result } = this.#operation;
+    this.#running = false;
+    if (result < 0) this.failed("sync", -result);
+    else this.synced = Math.max(this.synced, this.#covers);
+    if (!this.#waiting.empty) this.#io.atTurnEnd(this);
+    this.#end(this.#joined, result);
+  }
+
+  /** Each may ask again as it ends; it is then behind those that are ended here. */
+  #end(queue: OperationQueue, result: number): void {
+    const outcome = this.#poisoned && result >= 0 ? -EIO : result;
+    for (let left = queue.length; left > 0; left--) {
+      const operation = queue.shift();
+      operation.busy = false;
+      operation.result = outcome;
+      operation.done(operation);
+    }
+  }
+}
+
+/** Operations in order, linked through themselves: they are with no Io meanwhile. */
+class OperationQueue {
+  length = 0;
+  #first: Operation | null = null;
+  #last: Operation | null = null;
+
+  get empty(): boolean {
+    return this.length === 0;
+  }
+
+  push(operation: Operation): void {
+    operation.ioNext = null;
+    if (this.#last === null) this.#first = operation;
+    else this.#last.ioNext = operation;
+    this.#last = operation;
+    this.length++;
+  }
+
+  shift(): Operation {
+    const operation = this.#first;
+    assert(operation !== null, "a queue has as many operations as it counts");
+    this.#first = operation.ioNext;
+    if (this.#first === null) this.#last = null;
+    operation.ioNext = null;
+    this.length--;
+    return operation;
+  }
 }
 
 export interface MediumFailure {
-  /** "sync" is a failed flush, or a write that had to be durable. */
+  /** "sync": what was written before, by whomever, may be lost. */
   readonly during: "read" | "write" | "sync" | "discard" | "zero";
   readonly errno: number;
   readonly poisoned: boolean;

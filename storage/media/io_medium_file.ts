@@ -3,7 +3,6 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import { Errno, errnoName } from "../io/errno.ts";
 import { MediumState } from "../devices/medium_state.ts";
 import type { Handle, Io, MediumGeometry, Off } from "../io/io.ts";
-import { Operation } from "../io/operation.ts";
 import type { IoPromises } from "../io/promises.ts";
 import type { MediumFile, MediumSource } from "./medium_file.ts";
 
@@ -11,12 +10,12 @@ import type { MediumFile, MediumSource } from "./medium_file.ts";
 const STEP_BYTES = 64 * 1024;
 
 /**
- * A MediumFile over the seam. The data path uses the same `handle` and `state`: the kernel tells of
- * a lost writeback once for each descriptor, to whichever sync comes first.
+ * A MediumFile over the seam. The data path uses the same `handle` and `state`: a host's flush and
+ * a label's share one sync, and one failure.
  */
 export class IoMediumFile implements MediumFile {
   readonly path: string;
-  readonly state = new MediumState();
+  readonly state: MediumState;
   readonly kind: "file" | "block";
   readonly sizeBytes: number;
   readonly handle: Handle;
@@ -31,6 +30,7 @@ export class IoMediumFile implements MediumFile {
     this.#promises = seam.promises;
     this.path = medium.path;
     this.handle = medium.handle;
+    this.state = new MediumState({ io: seam.io, handle: medium.handle });
     this.kind = medium.geometry.kind;
     this.sizeBytes = medium.geometry.sizeBytes;
   }
@@ -49,27 +49,24 @@ export class IoMediumFile implements MediumFile {
     await this.#steps(position, bytes.length, async (off, step) => {
       const from = step.position - position;
       this.#io.bytes.set(bytes.subarray(from, from + step.length), off);
-      this.#check(await this.#promises.write(this.handle, { off, ...step }), "Writing", step);
+      const result = await this.#promises.write(this.handle, { off, ...step });
+      this.state.changes++;
+      this.#check(result, "Writing", step);
     });
   }
 
   async sync(): Promise<void> {
-    const { promise, resolve } = this.#promises.deferred<number>();
-    const operation = new Operation(({ result }) => {
-      // Now, and not only when the caller goes on: a host's flush that ends in the same turn, and
-      // that the kernel has told nothing, must not be answered with success.
-      if (result < 0) this.state.poison();
-      resolve(result);
-    });
-    this.#io.sync(operation, this.handle);
-    this.#check(await promise, "Flushing", { position: 0, length: this.sizeBytes });
+    const { result } = this.#promises.submit((operation) => this.state.sync(operation));
+    this.#check(await result, "Flushing", { position: 0, length: this.sizeBytes });
   }
 
   async zero(position: number, length: number): Promise<void> {
     assert(position >= 0 && position + length <= this.sizeBytes, "zeroing outside a medium");
     // A hole in a file reads as zeroes and takes no space; a device really writes them.
     const range = { position, length, mayDiscard: this.kind === "file" };
-    this.#check(await this.#promises.zero(this.handle, range), "Zeroing", range);
+    const result = await this.#promises.zero(this.handle, range);
+    this.state.changes++;
+    this.#check(result, "Zeroing", range);
   }
 
   close(): Promise<void> {

@@ -12,28 +12,33 @@ const OTHER_VOLUME = {
   leg: legOf(HOST),
 };
 
-unitTest("the first flush after a kill syncs what was acknowledged before", async (setting) => {
-  const { kind, path, world } = setting;
-  const client = await world.attached({ attachment: 1 });
-  assert.equal(await client.write(0, 3), 0);
-  const copy = `${path}-copy`;
-  Deno.copyFileSync(path, copy);
-  await client.leave();
-  const next = new UnitWorld({ kind, path: copy });
-  try {
-    await next.start();
-    const back = await next.attached({ attachment: 2 });
-    const { syncs } = next.stall;
-    assert.equal(await back.flush(), 0);
-    assert.equal(next.stall.syncs, syncs + 1);
-    assert.equal(await back.flush(), 0);
-    assert.equal(next.stall.syncs, syncs + 1, "nothing was written in between");
-    await back.leave();
-    await next.drain();
-  } finally {
-    next.destroy();
-  }
-});
+unitTest(
+  "what was acknowledged before a kill is synced before a flush says so",
+  async (setting) => {
+    const { kind, path, world } = setting;
+    const client = await world.attached({ attachment: 1 });
+    assert.equal(await client.write(0, 3), 0);
+    const copy = `${path}-copy`;
+    Deno.copyFileSync(path, copy);
+    await client.leave();
+    const next = new UnitWorld({ kind, path: copy });
+    try {
+      await next.start();
+      const { syncs } = next.stall;
+      assert.ok(syncs > 0, "the opening's label was synced, and with it all that was there");
+      const back = await next.attached({ attachment: 2 });
+      assert.equal(await back.flush(), 0);
+      assert.equal(next.stall.syncs, syncs, "nothing was written since");
+      assert.equal(await back.write(0, 4), 0);
+      assert.equal(await back.flush(), 0);
+      assert.equal(next.stall.syncs, syncs + 1);
+      await back.leave();
+      await next.drain();
+    } finally {
+      next.destroy();
+    }
+  },
+);
 
 for (const whose of ["a host's flush", "a label's update"] as const) {
   unitTest(`a failed sync poisons the medium for all: ${whose}`, async ({ world }) => {
@@ -59,10 +64,10 @@ unitTest("a medium that was truncated is not served as if it were whole", async 
   const { path, world } = setting;
   const client = await world.attached({ attachment: 1 });
   assert.equal(await client.write(0, 3), 0);
-  await world.call("figures", null);
+  await world.call("checkMedia", null);
   assert.equal((await world.call("storageInfo", null)).media[0]?.state, "ok");
   Deno.truncateSync(path, MIB);
-  await world.call("figures", null);
+  await world.call("checkMedia", null);
   const { media } = await world.call("storageInfo", null);
   assert.deepEqual([media[0]?.state, media[0]?.errors], ["failed", 1]);
   assert.match(media[0]?.reason ?? "", /shrunk from 67108864 to 1048576 bytes/);
