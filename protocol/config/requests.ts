@@ -18,6 +18,7 @@ import {
   VolumeDelete,
   VolumeResize,
 } from "./bodies.ts";
+import { CertificateAnswer, CertificateRequest } from "./certificate_bodies.ts";
 
 const Nothing = z.strictObject({});
 
@@ -39,6 +40,8 @@ export const REQUESTS = {
   UNIT_SHUTDOWN: { from: "unit", body: Goodbye, answer: Nothing },
   HOST_SHUTDOWN: { from: "host", body: Goodbye, answer: Nothing },
   HEARTBEAT: { from: "node", body: Heartbeat, answer: HeartbeatAnswer },
+  /** For TLS on data connections. The same key gets the same certificate. */
+  CERTIFICATE_REQUEST: { from: "node", body: CertificateRequest, answer: CertificateAnswer },
   STORAGE_REQUEST: { from: "host", body: DiskCreate, answer: TaskAnswer },
   DISK_GROW: { from: "host", body: DiskGrow, answer: TaskAnswer },
   DISK_RELEASE: { from: "host", body: DiskRelease, answer: TaskAnswer },

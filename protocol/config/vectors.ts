@@ -1,7 +1,9 @@
 import { concat, utf8 } from "../core/bytes.ts";
 import { defined } from "../core/assert.ts";
+import { authorityCertificate, issueCertificate } from "../certificates/certificate.ts";
+import { signingPublicKey } from "../certificates/signing_key.ts";
 import { sha256 } from "../noise/cipher.ts";
-import { type KeyPair, keyPairOf } from "../noise/handshake.ts";
+import { type KeyPair, keyPairOf, nodeIdOf } from "../noise/handshake.ts";
 import { Refusal } from "./bodies.ts";
 import { encodeBody, pagesOf } from "./body.ts";
 import { beginStartup, readStartup, type SessionKeys, type Startup } from "./handshake.ts";
@@ -86,7 +88,37 @@ export function buildVectors(): Map<string, Vector> {
     packet: seal(node, { type: "ACK", kind: "part", ...page }, nothing),
     receiver: station,
   });
+  for (const [name, vector] of certificateVectors({ node, station })) vectors.set(name, vector);
   return vectors;
+}
+
+function certificateVectors({ node, station }: { node: Session; station: Session }) {
+  const { body, answer } = REQUESTS.CERTIFICATE_REQUEST;
+  const publicKey = signingPublicKey(fixed("unit TLS"));
+  const { publicKey: identity } = vectorNode("unit");
+  const authority = { privateKey: fixed("authority"), clusterId: VECTOR_CLUSTER };
+  const seal = (from: Session, type: "CERTIFICATE_REQUEST" | "ACK", bytes: Uint8Array) => {
+    const { pages, revision } = pagesOf(bytes);
+    const message = whole(type, 3, revision);
+    return defined(from.seal(message, { plaintext: pages[0]!, nowMs: 0 }), "it is fresh");
+  };
+  const certificate = issueCertificate(authority, {
+    role: "unit",
+    id: nodeIdOf(identity),
+    name: "unit1",
+    publicKey,
+  });
+  const granted = { certificate, authority: authorityCertificate(authority) };
+  return [
+    ["certificate-request", {
+      packet: seal(node, "CERTIFICATE_REQUEST", encodeBody(body, { publicKey })),
+      receiver: station,
+    }],
+    ["certificate-ack", {
+      packet: seal(station, "ACK", encodeBody(answer, granted)),
+      receiver: node,
+    }],
+  ] as const;
 }
 
 export const VECTOR_HEARTBEAT = {
