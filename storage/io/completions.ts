@@ -24,6 +24,13 @@ export class Completions {
     this.#last = operation;
   }
 
+  /** Forgets all of it: whose results they were is gone. */
+  clear(): void {
+    this.#first = null;
+    this.#last = null;
+    this.#tasks.length = 0;
+  }
+
   addTask(task: TurnTask): void {
     if (task.queued) return;
     task.queued = true;

@@ -8,6 +8,7 @@ import { createIo } from "./create.ts";
 import type { ArenaOptions, Io } from "./io.ts";
 import { SimIo } from "./sim.ts";
 import { SimWorld } from "./sim_world.ts";
+import { TestSchedule } from "./testing_schedule.ts";
 import { interruptedLibc, InterruptedUringIo } from "./testing_faults.ts";
 import { Waker } from "./wake.ts";
 
@@ -64,6 +65,43 @@ function simFixture(): IoFixture {
   };
 }
 
+/** Turns let a schedule's time pass, as the simulator's queue does between them. */
+class ScheduledIo extends SimIo {
+  readonly #schedule: TestSchedule;
+
+  constructor(world: SimWorld, schedule: TestSchedule) {
+    const place = { machine: "m", process: "p#1", address: "10.0.0.1" };
+    super({ world, arena: ARENA, place });
+    this.#schedule = schedule;
+  }
+
+  override turn(maxWaitMs: number): void {
+    this.#schedule.pass(Math.min(maxWaitMs, 1000));
+    super.turn(0);
+  }
+}
+
+/** As the simulator runs it: every result is an event, and events come in an order by the seed. */
+function scheduledFixture(seed: number): IoFixture {
+  const schedule = new TestSchedule(seed);
+  const world = new SimWorld({ schedule });
+  world.faults = { ...world.faults, runBytesMax: 40_000 };
+  const io = new ScheduledIo(world, schedule);
+  let files = 0;
+  return {
+    io,
+    missingPath: "/m/missing",
+    medium(sizeBytes) {
+      const path = `/m/medium${files++}`;
+      world.addMedium(path, { sizeBytes });
+      return path;
+    },
+    unixPath: () => `/m/socket${files++}`,
+    wake: () => io.wakeNow(),
+    dispose: () => io.destroy(),
+  };
+}
+
 const FIXTURES = {
   uring: () => kernelFixture(() => createIo({ kind: "uring", arena: ARENA })),
   "uring, in memory,": () =>
@@ -74,6 +112,8 @@ const FIXTURES = {
   "epoll, interrupted,": () =>
     kernelFixture(() => createIo({ kind: "epoll", arena: ARENA, openLibc: interruptedLibc })),
   sim: simFixture,
+  "sim, by a schedule,": () => scheduledFixture(1),
+  "sim, by another schedule,": () => scheduledFixture(2),
 };
 
 for (const [kind, create] of Object.entries(FIXTURES)) {

@@ -4,9 +4,10 @@ import { HandleKind } from "./handles.ts";
 import type * as io from "./io.ts";
 import { RECEIVE_BUFFER_BYTES } from "./io.ts";
 import type { Operation } from "./operation.ts";
-import { SimBase, tcpKey, unixKey } from "./sim_base.ts";
+import { SimBase } from "./sim_base.ts";
+import { SimMedium } from "./sim_medium.ts";
 import { SimListener, SimStream, streamPair } from "./sim_stream.ts";
-import { type SimMediaCall, SimMedium } from "./sim_world.ts";
+import { type SimMediaCall, tcpKey, unixKey } from "./sim_world.ts";
 
 /**
  * The seam in memory, for tests: deterministic, with virtual time. Several on one SimWorld reach
@@ -14,8 +15,6 @@ import { type SimMediaCall, SimMedium } from "./sim_world.ts";
  */
 export class SimIo extends SimBase implements io.Io {
   readonly #hungry = new Set<SimStream>();
-  #wake: (() => void) | null = null;
-  #dead = false;
 
   accept(operation: Operation, listener: io.Handle): void {
     const index = this.begin(operation, listener);
@@ -30,12 +29,14 @@ export class SimIo extends SimBase implements io.Io {
   }
 
   connectTcp(operation: Operation, to: io.SocketAddress): void {
+    if (this.world.network !== null) return this.#connectFar(operation, to);
     this.#connect(operation, { to, key: tcpKey(to), missing: -Errno.ECONNREFUSED });
   }
 
   connectUnix(operation: Operation, path: string): void {
     const to = { address: path, port: 0 };
-    this.#connect(operation, { to, key: unixKey(path), missing: -Errno.ENOENT });
+    const key = unixKey(path, this.machine);
+    this.#connect(operation, { to, key, missing: -Errno.ENOENT });
   }
 
   receive(operation: Operation, handle: io.Handle): void {
@@ -94,30 +95,32 @@ export class SimIo extends SimBase implements io.Io {
 
   read(operation: Operation, handle: io.Handle, at: io.Transfer): void {
     const { off, length, position } = at;
+    const bytes = this.bytes.subarray(off, off + length);
     this.#media(operation, handle, {
-      ...{ kind: "read", position, length, fua: false },
-      run: (medium) => medium.read(this.bytes.subarray(off, off + length), position),
+      ...{ kind: "read", position, length, fua: false, bytes },
+      run: (medium) => medium.read(bytes, position),
     });
   }
 
   write(operation: Operation, handle: io.Handle, at: io.Transfer, fua: boolean): void {
     const { off, length, position } = at;
+    const bytes = this.bytes.subarray(off, off + length);
     this.#media(operation, handle, {
-      ...{ kind: "write", position, length, fua },
-      run: (medium) => medium.write(this.bytes.subarray(off, off + length), position),
+      ...{ kind: "write", position, length, fua, bytes },
+      run: (medium) => medium.write(bytes, position),
     });
   }
 
   sync(operation: Operation, handle: io.Handle): void {
     this.#media(operation, handle, {
-      ...{ kind: "sync", position: 0, length: 0, fua: false },
+      ...{ kind: "sync", position: 0, length: 0, fua: false, bytes: null },
       run: () => 0,
     });
   }
 
   discard(operation: Operation, handle: io.Handle, position: number, length: number): void {
     this.#media(operation, handle, {
-      ...{ kind: "discard", position, length, fua: false },
+      ...{ kind: "discard", position, length, fua: false, bytes: null },
       run: (medium) => medium.zero(position, length),
     });
   }
@@ -125,22 +128,16 @@ export class SimIo extends SimBase implements io.Io {
   zero(operation: Operation, handle: io.Handle, at: io.ZeroRange): void {
     const { position, length } = at;
     this.#media(operation, handle, {
-      ...{ kind: "zero", position, length, fua: false },
+      ...{ kind: "zero", position, length, fua: false, bytes: null },
       run: (medium) => medium.zero(position, length),
     });
   }
 
-  timer(operation: Operation, delayMs: number): void {
-    assert(!operation.busy, "an operation is submitted once at a time");
-    operation.busy = true;
-    this.timers.add(operation, this.world.nowMs + delayMs);
-  }
-
   cancel(operation: Operation): void {
-    if (!operation.busy) return;
+    if (!operation.busy || this.isDead) return;
     if (this.timers.has(operation)) {
       this.timers.remove(operation);
-      this.completions.push(operation, -Errno.ECANCELED);
+      this.complete(operation, -Errno.ECANCELED);
       return;
     }
     const cancel = this.pending.get(operation)?.cancel ?? null;
@@ -149,41 +146,23 @@ export class SimIo extends SimBase implements io.Io {
     this.end(operation, -Errno.ECANCELED);
   }
 
-  onWake(run: () => void): void {
-    this.#wake = run;
-  }
-
-  atTurnEnd(task: io.TurnTask): void {
-    this.completions.addTask(task);
-  }
-
   turn(maxWaitMs: number): void {
-    assert(!this.#dead, "an Io that was destroyed is not used");
-    const world = this.world;
-    let waitMs = maxWaitMs;
-    if (this.completions.pending || this.woken) {
-      this.completions.runTasks();
-      waitMs = 0;
-    }
-    // Waiting is what makes time pass; without an end to wait for, it stands still.
-    const untilMs = Math.min(world.nowMs + waitMs, this.timers.nextMs);
-    if (waitMs > 0 && untilMs !== Infinity) world.nowMs = Math.max(world.nowMs, untilMs);
-    this.timeMs = world.nowMs;
-    for (let due = this.timers.takeDue(this.timeMs); due !== null;) {
-      this.completions.push(due, 0);
-      due = this.timers.takeDue(this.timeMs);
-    }
+    assert(!this.isDead, "an Io that was destroyed is not used");
+    if (this.world.schedule === null) this.passTime(maxWaitMs);
+    this.turnBegins();
     this.#feed();
     if (this.woken) {
       this.woken = false;
-      this.#wake?.();
+      this.wake?.();
     }
     this.completions.run();
+    if (this.completions.pending) this.ready();
   }
 
   destroy(): void {
-    if (this.#dead) return;
-    this.#dead = true;
+    if (this.isDead) return;
+    this.silence();
+    this.world.residents.delete(this);
     this.closeAll();
   }
 
@@ -239,7 +218,8 @@ export class SimIo extends SimBase implements io.Io {
     assert(!operation.busy, "an operation is submitted once at a time");
     operation.busy = true;
     operation.ioSlot = -1;
-    if (listener === undefined) return this.completions.push(operation, options.missing);
+    if (this.isDead) return;
+    if (listener === undefined) return this.complete(operation, options.missing);
     const { finish, world } = this;
     const [one, other] = streamPair({
       near,
@@ -248,8 +228,21 @@ export class SimIo extends SimBase implements io.Io {
       capacity: world.streamBytes,
     });
     listener.arrived.push(other);
-    this.completions.push(operation, this.open(one, HandleKind.stream));
+    this.complete(operation, this.open(one, HandleKind.stream));
     listener.pump();
+  }
+
+  #connectFar(operation: Operation, to: io.SocketAddress): void {
+    assert(!operation.busy, "an operation is submitted once at a time");
+    operation.busy = true;
+    operation.ioSlot = -1;
+    if (this.isDead) return;
+    const attempt = this.world.network!.connect(this.place!, to, (result) => {
+      if (typeof result === "number") return this.end(operation, result);
+      result.finish = this.finish;
+      this.end(operation, this.open(result, HandleKind.stream));
+    });
+    this.pending.set(operation, { index: -1, cancel: () => attempt.cancel() });
   }
 
   #media(operation: Operation, handle: io.Handle, call: MediaRun): void {
@@ -259,16 +252,22 @@ export class SimIo extends SimBase implements io.Io {
     if (!(medium instanceof SimMedium)) return this.end(operation, -Errno.EINVAL);
     const writes = call.kind !== "read" && call.kind !== "sync";
     if (writes && this.isReadOnly(index)) return this.end(operation, -Errno.EBADF);
-    const run = () => {
-      if (this.#dead) return;
-      this.end(operation, call.run(medium));
-    };
     const { kind, position, length, fua } = call;
-    const verdict = this.world.mediaFault({ path: medium.path, kind, position, length, fua });
+    const asked = { path: medium.path, kind, position, length, fua };
+    const end = (result: number) => this.end(operation, result);
+    const run = () => {
+      if (this.isDead) return;
+      if (this.mediaCalls === null) end(call.run(medium));
+      else this.mediaCalls.submit({ ...asked, medium, bytes: call.bytes, end });
+    };
+    const verdict = this.world.mediaFault(asked);
     if (verdict === "hold") this.world.hold(run);
     else if (verdict === "ok") run();
     else this.end(operation, verdict);
   }
 }
 
-type MediaRun = Omit<SimMediaCall, "path"> & { readonly run: (medium: SimMedium) => number };
+type MediaRun = Omit<SimMediaCall, "path"> & {
+  readonly bytes: Uint8Array | null;
+  readonly run: (medium: SimMedium) => number;
+};

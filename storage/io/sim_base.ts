@@ -1,13 +1,14 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { ArenaBuffers } from "./buffers.ts";
-import { Completions } from "./completions.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind, HandleTable } from "./handles.ts";
 import type * as io from "./io.ts";
 import type { Operation } from "./operation.ts";
+import { type SimIoOptions, SimLife } from "./sim_life.ts";
+import { SimMediaCalls } from "./sim_media_calls.ts";
+import { SimMedium } from "./sim_medium.ts";
 import { type Finish, SimListener, SimStream, streamPair } from "./sim_stream.ts";
-import { SimMedium, type SimWorld } from "./sim_world.ts";
-import { TimerHeap } from "./timers.ts";
+import { type SimResident, tcpKey, unixKey } from "./sim_world.ts";
 
 /** An operation under way on a handle; media operations cannot be cancelled. */
 export interface SimPending {
@@ -17,37 +18,56 @@ export interface SimPending {
 
 export type SimObject = SimStream | SimListener | SimMedium;
 export const NOWHERE: io.SocketAddress = { address: "", port: 0 };
+/** What a dead process is told about its media: nobody acts on it. */
+const NO_GEOMETRY: io.MediumGeometry = {
+  kind: "file",
+  sizeBytes: 0,
+  logicalBlockBytes: 512,
+  physicalBlockBytes: 4096,
+};
 
 /** What of the simulated seam is synchronous: handles, addresses, opening and closing. */
-export abstract class SimBase {
+export abstract class SimBase extends SimLife implements SimResident {
   readonly kind = "sim";
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly buffers: ArenaBuffers;
   readonly wakeFd = -1;
-  readonly world: SimWorld;
   protected readonly handles = new HandleTable();
   protected readonly objects: (SimObject | null)[] = [];
   readonly #readOnly = new Set<number>();
   readonly #exclusive = new Set<number>();
-  protected readonly timers = new TimerHeap();
-  protected readonly completions = new Completions();
+  protected readonly mediaCalls: SimMediaCalls | null;
   /** Operations under way on handles. */
   protected readonly pending = new Map<Operation, SimPending>();
-  protected woken = false;
-  protected timeMs: number;
 
-  constructor(options: { world: SimWorld; arena: io.ArenaOptions }) {
-    this.world = options.world;
+  constructor(options: SimIoOptions) {
+    super(options);
+    const { world, place } = this;
+    this.mediaCalls = world.schedule === null ? null : new SimMediaCalls(world, place!.process);
     this.buffers = new ArenaBuffers(options.arena);
     this.bytes = new Uint8Array(this.buffers.sizeBytes);
     this.view = new DataView(this.bytes.buffer);
-    this.timeMs = this.world.nowMs;
+    if (world.schedule !== null) this.buffers.onReceiveFree = () => this.ready();
+    world.residents.add(this);
   }
 
-  /** What a write to the eventfd does elsewhere. */
-  wakeNow(): void {
-    this.woken = true;
+  /**
+   * Its process is killed: its operations never end, and what it calls from now on does nothing.
+   * The kernel closes its connections, or with `power` there is no kernel any more.
+   */
+  die({ power }: { power: boolean }): void {
+    if (this.isDead) return;
+    this.silence();
+    this.world.residents.delete(this);
+    this.mediaCalls?.die();
+    for (const { cancel } of [...this.pending.values()]) cancel?.();
+    this.pending.clear();
+    this.closeAll(power);
+  }
+
+  crash(): void {
+    this.die({ power: false });
   }
 
   /** Breaks a connection as a reset would: both ends get -ECONNRESET. */
@@ -55,36 +75,37 @@ export abstract class SimBase {
     this.stream(handle)?.shutdown(-Errno.ECONNRESET);
   }
 
-  nowMs(): number {
-    return this.timeMs;
-  }
-
   listenTcp(at: io.SocketAddress, _options: { backlog: number }): io.Handle {
+    if (this.isDead) return -Errno.EBADF;
     const port = at.port === 0 ? this.world.freshPort() : at.port;
     const address = { address: at.address, port };
-    const key = tcpKey(address);
+    const key = tcpKey(address, this.machine);
     if (this.world.listeners.has(key)) return -Errno.EADDRINUSE;
     return this.#listen(address, key);
   }
 
   listenUnix(path: string, _options: { backlog: number }): io.Handle {
-    return this.#listen({ address: path, port: 0 }, unixKey(path));
+    if (this.isDead) return -Errno.EBADF;
+    return this.#listen({ address: path, port: 0 }, unixKey(path, this.machine));
   }
 
   localAddress(handle: io.Handle): io.SocketAddress {
+    if (this.isDead) return NOWHERE;
     const object = this.#live(handle);
     if (object instanceof SimStream) return object.local;
     return object instanceof SimListener ? object.address : NOWHERE;
   }
 
   peerAddress(handle: io.Handle): io.SocketAddress {
+    if (this.isDead) return NOWHERE;
     const object = this.#live(handle);
     return object instanceof SimStream ? object.remote : NOWHERE;
   }
 
   openMedium(options: io.MediumOpenOptions): io.Handle {
+    if (this.isDead) return -Errno.EBADF;
     const medium = this.world.media.get(options.path);
-    if (medium === undefined) return -Errno.ENOENT;
+    if (medium === undefined || medium.isGone) return -Errno.ENOENT;
     if (medium.readOnly && !options.readOnly) return -Errno.EACCES;
     if (options.exclusive && medium.held) return -Errno.EBUSY;
     const handle = this.open(medium, HandleKind.file);
@@ -98,6 +119,7 @@ export abstract class SimBase {
   }
 
   geometry(handle: io.Handle): io.MediumGeometry {
+    if (this.isDead) return NO_GEOMETRY;
     const object = this.#live(handle);
     assert(object instanceof SimMedium, "only media have a geometry");
     return object.geometry;
@@ -157,8 +179,7 @@ export abstract class SimBase {
     if (object instanceof SimStream) {
       object.shutdown();
     } else if (object instanceof SimListener) {
-      if (this.world.listeners.get(object.key) === object) this.world.listeners.delete(object.key);
-      for (const stream of object.arrived.splice(0)) stream.shutdown(-Errno.ECONNRESET);
+      this.#unlisten(object, false);
     }
     // The last operation that ended here may have freed it already.
     if (this.handles.isDying(index) && this.handles.underWay[index] === 0) this.#free(index);
@@ -170,9 +191,10 @@ export abstract class SimBase {
     operation.busy = true;
     operation.off = -1;
     operation.ioSlot = -1;
+    if (this.isDead) return -1;
     const index = this.handles.find(handle);
     if (index < 0) {
-      this.completions.push(operation, -Errno.EBADF);
+      this.complete(operation, -Errno.EBADF);
       return -1;
     }
     this.handles.underWay[index]!++;
@@ -183,8 +205,8 @@ export abstract class SimBase {
   protected end(operation: Operation, result: number): void {
     const pending = this.pending.get(operation);
     this.pending.delete(operation);
-    this.completions.push(operation, result);
-    if (pending === undefined) return;
+    this.complete(operation, result);
+    if (pending === undefined || pending.index < 0) return;
     this.handles.underWay[pending.index]!--;
     const idle = this.handles.underWay[pending.index] === 0;
     if (idle && this.handles.isDying(pending.index)) this.#free(pending.index);
@@ -208,14 +230,23 @@ export abstract class SimBase {
     return object instanceof SimStream ? object : null;
   }
 
-  protected closeAll(): void {
+  protected closeAll(power = false): void {
     for (let index = 0; index < this.handles.top; index++) {
       const object = this.objects[index];
       if (object === null || object === undefined) continue;
-      if (object instanceof SimStream) object.shutdown();
-      else if (object instanceof SimListener) this.world.listeners.delete(object.key);
+      if (object instanceof SimStream) {
+        if (power) object.wire = null;
+        object.shutdown();
+      } else if (object instanceof SimListener) this.#unlisten(object, power);
       this.#free(index);
     }
+  }
+
+  #unlisten(listener: SimListener, power: boolean): void {
+    const { listeners } = this.world;
+    if (listeners.get(listener.key) === listener) listeners.delete(listener.key);
+    if (power) return;
+    for (const stream of listener.arrived.splice(0)) stream.shutdown(-Errno.ECONNRESET);
   }
 
   #live(handle: io.Handle): SimObject {
@@ -228,6 +259,7 @@ export abstract class SimBase {
     const listener = new SimListener({
       address,
       key,
+      place: this.place,
       deliver: (operation, stream) => {
         stream.finish = this.finish;
         this.end(operation, this.open(stream, HandleKind.stream));
@@ -245,12 +277,4 @@ export abstract class SimBase {
     this.objects[index] = null;
     this.handles.free(index);
   }
-}
-
-export function tcpKey(at: io.SocketAddress): string {
-  return `tcp ${at.address} ${at.port}`;
-}
-
-export function unixKey(path: string): string {
-  return `unix ${path}`;
 }

@@ -1,6 +1,7 @@
 import { Errno } from "./errno.ts";
 import type { SocketAddress } from "./io.ts";
 import type { Operation } from "./operation.ts";
+import type { SimPlace } from "./sim_schedule.ts";
 
 /** Ends an operation of the Io that owns the stream. */
 export type Finish = (operation: Operation, result: number) => void;
@@ -23,11 +24,24 @@ export interface SimSend {
   readonly length: number;
 }
 
-/** One end of a connection. Bytes wait in the receiver's inbox, at most `capacity` of them. */
+/** How the bytes of one end get to the other one. */
+export interface SimWire {
+  /** The other end is known to be over: nothing can be sent. */
+  readonly isBroken: boolean;
+  /** How many may be sent now. */
+  room(): number;
+  carry(bytes: Uint8Array): void;
+  /** This end's owner took so many out of its inbox: the other end has room again. */
+  taken(count: number): void;
+  /** This end is over: with 0 as after a close, else as a reset. */
+  hangUp(errno: number): void;
+}
+
+/** One end of a connection. Bytes wait in the receiver's inbox, at most as many as it has room for. */
 export class SimStream {
-  peer: SimStream | null = null;
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
+  wire: SimWire | null = null;
   receive: SimReceive | null = null;
   send: SimSend | null = null;
   /** No bytes will come any more: 0 at a clean end, or a negated errno. */
@@ -37,28 +51,40 @@ export class SimStream {
   finish: Finish;
   readonly #inbox: Uint8Array[] = [];
   #inboxBytes = 0;
-  readonly #capacity: number;
 
-  constructor(options: {
-    finish: Finish;
-    capacity: number;
-    local: SocketAddress;
-    remote: SocketAddress;
-  }) {
+  constructor(options: { finish: Finish; local: SocketAddress; remote: SocketAddress }) {
     this.finish = options.finish;
-    this.#capacity = options.capacity;
     this.local = options.local;
     this.remote = options.remote;
   }
 
-  /** Moves what can be moved in both directions, and ends what is done. */
+  get inboxBytes(): number {
+    return this.#inboxBytes;
+  }
+
+  /** Moves what can be moved, and ends what is done. */
   pump(): void {
     for (let moved = true; moved;) {
       moved = this.#pushOut();
-      if (this.peer !== null) moved = this.peer.#pushOut() || moved;
       moved = this.#takeIn() || moved;
-      if (this.peer !== null) moved = this.peer.#takeIn() || moved;
     }
+  }
+
+  /** Bytes came; `pump` gives them to whoever waits. */
+  arrive(bytes: Uint8Array): void {
+    this.#inbox.push(bytes);
+    this.#inboxBytes += bytes.length;
+  }
+
+  /** Nothing more comes: the other end hung up, or the connection was reset. */
+  end(errno: number): void {
+    if (errno < 0) {
+      // A reset takes with it what was received and not read.
+      this.#inbox.length = 0;
+      this.#inboxBytes = 0;
+    }
+    if (this.ended === null || this.ended === 0) this.ended = errno;
+    this.pump();
   }
 
   /** Stops both directions; the other end sees the end of the stream, or `errno`. */
@@ -66,32 +92,30 @@ export class SimStream {
     if (this.shut) return;
     this.shut = true;
     this.ended ??= errno;
-    const peer = this.peer;
-    if (peer !== null) peer.ended ??= errno;
+    this.wire?.hangUp(errno);
     this.pump();
   }
 
   #pushOut(): boolean {
     const send = this.send;
     if (send === null) return false;
-    const peer = this.peer;
-    if (this.shut || peer === null || peer.shut || (this.ended ?? 0) < 0) {
+    const wire = this.wire;
+    if (this.shut || wire === null || wire.isBroken || (this.ended ?? 0) < 0) {
       this.send = null;
       const errno = this.ended !== null && this.ended < 0 ? this.ended : -Errno.EPIPE;
       this.finish(send.operation, errno);
       return true;
     }
     let moved = false;
-    while (send.parts.length > 0 && peer.#inboxBytes < this.#capacity) {
+    for (let room = wire.room(); send.parts.length > 0 && room > 0; room = wire.room()) {
       const part = send.parts[0]!;
-      const count = Math.min(part.length, this.#capacity - peer.#inboxBytes);
-      if (count > 0) peer.#inbox.push(part.slice(0, count));
-      peer.#inboxBytes += count;
+      const count = Math.min(part.length, room);
       if (count === part.length) send.parts.shift();
       else send.parts[0] = part.subarray(count);
+      if (count > 0) wire.carry(part.slice(0, count));
       moved = true;
     }
-    if (send.parts.length > 0) return moved;
+    if (send.parts.length > 0 || this.send !== send) return moved;
     this.send = null;
     this.finish(send.operation, send.length);
     return true;
@@ -109,6 +133,15 @@ export class SimStream {
     if (this.#inboxBytes === 0) return false;
     const place = receive.place();
     if (place === null) return false;
+    const filled = this.#fill(place);
+    receive.done += filled;
+    receive.wanted -= filled;
+    this.wire?.taken(filled);
+    if (receive.exactly && receive.wanted > 0) return true;
+    return this.#received(receive);
+  }
+
+  #fill(place: Uint8Array): number {
     let filled = 0;
     while (filled < place.length && this.#inboxBytes > 0) {
       const chunk = this.#inbox[0]!;
@@ -119,16 +152,56 @@ export class SimStream {
       if (count === chunk.length) this.#inbox.shift();
       else this.#inbox[0] = chunk.subarray(count);
     }
-    receive.done += filled;
-    receive.wanted -= filled;
-    if (receive.exactly && receive.wanted > 0) return true;
-    return this.#received(receive);
+    return filled;
   }
 
   #received(receive: SimReceive): boolean {
-    this.receive = null;
+    if (this.receive === receive) this.receive = null;
     this.finish(receive.operation, receive.done);
     return true;
+  }
+}
+
+/** Between two ends on one machine: at once. */
+class LocalWire implements SimWire {
+  readonly #peer: SimStream;
+  readonly #capacity: number;
+  /** A wire is in use: what its ends do to each other waits for that one's loop. */
+  readonly #turn: { busy: boolean };
+
+  constructor(peer: SimStream, options: { capacity: number; turn: { busy: boolean } }) {
+    this.#peer = peer;
+    this.#capacity = options.capacity;
+    this.#turn = options.turn;
+  }
+
+  get isBroken(): boolean {
+    return this.#peer.shut;
+  }
+
+  room(): number {
+    return this.#capacity - this.#peer.inboxBytes;
+  }
+
+  carry(bytes: Uint8Array): void {
+    this.#peer.arrive(bytes);
+    this.#pumpPeer();
+  }
+
+  taken(): void {
+    this.#pumpPeer();
+  }
+
+  hangUp(errno: number): void {
+    this.#peer.ended ??= errno;
+    this.#peer.pump();
+  }
+
+  #pumpPeer(): void {
+    if (this.#turn.busy) return;
+    this.#turn.busy = true;
+    this.#peer.pump();
+    this.#turn.busy = false;
   }
 }
 
@@ -140,10 +213,11 @@ export function streamPair(options: {
   capacity: number;
 }): [SimStream, SimStream] {
   const { near, far, finish, capacity } = options;
-  const one = new SimStream({ finish, capacity, local: near, remote: far });
-  const other = new SimStream({ finish, capacity, local: far, remote: near });
-  one.peer = other;
-  other.peer = one;
+  const one = new SimStream({ finish, local: near, remote: far });
+  const other = new SimStream({ finish, local: far, remote: near });
+  const turn = { busy: false };
+  one.wire = new LocalWire(other, { capacity, turn });
+  other.wire = new LocalWire(one, { capacity, turn });
   return [one, other];
 }
 
@@ -152,6 +226,8 @@ export class SimListener {
   readonly address: SocketAddress;
   /** Key in the world's table. */
   readonly key: string;
+  /** Where its owner is; null in a world without a schedule. */
+  readonly place: SimPlace | null;
   readonly accepts: Operation[] = [];
   readonly arrived: SimStream[] = [];
   /** Makes a handle of a stream in the listener's Io, and ends the accept with it. */
@@ -160,10 +236,12 @@ export class SimListener {
   constructor(options: {
     address: SocketAddress;
     key: string;
+    place: SimPlace | null;
     deliver: (operation: Operation, stream: SimStream) => void;
   }) {
     this.address = options.address;
     this.key = options.key;
+    this.place = options.place;
     this.deliver = options.deliver;
   }
 

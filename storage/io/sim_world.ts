@@ -1,100 +1,14 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { Errno } from "./errno.ts";
-import type { MediumGeometry } from "./io.ts";
+import type { SocketAddress } from "./io.ts";
+import { NO_FAULTS, type SimFaults } from "./sim_faults.ts";
+import { SimMedium, type SimMediumOptions } from "./sim_medium.ts";
+import { SimNetwork } from "./sim_network.ts";
+import type { SimPlace, SimSchedule } from "./sim_schedule.ts";
 import type { SimListener, SimStream } from "./sim_stream.ts";
+import type { WireEnd } from "./sim_wire.ts";
 
-const CHUNK_BYTES = 64 * 1024;
 const FIRST_PORT = 40_000;
-
-/** A medium in memory; what was never written is zero and takes no space. */
-export class SimMedium {
-  readonly path: string;
-  readonly kind: "file" | "block";
-  readonly readOnly: boolean;
-  readonly blockBytes: number;
-  sizeBytes: number;
-  /** Somebody has it open exclusively. */
-  held = false;
-  readonly #chunks = new Map<number, Uint8Array>();
-
-  constructor(path: string, options: SimMediumOptions) {
-    this.path = path;
-    this.kind = options.kind ?? "file";
-    this.readOnly = options.readOnly ?? false;
-    this.blockBytes = options.blockBytes ?? 512;
-    this.sizeBytes = options.sizeBytes;
-  }
-
-  get geometry(): MediumGeometry {
-    const { kind, sizeBytes, blockBytes } = this;
-    return {
-      kind,
-      sizeBytes,
-      logicalBlockBytes: blockBytes,
-      physicalBlockBytes: Math.max(4096, blockBytes),
-    };
-  }
-
-  read(into: Uint8Array, position: number): number {
-    if (position + into.length > this.sizeBytes) return -Errno.EIO;
-    this.#each(position, into.length, (chunk, part) => {
-      const bytes = this.#chunks.get(chunk);
-      const target = into.subarray(part.done, part.done + part.length);
-      if (bytes === undefined) target.fill(0);
-      else target.set(bytes.subarray(part.from, part.from + part.length));
-    });
-    return into.length;
-  }
-
-  write(from: Uint8Array, position: number): number {
-    if (this.readOnly) return -Errno.EBADF;
-    const end = position + from.length;
-    if (end > this.sizeBytes) {
-      if (this.kind === "block") return -Errno.ENOSPC;
-      this.sizeBytes = end;
-    }
-    this.#each(position, from.length, (chunk, part) => {
-      let bytes = this.#chunks.get(chunk);
-      if (bytes === undefined) {
-        bytes = new Uint8Array(CHUNK_BYTES);
-        this.#chunks.set(chunk, bytes);
-      }
-      bytes.set(from.subarray(part.done, part.done + part.length), part.from);
-    });
-    return from.length;
-  }
-
-  zero(position: number, length: number): number {
-    if (this.readOnly) return -Errno.EBADF;
-    const inside = Math.min(length, this.sizeBytes - position);
-    this.#each(position, Math.max(0, inside), (chunk, part) => {
-      if (part.length === CHUNK_BYTES) this.#chunks.delete(chunk);
-      else this.#chunks.get(chunk)?.fill(0, part.from, part.from + part.length);
-    });
-    return 0;
-  }
-
-  #each(
-    position: number,
-    length: number,
-    run: (chunk: number, part: { from: number; length: number; done: number }) => void,
-  ): void {
-    for (let done = 0; done < length;) {
-      const at = position + done;
-      const from = at % CHUNK_BYTES;
-      const part = Math.min(CHUNK_BYTES - from, length - done);
-      run(Math.floor(at / CHUNK_BYTES), { from, length: part, done });
-      done += part;
-    }
-  }
-}
-
-export interface SimMediumOptions {
-  readonly sizeBytes: number;
-  readonly kind?: "file" | "block";
-  readonly readOnly?: boolean;
-  readonly blockBytes?: number;
-}
+const LAST_PORT = 65_535;
 
 /** A media operation as the fault hook sees it. */
 export interface SimMediaCall {
@@ -108,33 +22,133 @@ export interface SimMediaCall {
 /** What the hook makes of it: nothing special, a negated errno, or held until `releaseHeld`. */
 export type SimVerdict = "ok" | "hold" | number;
 
+/** What checkers may look at while it happens. */
+export interface SimTap {
+  /** Bytes (null: zeroes) are on a medium now, for everybody who reads it. */
+  wrote?(write: SimWrite): void;
+  /** Bytes came out of the network at the kernel of `end`. */
+  streamBytes?(end: WireEnd, bytes: Uint8Array): void;
+  /** The kernel of `end` knows that the connection is over; unread bytes may be left. */
+  streamOver?(end: WireEnd): void;
+}
+
+export interface SimWrite {
+  readonly medium: SimMedium;
+  readonly position: number;
+  readonly length: number;
+  readonly bytes: Uint8Array | null;
+  /** The process that asked for it; it may be dead. */
+  readonly process: string;
+}
+
+/** An Io as the world sees it. */
+export interface SimResident {
+  readonly place: SimPlace | null;
+  /** Everything of it is gone: the kernel closes what it had, or with `power` nobody does. */
+  die(options: { power: boolean }): void;
+}
+
 /**
- * What several simulated Ios share: time, media, and the addresses of listeners. Time passes only
- * in turns: one that would wait moves it to the next timer of its Io.
+ * What simulated Ios share: media, addresses of listeners, the network, faults. Without a schedule
+ * it is for unit tests: everything happens at once, nothing is lost, and time passes in turns that
+ * wait. With one, see SimSchedule.
  */
 export class SimWorld {
+  /** Without a schedule: the time. */
   nowMs = 0;
+  readonly schedule: SimSchedule | null;
+  readonly network: SimNetwork | null;
+  faults: SimFaults = { ...NO_FAULTS };
+  tap: SimTap | null = null;
   /** Asked before every media operation. */
   mediaFault: (call: SimMediaCall) => SimVerdict = () => "ok";
   /** Bytes that a connection holds between its ends; small ones make sends partial. */
   streamBytes = 64 * 1024;
   readonly media = new Map<string, SimMedium>();
   readonly listeners = new Map<string, SimListener>();
+  readonly residents = new Set<SimResident>();
   /** Streams that were detached, by the number that stands for their descriptor. */
   readonly detached = new Map<number, SimStream>();
   readonly #held: (() => void)[] = [];
   #nextPort = FIRST_PORT;
   #nextDescriptor = 1000;
 
+  constructor(options: { schedule?: SimSchedule } = {}) {
+    this.schedule = options.schedule ?? null;
+    this.network = this.schedule === null ? null : new SimNetwork(this, this.schedule);
+  }
+
   addMedium(path: string, options: SimMediumOptions): SimMedium {
-    const medium = new SimMedium(path, options);
+    const medium = new SimMedium(path, { ...options, isVolatile: this.schedule !== null });
     this.media.set(path, medium);
     return medium;
   }
 
+  /** The medium is found at another path, perhaps of another machine, and no more at the old. */
+  moveMedium(from: string, to: string): void {
+    const medium = this.media.get(from);
+    assert(medium !== undefined && !medium.held, `no medium is to be moved from ${from}`);
+    this.media.delete(from);
+    medium.path = to;
+    this.media.set(to, medium);
+  }
+
+  /** A second medium with the same content, as dd makes one. */
+  copyMedium(from: string, to: string): SimMedium {
+    const medium = this.media.get(from);
+    assert(medium !== undefined, `there is no medium at ${from}`);
+    const { sizeBytes, kind, blockBytes, tearBytes } = medium;
+    const copy = this.addMedium(to, { sizeBytes, kind, blockBytes, tearBytes });
+    copy.restore(medium.image());
+    return copy;
+  }
+
+  addAddress(address: string, machine: string): void {
+    this.network?.addAddress(address, machine);
+  }
+
+  /** One direction between two machines; to heal it: `{ cut: false }`. */
+  setLink(
+    from: string,
+    to: string,
+    link: { cut?: boolean; delayMs?: readonly [number, number]; bytesPerMs?: number },
+  ): void {
+    const { network } = this;
+    assert(network !== null, "only a world with a schedule has a network");
+    network.setLink(network.link(from, to), link);
+  }
+
+  /** Every process of the machine is gone at once, and what its media had not synced is at stake. */
+  powerCut(machine: string): void {
+    const { schedule, network } = this;
+    assert(schedule !== null && network !== null, "only a world with a schedule has machines");
+    network.powerCut(machine);
+    for (const resident of [...this.residents]) {
+      if (resident.place?.machine === machine) resident.die({ power: true });
+    }
+    for (const medium of this.media.values()) {
+      if (!medium.path.startsWith(`/${machine}/`)) continue;
+      const lost = medium.cutPower(() => schedule.fraction());
+      schedule.say(`${medium.path} lost ${lost} when its power failed`);
+    }
+  }
+
+  powerOn(machine: string): void {
+    this.network?.powerOn(machine);
+  }
+
+  /** Whoever listens at an address of a machine. */
+  listenerAt(machine: string, at: SocketAddress): SimListener | undefined {
+    return this.listeners.get(tcpKey(at, machine)) ??
+      this.listeners.get(tcpKey({ address: "0.0.0.0", port: at.port }, machine)) ??
+      this.listeners.get(tcpKey({ address: "::", port: at.port }, machine));
+  }
+
   freshPort(): number {
-    assert(this.#nextPort < 65_536, "the simulated machine has ports left");
-    return this.#nextPort++;
+    assert(this.schedule !== null || this.#nextPort <= LAST_PORT, "the machine has ports left");
+    const port = this.#nextPort++;
+    if (this.#nextPort > LAST_PORT) this.#nextPort = FIRST_PORT;
+    return port;
   }
 
   freshDescriptor(): number {
@@ -153,4 +167,12 @@ export class SimWorld {
   get heldCount(): number {
     return this.#held.length;
   }
+}
+
+export function tcpKey(at: SocketAddress, machine = ""): string {
+  return `tcp ${machine} ${at.address} ${at.port}`;
+}
+
+export function unixKey(path: string, machine = ""): string {
+  return `unix ${machine} ${path}`;
 }

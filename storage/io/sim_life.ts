@@ -1,0 +1,142 @@
+import { assert } from "../../protocol/core/assert.ts";
+import { Completions } from "./completions.ts";
+import type * as io from "./io.ts";
+import type { Operation } from "./operation.ts";
+import type { SimAlarm, SimPlace } from "./sim_schedule.ts";
+import type { SimWorld } from "./sim_world.ts";
+import { TimerHeap } from "./timers.ts";
+
+export interface SimIoOptions {
+  readonly world: SimWorld;
+  readonly arena: io.ArenaOptions;
+  /** Where it is; needed in a world with a schedule. */
+  readonly place?: SimPlace;
+  /**
+   * In a world with a schedule: called when a turn has something to do, once until that turn. The
+   * turn is taken later, never inside.
+   */
+  readonly onReady?: () => void;
+}
+
+/** Time and results of a simulated Io, and whether its process lives. */
+export abstract class SimLife {
+  readonly world: SimWorld;
+  readonly place: SimPlace | null;
+  protected readonly completions = new Completions();
+  protected readonly timers = new TimerHeap();
+  protected woken = false;
+  protected wake: (() => void) | null = null;
+  protected timeMs: number;
+  /** Its process was killed: whatever is still called does nothing, and nothing ends. */
+  protected isDead = false;
+  readonly #onReady: () => void;
+  #saidReady = false;
+  #alarm: SimAlarm | null = null;
+  #alarmMs = Infinity;
+
+  constructor(options: SimIoOptions) {
+    const { world, place = null } = options;
+    assert(world.schedule === null || place !== null, "a world with a schedule has places");
+    this.world = world;
+    this.place = place;
+    this.#onReady = options.onReady ?? (() => {});
+    if (place !== null) world.addAddress(place.address, place.machine);
+    this.timeMs = this.trueMs;
+  }
+
+  nowMs(): number {
+    return this.timeMs;
+  }
+
+  timer(operation: Operation, delayMs: number): void {
+    assert(!operation.busy, "an operation is submitted once at a time");
+    operation.busy = true;
+    if (this.isDead) return;
+    this.timers.add(operation, this.trueMs + delayMs);
+    this.armTimer();
+  }
+
+  /** What a write to the eventfd does elsewhere. */
+  wakeNow(): void {
+    this.woken = true;
+    this.ready();
+  }
+
+  onWake(run: () => void): void {
+    this.wake = run;
+  }
+
+  atTurnEnd(task: io.TurnTask): void {
+    if (this.isDead) return;
+    this.completions.addTask(task);
+    this.ready();
+  }
+
+  protected get trueMs(): number {
+    return this.world.schedule?.nowMs() ?? this.world.nowMs;
+  }
+
+  protected get machine(): string {
+    return this.place?.machine ?? "";
+  }
+
+  /** A turn has something to do. */
+  protected ready(): void {
+    if (this.#saidReady || this.isDead || this.world.schedule === null) return;
+    this.#saidReady = true;
+    this.#onReady();
+  }
+
+  /** Queues a result for the next turn. */
+  protected complete(operation: Operation, result: number): void {
+    if (this.isDead) return;
+    this.completions.push(operation, result);
+    this.ready();
+  }
+
+  /** Reads the time and takes the timers that are due; what comes from now on needs another turn. */
+  protected turnBegins(): void {
+    this.#saidReady = false;
+    this.timeMs = this.trueMs;
+    for (let due = this.timers.takeDue(this.timeMs); due !== null;) {
+      this.completions.push(due, 0);
+      due = this.timers.takeDue(this.timeMs);
+    }
+    this.armTimer();
+  }
+
+  /** Waiting is what makes time pass; without an end to wait for, it stands still. */
+  protected passTime(maxWaitMs: number): void {
+    const world = this.world;
+    let waitMs = maxWaitMs;
+    if (this.completions.pending || this.woken) {
+      this.completions.runTasks();
+      waitMs = 0;
+    }
+    const untilMs = Math.min(world.nowMs + waitMs, this.timers.nextMs);
+    if (waitMs > 0 && untilMs !== Infinity) world.nowMs = Math.max(world.nowMs, untilMs);
+  }
+
+  /** It is dead: no result is told any more, and no timer runs. */
+  protected silence(): void {
+    this.isDead = true;
+    this.#alarm?.cancel();
+    this.completions.clear();
+  }
+
+  /** Asks the schedule for the first timer. */
+  protected armTimer(): void {
+    const { schedule } = this.world;
+    const nextMs = this.timers.nextMs;
+    if (schedule === null || nextMs === this.#alarmMs) return;
+    this.#alarm?.cancel();
+    this.#alarm = null;
+    this.#alarmMs = nextMs;
+    if (nextMs === Infinity) return;
+    const delayMs = Math.max(0, nextMs - schedule.nowMs());
+    this.#alarm = schedule.after(delayMs, `${this.place!.process}: a timer of its Io`, () => {
+      this.#alarmMs = Infinity;
+      this.ready();
+    });
+  }
+}

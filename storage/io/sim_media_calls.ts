@@ -1,0 +1,188 @@
+import { Errno } from "./errno.ts";
+import type { SimMedium } from "./sim_medium.ts";
+import type { SimAlarm } from "./sim_schedule.ts";
+import type { SimMediaCall, SimWorld } from "./sim_world.ts";
+
+const MIB = 1024 * 1024;
+
+/** A media operation that was submitted; `bytes` is in the arena. */
+export interface MediaCall extends SimMediaCall {
+  readonly medium: SimMedium;
+  /** Of a read or write; null otherwise. */
+  readonly bytes: Uint8Array | null;
+  /** Ends the operation for its owner. */
+  readonly end: (result: number) => void;
+}
+
+interface UnderWay {
+  readonly call: MediaCall;
+  /** Changes of the medium that a sync must cover. */
+  readonly covers: number;
+  /** Once it has acted on the medium: its result. */
+  result: number | null;
+  alarm: SimAlarm | null;
+}
+
+/**
+ * The media operations of one process in a world with a schedule. Each acts on its medium at some
+ * instant between its submission and its end, and they end in any order.
+ */
+export class SimMediaCalls {
+  readonly #world: SimWorld;
+  readonly #process: string;
+  readonly #underWay = new Set<UnderWay>();
+
+  constructor(world: SimWorld, process: string) {
+    this.#world = world;
+    this.#process = process;
+  }
+
+  submit(call: MediaCall): void {
+    const schedule = this.#world.schedule!;
+    const { faults } = this.#world;
+    const [least, most] = faults.mediaMs;
+    const one: UnderWay = { call, covers: call.medium.changes, result: null, alarm: null };
+    this.#underWay.add(one);
+    let delayMs = least + (most - least) * schedule.fraction();
+    const nowMs = schedule.nowMs();
+    if (this.#chance(faults.stall)) {
+      const [leastMs, mostMs] = faults.stallMs;
+      const stallMs = leastMs + (mostMs - leastMs) * schedule.fraction();
+      call.medium.stalledUntilMs = Math.max(call.medium.stalledUntilMs, nowMs + stallMs);
+      schedule.say(`${call.medium.path} stalls for ${Math.round(stallMs)} ms`);
+    }
+    delayMs += Math.max(0, call.medium.stalledUntilMs - nowMs);
+    // A quarter act well before their end: others see it before it is acknowledged.
+    const earlyMs = schedule.fraction() < 0.25 ? delayMs * schedule.fraction() : null;
+    const what = `${this.#process}: ${inWords(call)}`;
+    const finish = () => {
+      this.#underWay.delete(one);
+      call.end(one.result ?? this.#act(one));
+    };
+    if (earlyMs === null) {
+      one.alarm = schedule.after(delayMs, `${what} ends`, finish);
+      return;
+    }
+    one.alarm = schedule.after(earlyMs, `${what} acts`, () => {
+      one.result = this.#act(one);
+      one.alarm = schedule.after(delayMs - earlyMs, `${what} ends`, finish);
+    });
+  }
+
+  /** The process is gone: each operation under way acts yet, wholly or in part, or does not. */
+  die(): void {
+    const schedule = this.#world.schedule!;
+    for (const one of this.#underWay) {
+      one.alarm?.cancel();
+      if (one.result !== null) continue;
+      const draw = schedule.fraction();
+      const how = draw < 0.4 ? "still happens" : draw < 0.6 ? "half happens" : "never happens";
+      schedule.say(`${this.#process}: ${inWords(one.call)} ${how}`);
+      if (draw < 0.4) this.#act(one);
+      else if (draw < 0.6) this.#actPartly(one.call);
+    }
+    this.#underWay.clear();
+  }
+
+  #act(one: UnderWay): number {
+    const { call } = one;
+    const { medium, bytes, position, length } = call;
+    const { faults } = this.#world;
+    if (medium.isGone) return -Errno.EIO;
+    switch (call.kind) {
+      case "read":
+        if (this.#chance(faults.readError)) return this.#failed(call, -Errno.EIO);
+        return medium.read(bytes!, position);
+      case "write": {
+        if (medium.kind === "file" && this.#chance(faults.noSpace)) {
+          return this.#failed(call, -Errno.ENOSPC);
+        }
+        if (this.#chance(faults.writeError)) {
+          this.#actPartly(call);
+          return this.#failed(call, -Errno.EIO);
+        }
+        const result = medium.write(bytes!, position, this.#name(call));
+        if (result < 0) return result;
+        this.#wrote(call, bytes);
+        if (!call.fua) return result;
+        if (this.#chance(faults.syncError)) return this.#failWriteback(call);
+        medium.persist(position, length);
+        return result;
+      }
+      case "sync":
+        if (this.#chance(faults.syncError)) return this.#failWriteback(call);
+        medium.sync(one.covers, () => this.#draw());
+        return 0;
+      case "discard":
+      case "zero": {
+        const isFile = medium.kind === "file";
+        if (isFile && this.#chance(faults.noSpace)) return this.#failed(call, -Errno.ENOSPC);
+        if (this.#chance(faults.writeError)) return this.#failed(call, -Errno.EIO);
+        return this.#zero(call, isFile);
+      }
+    }
+  }
+
+  #zero(call: MediaCall, isFile: boolean): number {
+    const { medium, position, length } = call;
+    if (call.kind === "zero" || isFile) {
+      const result = medium.zero(position, length, this.#name(call));
+      if (result === 0) this.#wrote(call, null);
+      return result;
+    }
+    // What a device shows after a discard is up to the device, for each of its blocks.
+    for (let at = 0; at < length; at += MIB) {
+      if (this.#draw() < 0.5) continue;
+      medium.zero(position + at, Math.min(MIB, length - at), this.#name(call));
+    }
+    return 0;
+  }
+
+  #failWriteback(call: MediaCall): number {
+    const { medium } = call;
+    const schedule = this.#world.schedule!;
+    const lost = medium.failWriteback(() => this.#draw());
+    schedule.say(`${medium.path}: writing back fails and ${lost} is lost, still read from memory`);
+    const [least, most] = this.#world.faults.delayedMs;
+    const text = `the cache of ${medium.path} drops what is clean`;
+    schedule.after(least + (most - least) * schedule.fraction(), text, () => {
+      schedule.say(`${medium.path} shows its old content again: ${medium.dropCache()}`);
+    });
+    return this.#failed(call, -Errno.EIO);
+  }
+
+  #actPartly(call: MediaCall): void {
+    if (call.kind !== "write" || call.medium.isGone) return;
+    const { medium, bytes, position } = call;
+    medium.writePart(bytes!, position, { draw: () => this.#draw(), what: this.#name(call) });
+    this.#wrote(call, bytes);
+  }
+
+  #wrote(call: MediaCall, bytes: Uint8Array | null): void {
+    const { medium, position, length } = call;
+    this.#world.tap?.wrote?.({ medium, position, length, bytes, process: this.#process });
+  }
+
+  #failed(call: MediaCall, result: number): number {
+    const why = result === -Errno.ENOSPC ? "no space is left" : "an I/O error";
+    this.#world.schedule!.say(`${this.#process}: ${inWords(call)} fails: ${why}`);
+    return result;
+  }
+
+  #name(call: MediaCall): string {
+    return `${call.kind} by ${this.#process}`;
+  }
+
+  #draw(): number {
+    return this.#world.schedule!.fraction();
+  }
+
+  #chance(probability: number): boolean {
+    return probability > 0 && this.#draw() < probability;
+  }
+}
+
+function inWords({ kind, length, position, fua, path }: MediaCall): string {
+  if (kind === "sync") return `sync of ${path}`;
+  return `${kind} of ${length} bytes at ${position}${fua ? " (FUA)" : ""} on ${path}`;
+}
