@@ -3,6 +3,8 @@
  * between limits are asserted in limits_test.ts. Sections follow the folders.
  */
 
+export * from "./limits_tls.ts";
+
 // Units of measure.
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
@@ -108,12 +110,6 @@ export const NBD_PAYLOAD_BYTES_MAX = 32 * MIB;
 /** Data of the private option ATTACH: a volume's UUID and one short Noise message. */
 export const NBD_ATTACH_BYTES_MAX = 512;
 
-// TLS on data connections (protocol/certificates, storage/tls).
-/** A certificate of the cluster, DER: the authority's and a node's fit one packet together. */
-export const CERTIFICATE_BYTES_MAX = 512;
-/** A file with certificates or a key that the operator names. */
-export const TLS_FILE_BYTES_MAX = 64 * KIB;
-
 // NBD server connections (storage/nbd/server*.ts).
 /** A client has this long to reach transmission. */
 export const NBD_NEGOTIATION_MS = 10_000;
@@ -130,6 +126,13 @@ export const NBD_OPTIONS_MAX = 8192;
 /** What a client accepts from a server: replies to one option, and bytes of one reply. */
 export const NBD_OPTION_REPLIES_MAX = 4096;
 export const NBD_OPTION_REPLY_BYTES_MAX = 16 * KIB;
+/** Of a status chunk, as the protocol has it; and what our server tells in one. */
+export const NBD_STATUS_DESCRIPTORS_MAX = 2 ** 20;
+export const NBD_STATUS_DESCRIPTORS_AT_ONCE = 256;
+/** An error chunk that a client accepts: its text is at most a string, and little goes with it. */
+export const NBD_ERROR_CHUNK_BYTES_MAX = 4096 + 64;
+/** Pieces of one READ's reply that do not touch each other; a client drops a server with more. */
+export const NBD_SCATTERED_CHUNKS_MAX = 64;
 /** Queue depth of the Linux client is 128. */
 export const NBD_REQUESTS_PER_CONNECTION_MAX = 128;
 export const NBD_REQUESTS_PER_SERVER_MAX = 4096;

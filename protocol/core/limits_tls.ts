@@ -1,0 +1,12 @@
+/** Limits of TLS on data connections (protocol/certificates, storage/tls): part of limits.ts. */
+
+/** A certificate of the cluster, DER: the authority's and a node's fit one packet together. */
+export const CERTIFICATE_BYTES_MAX = 512;
+/** Connections of one TLS worker: all of a server's, or as many legs. */
+export const TLS_CONNECTIONS_MAX = 2048;
+/** From STARTTLS to the end of the handshake; whoever waits for it may have less patience. */
+export const TLS_HANDSHAKE_MS = 10_000;
+/** How long a connection that was closed on one side is kept until the other has taken the rest. */
+export const TLS_LINGER_MS = 5_000;
+/** Why a handshake failed, in words, as the data worker is told. */
+export const TLS_REASON_BYTES_MAX = 512;
