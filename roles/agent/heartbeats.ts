@@ -10,7 +10,7 @@ export interface HeartbeatsOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** What to say now. */
-  readonly body: () => Promise<RequestBody<"HEARTBEAT">>;
+  readonly body: () => Promise<RequestBody<"HEARTBEAT">> | RequestBody<"HEARTBEAT">;
   readonly answered?: (answer: AnswerBody<"HEARTBEAT">) => void;
 }
 

@@ -95,7 +95,6 @@ export class FakeWorker implements DataCalls {
         sinceMs: 0,
       })),
       connections: this.connections,
-      figures: NO_FIGURES,
     };
   }
 }

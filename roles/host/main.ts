@@ -1,4 +1,5 @@
 import { Heartbeats } from "../agent/heartbeats.ts";
+import { nodeFigures } from "../../storage/counters/figures.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
 import { drainAtShutdown } from "../agent/data_worker.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
@@ -21,6 +22,7 @@ interface HostContext {
 export async function runHost(settings: HostSettings, context: HostContext): Promise<void> {
   const { process, worker } = context;
   const { clock, random, log } = process;
+  const startedMs = clock.nowMs();
   const node = openNode("host", { settings, process });
   const { files, identity } = node;
   const localSocket = socketPathIn(files, LOCAL_SOCKET);
@@ -58,10 +60,10 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
     link,
     clock,
     log,
-    body: async () => ({
+    body: () => ({
       digest: host.digest(),
       dataAddresses: [],
-      figures: await worker.call("figures", null),
+      figures: nodeFigures(worker.counters.read(), clock.nowMs() - startedMs),
     }),
   });
   process.onShutdown("heartbeats", () => heartbeats.stop());

@@ -1,5 +1,6 @@
 import type { Handlers } from "../../protocol/config/link.ts";
 import { ADDRESSES_PER_NODE_MAX } from "../../protocol/core/limits.ts";
+import { nodeFigures } from "../../storage/counters/figures.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
 import { Heartbeats } from "../agent/heartbeats.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
@@ -25,6 +26,7 @@ export async function runUnit(settings: UnitSettings, context: UnitContext): Pro
 async function runPooled(settings: PooledUnitSettings, context: UnitContext): Promise<void> {
   const { process, worker } = context;
   const { clock, log } = process;
+  const startedMs = clock.nowMs();
   const node = openNode("unit", { settings, process });
   const { identity } = node;
   const sequences = new LabelSequences(node.files, log);
@@ -46,11 +48,14 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
     link,
     clock,
     log,
-    body: async () => ({
-      digest,
-      dataAddresses: dataAddresses(),
-      figures: await worker.call("figures", null),
-    }),
+    body: async () => {
+      await worker.call("checkMedia", null);
+      return {
+        digest,
+        dataAddresses: dataAddresses(),
+        figures: nodeFigures(worker.counters.read(), clock.nowMs() - startedMs),
+      };
+    },
   });
   process.onShutdown("heartbeats", () => heartbeats.stop());
   worker.onNotice((notice) => {

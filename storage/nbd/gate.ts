@@ -12,6 +12,7 @@ import {
 } from "../../protocol/nbd/attach.ts";
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import type { KeyPair } from "../../protocol/noise/handshake.ts";
+import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import { HeldDevice } from "../devices/held.ts";
 import type { GrantTable } from "../grants/grant_table.ts";
@@ -30,6 +31,8 @@ import type {
 export interface GrantedVolumes {
   /** The volume with its present size, for one more connection; null: it cannot be served now. */
   device(volumeId: string): Device | null;
+  /** Where its requests are counted. */
+  counters(volumeId: string): CounterRow;
   /** Changes when acknowledged writes may have been forgotten; VERIFIER_BYTES long. */
   verifier(volumeId: string): Uint8Array;
 }
@@ -84,7 +87,7 @@ export class UnitGate implements ExportGate {
       if (!this.#options.table.isOpen(connection.id)) {
         return { refused: ATTACH_REFUSALS.superseded, text: "the attachment was taken over" };
       }
-      return this.#entry(attached.device, () => {});
+      return this.#entry(attached, () => {});
     }
     return this.#findDirect(connection, name) ?? this.#options.others.find(connection, name);
   }
@@ -203,7 +206,10 @@ export class UnitGate implements ExportGate {
     const device = volumes.device(volumeId);
     if (device === null) return { refused: REPLY_ERROR.shutdown, text: "the volume is not ok now" };
     const held = new HeldDevice(device);
-    return this.#entry(held, () => this.#openDirect(connection, { volumeId, held }));
+    return this.#entry(
+      { volumeId, device: held },
+      () => this.#openDirect(connection, { volumeId, held }),
+    );
   }
 
   /** The newest wins. What it sends waits until nothing of the one before is under way. */
@@ -219,9 +225,10 @@ export class UnitGate implements ExportGate {
     });
   }
 
-  #entry(device: Device, opened: () => void): ExportEntry {
+  #entry(of: { volumeId: string; device: Device }, opened: () => void): ExportEntry {
     return {
-      device,
+      device: of.device,
+      counters: this.#options.volumes.counters(of.volumeId),
       opened,
       closed: (connection, how) =>
         this.#options.table.ended(connection.id, how.clean ? "left" : "lost"),

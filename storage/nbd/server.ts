@@ -5,11 +5,13 @@ import {
 } from "../../protocol/core/limits.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
+import { CounterRow } from "../counters/row.ts";
+import { CounterTable } from "../counters/table.ts";
 import { Errno, errnoName } from "../io/errno.ts";
 import { BufferUser, type Handle, type Io, type SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { ServerConnection } from "./server_connection.ts";
-import { type ServerFigures, zeroFigures } from "./server_figures.ts";
+import { ServerCounters } from "./server_counters.ts";
 import { NbdListener } from "./server_listener.ts";
 import { RequestPool } from "./server_request.ts";
 import type { ExportGate } from "./server_types.ts";
@@ -17,6 +19,8 @@ import type { ExportGate } from "./server_types.ts";
 export interface NbdServerOptions {
   readonly io: Io;
   readonly log: Log;
+  /** Where it counts, and the row of its own; read by nobody when not given. */
+  readonly counters?: { readonly table: CounterTable; readonly row: CounterRow };
   /**
    * All connections together count as one when buffers are shared out (a disk whose consumers wait
    * for its unit); when not given, each counts by itself.
@@ -40,7 +44,7 @@ export interface ServerLimits {
  * may open. One server for each data worker; all its connections share one pool of requests.
  */
 export class NbdServer {
-  readonly figures: ServerFigures = zeroFigures();
+  readonly counters: ServerCounters;
   readonly #io: Io;
   readonly #log: Log;
   readonly #limits: Partial<ServerLimits>;
@@ -55,6 +59,9 @@ export class NbdServer {
   constructor(options: NbdServerOptions) {
     this.#io = options.io;
     this.#log = options.log;
+    const { table, row } = options.counters ??
+      { table: new CounterTable(), row: CounterRow.unread() };
+    this.counters = new ServerCounters(table, row);
     this.#limits = options.limits ?? {};
     this.#bufferUser = options.bufferUser ?? null;
     this.#pool = new RequestPool(options.io, options.limits?.requestsMax);
@@ -142,12 +149,12 @@ export class NbdServer {
     peer: SocketAddress | null,
     listener: NbdListener | null,
   ): ServerConnection | null {
-    const { figures } = this;
+    const { counters } = this;
     const connectionsMax = this.#limits.connectionsMax ?? NBD_CONNECTIONS_MAX;
     const negotiatingMax = this.#limits.negotiatingMax ?? NBD_NEGOTIATING_MAX;
-    if (figures.negotiating >= negotiatingMax) this.#turnOldestAway();
-    if (figures.connections >= connectionsMax || figures.negotiating >= negotiatingMax) {
-      figures.turnedAway++;
+    if (counters.negotiating >= negotiatingMax) this.#turnOldestAway();
+    if (counters.connections >= connectionsMax || counters.negotiating >= negotiatingMax) {
+      counters.turnAway();
       this.#io.close(handle);
       return null;
     }
@@ -158,7 +165,7 @@ export class NbdServer {
       peer,
       gate,
       pool: this.#pool,
-      figures,
+      counters,
       bufferUser: this.#bufferUser ?? new BufferUser(),
       log: this.#log,
       ...(this.#limits.negotiationMs === undefined
@@ -167,8 +174,7 @@ export class NbdServer {
       starved: () => this.#watch(),
       closed: (over) => this.#closed(over, listener),
     });
-    figures.accepted++;
-    figures.connections++;
+    counters.opened();
     this.#connections.add(connection);
     listener?.connections.add(connection);
     connection.start();
@@ -179,7 +185,7 @@ export class NbdServer {
   #turnOldestAway(): void {
     for (const connection of this.#connections) {
       if (!connection.isNegotiating) continue;
-      this.figures.turnedAway++;
+      this.counters.turnAway();
       return connection.shut("others want to come in");
     }
   }
@@ -202,7 +208,7 @@ export class NbdServer {
   }
 
   #closed(connection: ServerConnection, listener: NbdListener | null): void {
-    this.figures.connections--;
+    this.counters.closed();
     this.#connections.delete(connection);
     listener?.removed(connection);
     if (this.#connections.size > 0) return;

@@ -7,7 +7,7 @@ import {
 } from "../../protocol/nbd/constants.ts";
 import type { Device } from "../devices/device.ts";
 import type { Transfer, ZeroRange } from "../io/io.ts";
-import type { ServerFigures } from "./server_figures.ts";
+import type { CounterRow } from "../counters/row.ts";
 import type { RequestOwner, ServerRequest } from "./server_request.ts";
 
 /** What DeviceCalls asks of its session. */
@@ -18,12 +18,13 @@ export interface CallsHost {
 
 export interface DeviceCallsOptions {
   readonly device: Device;
-  readonly figures: ServerFigures;
+  /** Of the connection. */
+  readonly counters: CounterRow;
   /** Hears of each device error, with a positive errno. */
   readonly failed: (command: number, errno: number) => void;
 }
 
-/** Turns requests into calls of a device and their results into wire errors, and counts them. */
+/** Turns requests into calls of a device and their results into wire errors. */
 export class DeviceCalls implements RequestOwner {
   /** Operations that the device has not ended. */
   underWay = 0;
@@ -31,22 +32,23 @@ export class DeviceCalls implements RequestOwner {
   readonly #failed: (command: number, errno: number) => void;
   #stopped = false;
   readonly #device: Device;
-  readonly #figures: ServerFigures;
+  readonly #counters: CounterRow;
   readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
   readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false };
 
   constructor(host: CallsHost, options: DeviceCallsOptions) {
-    const { device, figures } = options;
+    const { device, counters } = options;
     this.#failed = options.failed;
     this.#host = host;
     this.#device = device;
-    this.#figures = figures;
+    this.#counters = counters;
   }
 
   /** The request has what it needs, and was checked. */
   submit(request: ServerRequest): void {
     assert(!this.#stopped, "nothing is submitted after the connection was shut");
     this.underWay++;
+    this.#counters.submitted();
     const { operation, position, length } = request;
     const fua = (request.flags & COMMAND_FLAGS.fua) !== 0;
     switch (request.command) {
@@ -54,27 +56,20 @@ export class DeviceCalls implements RequestOwner {
         this.#transfer.off = request.off + SIMPLE_REPLY_BYTES;
         this.#transfer.length = length;
         this.#transfer.position = position;
-        this.#figures.reads++;
-        this.#figures.readBytes += length;
         return this.#device.read(operation, this.#transfer);
       case COMMAND.write:
         this.#transfer.off = request.off;
         this.#transfer.length = length;
         this.#transfer.position = position;
-        this.#figures.writes++;
-        this.#figures.writtenBytes += length;
         return this.#device.write(operation, this.#transfer, fua);
       case COMMAND.flush:
-        this.#figures.flushes++;
         return this.#device.flush(operation);
       case COMMAND.trim:
-        this.#figures.discards++;
         return this.#device.discard(operation, position, length);
       case COMMAND.writeZeroes:
         this.#range.position = position;
         this.#range.length = length;
         this.#range.mayDiscard = (request.flags & COMMAND_FLAGS.noHole) === 0;
-        this.#figures.zeroes++;
         return this.#device.zero(operation, this.#range, fua);
       default:
         throw new AssertionError(`command ${request.command} was let through`);
@@ -88,14 +83,15 @@ export class DeviceCalls implements RequestOwner {
 
   requestDone(request: ServerRequest): void {
     this.underWay--;
+    this.#counters.completed();
     const { result } = request.operation;
     if (result < 0) {
       request.error = wireErrorOf(-result);
-      this.#figures.deviceErrors++;
       this.#failed(request.command, -result);
     } else if (needsSync(request) && !this.#stopped) {
       request.syncing = true;
       this.underWay++;
+      this.#counters.submitted();
       this.#device.flush(request.operation);
       return;
     }

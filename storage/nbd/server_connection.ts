@@ -1,10 +1,11 @@
 import { NBD_NEGOTIATION_MS } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
+import type { CounterRow } from "../counters/row.ts";
 import { errnoName } from "../io/errno.ts";
 import type { BufferUser, Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
-import type { ServerFigures } from "./server_figures.ts";
+import type { ServerCounters } from "./server_counters.ts";
 import { Negotiator, type NegotiatorHost } from "./server_negotiator.ts";
 import type { RequestPool } from "./server_request.ts";
 import { Session } from "./server_session.ts";
@@ -19,7 +20,7 @@ export interface ConnectionOptions {
   readonly peer: SocketAddress | null;
   readonly gate: ExportGate;
   readonly pool: RequestPool;
-  readonly figures: ServerFigures;
+  readonly counters: ServerCounters;
   readonly bufferUser: BufferUser;
   readonly log: Log;
   readonly negotiationMs?: number;
@@ -50,6 +51,8 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   readonly #deadline = new Operation(() => this.#deadlinePassed());
   readonly #negotiator: Negotiator;
   #session: Session | null = null;
+  /** Of its requests, from GO on. */
+  #counters: CounterRow | null = null;
   #state: State = "open";
   #end: ConnectionEnd = { clean: false, reason: "" };
   #quiescent = false;
@@ -67,7 +70,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
 
   /** Greets the client. */
   start(): void {
-    this.#options.figures.negotiating++;
+    this.#options.counters.negotiationBegan();
     this.#io.timer(this.#deadline, this.#options.negotiationMs ?? NBD_NEGOTIATION_MS);
     this.#negotiator.start();
   }
@@ -123,10 +126,12 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   }
 
   ready(entry: ExportEntry, info: ExportInfo, rest: Uint8Array): void {
-    this.#options.figures.negotiating--;
+    this.#options.counters.negotiationEnded();
     this.#io.cancel(this.#deadline);
     const { device } = entry;
-    this.#session = new Session(this, { ...this.#options, device, info });
+    const counters = this.#options.counters.addConnection(this, entry.counters, this.#io.nowMs());
+    this.#counters = counters;
+    this.#session = new Session(this, { ...this.#options, device, info, counters });
     const source = { bytes: rest, view: new DataView(rest.buffer, rest.byteOffset, rest.length) };
     this.#session.take(source, 0, rest.length);
     if (this.#session.hungry) this.receiveMore();
@@ -146,6 +151,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   }
 
   starved(): void {
+    this.#options.counters.waited();
     this.#options.starved();
   }
 
@@ -180,12 +186,13 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     if (this.#negotiator.busy || !(this.#session?.idle ?? true)) return;
     this.#state = "closed";
     this.#io.close(this.#handle);
+    if (this.#counters !== null) this.#options.counters.removeConnection(this.#counters);
     this.#options.closed(this);
   }
 
   #becomeQuiescent(): void {
     this.#quiescent = true;
-    if (this.#session === null) this.#options.figures.negotiating--;
+    if (this.#session === null) this.#options.counters.negotiationEnded();
     this.#negotiator.entry?.closed(this, this.#end);
     this.#options.gate.ended(this, this.#end);
     const waiting = this.#waiting;

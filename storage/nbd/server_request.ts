@@ -29,6 +29,8 @@ export class ServerRequest {
   error = 0;
   /** Buffer of a payload (WRITE) or of reply and data (READ), or -1. */
   off: Off = -1;
+  /** For RequestMeter: when it was taken, by the Io's clock; below 0: it is not being counted. */
+  startedMs = -1;
   /** A discard has ended and its sync is under way. */
   syncing = false;
 

@@ -9,8 +9,8 @@ import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd
 import { errnoName } from "../io/errno.ts";
 import type { Io, Off } from "../io/io.ts";
 import { bufferBytesOf, type CallsHost, DeviceCalls, isTransfer } from "./server_calls.ts";
-import type { ServerFigures } from "./server_figures.ts";
 import { KeptBytes } from "./server_kept.ts";
+import { RequestMeter } from "./server_meter.ts";
 import { HeldBuffers, PayloadReceiver } from "./server_payload.ts";
 import { type ReplyOwner, ReplyQueue } from "./server_replies.ts";
 import type { RequestPool, RequestWaiter, ServerRequest } from "./server_request.ts";
@@ -29,7 +29,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   readonly #io: Io;
   readonly #pool: RequestPool;
   readonly #info: ExportInfo;
-  readonly #figures: ServerFigures;
+  readonly #meter: RequestMeter;
   readonly #replies: ReplyQueue;
   readonly #reader = new RequestReader();
   readonly #kept = new KeptBytes();
@@ -57,7 +57,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     const failed = (command: number, errno: number) => host.deviceFailed(command, errno);
     this.#calls = new DeviceCalls(this, { ...options, failed });
     this.#info = options.info;
-    this.#figures = options.figures;
+    this.#meter = new RequestMeter(options.io, options.counters);
     this.#replies = new ReplyQueue(options.io, options.handle, this);
   }
 
@@ -131,7 +131,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
       if (!reader.complete) {
         at = reader.take(source, at, to);
         if (this.#draining !== null && !reader.skipping) {
-          this.#refused(this.#draining);
+          this.#answer(this.#draining);
           this.#draining = null;
         }
         if (reader.broken) {
@@ -169,6 +169,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     }
     this.#taken++;
     request.fill(reader, error);
+    this.#meter.begin(request);
     if (!needsBuffer) {
       this.#beginWithoutBuffer(request);
       return true;
@@ -179,7 +180,6 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     const off = this.#held.take(need);
     if (off < 0) {
       this.#pause = "buffer";
-      this.#figures.bufferWaits++;
       this.#held.wait(need, this.#bufferWaiter);
       this.#host.starved();
       return false;
@@ -191,15 +191,10 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   #beginWithoutBuffer(request: ServerRequest): void {
     const skip = request.command === COMMAND.write ? request.length : 0;
     this.#reader.next(skip);
-    if (skip > 0) {
-      this.#draining = request;
-    } else if (request.error !== 0) {
-      this.#refused(request);
-    } else if (request.length === 0 && request.command !== COMMAND.flush) {
-      this.#replies.add(request);
-    } else {
-      this.#calls.submit(request);
-    }
+    const isEmpty = request.length === 0 && request.command !== COMMAND.flush;
+    if (skip > 0) this.#draining = request;
+    else if (request.error !== 0 || isEmpty) this.#answer(request);
+    else this.#calls.submit(request);
   }
 
   /** The current request has its buffer: READ goes to the device, WRITE takes its payload. */
@@ -267,10 +262,11 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
       return this.#host.progressed();
     }
     if (request.error !== 0 || request.command === COMMAND.write) this.#held.letGo(request);
-    this.#replies.add(request);
+    this.#answer(request);
   }
 
   replyDone(request: ServerRequest): void {
+    this.#meter.drop(request);
     this.#held.letGo(request);
     this.#taken--;
     this.#pool.release(request);
@@ -293,8 +289,8 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     if (request !== null) this.replyDone(request);
   }
 
-  #refused(request: ServerRequest): void {
-    this.#figures.refused++;
+  #answer(request: ServerRequest): void {
+    this.#meter.end(request);
     this.#replies.add(request);
   }
 }

@@ -1,7 +1,7 @@
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
+import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import type { BufferUser, Handle, Io } from "../io/io.ts";
-import type { ServerFigures } from "./server_figures.ts";
 import type { RequestPool } from "./server_request.ts";
 
 /** What a session asks of its connection. */
@@ -26,7 +26,8 @@ export interface SessionOptions {
   readonly pool: RequestPool;
   readonly device: Device;
   readonly info: ExportInfo;
-  readonly figures: ServerFigures;
+  /** Of the connection. */
+  readonly counters: CounterRow;
   /** Who its payload buffers are taken for. */
   readonly bufferUser: BufferUser;
 }

@@ -2,6 +2,7 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { decodeName } from "../../protocol/nbd/option_data.ts";
 import { utf8 } from "../../protocol/core/bytes.ts";
+import { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import type {
   ConnectionEnd,
@@ -20,8 +21,11 @@ import type {
 export class StandaloneExports implements ExportGate {
   readonly #entries = new Map<string, ExportEntry>();
 
-  /** Throws "invalid" for a name that NBD cannot carry, "exists" for one that is taken. */
-  add(name: string, device: Device): void {
+  /**
+   * `counters`: where its requests are counted; nowhere when not given. Throws "invalid" for a
+   * name that NBD cannot carry, "exists" for one that is taken.
+   */
+  add(name: string, device: Device, options: { readonly counters?: CounterRow } = {}): void {
     const decoded = decodeName(utf8(name));
     if (typeof decoded === "string") {
       throw new DvsanError("invalid", `Cannot export "${name}": ${decoded}. Choose another name.`);
@@ -32,7 +36,8 @@ export class StandaloneExports implements ExportGate {
         `Cannot export "${name}": there is an export of that name. Choose another name.`,
       );
     }
-    this.#entries.set(name, { device, opened: () => {}, closed: () => {} });
+    const counters = options.counters ?? CounterRow.unread();
+    this.#entries.set(name, { device, counters, opened: () => {}, closed: () => {} });
   }
 
   list(): readonly string[] {

@@ -3,6 +3,7 @@ import { MIB } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { encodeClientFlags } from "../../protocol/nbd/option_frames.ts";
 import { silentLog } from "../../protocol/core/log.ts";
+import { CELL, TYPE } from "../counters/layout.ts";
 import { FaultDevice } from "../devices/fault.ts";
 import { MemoryDevice } from "../devices/memory.ts";
 import type { Io } from "../io/io.ts";
@@ -47,9 +48,9 @@ for (const kind of ["uring", "epoll"] as const) {
       client.listening = false;
       client.say(request({ command: COMMAND.flush }));
       client.hear(16);
-      const { reads } = on.server.figures;
+      const reads = readsOf(on);
       client.say(request({ command: COMMAND.read, length: 4096 }));
-      until(on.io, () => on.server.figures.reads > reads, "the read");
+      until(on.io, () => readsOf(on) > reads, "the read");
       const whole = write(0, new Uint8Array(length).fill(0xee));
       client.say(whole.subarray(0, Math.floor(whole.length / 2)));
       for (let i = 0; i < 3; i++) on.io.turn(1);
@@ -110,7 +111,7 @@ for (const kind of IO_KINDS) {
     for (const writer of writers) writer.write(io, payload);
     const waiting = BIG_WRITERS - BIG_SLOTS;
     until(io, () => device.heldCount === BIG_SLOTS, "as many writes as there are slots");
-    until(io, () => server.figures.bufferWaits === waiting, "the others to wait");
+    until(io, () => server.counters.bufferWaits === waiting, "the others to wait");
     device.set("write", null);
     device.release();
     for (const { client } of writers) assert.deepEqual(reply(client.hear(16)), [0, 1]);
@@ -124,4 +125,8 @@ for (const kind of IO_KINDS) {
     assert.equal(io.buffers.taken, 0);
     io.destroy();
   });
+}
+
+function readsOf(on: TestServer): number {
+  return on.counted().cells[CELL.requests + TYPE.read]!;
 }

@@ -3,6 +3,8 @@ import { concat } from "../../protocol/core/bytes.ts";
 import { NBD_REQUESTS_PER_CONNECTION_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
+import { CELL, ERROR_KINDS, TYPE } from "../counters/layout.ts";
+import { inFlightOf, sumOf } from "../counters/reader.ts";
 import type { ServerLimits } from "./server.ts";
 import { goOption, IO_KINDS, reply, request, TestServer, until, write } from "./server_testing.ts";
 
@@ -125,7 +127,8 @@ test("NbdServer squeezes a device's errno into what the wire knows", (on) => {
     client.say(request({ command: COMMAND.read, length: 512 }));
     assert.deepEqual(reply(client.hear(16)), [wire, 1]);
   }
-  assert.equal(on.server.figures.deviceErrors, 4);
+  assert.equal(sumOf(on.counted().cells, CELL.errors, ERROR_KINDS.length), 4);
+  assert.equal(inFlightOf(on.counted().cells), 0);
 });
 
 test("NbdServer bounds what a client holds that never reads, and serves others", (on) => {
@@ -137,7 +140,7 @@ test("NbdServer bounds what a client holds that never reads, and serves others",
   greedy.say(...new Array<Uint8Array>(1000).fill(read));
   client.say(request({ command: COMMAND.flush, cookie: 9 }));
   assert.deepEqual(reply(client.hear(16)), [0, 9]);
-  assert.equal(on.server.figures.reads <= 256, true);
+  assert.equal(on.counted().cells[CELL.requests + TYPE.read]! <= 256, true);
   client.say(request({ command: COMMAND.read, length: 4096, cookie: 10 }));
   assert.deepEqual(reply(client.hear(16)), [0, 10]);
 }, { stallMs: 50 });
@@ -185,17 +188,17 @@ test("NbdServer takes requests that come with GO, and none after ABORT", (on) =>
 test("NbdServer ends a negotiation that takes too long", (on) => {
   const { client } = on.connect();
   until(on.io, () => client.ended && on.ends.length === 1, "the end");
-  assert.equal(on.server.figures.negotiating, 0);
+  assert.equal(on.server.counters.negotiating, 0);
 }, { negotiationMs: 20 });
 
 test("NbdServer lets idle strangers keep nobody out", (on) => {
   const attached = on.attach();
   const strangers = Array.from({ length: 50 }, () => on.connect());
-  assert.equal(on.server.figures.negotiating, 4);
+  assert.equal(on.server.counters.negotiating, 4);
   const latest = on.attach();
   until(on.io, () => strangers[0]!.client.ended, "the oldest one's end");
   assert.equal(strangers[49]!.client.ended, false);
-  assert.equal(on.server.figures.turnedAway, 47);
+  assert.equal(on.server.counters.turnedAway, 47);
   for (const { client } of [attached, latest]) {
     client.say(request({ command: COMMAND.flush, cookie: 1 }));
     assert.deepEqual(reply(client.hear(16)), [0, 1]);

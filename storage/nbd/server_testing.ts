@@ -5,6 +5,9 @@ import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { encodeInfoRequest } from "../../protocol/nbd/option_data.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
 import { writeRequest } from "../../protocol/nbd/request.ts";
+import { newCounterMemory } from "../counters/layout.ts";
+import { CounterReader, type ReadRow, rowsWithParts } from "../counters/reader.ts";
+import { CounterTable } from "../counters/table.ts";
 import { FaultDevice } from "../devices/fault.ts";
 import { MemoryDevice } from "../devices/memory.ts";
 import { createIo } from "../io/create.ts";
@@ -19,6 +22,7 @@ import type { ConnectionEnd, ExportGate } from "./server_types.ts";
 /** Helpers of the server's tests: a server and raw clients in one loop. */
 
 const MIB = 1 << 20;
+const COUNTER_ROWS = 256;
 
 /** Turns the loop until `condition` holds; fails when it never does. */
 export function until(io: Io, condition: () => boolean, what = "the condition"): void {
@@ -110,6 +114,7 @@ export class TestServer {
   readonly server: NbdServer;
   readonly gate: ExportGate;
   readonly ends: ConnectionEnd[] = [];
+  readonly #reader: CounterReader;
 
   constructor(options: TestServerOptions = {}) {
     const classes = [
@@ -123,7 +128,12 @@ export class TestServer {
     this.memory = new MemoryDevice({ io, sizeBytes: 4 * MIB });
     this.device = new FaultDevice(this.memory, { io });
     const exports = new StandaloneExports();
-    exports.add("disk", this.device);
+    const memory = newCounterMemory(COUNTER_ROWS);
+    const table = new CounterTable(memory);
+    this.#reader = new CounterReader(memory);
+    const row = table.add({ kind: "server", name: "", nowMs: 0 });
+    const counters = table.add({ kind: "export", name: "disk", nowMs: 0 });
+    exports.add("disk", this.device, { counters });
     this.gate = options.gate ?? {
       list: () => exports.list(),
       find: (connection, name) => exports.find(connection, name),
@@ -132,7 +142,14 @@ export class TestServer {
       ended: (_connection, how) => this.ends.push(how),
     };
     const limits = options.limits === undefined ? {} : { limits: options.limits };
-    this.server = new NbdServer({ io, log: silentLog(), ...limits });
+    this.server = new NbdServer({ io, log: silentLog(), counters: { table, row }, ...limits });
+  }
+
+  /** What a reader sees of the export's requests. */
+  counted(): ReadRow {
+    const [row] = rowsWithParts(this.#reader.read(), "export");
+    assert(row !== undefined);
+    return row;
   }
 
   /** A connection, not greeted yet. */

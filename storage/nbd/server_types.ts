@@ -1,4 +1,5 @@
 import type { SocketAddress } from "../io/io.ts";
+import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 
 /**
@@ -34,6 +35,8 @@ export interface PrivateOption {
 
 export interface ExportEntry {
   readonly device: Device;
+  /** Of the export: each connection counts for itself and, once it is over, for this. */
+  readonly counters: CounterRow;
   /** GO was accepted: requests may follow. */
   opened(connection: GateConnection): void;
   /** Nothing more is under way or will be. Called once if `opened` was. */

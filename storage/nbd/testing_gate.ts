@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { AttachClient, OPTION_ATTACH, OPTION_ATTACH_CHALLENGE } from "../../protocol/nbd/attach.ts";
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { keyPairOf } from "../../protocol/noise/handshake.ts";
+import { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
@@ -82,6 +83,7 @@ export class World {
   readonly gate = new UnitGate({
     table: this.table,
     volumes: {
+      counters: () => CounterRow.unread(),
       device: () => this.served ? this.device : null,
       verifier: () => new Uint8Array(32).fill(9),
     },

@@ -10,6 +10,7 @@ import {
 } from "../../protocol/nbd/attach.ts";
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
+import { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import { MemoryDevice } from "../devices/memory.ts";
 import type { Io, Transfer, ZeroRange } from "../io/io.ts";
@@ -206,7 +207,12 @@ export class FakeUnit implements ExportGate {
     if (!this.#open.has(connection.id) || name !== this.volumeId) {
       return { refused: REPLY_ERROR.unknown, text: "not attached" };
     }
-    return { device: this.device, opened: () => {}, closed: () => {} };
+    return {
+      device: this.device,
+      counters: CounterRow.unread(),
+      opened: () => {},
+      closed: () => {},
+    };
   }
 
   privateOption(

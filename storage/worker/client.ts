@@ -1,5 +1,7 @@
 import { DvsanError, fromPlainError, messageOf } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
+import { newCounterMemory } from "../counters/layout.ts";
+import { CounterReader } from "../counters/reader.ts";
 import type { FromWorker } from "./mailbox.ts";
 import type { AnswerMessage, CallName, Calls, Notice, WorkerStart } from "./messages.ts";
 import { type StartThread, startWorkerThread, type WorkerThread } from "./thread.ts";
@@ -7,7 +9,7 @@ import { type StartThread, startWorkerThread, type WorkerThread } from "./thread
 export interface DataWorkerOptions {
   /** URL of main.ts or of the bundle, which enters `runDataWorker` inside a worker. */
   readonly mainUrl: string;
-  readonly start: WorkerStart;
+  readonly start: Omit<WorkerStart, "counters">;
   /** Gets the worker's lines too. */
   readonly log: Log;
   /**
@@ -30,6 +32,8 @@ interface Waiting {
  * when neither io_uring nor epoll can be used.
  */
 export class DataWorker {
+  /** What the worker counts, from its start on. */
+  readonly counters: CounterReader;
   readonly #options: DataWorkerOptions;
   readonly #thread: WorkerThread;
   readonly #waiting = new Map<number, Waiting>();
@@ -43,7 +47,10 @@ export class DataWorker {
   constructor(options: DataWorkerOptions) {
     this.#options = options;
     const startThread = options.startThread ?? startWorkerThread;
-    this.#thread = startThread(options, {
+    const counters = newCounterMemory();
+    this.counters = new CounterReader(counters);
+    const { mainUrl, start } = options;
+    this.#thread = startThread({ mainUrl, start: { ...start, counters } }, {
       received: (message) => this.#receive(message),
       failed: (error) => this.#fail(error),
     });

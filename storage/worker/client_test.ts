@@ -20,8 +20,8 @@ function start(kind: "uring" | "epoll", lines: LogLine[] = []): Promise<DataWork
 
 Deno.test("a data worker answers calls, says which it refuses, and stops", async () => {
   const worker = await start("uring");
-  const first = await worker.call("figures", null);
-  assert.equal(first.connections, 0);
+  assert.equal(await worker.call("checkMedia", null), null);
+  assert.deepEqual(worker.counters.read().map((row) => row.kind), ["others", "server"]);
   const address = await worker.call("listen", { address: "127.0.0.1", port: 0 });
   assert.ok(address.port > 0);
   await assert.rejects(
@@ -29,13 +29,13 @@ Deno.test("a data worker answers calls, says which it refuses, and stops", async
     (error) => error instanceof DvsanError && error.code === "unsupported",
   );
   const answers = await Promise.all(
-    Array.from({ length: 200 }, () => worker.call("figures", null)),
+    Array.from({ length: 200 }, () => worker.call("checkMedia", null)),
   );
   assert.equal(answers.length, 200);
   assert.equal(await worker.call("drain", { timeoutMs: 1000 }), null);
   await worker.stop();
   await worker.stop();
-  await assert.rejects(worker.call("figures", null), { code: "cancelled" });
+  await assert.rejects(worker.call("checkMedia", null), { code: "cancelled" });
 });
 
 Deno.test("drain() makes what was written to an export durable, and a second one joins", async () => {
@@ -72,11 +72,11 @@ Deno.test("calls wait for a data worker that is on its way up; one that is not n
   } as const;
   const worker = new DataWorker(options);
   assert.equal(worker.isUp, false);
-  assert.equal((await worker.call("figures", null)).connections, 0);
+  assert.equal(await worker.call("checkMedia", null), null);
   assert.equal(worker.isUp, true);
   await worker.stop();
   const unneeded = new DataWorker(options);
-  const call = unneeded.call("figures", null);
+  const call = unneeded.call("checkMedia", null);
   await Promise.all([assert.rejects(call, { code: "cancelled" }), unneeded.stop()]);
 });
 
@@ -94,8 +94,8 @@ Deno.test("a data worker that cannot come up fails every call with the reason", 
       throw error;
     },
   });
-  await assert.rejects(worker.call("figures", null), { code: "unsupported" });
-  await assert.rejects(worker.call("figures", null), { code: "unsupported" });
+  await assert.rejects(worker.call("checkMedia", null), { code: "unsupported" });
+  await assert.rejects(worker.call("checkMedia", null), { code: "unsupported" });
   await worker.stop();
 });
 
@@ -114,9 +114,9 @@ Deno.test("an error of ours in the worker fails its calls, and onFatal hears of 
     onFatal: (error) => heard.push(error),
   });
   const isOurs = (error: unknown) => error instanceof DvsanError && error.code === "internal";
-  const calls = [worker.call("figures", null), worker.call("diskList", null)];
+  const calls = [worker.call("checkMedia", null), worker.call("diskList", null)];
   await Promise.all(calls.map((call) => assert.rejects(call, isOurs)));
-  await assert.rejects(worker.call("figures", null), isOurs);
+  await assert.rejects(worker.call("checkMedia", null), isOurs);
   await worker.stop();
   assert.equal(heard.length, 1);
   assert.match(String(heard[0]), /a bug of ours/);

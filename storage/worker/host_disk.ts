@@ -4,6 +4,8 @@ import { DISK_CONNECTIONS_MAX, DISK_REQUESTS_MAX } from "../../protocol/core/lim
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { KeyPair } from "../../protocol/noise/handshake.ts";
+import type { CounterRow } from "../counters/row.ts";
+import type { CounterTable } from "../counters/table.ts";
 import { RemoteLeg } from "../devices/leg.ts";
 import type { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
 import { LinearDevice } from "../devices/linear.ts";
@@ -19,6 +21,7 @@ export interface HostDiskOptions {
   readonly promises: IoPromises;
   readonly random: Random;
   readonly log: Log;
+  readonly counters: CounterTable;
   readonly host: KeyPair;
   readonly ioTimeoutMs: number;
   readonly replayBuffers: ReplayBuffers;
@@ -39,7 +42,7 @@ export class HostDisk {
   readonly #legs: RemoteLeg[] = [];
   readonly #server: NbdServer;
   readonly #gate: DiskGate;
-  readonly #startedMs: number;
+  readonly #counters: CounterRow;
   #assignment: Assignment;
   #device: LinearDevice;
   #toldKey = "";
@@ -54,20 +57,24 @@ export class HostDisk {
     this.#attach = attach;
     this.#assignment = attach.assignment;
     checkAssignment(attach.assignment);
-    this.#startedMs = io.nowMs();
-    this.#gate = new DiskGate(attach.assignment.name, () => this.#device);
+    const { diskId, name } = attach.assignment;
+    const table = options.counters;
+    this.#counters = table.add({ kind: "disk", name: `${diskId} ${name}`, nowMs: io.nowMs() });
+    this.#gate = new DiskGate(name, { device: () => this.#device, counters: this.#counters });
     try {
       for (const leg of attach.assignment.legs) this.#legs.push(this.#makeLeg(leg));
       this.#device = this.#combine();
       this.#server = new NbdServer({
         io,
         log,
+        counters: { table, row: this.#counters },
         bufferUser: new BufferUser(),
         limits: { connectionsMax: DISK_CONNECTIONS_MAX, requestsMax: DISK_REQUESTS_MAX },
       });
       this.#listen();
     } catch (error) {
       for (const leg of this.#legs) leg.close(() => {});
+      table.remove(this.#counters);
       throw error;
     }
     this.#gate.changed = () => this.#changed();
@@ -85,7 +92,6 @@ export class HostDisk {
 
   status(): DiskStatus {
     const legs = this.#legs.map((leg) => leg.status());
-    const { figures } = this.#server;
     const { diskId, name, version, sizeBytes } = this.#assignment;
     return {
       diskId,
@@ -95,16 +101,7 @@ export class HostDisk {
       socketPath: this.#attach.socketPath,
       state: this.#state(),
       legs,
-      connections: figures.connections,
-      figures: {
-        uptimeMs: Math.round(this.#options.io.nowMs() - this.#startedMs),
-        connections: figures.connections,
-        readBytes: figures.readBytes,
-        writtenBytes: figures.writtenBytes,
-        reads: figures.reads,
-        writes: figures.writes,
-        errors: figures.deviceErrors,
-      },
+      connections: this.#server.counters.connections,
     };
   }
 
@@ -169,6 +166,7 @@ export class HostDisk {
     this.#server.shutAll("the disk was detached", () => shut.resolve());
     await Promise.all([...over, shut.promise]);
     this.#server.close();
+    this.#options.counters.remove(this.#counters);
   }
 
   #listen(): void {

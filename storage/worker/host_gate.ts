@@ -1,4 +1,5 @@
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
+import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import type {
   ConnectionEnd,
@@ -19,10 +20,12 @@ export class DiskGate implements ExportGate {
   changed: () => void = () => {};
   readonly #name: string;
   readonly #device: () => Device;
+  readonly #counters: CounterRow;
 
-  constructor(name: string, device: () => Device) {
+  constructor(name: string, of: { device: () => Device; counters: CounterRow }) {
     this.#name = name;
-    this.#device = device;
+    this.#device = of.device;
+    this.#counters = of.counters;
   }
 
   list(): readonly string[] {
@@ -34,7 +37,7 @@ export class DiskGate implements ExportGate {
       return { refused: REPLY_ERROR.unknown, text: `this socket serves "${this.#name}" only` };
     }
     const changed = () => this.changed();
-    return { device: this.#device(), opened: changed, closed: changed };
+    return { device: this.#device(), counters: this.#counters, opened: changed, closed: changed };
   }
 
   privateOption(

@@ -1,4 +1,4 @@
-import type { Assignment, NodeFigures } from "../../protocol/config/bodies.ts";
+import type { Assignment } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import {
   DISK_ATTACH_WAIT_MS,
@@ -8,6 +8,7 @@ import {
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
+import type { CounterTable } from "../counters/table.ts";
 import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import { HostDisk } from "./host_disk.ts";
@@ -18,6 +19,7 @@ export interface HostServiceOptions {
   readonly promises: IoPromises;
   readonly random: Random;
   readonly log: Log;
+  readonly counters: CounterTable;
   readonly notify: (notice: Notice) => void;
   readonly identity: NodeIdentity;
   /** How long I/O waits for a unit that is away. */
@@ -33,14 +35,12 @@ export class HostService {
   readonly #options: HostServiceOptions;
   readonly #replayBuffers: ReplayBuffers;
   readonly #disks = new Map<string, HostDisk>();
-  readonly #startedMs: number;
   #draining = false;
 
   /** Throws DvsanError when the arena has no room for a host. */
   constructor(options: HostServiceOptions) {
     this.#options = options;
     this.#replayBuffers = new ReplayBuffers(options.io);
-    this.#startedMs = options.io.nowMs();
   }
 
   /**
@@ -98,29 +98,6 @@ export class HostService {
     this.#disks.clear();
     await Promise.all(disks.map((disk) => disk.close(timeoutMs)));
     this.#replayBuffers.close();
-  }
-
-  /** All disks together. */
-  figures(): NodeFigures {
-    const total = {
-      uptimeMs: Math.round(this.#options.io.nowMs() - this.#startedMs),
-      connections: 0,
-      readBytes: 0,
-      writtenBytes: 0,
-      reads: 0,
-      writes: 0,
-      errors: 0,
-    };
-    for (const disk of this.#disks.values()) {
-      const { figures } = disk.status();
-      total.connections += figures.connections;
-      total.readBytes += figures.readBytes;
-      total.writtenBytes += figures.writtenBytes;
-      total.reads += figures.reads;
-      total.writes += figures.writes;
-      total.errors += figures.errors;
-    }
-    return total;
   }
 
   #disk(diskId: string): HostDisk {

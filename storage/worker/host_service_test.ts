@@ -4,6 +4,10 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import { silentLog } from "../../protocol/core/log.ts";
 import { ClientNegotiation } from "../../protocol/nbd/client_negotiation.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
+import { nodeFigures } from "../counters/figures.ts";
+import { newCounterMemory } from "../counters/layout.ts";
+import { CounterReader } from "../counters/reader.ts";
+import { CounterTable } from "../counters/table.ts";
 import { assignmentOf, HOST, KIB, LegBench } from "../devices/testing_leg.ts";
 import type { Handle } from "../io/io.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
@@ -36,11 +40,14 @@ class HostBench {
   readonly bench = new LegBench();
   readonly notices: Notice[] = [];
   readonly promises = new IoPromises(this.bench.io);
+  readonly #memory = newCounterMemory();
+  readonly counters = new CounterReader(this.#memory);
   readonly service = new HostService({
     io: this.bench.io,
     promises: this.promises,
     random: this.bench.random,
     log: silentLog(),
+    counters: new CounterTable(this.#memory),
     notify: (notice) => this.notices.push(notice),
     identity: { id: "00".repeat(16), name: "h1", ...HOST },
     ioTimeoutMs: 60_000,
@@ -154,9 +161,10 @@ Deno.test("a disk over two units is served on its socket, by its name and as the
   assert.equal(second.consumer.request(COMMAND.read, 254 * KIB), 7);
   assert.match(String(await host.open("d2")), /serves "d1" only/);
   // The one that was turned away is gone soon.
-  host.bench.until(() => host.service.figures().connections === 2);
+  host.bench.until(() => nodeFigures(host.counters.read(), 0).connections === 2);
   const list = await host.service.diskList();
-  assert.equal(list[0]!.figures.writtenBytes, 4 * KIB);
+  assert.equal(list[0]!.connections, 2);
+  assert.equal(nodeFigures(host.counters.read(), 0).writtenBytes, 4 * KIB);
   await host.run(host.service.diskDetach({ diskId: DISK }));
   // What was not flushed was flushed at the end, and everybody was told.
   assert.equal(units[0]!.device.durable[254 * KIB], 7);

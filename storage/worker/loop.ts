@@ -1,6 +1,7 @@
 import { AssertionError } from "../../protocol/core/assert.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
+import { CounterTable } from "../counters/table.ts";
 import type { Io } from "../io/io.ts";
 import { IoPromises } from "../io/promises.ts";
 import { answerCall, type FromWorker, type ToWorker } from "./mailbox.ts";
@@ -45,6 +46,7 @@ export class DataLoop {
       io,
       promises: this.promises,
       bootId: start.bootId,
+      counters: new CounterTable(start.counters),
       random,
       log,
       notify: (notice) => mailbox.post(notice),

@@ -2,7 +2,6 @@ import type {
   AccessGrant,
   AccessRevoke,
   Assignment,
-  NodeFigures,
   StorageInfo,
   VolumeCreate,
   VolumeDelete,
@@ -29,6 +28,8 @@ export interface NodeIdentity {
 export interface WorkerStart {
   readonly io: "uring" | "epoll";
   readonly bootId: string;
+  /** What it counts into (storage/counters); the control thread reads it at any time. */
+  readonly counters: SharedArrayBuffer;
 }
 
 /** A stand-alone export: a name and a file or block device. */
@@ -78,7 +79,6 @@ export interface DiskStatus {
   readonly state: "attaching" | "ready" | "waiting" | "failed";
   readonly legs: readonly LegStatus[];
   readonly connections: number;
-  readonly figures: NodeFigures;
 }
 
 /** Calls from the control thread: name, parameters and result. */
@@ -110,7 +110,8 @@ export interface Calls {
   diskDetach: { params: { diskId: string }; result: null };
   diskList: { params: null; result: DiskStatus[] };
 
-  figures: { params: null; result: NodeFigures };
+  /** Looks whether the media still are what was opened; comes now and then. */
+  checkMedia: { params: null; result: null };
   /** Stops accepting, lets requests finish up to `timeoutMs`, syncs media, closes all. */
   drain: { params: { timeoutMs: number }; result: null };
 }

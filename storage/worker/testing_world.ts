@@ -5,6 +5,9 @@ import { silentLog } from "../../protocol/core/log.ts";
 import type { AccessGrant, LegInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import { type KeyPair, keyPairOf, nodeIdOf } from "../../protocol/noise/handshake.ts";
 import { createIo } from "../io/create.ts";
+import { newCounterMemory } from "../counters/layout.ts";
+import { CounterReader } from "../counters/reader.ts";
+import { CounterTable } from "../counters/table.ts";
 import type { Handle, Io, SocketAddress, Transfer } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
@@ -114,6 +117,7 @@ export class UnitWorld {
   readonly stall: Stall;
   readonly io: Io;
   readonly promises: IoPromises;
+  readonly counters: CounterReader;
   readonly path: string;
   readonly #real: Io;
   readonly #service: WorkerService;
@@ -131,12 +135,15 @@ export class UnitWorld {
     this.stall = new Stall(this.#real);
     this.io = this.stall.io;
     this.promises = new IoPromises(this.io);
+    const memory = newCounterMemory();
+    this.counters = new CounterReader(memory);
     this.#service = new WorkerService({
       io: this.io,
       promises: this.promises,
       bootId: "boot",
       random: { bytes: (count) => new Uint8Array(randomBytes(count)) },
       log: silentLog(),
+      counters: new CounterTable(memory),
       notify: (notice) => this.#noticed(notice),
       fenceAnswerMs: options.fenceAnswerMs ?? 30_000,
     });

@@ -14,6 +14,8 @@ import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { FENCE_ANSWER_MS_MAX } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
+import type { CounterRow } from "../counters/row.ts";
+import type { CounterTable } from "../counters/table.ts";
 import type { Device } from "../devices/device.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
@@ -34,6 +36,7 @@ export interface UnitServiceOptions {
   readonly bootId: string;
   readonly random: Random;
   readonly log: Log;
+  readonly counters: CounterTable;
   /** Answers for names that are no grant's. */
   readonly others: ExportGate;
   readonly onChange: (change: StoreChange) => void;
@@ -51,6 +54,8 @@ export class UnitService implements GrantedVolumes {
   readonly #store: UnitStore;
   readonly #media: UnitMedia;
   readonly #table = new GrantTable();
+  /** Of each volume that was ever opened. */
+  readonly #counters = new Map<string, CounterRow>();
   /** Fences and grants under way, by what was asked: a repeat joins instead of starting anew. */
   readonly #underWay = new Map<string, UnderWay>();
   readonly gate: UnitGate;
@@ -116,6 +121,9 @@ export class UnitService implements GrantedVolumes {
   async volumeDelete(body: VolumeDelete): Promise<null> {
     await this.#store.volumeDelete(body);
     this.#table.remove(body.volumeId);
+    const counters = this.#counters.get(body.volumeId);
+    this.#counters.delete(body.volumeId);
+    if (counters !== undefined) this.#options.counters.remove(counters);
     return null;
   }
 
@@ -130,6 +138,16 @@ export class UnitService implements GrantedVolumes {
   device(volumeId: string): Device | null {
     const served = this.#store.served(volumeId);
     return served === null ? null : this.#media.device(served);
+  }
+
+  counters(volumeId: string): CounterRow {
+    let row = this.#counters.get(volumeId);
+    if (row === undefined) {
+      const { counters, io } = this.#options;
+      row = counters.add({ kind: "volume", name: volumeId, nowMs: io.nowMs() });
+      this.#counters.set(volumeId, row);
+    }
+    return row;
   }
 
   verifier(volumeId: string): Uint8Array {

@@ -4,6 +4,7 @@ import { utf8 } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { MIB } from "../../protocol/core/limits.ts";
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
+import { nodeFigures } from "../counters/figures.ts";
 import { type Setting, unitTest } from "./testing_setting.ts";
 import {
   grantOf,
@@ -59,7 +60,7 @@ unitTest("a proven host reads and writes the volume it was granted", async ({ wo
   assert.equal(await client.read(4096), 0xab);
   const second = await world.attached({ attachment: 1 });
   assert.equal(await second.read(4096), 0xab);
-  const figures = await world.call("figures", null);
+  const figures = nodeFigures(world.counters.read(), 0);
   assert.deepEqual([figures.connections, figures.reads, figures.writes], [2, 3, 1]);
   await client.leave();
   await second.leave();

@@ -1,7 +1,8 @@
-import type { NodeFigures, StorageInfo } from "../../protocol/config/bodies.ts";
+import type { StorageInfo } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
+import type { CounterTable } from "../counters/table.ts";
 import type { Io, SocketAddress } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import { NbdServer } from "../nbd/server.ts";
@@ -19,6 +20,8 @@ export interface WorkerServiceOptions {
   readonly bootId: string;
   readonly random: Random;
   readonly log: Log;
+  /** Where everything that it does is counted. */
+  readonly counters: CounterTable;
   readonly notify: (notice: Notice) => void;
   /** How long a call waits for a fence; FENCE_ANSWER_MS_MAX but in tests. */
   readonly fenceAnswerMs?: number;
@@ -30,7 +33,6 @@ export class WorkerService {
   readonly #server: NbdServer;
   readonly #exports = new StandaloneExports();
   readonly #media: StandaloneMedia;
-  readonly #startedMs: number;
   #unit: UnitService | null = null;
   #host: HostService | null = null;
   #isListening = false;
@@ -38,9 +40,10 @@ export class WorkerService {
 
   constructor(options: WorkerServiceOptions) {
     this.#options = options;
-    this.#server = new NbdServer({ io: options.io, log: options.log });
+    const { io, log, counters: table } = options;
+    const row = table.add({ kind: "server", name: "nbd", nowMs: io.nowMs() });
+    this.#server = new NbdServer({ io, log, counters: { table, row } });
     this.#media = new StandaloneMedia(options);
-    this.#startedMs = options.io.nowMs();
   }
 
   readonly calls: CallHandlers = {
@@ -62,7 +65,7 @@ export class WorkerService {
     diskUpdate: async (params) => await this.#theHost().diskUpdate(params),
     diskDetach: async (params) => await this.#theHost().diskDetach(params),
     diskList: async () => await this.#theHost().diskList(),
-    figures: () => Promise.try(() => this.#figures()),
+    checkMedia: () => Promise.try(() => (this.#unit?.checkMedia(), null)),
     drain: ({ timeoutMs }) => this.#drained ??= this.#drain(timeoutMs),
   };
 
@@ -76,9 +79,12 @@ export class WorkerService {
   #addExport(spec: ExportSpec): { sizeBytes: number } {
     this.#refuseDrained();
     const device = this.#media.open(spec);
+    const { io, counters: table } = this.#options;
+    const counters = table.add({ kind: "export", name: spec.name, nowMs: io.nowMs() });
     try {
-      this.#exports.add(spec.name, device);
+      this.#exports.add(spec.name, device, { counters });
     } catch (error) {
+      table.remove(counters);
       this.#media.discard(device);
       throw error;
     }
@@ -105,22 +111,6 @@ export class WorkerService {
     return null;
   }
 
-  #figures(): NodeFigures {
-    // The control thread asks for every heartbeat, which is often enough to look.
-    this.#unit?.checkMedia();
-    const { figures } = this.#server;
-    const host = this.#host?.figures();
-    return {
-      uptimeMs: Math.round(this.#options.io.nowMs() - this.#startedMs),
-      connections: figures.connections + (host?.connections ?? 0),
-      readBytes: figures.readBytes + (host?.readBytes ?? 0),
-      writtenBytes: figures.writtenBytes + (host?.writtenBytes ?? 0),
-      reads: figures.reads + (host?.reads ?? 0),
-      writes: figures.writes + (host?.writes ?? 0),
-      errors: figures.deviceErrors + (host?.errors ?? 0),
-    };
-  }
-
   /**
    * Nobody is let in; requests under way are answered, for at most `timeoutMs`; then what is left
    * is shut, and everything is synced and closed. What a host's disks hold goes first, since it is
@@ -134,7 +124,7 @@ export class WorkerService {
     this.#server.drain(() => left.resolve());
     if (await limited(this.#options, { done: left.promise, limitMs: timeoutMs }) === null) {
       log.warn("connections did not end in time", {
-        connections: this.#server.figures.connections,
+        connections: this.#server.counters.connections,
       });
       const shut = promises.deferred<void>();
       this.#server.shutAll("the server is stopping", () => shut.resolve());

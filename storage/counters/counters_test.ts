@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { COUNTER_NAME_BYTES } from "../../protocol/core/limits.ts";
+import { nodeFigures } from "./figures.ts";
+import {
+  CELL,
+  COUNTER_CELLS,
+  ERROR_KINDS,
+  HEAD,
+  LATENCY_BOUNDS_MS,
+  LATENCY_BUCKETS,
+  latencyCell,
+  mapCounters,
+  newCounterMemory,
+  SERVER_CELL,
+  TYPE,
+} from "./layout.ts";
+import { CounterReader, inFlightOf, latencyCountOf, queuedOf, rowsWithParts } from "./reader.ts";
+import { latencyBucket } from "./row.ts";
+import { CounterTable } from "./table.ts";
+
+function make(rows = 8) {
+  const memory = newCounterMemory(rows);
+  return { memory, table: new CounterTable(memory), reader: new CounterReader(memory) };
+}
+
+Deno.test("latencyBucket() is the first bucket whose bound is not below, for every latency", () => {
+  fc.assert(
+    fc.property(fc.double({ min: 0, max: 1e6, noNaN: true }), (latencyMs) => {
+      const expected = LATENCY_BOUNDS_MS.findIndex((bound) => latencyMs <= bound);
+      // At a bound itself the two may round apart; the neighbours are far enough away.
+      const isBound = LATENCY_BOUNDS_MS.some((bound) => Math.abs(bound - latencyMs) < bound * 1e-9);
+      if (isBound) return;
+      assert.equal(latencyBucket(latencyMs), expected < 0 ? LATENCY_BUCKETS - 1 : expected);
+    }),
+    { seed: 1, numRuns: 2000 },
+  );
+  LATENCY_BOUNDS_MS.forEach((bound, i) => assert.equal(latencyBucket(bound * 0.999), i));
+  assert.equal(latencyBucket(1e12), LATENCY_BUCKETS - 1);
+});
+
+Deno.test("CounterRow counts a request from its begin to its end", () => {
+  const { table, reader } = make();
+  const row = table.add({ kind: "export", name: "e", nowMs: 5 });
+  const read = () => reader.read().find(({ kind }) => kind === "export")!.cells;
+  row.begin(TYPE.read);
+  row.begin(TYPE.write);
+  row.begin(TYPE.zero);
+  row.submitted();
+  assert.deepEqual([inFlightOf(read()), queuedOf(read())], [3, 2]);
+  row.completed();
+  row.end(TYPE.read, 4096, 0.3);
+  row.fail(TYPE.write, 28, 2);
+  row.drop();
+  const cells = read();
+  assert.deepEqual([inFlightOf(cells), queuedOf(cells)], [0, 0]);
+  assert.equal(cells[CELL.bytes + TYPE.read], 4096);
+  assert.equal(cells[CELL.bytes + TYPE.write], 0);
+  const noSpace = ERROR_KINDS.findIndex(({ name }) => name === "no_space");
+  assert.equal(cells[CELL.errors + noSpace], 1);
+  assert.deepEqual([0, 1, 2, 3].map((at) => latencyCountOf(cells, at)), [1, 1, 0, 0]);
+  assert.equal(cells[latencyCell(1) + LATENCY_BUCKETS], 2);
+  for (const errno of [11, 300]) row.fail(TYPE.cache, errno, 0);
+  assert.equal(read()[CELL.errors + ERROR_KINDS.length - 1], 2);
+});
+
+Deno.test("CounterTable folds a connection that ends into its export, whose sums never fall", () => {
+  const { table, reader } = make();
+  const parent = table.add({ kind: "export", name: "e", nowMs: 0 });
+  const total = () => {
+    const [row] = rowsWithParts(reader.read(), "export");
+    return [row!.cells[CELL.requests + TYPE.read], row!.cells[CELL.bytes + TYPE.read]];
+  };
+  for (let round = 1; round <= 20; round++) {
+    const row = table.add({ kind: "connection", name: `${round} unix`, parent, nowMs: round });
+    row.begin(TYPE.read);
+    row.end(TYPE.read, 10, 1);
+    assert.deepEqual(total(), [round, 10 * round]);
+    table.remove(row);
+    table.remove(row);
+    assert.deepEqual(total(), [round, 10 * round]);
+  }
+  assert.equal(table.size, 2);
+});
+
+Deno.test("CounterTable never shows a row that is used anew as the one before", () => {
+  const { table, reader } = make();
+  const first = table.add({ kind: "volume", name: "first", nowMs: 0 });
+  const { serial } = reader.read().find((row) => row.kind === "volume")!;
+  first.begin(TYPE.read);
+  table.remove(first);
+  table.add({ kind: "volume", name: "second", nowMs: 0 });
+  const second = reader.read().find((row) => row.kind === "volume")!;
+  assert.deepEqual([second.name, second.cells[CELL.requests]], ["second", 0]);
+  assert.ok(second.serial > serial);
+});
+
+Deno.test("CounterTable leaves no request out when every row is taken", () => {
+  const { table, reader } = make(3);
+  const parent = table.add({ kind: "export", name: "e", nowMs: 0 });
+  table.add({ kind: "medium", name: "m", nowMs: 0 });
+  const connection = table.add({ kind: "connection", name: "1 unix", parent, nowMs: 0 });
+  const stranger = table.add({ kind: "export", name: "f", nowMs: 0 });
+  for (const row of [connection, stranger]) {
+    row.begin(TYPE.write);
+    row.end(TYPE.write, 512, 0);
+    table.remove(row);
+  }
+  assert.equal(reader.crowded, 2);
+  const written = (kind: "export" | "others") =>
+    rowsWithParts(reader.read(), kind)[0]!.cells[CELL.bytes + TYPE.write];
+  assert.deepEqual([written("export"), written("others")], [512, 512]);
+  assert.deepEqual(nodeFigures(reader.read(), 1).writtenBytes, 1024);
+});
+
+Deno.test("CounterTable cuts long names between characters", () => {
+  const { table, reader } = make();
+  const name = `${"x".repeat(COUNTER_NAME_BYTES - 1)}ü and more`;
+  table.add({ kind: "medium", name, nowMs: 0 });
+  const read = reader.read().find((row) => row.kind === "medium")!;
+  assert.equal(read.name, "x".repeat(COUNTER_NAME_BYTES - 1));
+});
+
+Deno.test("CounterReader answers what it read last while rows are being made", () => {
+  const { memory, table, reader } = make();
+  table.add({ kind: "volume", name: "v", nowMs: 0 });
+  const before = reader.read();
+  assert.equal(before.length, 2);
+  Atomics.add(mapCounters(memory).head, HEAD.version, 1);
+  assert.equal(reader.read(), before);
+  Atomics.add(mapCounters(memory).head, HEAD.version, 1);
+  assert.notEqual(reader.read(), before);
+});
+
+Deno.test("nodeFigures() adds up servers, exports, volumes and disks", () => {
+  const { table, reader } = make();
+  const server = table.add({ kind: "server", name: "nbd", nowMs: 0 });
+  const disk = table.add({ kind: "disk", name: "d", nowMs: 0 });
+  server.add(SERVER_CELL.connections, 2);
+  disk.add(SERVER_CELL.connections, 1);
+  disk.begin(TYPE.read);
+  disk.fail(TYPE.read, 5, 1);
+  const figures = nodeFigures(reader.read(), 10.4);
+  assert.deepEqual(figures, {
+    uptimeMs: 10,
+    connections: 3,
+    readBytes: 0,
+    writtenBytes: 0,
+    reads: 1,
+    writes: 0,
+    errors: 1,
+  });
+});
+
+/** Makes, counts into and removes rows as fast as it can; 1,000 requests a connection. */
+const WRITER = `
+import { CounterTable } from "${new URL("./table.ts", import.meta.url)}";
+onmessage = ({ data: { memory, rounds } }) => {
+  const table = new CounterTable(memory);
+  const parent = table.add({ kind: "export", name: "e", nowMs: 0 });
+  for (let round = 0; round < rounds; round++) {
+    const row = table.add({ kind: "connection", name: round + " unix", parent, nowMs: 0 });
+    for (let i = 0; i < 1000; i++) {
+      row.begin(0);
+      row.end(0, 512, 0.1);
+    }
+    table.remove(row);
+  }
+  postMessage("done");
+};`;
+
+Deno.test("a reader in another thread sees sums that rise, and in the end every request", async () => {
+  const rounds = 300;
+  const memory = newCounterMemory(16);
+  const reader = new CounterReader(memory);
+  const worker = new Worker(`data:text/javascript,${encodeURIComponent(WRITER)}`, {
+    type: "module",
+  });
+  const done = new Promise<void>((resolve) => worker.onmessage = () => resolve());
+  let over = false;
+  void done.then(() => over = true);
+  worker.postMessage({ memory, rounds });
+  const readsNow = () => {
+    const [row] = rowsWithParts(reader.read(), "export");
+    return row === undefined ? 0 : row.cells[CELL.requests + TYPE.read]!;
+  };
+  let last = 0;
+  while (!over) {
+    const now = readsNow();
+    assert.ok(now >= last, `the sum fell from ${last} to ${now}`);
+    last = now;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  worker.terminate();
+  assert.equal(readsNow(), rounds * 1000);
+  const [row] = rowsWithParts(reader.read(), "export");
+  assert.equal(row!.cells.length, COUNTER_CELLS);
+  assert.equal(latencyCountOf(row!.cells, 0), rounds * 1000);
+});

@@ -1,0 +1,59 @@
+import { TYPE } from "../counters/layout.ts";
+import type { CounterRow } from "../counters/row.ts";
+import type { Io } from "../io/io.ts";
+import type { ServerRequest } from "./server_request.ts";
+
+/**
+ * Counts the requests of one connection, and how long each took: from its header until its reply
+ * was ready to leave. The clock is the Io's, read once a turn, so that is the precision.
+ */
+export class RequestMeter {
+  readonly #io: Io;
+  readonly #row: CounterRow;
+
+  constructor(io: Io, row: CounterRow) {
+    this.#io = io;
+    this.#row = row;
+  }
+
+  /** It was taken; once, and then `end` or `drop`. */
+  begin(request: ServerRequest): void {
+    request.startedMs = this.#io.nowMs();
+    this.#row.begin(typeOf(request.command));
+  }
+
+  /** Its outcome is in `request.error`, and its reply leaves now. */
+  end(request: ServerRequest): void {
+    const latencyMs = this.#io.nowMs() - request.startedMs;
+    request.startedMs = NOT_COUNTED;
+    const type = typeOf(request.command);
+    if (request.error === 0) this.#row.end(type, request.length, latencyMs);
+    else this.#row.fail(type, request.error, latencyMs);
+  }
+
+  /** It is given back; when that is without an answer, its connection has gone. */
+  drop(request: ServerRequest): void {
+    if (request.startedMs === NOT_COUNTED) return;
+    request.startedMs = NOT_COUNTED;
+    this.#row.drop();
+  }
+}
+
+/** `startedMs` of a request that is not being counted, or not any more. */
+const NOT_COUNTED = -1;
+
+function typeOf(command: number): number {
+  return command < TYPES.length ? TYPES[command]! : TYPE.other;
+}
+
+/** TYPE of each command, in the order of COMMAND's numbers. */
+const TYPES: Uint8Array = Uint8Array.of(
+  TYPE.read,
+  TYPE.write,
+  TYPE.other, // DISC has no answer
+  TYPE.flush,
+  TYPE.discard,
+  TYPE.cache,
+  TYPE.zero,
+  TYPE.status,
+);
