@@ -13,7 +13,7 @@ const SUITES: readonly Suite[] = [
   },
   { name: "interop", paths: ["test/interop"], isParallel: false },
   { name: "fuzz", paths: ["test/fuzz"], isParallel: false },
-  { name: "e2e", paths: ["test/e2e"], isParallel: false },
+  { name: "e2e", paths: ["test/e2e", "test/kills", "test/power"], isParallel: false },
 ];
 
 const USAGE = `Usage: deno task test [--only unit|interop|fuzz|e2e] [--filter TEXT]`;

@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { copyBStart } from "../../protocol/label/codec.ts";
-import { judgeCopies } from "../../protocol/label/judge.ts";
-import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
-import { LABEL_REGION_BYTES } from "../../protocol/core/limits.ts";
 import { waitFor } from "../wait.ts";
 import type { Cluster } from "./cluster.ts";
+import { readLabel, type ReadVolume } from "./label_reader.ts";
 
 /** One leg of a disk, as somebody sees it. */
 interface Leg {
@@ -64,27 +61,11 @@ function labelLegs(cluster: Cluster): Leg[] {
   return sorted([...volumes.values()]);
 }
 
-function legOf({ leg, sizeBytes, grant }: VolumeRecord, unit: string): Leg {
+function legOf({ leg, sizeBytes, grant }: ReadVolume, unit: string): Leg {
   assert.ok(grant?.state === "active", `leg ${leg.leg} of ${leg.diskName} is granted`);
   assert.equal(grant.hostId, leg.ownerId);
   const generation = `${grant.generation.epoch}.${grant.generation.counter}`;
   return { disk: leg.diskName, leg: leg.leg, unit, host: leg.ownerName, sizeBytes, generation };
-}
-
-/** A medium's label; both copies must be good and the same. */
-export function readLabel(path: string): Label {
-  using file = Deno.openSync(path);
-  const size = file.seekSync(0, Deno.SeekMode.End);
-  const regions = [0, copyBStart(size)].map((position) => {
-    const region = new Uint8Array(LABEL_REGION_BYTES);
-    file.seekSync(position, Deno.SeekMode.Start);
-    for (let at = 0; at < region.length;) at += file.readSync(region.subarray(at)) ?? 0;
-    return region;
-  });
-  const judgement = judgeCopies(regions[0]!, regions[1]!);
-  assert.equal(judgement.kind, "label", path);
-  assert.ok(judgement.kind === "label" && judgement.rewrite === null, `${path}: both are good`);
-  return judgement.label;
 }
 
 function sorted(legs: Leg[]): Leg[] {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EXTENT_STEP_BYTES } from "../../protocol/core/limits.ts";
 import { waitFor } from "../wait.ts";
-import { readLabel } from "./agreement.ts";
+import { readLabel } from "./label_reader.ts";
 import { Writer } from "./consumer.ts";
 import { scenario } from "./scenario.ts";
 

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import type { NbdClient } from "../../roles/demo/nbd_client.ts";
+import { openDisk } from "../e2e/consumer.ts";
+import type { Chance } from "../fuzz/chance.ts";
+import { waitFor } from "../wait.ts";
+
+const SECTOR = 512;
+const BLOCK = 16 * 1024;
+
+export interface LaneOptions {
+  readonly uri: string;
+  /** Bytes of the disk that are this lane's alone; multiples of 16 KiB. */
+  readonly start: number;
+  readonly length: number;
+  readonly chance: Chance;
+}
+
+/** What a block may hold. */
+interface Block {
+  /** Of the last write that was acknowledged. */
+  version: number;
+  /** Of a write that was asked for and never answered: each sector may have it or not. */
+  maybe: number | null;
+}
+
+/**
+ * An honest consumer of a disk whose agent may be killed at any time: it writes blocks of its own
+ * range one after another, flushes and reads between them, and knows of every sector what it may
+ * hold. When its connection breaks it connects again, checks all it ever wrote, and goes on.
+ */
+export class Lane {
+  readonly #options: LaneOptions;
+  readonly #blocks = new Map<number, Block>();
+  readonly #done: Promise<void>;
+  #stopping = false;
+  #newest = 0;
+  writes = 0;
+  /** How often its connection broke. */
+  breaks = 0;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+    this.#done = this.#run();
+    // Whoever waits for it sees its failure.
+    this.#done.catch(() => this.#stopping = true);
+  }
+
+  /** Resolves after `count` more acknowledged writes; rejects when something was lost. */
+  async further(count: number): Promise<void> {
+    const target = this.writes + count;
+    await waitFor(`${count} further writes`, () => this.writes >= target || this.#stopping);
+    if (this.#stopping) await this.#done;
+  }
+
+  /** Stops, after a last look at everything. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    for (let last = false; !last;) {
+      last = this.#stopping;
+      const client = await waitFor("the disk's socket", () => openDisk(this.#options.uri));
+      try {
+        await this.#verify(client);
+        while (!this.#stopping) await this.#step(client);
+      } catch (error) {
+        // EIO and lost data are failures; a connection that breaks is what is expected here.
+        if (!(error instanceof DvsanError) || error.code !== "unavailable") throw error;
+        this.breaks++;
+        last = false;
+      } finally {
+        await client.close();
+      }
+    }
+  }
+
+  async #step(client: NbdClient): Promise<void> {
+    const { chance, length } = this.#options;
+    const block = chance.below(length / BLOCK);
+    const what = chance.below(16);
+    if (what === 0) await client.flush();
+    else if (what < 4) await this.#check(client, block);
+    else await this.#write(client, block);
+  }
+
+  async #write(client: NbdClient, number: number): Promise<void> {
+    const block = this.#blocks.get(number) ?? { version: 0, maybe: null };
+    const version = ++this.#newest;
+    this.#blocks.set(number, { ...block, maybe: version });
+    await client.write(this.#position(number), contentOf(number, version));
+    this.#blocks.set(number, { version, maybe: null });
+    this.writes++;
+  }
+
+  async #verify(client: NbdClient): Promise<void> {
+    for (const [number, { maybe }] of this.#blocks) {
+      await this.#check(client, number);
+      // So that from now on one version is right.
+      if (maybe !== null) await this.#write(client, number);
+    }
+  }
+
+  async #check(client: NbdClient, number: number): Promise<void> {
+    const { version, maybe } = this.#blocks.get(number) ?? { version: 0, maybe: null };
+    const bytes = await client.read(this.#position(number), BLOCK);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const wanted = [version, maybe ?? version].map((each) => contentOf(number, each));
+    for (let at = 0; at < BLOCK; at += SECTOR) {
+      const sector = bytes.subarray(at, at + SECTOR);
+      if (wanted.some((each) => isSame(sector, each.subarray(at, at + SECTOR)))) continue;
+      assert.fail(
+        `Sector ${(this.#position(number) + at) / SECTOR} holds version ${
+          view.getUint32(at + 4)
+        } ` +
+          `of block ${view.getUint32(at)} and not ${version} of ${number}` +
+          `${maybe === null ? "" : ` or perhaps ${maybe}`}, after ${this.breaks} breaks.`,
+      );
+    }
+  }
+
+  #position(number: number): number {
+    return this.#options.start + number * BLOCK;
+  }
+}
+
+/** Version 0 is what nobody has written yet: zeroes. */
+function contentOf(number: number, version: number): Uint8Array {
+  const bytes = new Uint8Array(BLOCK);
+  if (version === 0) return bytes;
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at < BLOCK; at += 8) {
+    view.setUint32(at, number);
+    view.setUint32(at + 4, version);
+  }
+  return bytes;
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.every((byte, i) => byte === b[i]);
+}
