@@ -142,6 +142,7 @@ export class SimMediaCalls {
     const { medium } = call;
     const schedule = this.#world.schedule!;
     const lost = medium.failWriteback(() => this.#draw());
+    this.#world.tap?.writebackFailed?.(medium);
     schedule.say(`${medium.path}: writing back fails and ${lost} is lost, still read from memory`);
     const [least, most] = this.#world.faults.delayedMs;
     const text = `the cache of ${medium.path} drops what is clean`;

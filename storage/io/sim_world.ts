@@ -26,6 +26,8 @@ export type SimVerdict = "ok" | "hold" | number;
 export interface SimTap {
   /** Bytes (null: zeroes) are on a medium now, for everybody who reads it. */
   wrote?(write: SimWrite): void;
+  /** Writing back failed: what was not synced may be lost. */
+  writebackFailed?(medium: SimMedium): void;
   /** Bytes came out of the network at the kernel of `end`. */
   streamBytes?(end: WireEnd, bytes: Uint8Array): void;
   /** The kernel of `end` knows that the connection is over; unread bytes may be left. */

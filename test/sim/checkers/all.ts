@@ -1,0 +1,29 @@
+import type { SimWorld } from "../../../storage/io/sim_world.ts";
+import type { Checker, Sim } from "../types.ts";
+import { AttachmentsChecker } from "./attachments.ts";
+import { BlocksChecker } from "./blocks.ts";
+import { FencesChecker } from "./fences.ts";
+
+export interface DataCheckers {
+  readonly all: readonly Checker[];
+  readonly blocks: BlocksChecker;
+  readonly fences: FencesChecker;
+  readonly attachments: AttachmentsChecker;
+}
+
+/** Those that watch data: what consumers are told, media, and the connections between. */
+export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
+  const blocks = new BlocksChecker(sim);
+  const fences = new FencesChecker(sim);
+  const attachments = new AttachmentsChecker(sim);
+  kernel.tap = {
+    wrote: (write) => {
+      fences.wrote(write);
+      attachments.wrote(write);
+    },
+    writebackFailed: () => blocks.storageLost(),
+    streamBytes: (end, bytes) => attachments.streamBytes(end, bytes),
+    streamOver: (end) => attachments.streamOver(end),
+  };
+  return { all: [blocks, fences, attachments], blocks, fences, attachments };
+}

@@ -1,0 +1,238 @@
+import { BLOCK_BYTES, type Checker, type ConsumerRequest, type Sim } from "../types.ts";
+import { BlockRegister, Change, type Value } from "./register.ts";
+import { diskHashOf, readSector, SECTORS } from "./stamp.ts";
+
+/** A request under way or over, and what it changes in each of its blocks. */
+interface Asked {
+  readonly request: ConsumerRequest;
+  readonly at: number;
+  readonly changes: readonly Change[];
+  /** The host's incarnation that was asked. */
+  readonly incarnation: number;
+}
+
+interface Disk {
+  readonly id: string;
+  readonly host: string;
+  readonly blocks: Map<number, BlockRegister>;
+  readonly pending: Map<number, Asked>;
+  /** Answered changes that no FLUSH covers yet, and those whose consumer was cut off. */
+  unflushed: { readonly change: Change; readonly answeredAt: number }[];
+  lost: Asked[];
+}
+
+/**
+ * What consumers read is what they wrote: each block is a register (register.ts); what was
+ * acknowledged and flushed survives everything; nobody reads what another disk held.
+ */
+export class BlocksChecker implements Checker {
+  readonly name = "blocks";
+  readonly #sim: Pick<Sim, "violated">;
+  readonly #disks = new Map<string, Disk>();
+  readonly #names = new Map<number, string>();
+  /** How often each host's process has ended. */
+  readonly #incarnations = new Map<string, number>();
+  #now = 0;
+  /** Reads that were judged, for whoever wants to know that a run has shown something. */
+  judged = 0;
+
+  constructor(sim: Pick<Sim, "violated">) {
+    this.#sim = sim;
+  }
+
+  asked(request: ConsumerRequest): void {
+    const disk = this.#disk(request);
+    const at = ++this.#now;
+    const changes = this.#changes(disk, request, at);
+    const incarnation = this.#incarnations.get(disk.host) ?? 0;
+    disk.pending.set(request.id, { request, at, changes, incarnation });
+  }
+
+  answered(request: ConsumerRequest, error: number, data: Uint8Array | null): void {
+    const disk = this.#disk(request);
+    const asked = disk.pending.get(request.id);
+    if (asked === undefined) return;
+    disk.pending.delete(request.id);
+    const now = ++this.#now;
+    if (error !== 0) {
+      // Whether it happened, wholly or in part, nobody knows; and nobody repeats it.
+      for (const change of asked.changes) change.isForgotten = true;
+      return;
+    }
+    this.#settleLost(disk, asked, now);
+    switch (request.kind) {
+      case "flush":
+        return this.#flushed(disk, asked.at);
+      case "read":
+        return this.#read(disk, asked, data!);
+      default:
+        for (const change of asked.changes) {
+          change.doneAt = Math.min(change.doneAt, now);
+          if (request.fua) change.isDurable = true;
+          else disk.unflushed.push({ change, answeredAt: now });
+        }
+    }
+  }
+
+  lost(request: ConsumerRequest): void {
+    const disk = this.#disk(request);
+    const asked = disk.pending.get(request.id);
+    disk.pending.delete(request.id);
+    if (asked !== undefined && asked.changes.length > 0) disk.lost.push(asked);
+  }
+
+  ended(process: string, { power }: { readonly power: boolean }): void {
+    this.#incarnations.set(process, (this.#incarnations.get(process) ?? 0) + 1);
+    for (const disk of this.#disks.values()) {
+      if (disk.host === process) this.#each(disk, (change) => change.isForgotten = true);
+    }
+    if (power) this.storageLost();
+  }
+
+  /** A machine's power failed, or a medium failed to write back: what was not synced may be gone. */
+  storageLost(): void {
+    for (const disk of this.#disks.values()) this.#each(disk, (change) => change.isLost = true);
+  }
+
+  diskReleased(diskId: string): void {
+    this.#disks.delete(diskId);
+  }
+
+  #each(disk: Disk, run: (change: Change) => void): void {
+    for (const register of disk.blocks.values()) {
+      for (const change of register.changes) {
+        if (!change.isDurable && change.sources.length === 0) run(change);
+      }
+    }
+  }
+
+  #changes(disk: Disk, request: ConsumerRequest, askedAt: number): Change[] {
+    const { kind, firstBlock, blockCount, version, id } = request;
+    if (kind === "read" || kind === "flush") return [];
+    const left = kind === "trim" ? "anything" : { value: kind === "write" ? version : 0 };
+    const named = kind === "write" ? `version ${version}` : kind === "zero" ? "zeroes" : "a trim";
+    return Array.from({ length: blockCount }, (_, i) => {
+      const change = new Change({ left, askedAt, what: `r${id} wrote ${named}` });
+      this.#register(disk, firstBlock + i).asked(change);
+      return change;
+    });
+  }
+
+  #flushed(disk: Disk, askedAt: number): void {
+    disk.unflushed = disk.unflushed.filter(({ change, answeredAt }) => {
+      if (answeredAt > askedAt) return true;
+      // What was lost before and that nobody could repeat did not come back by a flush.
+      if (!change.mayVanish) change.isDurable = true;
+      return false;
+    });
+  }
+
+  /**
+   * A host that was started anew comes in by a higher attachment number: once it was answered for
+   * a block, nothing that its earlier incarnations had sent for that block can land any more.
+   */
+  #settleLost(disk: Disk, asked: Asked, now: number): void {
+    const { firstBlock, blockCount } = asked.request;
+    for (const lost of disk.lost) {
+      if (lost.incarnation >= asked.incarnation) continue;
+      lost.changes.forEach((change, i) => {
+        const block = lost.request.firstBlock + i;
+        if (block < firstBlock || block >= firstBlock + blockCount) return;
+        change.doneAt = Math.min(change.doneAt, now);
+        // It may never have happened at all.
+        change.isForgotten = true;
+        change.isLost = true;
+      });
+    }
+    disk.lost = disk.lost.filter(({ changes }) => changes.some(({ doneAt }) => doneAt > now));
+  }
+
+  #read(disk: Disk, asked: Asked, data: Uint8Array): void {
+    const { request } = asked;
+    const read = { askedAt: asked.at, answeredAt: this.#now };
+    for (let i = 0; i < request.blockCount; i++) {
+      const block = request.firstBlock + i;
+      const bytes = data.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES);
+      const values = this.#valuesOf(disk, { block, bytes, request });
+      if (values === null) return;
+      const register = this.#register(disk, block);
+      for (const value of values) {
+        const why = register.judge(value, read);
+        if (why !== null) return this.#wrong(disk, { block, value, request, why });
+      }
+      this.judged++;
+      const [only] = values;
+      const what = `r${request.id} read ${only === 0 ? "zeroes" : `version ${only}`}`;
+      if (values.size === 1) register.seen(only!, { ...read, what });
+      register.prune(this.#oldestPending(disk));
+    }
+  }
+
+  /** The values in a block's sectors, several when it is torn; null when there is none that may be. */
+  #valuesOf(
+    disk: Disk,
+    at: { block: number; bytes: Uint8Array; request: ConsumerRequest },
+  ): Set<Value> | null {
+    const values = new Set<Value>();
+    const where = `${at.request.consumer} read block ${at.block} of disk ${disk.id} ` +
+      `(r${at.request.id})`;
+    for (let sector = 0; sector < SECTORS; sector++) {
+      const found = readSector(at.bytes, sector);
+      if (found.kind === "zero") values.add(0);
+      else if (found.kind === "other") {
+        this.#sim.violated(this.name, `${where} and got what nobody wrote: ${found.text}`);
+        return null;
+      } else if (found.diskHash !== diskHashOf(disk.id)) {
+        const other = this.#names.get(found.diskHash) ?? "one that is not known";
+        const text =
+          `${where} and got version ${found.version} of block ${found.block} of another ` +
+          `disk, ${other}`;
+        this.#sim.violated(this.name, text);
+        return null;
+      } else if (found.block !== at.block) {
+        const text = `${where} and got version ${found.version} of block ${found.block} instead`;
+        this.#sim.violated(this.name, text);
+        return null;
+      } else values.add(found.version);
+    }
+    return values;
+  }
+
+  #wrong(
+    disk: Disk,
+    at: { block: number; value: Value; request: ConsumerRequest; why: string },
+  ): void {
+    const { block, value, request, why } = at;
+    const what = value === 0 ? "zeroes" : `version ${value}`;
+    const text = `${request.consumer} read ${what} from block ${block} of disk ${disk.id} ` +
+      `(r${request.id}), which cannot be: ${why}`;
+    this.#sim.violated(this.name, text);
+  }
+
+  #oldestPending(disk: Disk): number {
+    let oldest = this.#now;
+    for (const { at } of disk.pending.values()) oldest = Math.min(oldest, at);
+    return oldest;
+  }
+
+  #disk(request: ConsumerRequest): Disk {
+    const { diskId, consumer } = request;
+    let disk = this.#disks.get(diskId);
+    if (disk === undefined) {
+      const host = consumer.split("/")[0]!;
+      disk = { id: diskId, host, blocks: new Map(), pending: new Map(), unflushed: [], lost: [] };
+      this.#disks.set(diskId, disk);
+      this.#names.set(diskHashOf(diskId), diskId);
+    }
+    return disk;
+  }
+
+  #register(disk: Disk, block: number): BlockRegister {
+    let register = disk.blocks.get(block);
+    if (register === undefined) {
+      register = new BlockRegister();
+      disk.blocks.set(block, register);
+    }
+    return register;
+  }
+}

@@ -1,0 +1,93 @@
+import type { AccessGrant, AccessRevoke, VolumeCreate } from "../../../protocol/config/bodies.ts";
+import type { SimWrite } from "../../../storage/io/sim_world.ts";
+import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
+import { diskHashOf, readSector } from "./stamp.ts";
+
+/** A volume as the unit's own answers tell of it. */
+interface Volume {
+  readonly diskId: string;
+  /** Who may write: null when the unit has acknowledged that nobody may. */
+  holder: string | null;
+  /** When that was acknowledged, in words. */
+  since: string;
+}
+
+/**
+ * From a unit's acknowledgement of a fence on, no block that the fenced host's consumers wrote
+ * reaches a medium of that unit, whatever is restarted. It looks at the media themselves.
+ */
+export class FencesChecker implements Checker {
+  readonly name = "fences";
+  readonly #sim: Pick<Sim, "violated" | "nowMs" | "step">;
+  /** By unit ("unit1"), then by volume. */
+  readonly #units = new Map<string, Map<string, Volume>>();
+  /** Writes of stamped blocks that were looked at. */
+  judged = 0;
+
+  constructor(sim: Pick<Sim, "violated" | "nowMs" | "step">) {
+    this.#sim = sim;
+  }
+
+  workerAnswered({ process, call, params, error }: WorkerAnswer): void {
+    if (error !== null) return;
+    const volumes = this.#volumesOf(process);
+    switch (call) {
+      case "volumeCreate": {
+        const { volumeId, leg } = params as VolumeCreate;
+        const known = volumes.get(volumeId);
+        if (known === undefined) {
+          volumes.set(volumeId, { diskId: leg.diskId, holder: null, since: "its creation" });
+        }
+        return;
+      }
+      case "accessGrant": {
+        const { volumeId, hostId } = params as AccessGrant;
+        const volume = volumes.get(volumeId);
+        if (volume !== undefined) volume.holder = hostId;
+        return;
+      }
+      case "accessRevoke": {
+        const volume = volumes.get((params as AccessRevoke).volumeId);
+        if (volume === undefined) return;
+        volume.holder = null;
+        volume.since = `step ${this.#sim.step} (${this.#sim.nowMs().toFixed(3)} ms)`;
+      }
+    }
+  }
+
+  wrote(write: SimWrite): void {
+    const { bytes, position, medium, process } = write;
+    const volumes = this.#units.get(process.split("#")[0]!);
+    if (bytes === null || volumes === undefined) return;
+    // Volumes begin on such a multiple, and consumers write whole blocks.
+    const first = (BLOCK_BYTES - position % BLOCK_BYTES) % BLOCK_BYTES;
+    for (let at = first; at + BLOCK_BYTES <= bytes.length; at += BLOCK_BYTES) {
+      const found = readSector(bytes.subarray(at, at + BLOCK_BYTES), 0);
+      if (found.kind !== "stamp") continue;
+      this.judged++;
+      const own = [...volumes.values()].filter(({ diskId }) =>
+        diskHashOf(diskId) === found.diskHash
+      );
+      if (own.length === 0 || own.some(({ holder }) => holder !== null)) continue;
+      const [volume] = own;
+      this.#sim.violated(
+        this.name,
+        `${process} wrote version ${found.version} of block ${found.block} of disk ` +
+          `${volume!.diskId} to ${medium.path} at byte ${
+            position + at
+          }, although it acknowledged at ` +
+          `${volume!.since} that nobody may write that disk any more`,
+      );
+      return;
+    }
+  }
+
+  #volumesOf(unit: string): Map<string, Volume> {
+    let volumes = this.#units.get(unit);
+    if (volumes === undefined) {
+      volumes = new Map();
+      this.#units.set(unit, volumes);
+    }
+    return volumes;
+  }
+}

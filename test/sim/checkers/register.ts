@@ -1,0 +1,128 @@
+/** A version of a write, 0 for zeroes. */
+export type Value = number;
+
+/** What a change leaves: a value, or, after a TRIM, anything that the block ever held. */
+export type Left = { readonly value: Value } | "anything";
+
+/** Something that gave a block a value, or was seen to have. */
+export class Change {
+  readonly left: Left;
+  /** When it was asked for. */
+  readonly askedAt: number;
+  /** From then on it has happened; Infinity while nobody knows. */
+  doneAt = Infinity;
+  /** It is covered by a FLUSH or was a FUA write that was answered. */
+  isDurable = false;
+  /** The host that could repeat it does not remember it any more. */
+  isForgotten = false;
+  /** A unit may have lost it since it was done. */
+  isLost = false;
+  /** In words, for a report. */
+  readonly what: string;
+  /** For something that was only seen: what may have made it. */
+  readonly sources: readonly Change[];
+
+  constructor(o: { left: Left; askedAt: number; what: string; sources?: readonly Change[] }) {
+    this.left = o.left;
+    this.askedAt = o.askedAt;
+    this.what = o.what;
+    this.sources = o.sources ?? [];
+  }
+
+  /** Nobody promised that it stays: it was not flushed, and both who had it lost it. */
+  get mayVanish(): boolean {
+    if (this.sources.length > 0) return this.sources.some((source) => source.mayVanish);
+    return !this.isDurable && this.isForgotten && this.isLost;
+  }
+
+  get isSettled(): boolean {
+    if (this.sources.length > 0) return this.sources.every((source) => source.isSettled);
+    return this.isDurable;
+  }
+
+  gives(value: Value): boolean {
+    return this.left === "anything" || this.left.value === value;
+  }
+}
+
+const CHANGES_KEPT = 64;
+
+/**
+ * One block as its readers may see it: a register that is written and read at the same time by
+ * several, with values that are written once (but for zero). It is told of changes as they are
+ * asked for and answered, and judges reads. Instants are numbers that rise with each event.
+ *
+ * A read may show a value when a change gave it that was asked for before the read ended, and no
+ * other change lies wholly between that one and the read. What was seen counts as a change in the
+ * time of the read that saw it: nobody sees anything older afterwards.
+ */
+export class BlockRegister {
+  readonly #changes: Change[];
+
+  constructor() {
+    const blank = new Change({ left: { value: 0 }, askedAt: -1, what: "it was made of zeroes" });
+    blank.doneAt = -1;
+    blank.isDurable = true;
+    this.#changes = [blank];
+  }
+
+  get changes(): readonly Change[] {
+    return this.#changes;
+  }
+
+  asked(change: Change): void {
+    this.#changes.push(change);
+  }
+
+  /** Null when a read from `askedAt` until `answeredAt` may see `value`; else why not, in words. */
+  judge(
+    value: Value,
+    read: { readonly askedAt: number; readonly answeredAt: number },
+  ): string | null {
+    const sources = this.#changes.filter((change) =>
+      change.gives(value) && change.askedAt < read.answeredAt
+    );
+    if (sources.length === 0) return "nobody ever wrote that here";
+    let why = "";
+    for (const source of sources) {
+      const over = this.#changes.find((other) =>
+        other !== source && other.askedAt > source.doneAt && other.doneAt < read.askedAt &&
+        !other.mayVanish
+      );
+      if (over === undefined) return null;
+      why = `${source.what}; after that, ${over.what}`;
+    }
+    return why;
+  }
+
+  /** A read saw `value`, and that was in order. */
+  seen(value: Value, read: { askedAt: number; answeredAt: number; what: string }): void {
+    const sources = this.#changes.filter((change) =>
+      change.gives(value) && change.askedAt < read.answeredAt && change.sources.length === 0
+    );
+    // Values but zero are written once: this is the write that was seen, and so it has happened.
+    const only = sources.length === 1 ? sources[0]! : null;
+    if (only !== null && value !== 0 && only.left !== "anything") {
+      only.doneAt = Math.min(only.doneAt, read.answeredAt);
+    }
+    const view = new Change({ left: { value }, askedAt: read.askedAt, what: read.what, sources });
+    view.doneAt = read.answeredAt;
+    this.#changes.push(view);
+  }
+
+  /** Forgets what no read that is asked for from the instant `from` on could be judged by. */
+  prune(from: number): void {
+    if (this.#changes.length < CHANGES_KEPT) return;
+    const settled = this.#changes.filter((change) =>
+      change.isSettled && change.doneAt < from && change.left !== "anything"
+    );
+    let newest: Change | null = null;
+    for (const change of settled) {
+      if (newest === null || change.askedAt > newest.askedAt) newest = change;
+    }
+    if (newest === null) return;
+    const limit = newest.askedAt;
+    const kept = this.#changes.filter((change) => change.doneAt >= limit);
+    this.#changes.splice(0, this.#changes.length, ...kept);
+  }
+}
