@@ -157,4 +157,5 @@ export const PROGRAMS: readonly string[] = [
   "storage/io/epoll_helper_main.ts",
   "test/run.ts",
   "test/bench/main.ts",
+  "test/sim/main.ts",
 ];

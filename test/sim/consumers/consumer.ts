@@ -1,0 +1,172 @@
+import { KIB } from "../../../protocol/core/limits.ts";
+import { COMMAND, COMMAND_FLAGS } from "../../../protocol/nbd/constants.ts";
+import type { ProcessContext } from "../../../roles/process/context.ts";
+import { SimIo } from "../../../storage/io/sim.ts";
+import { CLIENT_BUFFER_BYTES, ClientConnection } from "../../../storage/nbd/client_connection.ts";
+import { ClientRequest } from "../../../storage/nbd/client_request.ts";
+import { writeStamp } from "../checkers/stamp.ts";
+import type { SimMachine } from "../machines/machine.ts";
+import type { Incarnation } from "../process/incarnation.ts";
+import { turnsOf } from "../process/turns.ts";
+import { BLOCK_BYTES, type ConsumerRequest } from "../types.ts";
+import { Opening } from "./opening.ts";
+import type { Workload } from "./workload.ts";
+
+/** A consumer waits for its answers however long that takes. */
+const REPLY_TIMEOUT_MS = 24 * 3_600_000;
+const CONSUMER_BUFFERS = [{ bytes: 8 * KIB, count: 16 }, { bytes: 68 * KIB, count: 32 }] as const;
+
+export interface ConsumerOptions {
+  readonly machine: SimMachine;
+  readonly owner: Incarnation;
+  readonly process: ProcessContext;
+  readonly socketPath: string;
+  readonly workload: Workload;
+}
+
+interface Pending {
+  readonly request: ConsumerRequest;
+  readonly off: number;
+}
+
+/** One connection of a consumer to a disk: opens it and keeps requests under way till it ends. */
+export class Consumer {
+  readonly #o: ConsumerOptions;
+  readonly #io: SimIo;
+  readonly #pending = new Map<ClientRequest, Pending>();
+  readonly #over = Promise.withResolvers<void>();
+  #connection: ClientConnection | null = null;
+  #isWaiting = false;
+
+  constructor(o: ConsumerOptions) {
+    this.#o = o;
+    const { machine, owner } = o;
+    const turn = () => this.#io.turn(0);
+    this.#io = new SimIo({
+      world: machine.world.kernel,
+      arena: { classes: CONSUMER_BUFFERS, receiveBuffers: 8 },
+      place: { machine: machine.name, process: owner.name, address: machine.address },
+      onReady: turnsOf(owner, turn),
+    });
+    owner.onEnd(() => {
+      this.#io.crash();
+      this.#loseAll();
+    });
+  }
+
+  /** Ends when its connection does. */
+  async run(): Promise<void> {
+    const { owner, process, socketPath, workload } = this.#o;
+    new Opening(this.#io, socketPath, (opened) => {
+      owner.sim.touch();
+      if (opened.kind === "failed") {
+        owner.sim.say(`${owner.name}: ${opened.reason}`);
+        return this.#over.resolve();
+      }
+      workload.opened(opened.sizeBytes);
+      process.ready({ ready: "host", id: owner.name, name: owner.name, control: "" });
+      this.#connection = new ClientConnection(this.#io, {
+        handle: opened.handle,
+        buffer: this.#io.buffers.take(CLIENT_BUFFER_BYTES),
+        replyTimeoutMs: REPLY_TIMEOUT_MS,
+        owner: {
+          answered: (request) => this.#answered(request),
+          ended: (reason) => this.#ended(reason),
+        },
+      });
+      this.#next();
+    });
+    await Promise.race([this.#over.promise, process.stopped]);
+  }
+
+  /** Keeps asking, with pauses. */
+  #next(): void {
+    const { owner, workload } = this.#o;
+    if (this.#isWaiting || this.#connection === null || !owner.alive) return;
+    if (!this.#connection.hasRoom || this.#pending.size >= workload.depth) return;
+    this.#isWaiting = true;
+    owner.sim.after(workload.pauseMs(), `${owner.name}: time for another request`, () => {
+      this.#isWaiting = false;
+      if (!owner.alive || this.#connection?.hasRoom !== true) return;
+      if (workload.isPaused) return this.#next();
+      this.#ask(workload.next(owner.name));
+      this.#next();
+    });
+  }
+
+  #ask(request: ConsumerRequest): void {
+    const { owner } = this.#o;
+    const length = request.blockCount * BLOCK_BYTES;
+    const hasData = request.kind === "read" || request.kind === "write";
+    const off = hasData ? this.#io.buffers.take(length) : -1;
+    if (hasData && off < 0) return;
+    const asked = new ClientRequest();
+    asked.command = COMMANDS[request.kind];
+    asked.flags = request.fua ? COMMAND_FLAGS.fua : 0;
+    asked.position = request.firstBlock * BLOCK_BYTES;
+    asked.length = request.kind === "flush" ? 0 : length;
+    asked.off = off;
+    if (request.kind === "write") {
+      for (let i = 0; i < request.blockCount; i++) {
+        const at = off + i * BLOCK_BYTES;
+        const { diskId, version } = request;
+        const block = request.firstBlock + i;
+        writeStamp(this.#io.bytes.subarray(at, at + BLOCK_BYTES), { diskId, block, version });
+      }
+    }
+    this.#pending.set(asked, { request, off });
+    owner.sim.say(`${owner.name} asks ${wordsOf(request)}`);
+    owner.sim.tell((checker) => checker.asked?.(request));
+    this.#connection!.submit(asked);
+  }
+
+  #answered(asked: ClientRequest): void {
+    const { owner } = this.#o;
+    const { request, off } = this.#pending.get(asked)!;
+    this.#pending.delete(asked);
+    const { error } = asked;
+    const data = request.kind === "read" && error === 0
+      ? this.#io.bytes.slice(off, off + request.blockCount * BLOCK_BYTES)
+      : null;
+    owner.sim.say(
+      `${owner.name} is answered ${wordsOf(request)}: ${error === 0 ? "done" : `error ${error}`}`,
+    );
+    owner.sim.tell((checker) => checker.answered?.(request, error, data));
+    if (off >= 0) this.#io.buffers.release(off);
+    this.#next();
+  }
+
+  #ended(reason: string): void {
+    const { owner } = this.#o;
+    owner.sim.say(`${owner.name} lost its connection: ${reason}`);
+    this.#connection = null;
+    this.#loseAll();
+    owner.sim.touch();
+    this.#over.resolve();
+  }
+
+  #loseAll(): void {
+    const { sim } = this.#o.owner;
+    for (const { request } of this.#pending.values()) {
+      sim.tell((checker) => checker.lost?.(request));
+    }
+    this.#pending.clear();
+  }
+}
+
+const COMMANDS = {
+  read: COMMAND.read,
+  write: COMMAND.write,
+  flush: COMMAND.flush,
+  trim: COMMAND.trim,
+  zero: COMMAND.writeZeroes,
+} as const;
+
+/** "write r17 blocks 256..258 version 9 fua". */
+function wordsOf({ id, kind, firstBlock, blockCount, version, fua }: ConsumerRequest): string {
+  if (kind === "flush") return `flush r${id}`;
+  const blocks = `blocks ${firstBlock}..${firstBlock + blockCount - 1}`;
+  return `${kind} r${id} ${blocks}${kind === "write" ? ` version ${version}` : ""}${
+    fua ? " fua" : ""
+  }`;
+}

@@ -1,0 +1,31 @@
+import type { Scene } from "../scenario/scene.ts";
+
+/** Strikes from time to time, with the kinds of the plan, until it ends; then nothing is left. */
+export class Faults {
+  readonly #scene: Scene;
+  #isOver = false;
+
+  constructor(scene: Scene) {
+    this.#scene = scene;
+  }
+
+  begin(): void {
+    this.#next();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    for (const heal of [...this.#scene.heals]) heal();
+  }
+
+  #next(): void {
+    const { sim, plan } = this.#scene;
+    if (plan.faults.length === 0) return;
+    const pauseMs = -plan.faultPauseMs * Math.log(1 - sim.fraction());
+    const kind = sim.pick(plan.faults);
+    sim.later(pauseMs, `fault: ${kind}`, () => {
+      if (this.#isOver) return;
+      this.#next();
+    });
+  }
+}

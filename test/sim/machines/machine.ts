@@ -1,0 +1,78 @@
+import { dirname } from "node:path";
+import type { FileTable, LockTable } from "../process/files.ts";
+import type { SimRole } from "./role.ts";
+import type { SimWorldOfMachines } from "./world.ts";
+
+/** Taken before Deno is banned: the simulator itself keeps files for SQLite. */
+const { mkdirSync } = Deno;
+/** 2026-01-01; any other would do. */
+const FIRST_WALL_MS = 1_767_225_600_000;
+
+/** A machine: an address, a clock of its own, a disk for state files, and processes. */
+export class SimMachine {
+  readonly world: SimWorldOfMachines;
+  readonly name: string;
+  readonly address: string;
+  readonly files: FileTable = new Map();
+  readonly locks: LockTable = new Map();
+  readonly roles: SimRole[] = [];
+  /** How fast its clock runs: 1.01 gains a hundredth. */
+  rate = 1;
+  isOn = true;
+  #wallOffsetMs = 0;
+  #boots = 1;
+  #bootMs: number;
+
+  constructor(world: SimWorldOfMachines, about: { name: string; address: string }) {
+    this.world = world;
+    this.name = about.name;
+    this.address = about.address;
+    this.#bootMs = world.sim.nowMs();
+  }
+
+  get bootId(): string {
+    return `${this.name}-boot-${this.#boots}`;
+  }
+
+  /** Its monotonic clock: from its boot on. */
+  nowMs(): number {
+    return (this.world.sim.nowMs() - this.#bootMs) * this.rate;
+  }
+
+  wallMs(): number {
+    return FIRST_WALL_MS + this.#wallOffsetMs + this.world.sim.nowMs() * this.rate;
+  }
+
+  /** How long the world waits while this machine's clock goes on by `ownMs`. */
+  trueMs(ownMs: number): number {
+    return ownMs / this.rate;
+  }
+
+  jumpWallClock(byMs: number): void {
+    this.#wallOffsetMs += byMs;
+  }
+
+  /** Where a path of this machine lies really: for what does its own I/O. */
+  realPath(path: string): string {
+    const real = `${this.world.directory}${path}`;
+    mkdirSync(dirname(real), { recursive: true });
+    return real;
+  }
+
+  /** The machine is gone at once, with whatever its disks had not made durable. */
+  cutPower(): void {
+    if (!this.isOn) return;
+    this.isOn = false;
+    for (const role of this.roles) role.end("power");
+    this.world.kernel.powerCut(this.name);
+  }
+
+  /** Boots, with all its processes. */
+  switchOn(): void {
+    if (this.isOn) return;
+    this.isOn = true;
+    this.#boots++;
+    this.#bootMs = this.world.sim.nowMs();
+    for (const role of this.roles) role.start();
+  }
+}

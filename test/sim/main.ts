@@ -1,0 +1,92 @@
+import { parseArgs } from "node:util";
+import { runMany, runOne, runTree, shrink } from "./command/runs.ts";
+import { FAULT_KINDS, type FaultKind } from "./scenario/plan.ts";
+
+const USAGE = `Usage: deno task sim [WHAT] [HOW]
+
+What to run (the seeds of this tree when nothing is said, as the tests do):
+  --seed N            one seed, twice; the two traces must be the same
+  --seeds FROM..TO    many seeds, once each
+  --hours H           fresh seeds until the time is over: a night's run
+  --shrink N          fewer kinds of faults and fewer events for a seed that fails
+  --mutations [NAME]  plants bugs, one at a time, and shows that each one is caught
+
+How:
+  --jobs J            processes at a time (1)
+  --only KIND,…       these kinds of faults and no others
+  --without KIND,…    not these kinds: ${FAULT_KINDS.join(", ")}
+  --steps S           events with faults
+  --trace FILE        writes the whole trace of --seed to a file
+  --around STEP       prints what happened around an event of --seed
+  --budget S          with --mutations: seeds for each
+`;
+
+/** The command line of the simulator; the status is 0 when nothing was violated. */
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      seed: { type: "string" },
+      seeds: { type: "string" },
+      hours: { type: "string" },
+      shrink: { type: "string" },
+      mutations: { type: "boolean" },
+      jobs: { type: "string" },
+      only: { type: "string" },
+      without: { type: "string" },
+      steps: { type: "string" },
+      trace: { type: "string" },
+      around: { type: "string" },
+      budget: { type: "string" },
+      help: { type: "boolean" },
+    },
+  });
+  if (values.help === true) {
+    console.log(USAGE);
+    return 0;
+  }
+  const options = {
+    ...(values.only === undefined ? {} : { only: kindsOf(values.only) }),
+    ...(values.without === undefined ? {} : { without: kindsOf(values.without) }),
+    ...(values.steps === undefined ? {} : { chaosSteps: numberOf(values.steps) }),
+  };
+  const jobs = numberOf(values.jobs ?? "1");
+  if (values.mutations === true) {
+    const { runMutations } = await import("./mutations/run.ts");
+    return await runMutations({
+      names: positionals,
+      jobs,
+      budget: numberOf(values.budget ?? "40"),
+    });
+  }
+  if (values.shrink !== undefined) return await shrink(numberOf(values.shrink), options);
+  if (values.seed !== undefined) {
+    const around = values.around === undefined ? null : numberOf(values.around);
+    return await runOne(numberOf(values.seed), { options, trace: values.trace ?? null, around });
+  }
+  const range = values.seeds === undefined ? null : rangeOf(values.seeds);
+  const hours = values.hours === undefined ? null : Number(values.hours);
+  if (range === null && hours === null) return await runTree(jobs);
+  return await runMany({ range, hours, jobs, options });
+}
+
+function kindsOf(text: string): FaultKind[] {
+  return text.split(",").filter((word) => word !== "").map((word) => {
+    const kind = FAULT_KINDS.find((each) => each === word);
+    if (kind === undefined) throw new Error(`No kind of fault is called "${word}". ${USAGE}`);
+    return kind;
+  });
+}
+
+function numberOf(text: string): number {
+  if (!/^\d{1,12}$/.test(text)) throw new Error(`"${text}" is no number. ${USAGE}`);
+  return Number(text);
+}
+
+function rangeOf(text: string): { from: number; to: number } {
+  const match = /^(\d{1,12})\.\.(\d{1,12})$/.exec(text);
+  if (match === null) throw new Error(`"${text}" is no range like 1..100. ${USAGE}`);
+  return { from: Number(match[1]), to: Number(match[2]) };
+}
+
+Deno.exit(await main());

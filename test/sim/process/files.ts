@@ -1,0 +1,50 @@
+import { DvsanError } from "../../../protocol/core/errors.ts";
+import type { StateFiles } from "../../../roles/process/context.ts";
+import type { Incarnation } from "./incarnation.ts";
+
+/** What lies on a machine's own disk, by path. What StateFiles wrote is durable at once. */
+export type FileTable = Map<string, Uint8Array>;
+
+/** Who holds which directory; a lock goes with its process. */
+export type LockTable = Map<string, Incarnation>;
+
+/** A role's state directory on a simulated machine. */
+export function openSimFiles(
+  owner: Incarnation,
+  on: { readonly files: FileTable; readonly locks: LockTable },
+  at: { readonly directory: string; readonly lock: boolean },
+): StateFiles {
+  owner.enter(`open ${at.directory}`);
+  if (at.lock) takeLock(owner, on.locks, at.directory);
+  const path = (name: string) => `${at.directory}/${name}`;
+  return {
+    directory: at.directory,
+    path,
+    read: (name) => {
+      owner.enter(`read ${name}`);
+      return on.files.get(path(name))?.slice() ?? null;
+    },
+    write: (name, bytes) => {
+      owner.enter(`write ${name}`);
+      owner.sim.say(`${owner.name} wrote ${name}, ${bytes.length} bytes`);
+      on.files.set(path(name), bytes.slice());
+    },
+    remove: (name) => {
+      owner.enter(`remove ${name}`);
+      on.files.delete(path(name));
+    },
+    close: () => {
+      if (on.locks.get(at.directory) === owner) on.locks.delete(at.directory);
+    },
+  };
+}
+
+function takeLock(owner: Incarnation, locks: LockTable, directory: string): void {
+  if (locks.has(directory)) {
+    throw new DvsanError("busy", `Cannot use ${directory}: another process is using it.`);
+  }
+  locks.set(directory, owner);
+  owner.onEnd(() => {
+    if (locks.get(directory) === owner) locks.delete(directory);
+  });
+}

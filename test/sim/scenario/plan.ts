@@ -1,0 +1,85 @@
+import { MIB } from "../../../protocol/core/limits.ts";
+import { Chance } from "../core/chance.ts";
+
+/** What may go wrong in a run, by name: for `--only` and `--without`. */
+export const FAULT_KINDS = [
+  "weather",
+  "cut",
+  "slow",
+  "streams",
+  "replays",
+  "media-errors",
+  "stalls",
+  "full",
+  "clocks",
+  "kill",
+  "mid-call",
+  "power",
+  "restart",
+  "catalog",
+  "clone",
+  "swap",
+  "rollback",
+  "copy",
+  "revoke",
+  "users",
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** What a run is made of; all of it follows from the seed. */
+export interface Plan {
+  readonly seed: number;
+  readonly units: number;
+  readonly hosts: number;
+  readonly mediaPerUnit: number;
+  readonly mediumBytes: number;
+  /** Requests of one consumer under way, and the longest pause between two. */
+  readonly depth: number;
+  readonly pauseMsMax: number;
+  /** How long a host's I/O waits for a unit. */
+  readonly ioTimeoutMs: number;
+  readonly faults: readonly FaultKind[];
+  /** Mean time between two strikes. */
+  readonly faultPauseMs: number;
+  /** Events with faults; before and after there are none. */
+  readonly chaosSteps: number;
+}
+
+export interface PlanOptions {
+  readonly only?: readonly FaultKind[];
+  readonly without?: readonly FaultKind[];
+  readonly chaosSteps?: number;
+}
+
+const CHAOS_STEPS = 12_000;
+/** Most runs have a few kinds of faults: with all of them at once nothing else gets done. */
+const KINDS_MAX = 7;
+
+export function planOf(seed: number, options: PlanOptions = {}): Plan {
+  const chance = new Chance(`plan ${seed}`);
+  const pick = <T>(from: readonly T[]): T => from[chance.below(from.length)]!;
+  const kinds = shuffled(FAULT_KINDS, chance).slice(0, 1 + chance.below(KINDS_MAX));
+  const faults = options.only ?? kinds.filter((kind) => options.without?.includes(kind) !== true);
+  return {
+    seed,
+    units: 1 + chance.below(3),
+    hosts: 1 + chance.below(2),
+    mediaPerUnit: pick([1, 1, 2]),
+    mediumBytes: pick([32, 48, 64]) * MIB,
+    depth: pick([1, 2, 4, 8]),
+    pauseMsMax: pick([20, 100, 400, 2000]),
+    ioTimeoutMs: pick([5_000, 60_000, 600_000]),
+    faults,
+    faultPauseMs: pick([300, 1000, 3000, 10_000]),
+    chaosSteps: options.chaosSteps ?? CHAOS_STEPS,
+  };
+}
+
+function shuffled<T>(list: readonly T[], chance: Chance): T[] {
+  const copy = [...list];
+  for (let i = copy.length - 1; i > 0; i--) {
+    const other = chance.below(i + 1);
+    [copy[i], copy[other]] = [copy[other]!, copy[i]!];
+  }
+  return copy;
+}

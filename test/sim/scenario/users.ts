@@ -1,0 +1,163 @@
+import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
+import { MIB } from "../../../protocol/core/limits.ts";
+import { Consumer } from "../consumers/consumer.ts";
+import { Workload } from "../consumers/workload.ts";
+import { stateOf } from "../machines/cluster.ts";
+import { SimRole } from "../machines/role.ts";
+import { askAgent, askStation } from "../operators/api.ts";
+import type { Scene } from "./scene.ts";
+
+const DISKS_MAX = 4;
+
+/** A disk that somebody asked for, whether or not it came to be. */
+export interface UsedDisk {
+  /** "host1/d3": never used again for another. */
+  readonly key: string;
+  readonly name: string;
+  readonly host: SimRole;
+  readonly consumer: SimRole;
+  readonly workload: Workload;
+  state: "asked" | "made" | "released";
+}
+
+/** The people who ask for disks, grow them and give them back, and whatever uses the disks. */
+export class Users {
+  readonly disks: UsedDisk[] = [];
+  readonly #scene: Scene;
+  #number = 0;
+  #requests = 0;
+
+  constructor(scene: Scene) {
+    this.#scene = scene;
+  }
+
+  get present(): UsedDisk[] {
+    return this.disks.filter(({ state }) => state !== "released");
+  }
+
+  /** Somebody does something, by chance. */
+  act(): void {
+    const { sim } = this.#scene;
+    const made = this.disks.filter(({ state }) => state === "made");
+    const choice = sim.below(10);
+    if (made.length === 0 || (choice < 4 && this.present.length < DISKS_MAX)) this.request();
+    else if (choice < 8) this.grow(sim.pick(made));
+    else this.release(sim.pick(made));
+  }
+
+  request(): void {
+    const { sim, hosts } = this.#scene;
+    if (this.present.length >= DISKS_MAX) return;
+    const { role: host } = sim.pick(hosts);
+    const name = `d${++this.#number}`;
+    const sizeBytes = (1 + sim.below(12)) * MIB;
+    const disk = this.#use(host, name);
+    sim.tell((checker) => checker.diskCreated?.({ diskId: disk.key, sizeBytes }));
+    const made = () => {
+      if (disk.state === "asked") disk.state = "made";
+    };
+    // A disk that was refused, or that nobody knows of, has a consumer that never finds it.
+    if (sim.chance(0.7)) {
+      this.#do(
+        `a user of ${host.name} asks for ${name}, ${sizeBytes} bytes`,
+        made,
+        () => askAgent(host, "create", { name, sizeBytes }),
+      );
+    } else {
+      this.#do(
+        `an operator makes ${name} for ${host.name}, ${sizeBytes} bytes`,
+        made,
+        () =>
+          askStation(this.#scene.station, {
+            method: "POST",
+            path: "/disks",
+            body: { host: host.name, name, sizeBytes },
+          }),
+      );
+    }
+    sim.after(100, `a consumer wants ${disk.key}`, () => disk.consumer.start());
+  }
+
+  grow(disk: UsedDisk): void {
+    const { sim } = this.#scene;
+    const sizeBytes = (2 + sim.below(24)) * MIB;
+    this.#do(
+      `a user grows ${disk.key} to ${sizeBytes} bytes`,
+      () => {},
+      () => askAgent(disk.host, "grow", { name: disk.name, sizeBytes }),
+    );
+  }
+
+  release(disk: UsedDisk): void {
+    const { sim, station } = this.#scene;
+    disk.state = "released";
+    sim.tell((checker) => checker.diskReleased?.(disk.key));
+    if (sim.chance(0.5)) {
+      disk.consumer.wanted = false;
+      disk.consumer.stop();
+      sim.after(
+        200,
+        `the user of ${disk.key} has ended its consumers`,
+        () =>
+          this.#do(
+            `a user releases ${disk.key}`,
+            () => {},
+            () => askAgent(disk.host, "release", { name: disk.name }),
+          ),
+      );
+    } else {
+      // Its consumer goes on, and must be kept out.
+      this.#do(
+        `an operator releases ${disk.key}`,
+        () => {},
+        () =>
+          askStation(station, {
+            method: "DELETE",
+            path: `/disks/${disk.host.name}%2F${disk.name}`,
+          }),
+      );
+    }
+  }
+
+  pause(isPaused: boolean): void {
+    for (const { workload } of this.disks) workload.isPaused = isPaused;
+  }
+
+  #use(host: SimRole, name: string): UsedDisk {
+    const { sim, plan } = this.#scene;
+    const key = `${host.name}/${name}`;
+    const workload = new Workload(sim, {
+      diskId: key,
+      depth: plan.depth,
+      pauseMsMax: plan.pauseMsMax,
+      nextId: () => ++this.#requests,
+    });
+    const { machine } = host;
+    const socketPath = `${stateOf(machine)}/disks/${name}.sock`;
+    const consumer = new SimRole(
+      machine,
+      key,
+      (process, owner) => new Consumer({ machine, owner, process, socketPath, workload }).run(),
+    );
+    const disk: UsedDisk = { key, name, host, consumer, workload, state: "asked" };
+    this.disks.push(disk);
+    return disk;
+  }
+
+  /** What people do takes its time, and may never be answered. */
+  #do(what: string, done: () => void, run: () => Promise<unknown>): void {
+    const { sim } = this.#scene;
+    sim.say(what);
+    sim.touch();
+    Promise.try(run).then(
+      () => {
+        sim.say(`done: ${what}`);
+        done();
+      },
+      (error) => {
+        if (!(error instanceof DvsanError)) throw error;
+        sim.say(`not done: ${what}: ${error.code}: ${messageOf(error)}`);
+      },
+    );
+  }
+}
