@@ -36,7 +36,9 @@ export class FencesChecker implements Checker {
         const { volumeId, leg } = params as VolumeCreate;
         const known = volumes.get(volumeId);
         if (known === undefined) {
-          volumes.set(volumeId, { diskId: leg.diskId, holder: null, since: "its creation" });
+          // Consumers name disks as people do; simulated names are never used again.
+          const diskId = `${leg.ownerName}/${leg.diskName}`;
+          volumes.set(volumeId, { diskId, holder: null, since: "its creation" });
         }
         return;
       }

@@ -2,7 +2,7 @@ import type { Checker, ConsumerKind, ConsumerRequest } from "../types.ts";
 import { BLOCK_BYTES } from "../types.ts";
 import { writeStamp } from "./stamp.ts";
 
-export const DISK = "11111111-2222-4333-8444-555555555555";
+export const DISK = "host1/db";
 
 /** Collects what checkers complain of. */
 export class Complaints {

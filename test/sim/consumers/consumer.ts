@@ -1,3 +1,5 @@
+import type { Assignment } from "../../../protocol/config/bodies.ts";
+import { fromUtf8 } from "../../../protocol/core/bytes.ts";
 import { KIB } from "../../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS } from "../../../protocol/nbd/constants.ts";
 import type { ProcessContext } from "../../../roles/process/context.ts";
@@ -8,7 +10,7 @@ import { writeStamp } from "../checkers/stamp.ts";
 import type { SimMachine } from "../machines/machine.ts";
 import type { Incarnation } from "../process/incarnation.ts";
 import { turnsOf } from "../process/turns.ts";
-import { BLOCK_BYTES, type ConsumerRequest } from "../types.ts";
+import { BLOCK_BYTES, type Checker, type ConsumerRequest } from "../types.ts";
 import { Opening } from "./opening.ts";
 import type { Workload } from "./workload.ts";
 
@@ -20,6 +22,8 @@ export interface ConsumerOptions {
   readonly machine: SimMachine;
   readonly owner: Incarnation;
   readonly process: ProcessContext;
+  /** Of the disk. */
+  readonly name: string;
   readonly socketPath: string;
   readonly workload: Workload;
 }
@@ -63,7 +67,7 @@ export class Consumer {
         owner.sim.say(`${owner.name}: ${opened.reason}`);
         return this.#over.resolve();
       }
-      workload.opened(opened.sizeBytes);
+      workload.opened(this.#diskId(), opened.sizeBytes);
       process.ready({ ready: "host", id: owner.name, name: owner.name, control: "" });
       this.#connection = new ClientConnection(this.#io, {
         handle: opened.handle,
@@ -88,8 +92,8 @@ export class Consumer {
     owner.sim.after(workload.pauseMs(), `${owner.name}: time for another request`, () => {
       this.#isWaiting = false;
       if (!owner.alive || this.#connection?.hasRoom !== true) return;
-      if (workload.isPaused) return this.#next();
-      this.#ask(workload.next(owner.name));
+      const request = workload.next(owner.name);
+      if (request !== null) this.#ask(request);
       this.#next();
     });
   }
@@ -116,7 +120,7 @@ export class Consumer {
     }
     this.#pending.set(asked, { request, off });
     owner.sim.say(`${owner.name} asks ${wordsOf(request)}`);
-    owner.sim.tell((checker) => checker.asked?.(request));
+    this.#tell((checker) => checker.asked?.(request));
     this.#connection!.submit(asked);
   }
 
@@ -131,7 +135,8 @@ export class Consumer {
     owner.sim.say(
       `${owner.name} is answered ${wordsOf(request)}: ${error === 0 ? "done" : `error ${error}`}`,
     );
-    owner.sim.tell((checker) => checker.answered?.(request, error, data));
+    this.#tell((checker) => checker.answered?.(request, error, data));
+    if (error === 0) this.#o.workload.done(request);
     if (off >= 0) this.#io.buffers.release(off);
     this.#next();
   }
@@ -146,11 +151,23 @@ export class Consumer {
   }
 
   #loseAll(): void {
-    const { sim } = this.#o.owner;
     for (const { request } of this.#pending.values()) {
-      sim.tell((checker) => checker.lost?.(request));
+      this.#tell((checker) => checker.lost?.(request));
     }
     this.#pending.clear();
+  }
+
+  #tell(run: (checker: Checker) => void): void {
+    const { owner, workload } = this.#o;
+    if (!workload.isReleased) owner.sim.tell(run);
+  }
+
+  /** As the host's agent knows it: stamps tell whose they are. */
+  #diskId(): string {
+    const { machine, name } = this.#o;
+    const book = fromUtf8(machine.files.get(`/${machine.name}/state/disks.json`)!)!;
+    const { disks } = JSON.parse(book) as { disks: { assignment: Assignment }[] };
+    return disks.find(({ assignment }) => assignment.name === name)?.assignment.diskId ?? "";
   }
 }
 

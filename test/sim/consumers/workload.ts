@@ -16,7 +16,6 @@ const MIX: readonly (readonly [ConsumerKind, number])[] = [
 const FUA_SHARE = 0.2;
 
 export interface WorkloadOptions {
-  readonly diskId: string;
   readonly depth: number;
   readonly pauseMsMax: number;
   readonly nextId: () => number;
@@ -26,6 +25,13 @@ export interface WorkloadOptions {
 export class Workload {
   readonly depth: number;
   isPaused = false;
+  /** Somebody gave the disk back: what it holds from then on is nobody's concern. */
+  isReleased = false;
+  /** Places that are to be read once more, at the end. */
+  toRead: number[] = [];
+  /** A flush was answered since `flushed` was set to false. */
+  flushed = true;
+  diskId = "";
   readonly #sim: Sim;
   readonly #o: WorkloadOptions;
   #places: number[] = [];
@@ -37,8 +43,9 @@ export class Workload {
     this.depth = options.depth;
   }
 
-  /** The disk has this size now: the places are its ends, what was its end, and leg ends. */
-  opened(sizeBytes: number): void {
+  /** The disk has this size now: the places are its ends, what was its end, and one between. */
+  opened(diskId: string, sizeBytes: number): void {
+    this.diskId = diskId;
     const last = sizeBytes / BLOCK_BYTES - PLACE_BLOCKS;
     const middle = Math.floor(last / MIB) * MIB / 2;
     const places = new Set([...this.#places, 0, Math.floor(middle / 8), last]);
@@ -49,7 +56,48 @@ export class Workload {
     return this.#o.pauseMsMax * this.#sim.fraction() ** 3;
   }
 
-  next(consumer: string): ConsumerRequest {
+  /** From now on: one flush, and then each place read once. */
+  conclude(): void {
+    this.flushed = false;
+    this.toRead = [...this.#places];
+    this.isPaused = false;
+  }
+
+  get isConcluded(): boolean {
+    return this.flushed && this.toRead.length === 0;
+  }
+
+  /** Null: nothing, for now. */
+  next(consumer: string): ConsumerRequest | null {
+    if (this.isPaused) return null;
+    if (!this.flushed) return this.#flush(consumer);
+    const [place] = this.toRead;
+    if (place === undefined) return this.#any(consumer);
+    return { ...this.#flush(consumer), kind: "read", firstBlock: place, blockCount: PLACE_BLOCKS };
+  }
+
+  /** It was answered without an error. */
+  done({ kind, firstBlock, blockCount }: ConsumerRequest): void {
+    if (kind === "flush") this.flushed = true;
+    if (kind !== "read" || blockCount !== PLACE_BLOCKS) return;
+    this.toRead = this.toRead.filter((place) => place !== firstBlock);
+    if (this.toRead.length === 0) this.isPaused = true;
+  }
+
+  #flush(consumer: string): ConsumerRequest {
+    return {
+      id: this.#o.nextId(),
+      consumer,
+      diskId: this.diskId,
+      kind: "flush",
+      firstBlock: 0,
+      blockCount: 0,
+      fua: false,
+      version: 0,
+    };
+  }
+
+  #any(consumer: string): ConsumerRequest {
     const sim = this.#sim;
     const kind = this.#kind();
     const place = sim.pick(this.#places);
@@ -59,7 +107,7 @@ export class Workload {
     return {
       id: this.#o.nextId(),
       consumer,
-      diskId: this.#o.diskId,
+      diskId: this.diskId,
       kind,
       firstBlock: isFlush ? 0 : place + from,
       blockCount: isFlush ? 0 : 1 + sim.below(most),

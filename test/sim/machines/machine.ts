@@ -63,14 +63,16 @@ export class SimMachine {
   cutPower(): void {
     if (!this.isOn) return;
     this.isOn = false;
-    for (const role of this.roles) role.end("power");
+    // First: processes that are killed with their kernel close nothing.
     this.world.kernel.powerCut(this.name);
+    for (const role of this.roles) role.end("power");
   }
 
   /** Boots, with all its processes. */
   switchOn(): void {
     if (this.isOn) return;
     this.isOn = true;
+    this.world.kernel.powerOn(this.name);
     this.#boots++;
     this.#bootMs = this.world.sim.nowMs();
     for (const role of this.roles) role.start();

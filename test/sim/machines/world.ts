@@ -26,6 +26,7 @@ export class SimWorldOfMachines {
   addMachine(name: string, address: string): SimMachine {
     const machine = new SimMachine(this, { name, address });
     this.machines.set(name, machine);
+    this.kernel.addAddress(address, name);
     return machine;
   }
 

@@ -67,7 +67,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     mediaPerUnit: pick([1, 1, 2]),
     mediumBytes: pick([32, 48, 64]) * MIB,
     depth: pick([1, 2, 4, 8]),
-    pauseMsMax: pick([20, 100, 400, 2000]),
+    pauseMsMax: pick([100, 500, 2000, 8000]),
     ioTimeoutMs: pick([5_000, 60_000, 600_000]),
     faults,
     faultPauseMs: pick([300, 1000, 3000, 10_000]),

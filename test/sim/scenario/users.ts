@@ -52,7 +52,6 @@ export class Users {
     const name = `d${++this.#number}`;
     const sizeBytes = (1 + sim.below(12)) * MIB;
     const disk = this.#use(host, name);
-    sim.tell((checker) => checker.diskCreated?.({ diskId: disk.key, sizeBytes }));
     const made = () => {
       if (disk.state === "asked") disk.state = "made";
     };
@@ -90,8 +89,7 @@ export class Users {
 
   release(disk: UsedDisk): void {
     const { sim, station } = this.#scene;
-    disk.state = "released";
-    sim.tell((checker) => checker.diskReleased?.(disk.key));
+    this.forget(disk);
     if (sim.chance(0.5)) {
       disk.consumer.wanted = false;
       disk.consumer.stop();
@@ -119,6 +117,13 @@ export class Users {
     }
   }
 
+  /** What it holds is nobody's concern any more. */
+  forget(disk: UsedDisk): void {
+    disk.state = "released";
+    disk.workload.isReleased = true;
+    this.#scene.sim.tell((checker) => checker.diskReleased?.(disk.workload.diskId));
+  }
+
   pause(isPaused: boolean): void {
     for (const { workload } of this.disks) workload.isPaused = isPaused;
   }
@@ -127,7 +132,6 @@ export class Users {
     const { sim, plan } = this.#scene;
     const key = `${host.name}/${name}`;
     const workload = new Workload(sim, {
-      diskId: key,
       depth: plan.depth,
       pauseMsMax: plan.pauseMsMax,
       nextId: () => ++this.#requests,
@@ -137,7 +141,8 @@ export class Users {
     const consumer = new SimRole(
       machine,
       key,
-      (process, owner) => new Consumer({ machine, owner, process, socketPath, workload }).run(),
+      (process, owner) =>
+        new Consumer({ machine, owner, process, name, socketPath, workload }).run(),
     );
     const disk: UsedDisk = { key, name, host, consumer, workload, state: "asked" };
     this.disks.push(disk);

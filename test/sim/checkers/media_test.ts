@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { SimMedium } from "../../../storage/io/sim_medium.ts";
+import type { PlainError } from "../../../protocol/core/errors.ts";
+import type { CallName } from "../../../storage/worker/messages.ts";
+import { AttachmentsChecker } from "./attachments.ts";
+import { FencesChecker } from "./fences.ts";
+import { Complaints, DISK, shown } from "./testing_history.ts";
+
+const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
+const medium = new SimMedium("/unit1/a.img", { sizeBytes: 1024 * 1024 });
+
+function landing(version: number, process = "unit1#1", position = 8192) {
+  const bytes = shown(3, [version]);
+  return { medium, position, length: bytes.length, bytes, process };
+}
+
+function fenced(): { complaints: Complaints; checker: FencesChecker; answer: Answer } {
+  const complaints = new Complaints();
+  const checker = new FencesChecker(complaints);
+  const answer: Answer = (call, params, error = null) =>
+    checker.workerAnswered({ process: "unit1", call, params, result: null, error });
+  answer("volumeCreate", { volumeId: VOLUME, leg: { ownerName: "host1", diskName: "db" } });
+  return { complaints, checker, answer };
+}
+
+type Answer = (call: CallName, params: unknown, error?: PlainError | null) => void;
+
+Deno.test("fences: a write of the holder is in order", () => {
+  const { complaints, checker, answer } = fenced();
+  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+  checker.wrote(landing(1));
+  assert.equal(checker.judged, 1);
+  assert.deepEqual(complaints.texts, []);
+});
+
+Deno.test("fences: a write after the acknowledged fence is caught, also of a later process", () => {
+  const { complaints, checker, answer } = fenced();
+  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+  answer("accessRevoke", { volumeId: VOLUME });
+  checker.wrote(landing(1, "unit1#2"));
+  assert.match(complaints.texts[0] ?? "", /unit1#2 wrote version 1 of block 3/);
+});
+
+Deno.test("fences: a write before the acknowledgement, a refused fence and a new grant are in order", () => {
+  const { complaints, checker, answer } = fenced();
+  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+  answer("accessRevoke", { volumeId: VOLUME }, { code: "io", message: "no", details: {} });
+  checker.wrote(landing(1));
+  answer("accessRevoke", { volumeId: VOLUME });
+  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+  checker.wrote(landing(2));
+  // Another unit's, and what no consumer wrote.
+  checker.wrote(landing(3, "unit2#1"));
+  checker.wrote({ ...landing(4), bytes: new Uint8Array(4096).fill(1) });
+  checker.wrote({ ...landing(5), bytes: null });
+  assert.deepEqual(complaints.texts, []);
+});
+
+function end(connection: number) {
+  return {
+    connection,
+    isClient: false,
+    place: { process: "unit1#1" },
+    stream: { shut: false },
+  };
+}
+
+function attached(): { complaints: Complaints; checker: AttachmentsChecker } {
+  const complaints = new Complaints();
+  return { complaints, checker: new AttachmentsChecker(complaints) };
+}
+
+Deno.test("attachments: what a live connection brought is written in order", () => {
+  const { complaints, checker } = attached();
+  const [one, other] = [end(1), end(2)];
+  checker.streamBytes(one, shown(3, [1]));
+  checker.streamBytes(other, shown(3, [2]));
+  checker.wrote(landing(1));
+  checker.wrote(landing(2));
+  assert.equal(checker.judged, 2);
+  assert.deepEqual(complaints.texts, []);
+});
+
+Deno.test("attachments: a write of a lost connection after its successor's first is caught", () => {
+  const { complaints, checker } = attached();
+  checker.streamBytes(end(1), shown(3, [1]));
+  checker.streamOver(end(1));
+  checker.streamBytes(end(2), shown(3, [2]));
+  checker.wrote(landing(2));
+  assert.deepEqual(complaints.texts, []);
+  checker.wrote(landing(1));
+  assert.match(complaints.texts[0] ?? "", /only connection 1 had brought.*connection 2/);
+});
+
+Deno.test("attachments: a write of a connection that the unit shut for a newer one is caught", () => {
+  const { complaints, checker } = attached();
+  const one = end(1);
+  checker.streamBytes(one, shown(3, [1]));
+  checker.streamBytes(end(2), new Uint8Array(100));
+  one.stream.shut = true;
+  checker.streamBytes(end(2), shown(3, [2]));
+  checker.wrote(landing(1));
+  assert.equal(complaints.texts.length, 1);
+});
+
+Deno.test("attachments: what is repeated on the newer connection may be written", () => {
+  const { complaints, checker } = attached();
+  checker.streamBytes(end(1), shown(3, [1]));
+  checker.streamOver(end(1));
+  checker.streamBytes(end(2), shown(3, [1]));
+  checker.wrote(landing(1));
+  assert.deepEqual(complaints.texts, []);
+});
+
+Deno.test("attachments: a connection that was lost beside its like does not count as taken over", () => {
+  const { complaints, checker } = attached();
+  const [one, other] = [end(1), end(2)];
+  checker.streamBytes(one, shown(3, [1]));
+  checker.streamBytes(other, new Uint8Array(10));
+  checker.streamOver(one);
+  one.stream.shut = true;
+  checker.streamBytes(other, shown(3, [2]));
+  checker.wrote(landing(1));
+  assert.deepEqual(complaints.texts, []);
+});
+
+Deno.test("attachments: finds stamps that arrive in pieces", () => {
+  const { complaints, checker } = attached();
+  const bytes = new Uint8Array(5000);
+  bytes.set(shown(3, [1]), 777);
+  for (let at = 0; at < bytes.length; at += 13) {
+    checker.streamBytes(end(1), bytes.subarray(at, at + 13));
+  }
+  checker.streamOver(end(1));
+  checker.streamBytes(end(2), shown(3, [2]));
+  checker.wrote(landing(1));
+  assert.equal(complaints.texts.length, 1);
+});
