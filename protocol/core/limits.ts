@@ -3,6 +3,7 @@
  * between limits are asserted in limits_test.ts. Sections follow the folders.
  */
 
+export * from "./limits_io.ts";
 export * from "./limits_tls.ts";
 
 // Units of measure.
@@ -136,6 +137,8 @@ export const NBD_SCATTERED_CHUNKS_MAX = 64;
 /** Queue depth of the Linux client is 128. */
 export const NBD_REQUESTS_PER_CONNECTION_MAX = 128;
 export const NBD_REQUESTS_PER_SERVER_MAX = 4096;
+/** Replies of one turn leave when there are so many bytes of them, and at its end. */
+export const NBD_REPLY_BATCH_BYTES = 32 * KIB;
 /** Payload buffers that one connection may hold: one largest payload, or 32 of 1 MiB. */
 export const NBD_CONNECTION_HELD_BYTES_MAX = 33 * MIB;
 
@@ -271,28 +274,6 @@ export const EVENTS_KEPT_MAX = 100_000;
 export const EVENT_NUMBER_BLOCK = 1000;
 /** Observed state and task progress are saved this often. */
 export const SNAPSHOT_MS = 2000;
-
-// The kernel seam (storage/io).
-/** Operations under way at once in one Io, and open handles; reaching one is a bug of a caller. */
-export const IO_OPERATIONS_MAX = 128 * KIB;
-export const IO_HANDLES_MAX = 32 * KIB;
-/** Pairs of one gathered send. */
-export const SEND_SEGMENTS_MAX = 128;
-/** Buffers for `receive`; the most that the kernel's ring of buffers holds. */
-export const RECEIVE_BUFFERS = 64;
-export const RECEIVE_BUFFERS_MAX = 32 * KIB;
-export const URING_ENTRIES = 1 * KIB;
-export const URING_COMPLETIONS = 8 * KIB;
-/** Zeroes are written in pieces of this where the file system cannot make them itself. */
-export const ZERO_WRITE_BYTES = 1 * MIB;
-/** epoll's helper worker is given up when it has not begun to serve within this. */
-export const HELPER_START_MS_MAX = 30_000;
-/** epoll asks again after this for a connection to a Unix socket whose backlog is full. */
-export const CONNECT_RETRY_MS = 5;
-/** TCP keep-alive: a peer that vanished is noticed after about idle + probes * interval. */
-export const KEEPALIVE_IDLE_S = 20;
-export const KEEPALIVE_INTERVAL_S = 5;
-export const KEEPALIVE_PROBES = 4;
 
 // The process (roles/process).
 /** All shutdown steps of a process together. */

@@ -132,6 +132,7 @@ export const SetupFlag = {
   COOP_TASKRUN: 1 << 8,
   SINGLE_ISSUER: 1 << 12,
   DEFER_TASKRUN: 1 << 13,
+  TASKRUN_FLAG: 1 << 9,
 } as const;
 
 export const Feature = { SINGLE_MMAP: 1 << 0, NODROP: 1 << 1, EXT_ARG: 1 << 8 } as const;
@@ -141,6 +142,9 @@ export const ENTER_EXT_ARG = 8;
 /** struct io_uring_getevents_arg: sigmask, its size, the minimum wait, and the timespec. */
 export const GETEVENTS_ARG_BYTES = 24n;
 export const GETEVENTS_ARG_TIMESPEC_WORD = 4;
+
+/** In the flags of the submission ring: results wait for the next io_uring_enter. */
+export const SQ_TASKRUN = 4;
 
 export const REGISTER_PBUF_RING = 22;
 export const PBUF_REG_BYTES = 40;

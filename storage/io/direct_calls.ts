@@ -10,6 +10,7 @@ export interface Span {
   position: number;
 }
 
+const SEND_FLAGS = abi.MSG_NOSIGNAL | abi.MSG_DONTWAIT;
 /** A medium ended before the transfer did. */
 const ENDED_EARLY = -Errno.EIO;
 
@@ -37,12 +38,12 @@ export class DirectCalls {
     }
   }
 
-  /** Sends the message whose msghdr is at `address`. */
+  /** Sends of the message whose msghdr is at `address` what can be sent without waiting. */
   sendMessage(fd: number, address: number): number {
     const { call } = this.#libc;
     const message = this.#address.of(address);
     for (;;) {
-      const result = this.#libc.check(call.sendmsg(fd, message, abi.MSG_NOSIGNAL));
+      const result = this.#libc.check(call.sendmsg(fd, message, SEND_FLAGS));
       if (result !== -Errno.EINTR) return result;
     }
   }

@@ -75,14 +75,17 @@ export class EpollIo extends EpollMachine implements Io {
   read(operation: Operation, handle: Handle, at: Transfer): void {
     const slot = this.start(operation, handle, SlotKind.read);
     if (slot === null) return;
-    this.finishSlot(slot, this.transfer(slot, at));
+    this.setTransfer(slot, at);
+    this.finishLate(slot);
   }
 
   write(operation: Operation, handle: Handle, at: Transfer, fua: boolean): void {
     const slot = this.start(operation, handle, SlotKind.write);
     if (slot === null) return;
-    const result = this.transfer(slot, at);
-    if (!fua || result < 0) return this.finishSlot(slot, result);
+    this.setTransfer(slot, at);
+    if (!fua) return this.finishLate(slot);
+    const result = this.copyNow(slot);
+    if (result < 0) return this.finishSlot(slot, result);
     // The write is in the page cache; the helper makes it durable without blocking the loop.
     slot.done = result;
     this.askHelper(slot, HelperKind.sync);

@@ -75,13 +75,19 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     if (!this.#tryWrite(slot)) this.writers[slot.handle] = slot;
   }
 
+  protected setTransfer(slot: Slot, at: Transfer): void {
+    slot.off = at.off;
+    slot.length = at.length;
+    slot.position = at.position;
+  }
+
   /** The whole transfer, or a negated errno. Blocks. */
-  protected transfer(slot: Slot, at: Transfer): number {
+  protected copyNow(slot: Slot): number {
     const fd = this.handles.fileDescriptors[slot.handle]!;
     const span = this.#span;
-    span.address = this.arena.address + at.off;
-    span.length = at.length;
-    span.position = at.position;
+    span.address = this.arena.address + slot.off;
+    span.length = slot.length;
+    span.position = slot.position;
     return slot.kind === SlotKind.read
       ? this.#calls.readMedium(fd, span)
       : this.#calls.writeMedium(fd, span);

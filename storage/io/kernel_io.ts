@@ -36,7 +36,7 @@ export abstract class KernelIo {
   protected readonly arena: MappedMemory;
   protected readonly handles = new HandleTable();
   protected readonly timers = new TimerHeap();
-  protected readonly completions = new Completions();
+  protected readonly completions = new Completions((operation) => this.performLate(operation));
   protected woken = false;
   #wake: (() => void) | null = null;
   protected readonly socketFlags: number;
@@ -214,6 +214,7 @@ export abstract class KernelIo {
       this.#shutdownAt(index);
       if (this.handles.underWay[index]! > 0) this.abort(index);
     }
+    this.completions.performAll();
     this.finish();
     this.giveBack();
   }
@@ -279,6 +280,8 @@ export abstract class KernelIo {
   protected abstract abort(index: number): void;
   /** Asks the operation in `slot` to end, unless it is a medium's. */
   protected abstract cancelAt(slot: number): void;
+  /** Does the work of an operation that was queued as late. */
+  protected abstract performLate(operation: Operation): number;
   /** Submits, waits at most `waitMs`, and queues what is done. */
   protected abstract exchange(waitMs: number): void;
   /** Waits for everything under way and gives the adapter's own resources back. */

@@ -19,6 +19,8 @@ export class Operation {
   // Owned by the Io that it was submitted to.
   ioSlot = -1;
   ioNext: Operation | null = null;
+  /** Its work is not done yet: it is, directly before `done`. */
+  ioLate = false;
 
   constructor(done: (operation: Operation) => void) {
     this.done = done;

@@ -60,18 +60,40 @@ export abstract class SlotIo extends KernelIo {
   /** Queues the operation's result and gives the slot back. */
   protected finishSlot(slot: Slot, result: number): void {
     const operation = slot.operation!;
+    const isSend = slot.kind === SlotKind.send || slot.kind === SlotKind.sendGathered;
+    this.#giveSlotBack(slot);
+    // A stream whose send has ended can take the next one before more is read for it.
+    if (isSend) this.completions.pushFirst(operation, result);
+    else this.completions.push(operation, result);
+  }
+
+  /** The transfer is done directly before its operation's `done`, by `copyNow`. */
+  protected finishLate(slot: Slot): void {
+    this.completions.pushLate(slot.operation!);
+  }
+
+  protected override performLate(operation: Operation): number {
+    const slot = this.slots[operation.ioSlot]!;
+    const result = this.copyNow(slot);
+    this.#giveSlotBack(slot);
+    return result;
+  }
+
+  /** Moves the bytes of a read or write of a medium, and answers their count or an errno. */
+  protected abstract copyNow(slot: Slot): number;
+
+  #giveSlotBack(slot: Slot): void {
     const { kind, handle } = slot;
     if (kind === SlotKind.receive || kind === SlotKind.receiveExactly) {
       this.handles.receiving[handle] = 0;
     } else if (kind === SlotKind.send || kind === SlotKind.sendGathered) {
       this.handles.sending[handle] = 0;
     }
+    slot.operation!.ioSlot = -1;
     slot.operation = null;
     slot.kind = SlotKind.free;
     this.#free.push(slot);
     this.slotsInUse--;
-    operation.ioSlot = -1;
-    this.completions.push(operation, result);
     this.ended(handle);
   }
 }

@@ -79,7 +79,7 @@ export class UringIo extends UringMachine implements Io {
     this.claim(this.handles.sending, slot);
     slot.segments = this.messages.fill(slot.handle, segments, count);
     slot.length = this.messages.length(slot.handle, slot.segments);
-    this.submit(slot);
+    this.sendNow(slot);
   }
 
   read(operation: Operation, handle: Handle, at: Transfer): void {

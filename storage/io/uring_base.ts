@@ -6,6 +6,7 @@ import type { Libc } from "./libc.ts";
 import { type Slot, SlotKind } from "./slot.ts";
 import { SlotIo } from "./slot_io.ts";
 import { openRing, type UringBuffers, type UringParts } from "./uring_buffers.ts";
+import { Eagerness, LOOKS_PER_CLOCK } from "./eagerness.ts";
 import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
 import type { CompletionSink, Ring } from "./uring_ring.ts";
 
@@ -28,6 +29,7 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
   readonly #wakeWord: MappedMemory;
   readonly #zeroes: MappedMemory;
   readonly #memory: EntryMemory;
+  readonly #eagerness = new Eagerness();
 
   constructor(options: UringOptions) {
     super({ ...options, socketFlags: 0, wakeFlags: 0 });
@@ -66,8 +68,31 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
   }
 
   protected exchange(waitMs: number): void {
+    const ring = this.#ring;
+    const lookMs = Math.min(waitMs, this.#eagerness.lookMs);
+    if (lookMs > 0) this.#look(lookMs);
+    else if (waitMs > 0) this.#sleep(waitMs);
+    else ring.enter(0);
+    ring.reap(this);
+  }
+
+  #sleep(waitMs: number): void {
+    const beganMs = this.readClock();
     this.#ring.enter(waitMs);
-    this.#ring.reap(this);
+    this.#eagerness.slept(this.readClock() - beganMs);
+  }
+
+  /** Looks for results without sleeping; without any, the caller turns again. */
+  #look(lookMs: number): void {
+    const ring = this.#ring;
+    if (ring.hasUnsubmitted) ring.enter(0);
+    const endMs = this.readClock() + lookMs;
+    let found = ring.hasResults;
+    while (!found && this.readClock() < endMs) {
+      for (let i = 0; i < LOOKS_PER_CLOCK && !found; i++) found = ring.hasResults;
+    }
+    this.#eagerness.looked(found);
+    if (found) ring.enter(0);
   }
 
   protected track(_index: number): void {}

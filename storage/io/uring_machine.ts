@@ -116,11 +116,22 @@ export abstract class UringMachine extends UringBase {
     // io_uring hands these to threads of its own, for want of a way to try without waiting. There
     // is nothing to wait for, and the hand-over costs more than the copying.
     const copies = this.handles.kinds[slot.handle] === HandleKind.memory && slot.flags === 0;
-    if (copies) this.finishSlot(slot, this.#copy(slot));
+    if (copies) this.finishLate(slot);
     else this.submit(slot);
   }
 
-  #copy(slot: Slot): number {
+  /**
+   * Sends what the socket takes at once; the ring sends the rest. So replies leave while the turn
+   * goes on, and their end needs no further system call.
+   */
+  protected sendNow(slot: Slot): void {
+    const fd = this.handles.fileDescriptors[slot.handle]!;
+    const result = this.#calls.sendMessage(fd, this.messages.addressOf(slot.handle));
+    if (result === -Errno.EAGAIN) this.submit(slot);
+    else this.#sentGathered(slot, result);
+  }
+
+  protected copyNow(slot: Slot): number {
     const fd = this.handles.fileDescriptors[slot.handle]!;
     const span = this.#span;
     span.address = this.arena.address + slot.off;

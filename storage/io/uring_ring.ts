@@ -10,8 +10,9 @@ const { SetupFlag, Feature } = abi;
 const COMMON_FLAGS = SetupFlag.CQSIZE | SetupFlag.CLAMP;
 /** Best first: a kernel before 6.1 does not know the first set. */
 const FLAG_SETS = [
-  COMMON_FLAGS | SetupFlag.SUBMIT_ALL | SetupFlag.SINGLE_ISSUER | SetupFlag.DEFER_TASKRUN,
-  COMMON_FLAGS | SetupFlag.SUBMIT_ALL | SetupFlag.COOP_TASKRUN,
+  COMMON_FLAGS | SetupFlag.SUBMIT_ALL | SetupFlag.SINGLE_ISSUER | SetupFlag.DEFER_TASKRUN |
+  SetupFlag.TASKRUN_FLAG,
+  COMMON_FLAGS | SetupFlag.SUBMIT_ALL | SetupFlag.COOP_TASKRUN | SetupFlag.TASKRUN_FLAG,
 ];
 
 /** Takes each completion: the low word of its user data, its result and its flags. */
@@ -31,6 +32,7 @@ export class Ring {
   readonly #entryCount: number;
   readonly #headAt: number;
   readonly #tailAt: number;
+  readonly #flagsAt: number;
   readonly #completionHeadAt: number;
   readonly #completionTailAt: number;
   readonly #completionsAt: number;
@@ -58,6 +60,7 @@ export class Ring {
     );
     this.#headAt = sq(0) / 4;
     this.#tailAt = sq(1) / 4;
+    this.#flagsAt = sq(4) / 4;
     for (let i = 0; i < this.#entryCount; i++) this.#words[sq(6) / 4 + i] = i;
     this.#completionHeadAt = cq(0) / 4;
     this.#completionTailAt = cq(1) / 4;
@@ -92,6 +95,18 @@ export class Ring {
       words[abi.GETEVENTS_ARG_TIMESPEC_WORD + 1] = 0;
     }
     this.#enter(waits ? 1 : 0);
+  }
+
+  /** Something was filled that the kernel does not have yet. */
+  get hasUnsubmitted(): boolean {
+    return this.#tail !== Atomics.load(this.#words, this.#headAt);
+  }
+
+  /** Whether `enter` would bring a result at once; asks memory, not the kernel. */
+  get hasResults(): boolean {
+    const words = this.#words;
+    if ((Atomics.load(words, this.#flagsAt) & abi.SQ_TASKRUN) !== 0) return true;
+    return Atomics.load(words, this.#completionTailAt) !== this.#completionHead;
   }
 
   /** Hands every completion to `sink`. */

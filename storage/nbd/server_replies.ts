@@ -1,5 +1,8 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { NBD_REQUESTS_PER_CONNECTION_MAX } from "../../protocol/core/limits.ts";
+import {
+  NBD_REPLY_BATCH_BYTES,
+  NBD_REQUESTS_PER_CONNECTION_MAX,
+} from "../../protocol/core/limits.ts";
 import { COMMAND, SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
 import { writeSimpleReply } from "../../protocol/nbd/request.ts";
 import type { Handle, Io, TurnTask } from "../io/io.ts";
@@ -31,6 +34,8 @@ export class ReplyQueue implements TurnTask {
   #sending: ServerRequest | null = null;
   #stopped = false;
   #sendSinceMs = 0;
+  /** Of the replies that wait. */
+  #bytes = 0;
 
   constructor(io: Io, handle: Handle, owner: ReplyOwner) {
     this.#io = io;
@@ -56,7 +61,12 @@ export class ReplyQueue implements TurnTask {
     if (this.#tail === null) this.#head = request;
     else this.#tail.next = request;
     this.#tail = request;
-    if (!this.#send.busy) this.#io.atTurnEnd(this);
+    this.#bytes += SIMPLE_REPLY_BYTES;
+    if (request.command === COMMAND.read && request.off >= 0) this.#bytes += request.length;
+    if (this.#send.busy) return;
+    // The client has something to do while the rest of the turn's requests are served.
+    if (this.#bytes >= NBD_REPLY_BATCH_BYTES) this.run();
+    else this.#io.atTurnEnd(this);
   }
 
   /** Sends nothing more; replies that wait are dropped. A send under way runs to its end. */
@@ -75,6 +85,7 @@ export class ReplyQueue implements TurnTask {
     this.#sending = this.#head;
     this.#head = null;
     this.#tail = null;
+    this.#bytes = 0;
     this.#sendSinceMs = this.#io.nowMs();
     this.#io.sendGathered(this.#send, this.#handle, this.#segments, count);
   }

@@ -1,0 +1,34 @@
+/** Limits of the kernel seam (storage/io): part of limits.ts. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Operations under way at once in one Io, and open handles; reaching one is a bug of a caller. */
+export const IO_OPERATIONS_MAX = 128 * KIB;
+export const IO_HANDLES_MAX = 32 * KIB;
+/** Pairs of one gathered send. */
+export const SEND_SEGMENTS_MAX = 128;
+/** Buffers for `receive`; the most that the kernel's ring of buffers holds. */
+export const RECEIVE_BUFFERS = 64;
+export const RECEIVE_BUFFERS_MAX = 32 * KIB;
+/** How often a turn runs what its own results have queued before it asks the kernel again. */
+export const TURN_ROUNDS_MAX = 4;
+/** A turn without work looks for some for so long before it sleeps, while that pays … */
+export const LOOK_MS = 0.05;
+/** … and ends looking after so many vain tries in a row. */
+export const LOOK_CREDIT = 4;
+/** Short sleeps before it tries again; doubled with each vain try, up to the most. */
+export const LOOK_PAUSES_MIN = 16;
+export const LOOK_PAUSES_MAX = 4096;
+export const URING_ENTRIES = 1 * KIB;
+export const URING_COMPLETIONS = 8 * KIB;
+/** Zeroes are written in pieces of this where the file system cannot make them itself. */
+export const ZERO_WRITE_BYTES = 1 * MIB;
+/** epoll's helper worker is given up when it has not begun to serve within this. */
+export const HELPER_START_MS_MAX = 30_000;
+/** epoll asks again after this for a connection to a Unix socket whose backlog is full. */
+export const CONNECT_RETRY_MS = 5;
+/** TCP keep-alive: a peer that vanished is noticed after about idle + probes * interval. */
+export const KEEPALIVE_IDLE_S = 20;
+export const KEEPALIVE_INTERVAL_S = 5;
+export const KEEPALIVE_PROBES = 4;
