@@ -25,5 +25,13 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
     streamBytes: (end, bytes) => attachments.streamBytes(end, bytes),
     streamOver: (end) => attachments.streamOver(end),
   };
-  return { all: [blocks, fences, attachments], blocks, fences, attachments };
+  const tally: Checker = {
+    name: "tally",
+    finished: () =>
+      sim.say(
+        `judged: ${blocks.judged} blocks that were read, ${fences.judged} blocks written to media, ` +
+          `${attachments.judged} of them by the connection that brought them`,
+      ),
+  };
+  return { all: [blocks, fences, attachments, tally], blocks, fences, attachments };
 }

@@ -36,9 +36,7 @@ export class FencesChecker implements Checker {
         const { volumeId, leg } = params as VolumeCreate;
         const known = volumes.get(volumeId);
         if (known === undefined) {
-          // Consumers name disks as people do; simulated names are never used again.
-          const diskId = `${leg.ownerName}/${leg.diskName}`;
-          volumes.set(volumeId, { diskId, holder: null, since: "its creation" });
+          volumes.set(volumeId, { diskId: leg.diskId, holder: null, since: "its creation" });
         }
         return;
       }

@@ -19,7 +19,7 @@ function fenced(): { complaints: Complaints; checker: FencesChecker; answer: Ans
   const checker = new FencesChecker(complaints);
   const answer: Answer = (call, params, error = null) =>
     checker.workerAnswered({ process: "unit1", call, params, result: null, error });
-  answer("volumeCreate", { volumeId: VOLUME, leg: { ownerName: "host1", diskName: "db" } });
+  answer("volumeCreate", { volumeId: VOLUME, leg: { diskId: DISK } });
   return { complaints, checker, answer };
 }
 

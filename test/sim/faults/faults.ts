@@ -1,3 +1,4 @@
+import { STRIKES } from "./table.ts";
 import type { Scene } from "../scenario/scene.ts";
 
 /** Strikes from time to time, with the kinds of the plan, until it ends; then nothing is left. */
@@ -15,6 +16,7 @@ export class Faults {
 
   end(): void {
     this.#isOver = true;
+    this.#scene.isHealed = true;
     for (const heal of [...this.#scene.heals]) heal();
   }
 
@@ -25,6 +27,7 @@ export class Faults {
     const kind = sim.pick(plan.faults);
     sim.later(pauseMs, `fault: ${kind}`, () => {
       if (this.#isOver) return;
+      STRIKES[kind](this.#scene);
       this.#next();
     });
   }

@@ -16,18 +16,19 @@ export class SimMachine {
   readonly files: FileTable = new Map();
   readonly locks: LockTable = new Map();
   readonly roles: SimRole[] = [];
-  /** How fast its clock runs: 1.01 gains a hundredth. */
-  rate = 1;
+  #rate = 1;
   isOn = true;
   #wallOffsetMs = 0;
   #boots = 1;
-  #bootMs: number;
+  /** Its own time when its clock last changed its speed, and the true one. */
+  #ownMs = 0;
+  #setMs: number;
 
   constructor(world: SimWorldOfMachines, about: { name: string; address: string }) {
     this.world = world;
     this.name = about.name;
     this.address = about.address;
-    this.#bootMs = world.sim.nowMs();
+    this.#setMs = world.sim.nowMs();
   }
 
   get bootId(): string {
@@ -36,16 +37,27 @@ export class SimMachine {
 
   /** Its monotonic clock: from its boot on. */
   nowMs(): number {
-    return (this.world.sim.nowMs() - this.#bootMs) * this.rate;
+    return this.#ownMs + (this.world.sim.nowMs() - this.#setMs) * this.#rate;
   }
 
   wallMs(): number {
-    return FIRST_WALL_MS + this.#wallOffsetMs + this.world.sim.nowMs() * this.rate;
+    return FIRST_WALL_MS + this.#wallOffsetMs + this.world.sim.nowMs();
   }
 
   /** How long the world waits while this machine's clock goes on by `ownMs`. */
   trueMs(ownMs: number): number {
-    return ownMs / this.rate;
+    return ownMs / this.#rate;
+  }
+
+  get rate(): number {
+    return this.#rate;
+  }
+
+  /** How fast its clock runs: 1.01 gains a hundredth. It never goes back. */
+  setRate(rate: number): void {
+    this.#ownMs = this.nowMs();
+    this.#setMs = this.world.sim.nowMs();
+    this.#rate = rate;
   }
 
   jumpWallClock(byMs: number): void {
@@ -74,7 +86,8 @@ export class SimMachine {
     this.isOn = true;
     this.world.kernel.powerOn(this.name);
     this.#boots++;
-    this.#bootMs = this.world.sim.nowMs();
+    this.#ownMs = 0;
+    this.#setMs = this.world.sim.nowMs();
     for (const role of this.roles) role.start();
   }
 }

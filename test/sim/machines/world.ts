@@ -15,11 +15,17 @@ export class SimWorldOfMachines {
   readonly machines = new Map<string, SimMachine>();
   /** Name service. */
   readonly names = new Map<string, string>();
+  /** How many faults cut each way between two machines. */
+  readonly #cuts = new Map<string, number>();
+  readonly #delays = new Map<string, number>();
 
   constructor(sim: Simulation, directory: string) {
     this.sim = sim;
     this.directory = directory;
-    this.network = new SimNetwork(sim);
+    this.network = new SimNetwork(sim, {
+      passes: (from, to) => (this.#cuts.get(`${from} ${to}`) ?? 0) === 0,
+      delayMs: (from, to) => this.#delays.get(`${from} ${to}`) ?? 0,
+    });
     this.kernel = new SimWorld({ schedule: sim });
   }
 
@@ -28,6 +34,27 @@ export class SimWorldOfMachines {
     this.machines.set(name, machine);
     this.kernel.addAddress(address, name);
     return machine;
+  }
+
+  /** Nothing gets from one machine to the other any more, until as many mend() as cut(). */
+  cut(from: SimMachine, to: SimMachine): void {
+    this.#count(from, to, 1);
+  }
+
+  mend(from: SimMachine, to: SimMachine): void {
+    this.#count(from, to, -1);
+  }
+
+  /** For datagrams. */
+  slowDown(from: SimMachine, to: SimMachine, byMs: number): void {
+    this.#delays.set(`${from.address} ${to.address}`, byMs);
+  }
+
+  #count(from: SimMachine, to: SimMachine, change: number): void {
+    const key = `${from.address} ${to.address}`;
+    const count = (this.#cuts.get(key) ?? 0) + change;
+    this.#cuts.set(key, count);
+    this.kernel.setLink(from.name, to.name, { cut: count > 0 });
   }
 
   resolve(host: string): string[] {

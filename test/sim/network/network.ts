@@ -23,6 +23,13 @@ export const FAIR: Readonly<Weather> = {
   delayMsMax: 0.3,
 };
 
+/** The links between addresses. */
+export interface Ways {
+  passes(from: string, to: string): boolean;
+  /** Added to the weather's. */
+  delayMs(from: string, to: string): number;
+}
+
 const PACKETS_KEPT = 200;
 
 interface Sent {
@@ -34,15 +41,15 @@ interface Sent {
 /** UDP between the machines. Which ways are cut is asked of the world. */
 export class SimNetwork {
   weather: Weather = { ...FAIR };
-  /** Whether packets from one address to another get through at all. */
-  passes: (from: string, to: string) => boolean = () => true;
   /** Old packets, for replays by an attacker. */
   readonly kept: Sent[] = [];
   readonly #sim: Simulation;
+  readonly #ways: Ways;
   readonly #sockets = new Map<string, SimSocket>();
 
-  constructor(sim: Simulation) {
+  constructor(sim: Simulation, ways: Ways) {
     this.#sim = sim;
+    this.#ways = ways;
   }
 
   bind(owner: Incarnation, options: DatagramOptions, address: string): CountedDatagrams {
@@ -79,12 +86,13 @@ export class SimNetwork {
   #carry(sent: Sent): void {
     const sim = this.#sim;
     const words = wordsOf(sent);
-    if (!this.passes(sent.from.address, sent.to.address)) return sim.say(`${words}: cut off`);
+    if (!this.#ways.passes(sent.from.address, sent.to.address)) return sim.say(`${words}: cut off`);
     const { loss, duplication, delayMsMin, delayMsMax } = this.weather;
     if (sim.chance(loss)) return sim.say(`${words}: lost`);
     const copies = sim.chance(duplication) ? 2 : 1;
     for (let i = 0; i < copies; i++) {
-      const delayMs = delayMsMin + (delayMsMax - delayMsMin) * sim.fraction();
+      const wayMs = this.#ways.delayMs(sent.from.address, sent.to.address);
+      const delayMs = wayMs + delayMsMin + (delayMsMax - delayMsMin) * sim.fraction();
       const arrives = i === 0 ? "arrives" : "arrives again";
       sim.later(delayMs, `${words} ${arrives}`, () => this.#deliver(sent));
     }
@@ -93,7 +101,7 @@ export class SimNetwork {
   #deliver(sent: Sent): void {
     const socket = this.#sockets.get(formatEndpoint(sent.to));
     if (socket === undefined) return this.#sim.say("nobody listens there");
-    if (!this.passes(sent.from.address, sent.to.address)) return this.#sim.say("cut off");
+    if (!this.#ways.passes(sent.from.address, sent.to.address)) return this.#sim.say("cut off");
     socket.receive(sent.packet.slice(), sent.from);
   }
 

@@ -26,6 +26,8 @@ export class Scene {
   readonly users: Users;
   /** What takes the faults back that last. */
   readonly heals = new Set<() => void>();
+  /** No faults any more. */
+  isHealed = false;
 
   constructor(sim: Simulation, plan: Plan, directory: string) {
     this.sim = sim;

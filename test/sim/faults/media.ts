@@ -1,0 +1,47 @@
+import { NO_FAULTS } from "../../../storage/io/sim_faults.ts";
+import type { Scene } from "../scenario/scene.ts";
+import { lasting } from "./lasting.ts";
+
+/** Reads, writes or syncs fail now and then. */
+export function mediaErrors(scene: Scene): void {
+  const { sim, world } = scene;
+  const { faults } = world.kernel;
+  const often = sim.pick([0.001, 0.01, 0.1]);
+  const kind = sim.pick(["readError", "writeError", "syncError"] as const);
+  faults[kind] = often;
+  lasting(scene, {
+    what: `media fail: ${kind} ${often}`,
+    undo: () => {
+      faults[kind] = 0;
+    },
+  });
+}
+
+/** Media stand still, with all that was asked of them. */
+export function stalls(scene: Scene): void {
+  const { sim, world } = scene;
+  const { faults } = world.kernel;
+  faults.stall = sim.pick([0.001, 0.01]);
+  faults.stallMs = [100, sim.pick([1000, 10_000, 60_000])];
+  faults.mediaMs = [0.05, sim.pick([2, 50])];
+  lasting(scene, {
+    what: `media stall: ${faults.stall}, up to ${faults.stallMs[1]} ms`,
+    undo: () => {
+      const { stall, stallMs, mediaMs } = NO_FAULTS;
+      Object.assign(faults, { stall, stallMs, mediaMs });
+    },
+  });
+}
+
+/** File systems under media are full. */
+export function full(scene: Scene): void {
+  const { sim, world } = scene;
+  const { faults } = world.kernel;
+  faults.noSpace = sim.pick([0.01, 0.2]);
+  lasting(scene, {
+    what: `no space under media: ${faults.noSpace}`,
+    undo: () => {
+      faults.noSpace = 0;
+    },
+  });
+}

@@ -1,0 +1,65 @@
+import type { Scene } from "../scenario/scene.ts";
+import { lasting, someTime } from "./lasting.ts";
+
+const YEAR_MS = 366 * 24 * 3_600_000;
+
+/** Clocks run at their own speed, and show any date. */
+export function clocks(scene: Scene): void {
+  const { sim, world } = scene;
+  const machine = sim.pick([...world.machines.values()]);
+  if (sim.chance(0.5)) {
+    const years = Math.round(100 * (sim.fraction() - 0.5));
+    sim.say(`${machine.name}'s date jumps by ${years} years`);
+    machine.jumpWallClock(years * YEAR_MS);
+    return;
+  }
+  machine.setRate(0.7 + 0.7 * sim.fraction());
+  lasting(scene, {
+    what: `${machine.name}'s clock runs at ${machine.rate.toFixed(3)}`,
+    undo: () => machine.setRate(1),
+  });
+}
+
+/** Processes are killed, several at once. */
+export function kill(scene: Scene): void {
+  const { sim, roles } = scene;
+  const count = sim.chance(0.2) ? 1 + sim.below(roles.length) : 1;
+  for (let i = 0; i < count; i++) sim.pick(roles).end("killed");
+}
+
+/** A process is killed in the middle of something: at one of its next calls to the world. */
+export function midCall(scene: Scene): void {
+  const { sim, roles } = scene;
+  const { owner } = sim.pick(roles);
+  if (owner === null) return;
+  const calls = 1 + sim.below(sim.pick([3, 30, 300]));
+  owner.armCrash(calls);
+  lasting(scene, {
+    what: `${owner.name} has ${calls} calls left to live`,
+    undo: () => owner.disarm(),
+  });
+}
+
+/** Machines lose their power, several at once, and get it back later. */
+export function power(scene: Scene): void {
+  const { sim, world } = scene;
+  const machines = [...world.machines.values()];
+  const several = sim.chance(0.2);
+  for (const machine of several ? machines : [sim.pick(machines)]) {
+    if (!machine.isOn || (several && sim.chance(0.3))) continue;
+    machine.cutPower();
+    lasting(scene, {
+      what: `${machine.name} has no power`,
+      forMs: someTime(scene),
+      undo: () => machine.switchOn(),
+    });
+  }
+}
+
+/** A process is asked to end, as an upgrade does it. */
+export function restart(scene: Scene): void {
+  const { sim, roles } = scene;
+  const role = sim.pick(roles);
+  sim.say(`${role.name} is asked to end`);
+  role.stop();
+}
