@@ -122,6 +122,8 @@ export const LEG_CELL = {
 export const MEDIUM_CELL = {
   /** 1 once a sync failed. */
   poisoned: 31,
+  /** Flushes that wait for the next sync. */
+  waiting: 32,
 } as const;
 
 /** Numbers of a row: one KiB. */

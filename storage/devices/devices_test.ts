@@ -16,7 +16,6 @@ import { FileDevice } from "./file.ts";
 import { MediumState } from "./medium_state.ts";
 import { MemoryDevice } from "./memory.ts";
 import { SliceDevice } from "./slice.ts";
-import { StatsDevice } from "./stats.ts";
 
 const MIB = 1 << 20;
 
@@ -77,11 +76,6 @@ testDevice("SliceDevice", () => {
   const whole = new MemoryDevice({ io, sizeBytes: 6 * MIB });
   const device = new SliceDevice(whole, { start: MIB, length: 4 * MIB + 512 });
   return { io, device, close: () => io.destroy() };
-});
-testDevice("StatsDevice", () => {
-  const inner = memory();
-  const device = new StatsDevice(inner.device, { nowMs: () => inner.io.nowMs() });
-  return { ...inner, device };
 });
 testDevice("FaultDevice", () => {
   const inner = memory();
@@ -203,20 +197,5 @@ Deno.test("FaultDevice fails and holds operations as it is told", () => {
     device.release();
   });
   assert.equal(result, 0);
-  inner.close();
-});
-
-Deno.test("StatsDevice counts operations, bytes and errors", () => {
-  const inner = memory();
-  const fault = new FaultDevice(inner.device, { io: inner.io });
-  const device = new StatsDevice(fault, { nowMs: () => 0 });
-  const on = { io: inner.io, device };
-  writeBytes(on, 0, new Uint8Array(1024));
-  readBytes(on, 0, 512);
-  fault.set("flush", { kind: "fail", errno: 5 });
-  resultOf(inner.io, (operation) => device.flush(operation));
-  const { reads, readBytes: read, writes, writtenBytes, flushes, errors, underWay } = device.stats;
-  assert.deepEqual([reads, read, writes, writtenBytes], [1, 512, 1, 1024]);
-  assert.deepEqual([flushes, errors, underWay], [1, 1, 0]);
   inner.close();
 });

@@ -1,10 +1,20 @@
 import { assert, unreachable } from "../../protocol/core/assert.ts";
 import { EXTENT_PARTS_AT_ONCE } from "../../protocol/core/limits.ts";
+import { TYPE } from "../counters/layout.ts";
 import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { MediumState } from "./medium_state.ts";
 
 const EOPNOTSUPP = 95;
+
+/** As what each kind of work is counted. */
+const TYPES = {
+  read: TYPE.read,
+  write: TYPE.write,
+  discard: TYPE.discard,
+  zero: TYPE.zero,
+  "zero-durably": TYPE.zero,
+} as const;
 
 /** What a part does to its medium; copied by `ExtentPart.begin`. Positions are the medium's. */
 export interface PartWork {
@@ -101,6 +111,8 @@ export class ExtentPart {
   #handle: Handle = -1;
   #kind: PartWork["kind"] = "read";
   #durable = false;
+  #length = 0;
+  #sinceMs = 0;
 
   constructor(io: Io, release: (part: ExtentPart) => void) {
     this.#io = io;
@@ -114,6 +126,9 @@ export class ExtentPart {
     this.#handle = on.handle;
     this.#kind = work.kind;
     this.#durable = work.kind === "zero-durably" || (work.kind === "write" && work.flag);
+    this.#length = work.length;
+    // A sync is counted by the medium, whose it is.
+    if (work.kind !== "sync") this.#sinceMs = on.state.began(TYPES[work.kind]);
     this.#submit(work);
   }
 
@@ -161,6 +176,7 @@ export class ExtentPart {
     if (kind !== "read") state.changes++;
     // Giving space back is advice; a medium that cannot take it has done nothing wrong.
     if (kind === "discard" && result === -EOPNOTSUPP) result = 0;
+    state.ended(TYPES[kind], this.#sinceMs, result < 0 ? result : this.#length);
     if (result < 0) {
       state.failed(kind === "zero-durably" ? "zero" : kind, -result);
       return this.#end(result);

@@ -1,15 +1,12 @@
-import type { LegAssignment } from "../../protocol/config/bodies.ts";
-import { compareGenerations } from "../../protocol/config/bodies.ts";
+import { compareGenerations, type LegAssignment } from "../../protocol/config/bodies.ts";
 import { assert, defined, unreachable } from "../../protocol/core/assert.ts";
 import { bytesEqual } from "../../protocol/core/bytes.ts";
-import {
-  CLIENT_REPLY_TIMEOUT_MS,
-  LEG_LOG_BYTES_MAX,
-  LEG_LOG_ENTRIES_MAX,
-} from "../../protocol/core/limits.ts";
+import { CLIENT_REPLY_TIMEOUT_MS } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { AttachAnswer } from "../../protocol/nbd/attach.ts";
 import { WIRE_ERROR } from "../../protocol/nbd/constants.ts";
+import { LEG_CELL } from "../counters/layout.ts";
+import { CounterRow } from "../counters/row.ts";
 import type { ClientConnection } from "../nbd/client_connection.ts";
 import type { ClientRequest } from "../nbd/client_request.ts";
 import type { LegStatus } from "../worker/messages.ts";
@@ -24,6 +21,8 @@ import { LegTimer } from "./leg_timer.ts";
 export interface LegOptions extends LinkOptions {
   readonly assignment: LegAssignment;
   readonly log: Log;
+  /** Where it counts; nowhere when not given. */
+  readonly counters?: CounterRow;
   /** A leg that was away for so long fails its requests with EIO until it is back. */
   readonly ioTimeoutMs: number;
   /** Called in a turn after `status` changed. */
@@ -38,6 +37,7 @@ export interface LegOptions extends LinkOptions {
  */
 export class LegLife {
   readonly #options: LegOptions;
+  readonly #counters: CounterRow;
   readonly queue: LegQueue;
   readonly #link: LegLink;
   readonly #recovery: LegRecovery;
@@ -59,11 +59,9 @@ export class LegLife {
     this.#assignment = options.assignment;
     const { io } = options;
     this.#sinceMs = io.nowMs();
-    const capacityBytes = options.logBytes ?? LEG_LOG_BYTES_MAX;
-    this.queue = new LegQueue(
-      io,
-      new ReplayLog({ capacityBytes, entriesMax: LEG_LOG_ENTRIES_MAX }),
-    );
+    this.#counters = options.counters ?? CounterRow.unread();
+    const log = ReplayLog.forLeg(options.logBytes);
+    this.queue = new LegQueue(io, { log, counters: this.#counters });
     this.#recovery = new LegRecovery({ io, buffers: options.replayBuffers }, this.queue, {
       recovered: () => this.#onRecovered(),
       failed: (reason) => this.#connection?.drop(reason),
@@ -204,6 +202,7 @@ export class LegLife {
     const before = this.#phase;
     this.#phase = nextPhase(before, event);
     if (this.#phase === before) return;
+    this.#counters.set(LEG_CELL.ready, this.#phase === "ready" ? 1 : 0);
     this.#sinceMs = this.#options.io.nowMs();
     this.#enter(before);
     this.#options.changed();
@@ -251,6 +250,7 @@ export class LegLife {
     const replay = changed || this.queue.flushFailed;
     const { log } = this.queue;
     if (replay && !log.isEmpty) {
+      this.#counters.add(LEG_CELL.replayed, log.end - log.begin);
       this.#log().info("Replaying what was not flushed", { changes: log.end - log.begin });
     }
     this.queue.connect(connection);
@@ -261,6 +261,7 @@ export class LegLife {
     this.#expiry.unset();
     this.#log().info(this.#expired ? "The unit is back, I/O works again" : "Attached to the unit");
     this.#expired = false;
+    this.#counters.add(LEG_CELL.attached, 1);
     this.#reason = null;
     this.#wasReady = true;
     this.#link.ready();

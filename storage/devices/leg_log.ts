@@ -1,4 +1,7 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { LEG_LOG_BYTES_MAX, LEG_LOG_ENTRIES_MAX } from "../../protocol/core/limits.ts";
+import { LEG_CELL } from "../counters/layout.ts";
+import type { CounterRow } from "../counters/row.ts";
 
 /** One entry, as `ReplayLog.read` tells it; one object for each reader. */
 export interface LoggedChange {
@@ -54,6 +57,11 @@ export class ReplayLog {
     this.#starts = new Float64Array(options.entriesMax);
   }
 
+  /** One of a leg's size; fewer bytes in tests. */
+  static forLeg(capacityBytes = LEG_LOG_BYTES_MAX): ReplayLog {
+    return new ReplayLog({ capacityBytes, entriesMax: LEG_LOG_ENTRIES_MAX });
+  }
+
   /** Sequence number of the oldest entry. */
   get begin(): number {
     return this.#begin;
@@ -66,6 +74,12 @@ export class ReplayLog {
 
   get isEmpty(): boolean {
     return this.#begin === this.#end;
+  }
+
+  /** Writes to a leg's counters what is kept; ranges have no bytes. */
+  show(row: CounterRow): void {
+    row.set(LEG_CELL.keptBytes, this.#dataEnd - this.#dataBegin);
+    row.set(LEG_CELL.keptChanges, this.#end - this.#begin);
   }
 
   get isHalfFull(): boolean {

@@ -1,9 +1,11 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { LEG_REQUESTS_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS, WIRE_ERROR, wireErrorOf } from "../../protocol/nbd/constants.ts";
+import type { CounterRow } from "../counters/row.ts";
 import type { Io } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { ClientConnection } from "../nbd/client_connection.ts";
+import { typeOfCommand } from "../nbd/request_types.ts";
 import type { ReplayLog } from "./leg_log.ts";
 import { LaterResults, LegList, LegRequest } from "./leg_request.ts";
 
@@ -42,6 +44,7 @@ export class LegQueue {
   /** Since a flush failed nothing is called durable until everything was replayed. */
   flushFailed = false;
   readonly #io: Io;
+  readonly #counters: CounterRow;
   readonly #pool: LegRequest[] = [];
   #made = 0;
   readonly #ownFlush = new LegRequest();
@@ -65,9 +68,10 @@ export class LegQueue {
     hasData: false,
   };
 
-  constructor(io: Io, log: ReplayLog) {
+  constructor(io: Io, parts: { readonly log: ReplayLog; readonly counters: CounterRow }) {
     this.#io = io;
-    this.log = log;
+    this.log = parts.log;
+    this.#counters = parts.counters;
     this.later = new LaterResults(io);
     this.#ownFlush.purpose = "flush";
     this.#ownFlush.command = COMMAND.flush;
@@ -100,6 +104,7 @@ export class LegQueue {
     request.command = command;
     request.flags = 0;
     request.sinceMs = this.#io.nowMs();
+    this.#counters.begin(typeOfCommand(command));
     return request;
   }
 
@@ -135,6 +140,7 @@ export class LegQueue {
     for (let request = this.flying.shift(); request !== null; request = this.flying.shift()) {
       if (request.purpose === "replay") replayLost(request);
       if (request.purpose !== "caller") continue;
+      this.#counters.completed();
       if (request.isChange) this.repeats.push(request);
       else this.waiting.push(request);
     }
@@ -152,6 +158,7 @@ export class LegQueue {
   send(request: LegRequest): void {
     if (request.command === COMMAND.flush) request.mark = this.log.end;
     this.flying.push(request);
+    if (request.purpose === "caller") this.#counters.submitted();
     this.#connection!.submit(request);
   }
 
@@ -167,7 +174,8 @@ export class LegQueue {
     }
     if (request.purpose === "caller") {
       const moves = request.command === COMMAND.read || request.command === COMMAND.write;
-      const operation = this.#giveBack(request);
+      this.#counters.completed();
+      const operation = this.#giveBack(request, result);
       operation.result = result === 0 && moves ? request.length : result;
       operation.busy = false;
       operation.done(operation);
@@ -182,6 +190,7 @@ export class LegQueue {
     if (this.flushFailed) return -WIRE_ERROR.io;
     this.log.releaseBefore(request.mark);
     this.#unknownBefore = false;
+    this.log.show(this.#counters);
     return 0;
   }
 
@@ -189,13 +198,12 @@ export class LegQueue {
   forget(): void {
     this.#failsNextFlush = true;
     this.log.releaseBefore(this.log.end);
+    this.log.show(this.#counters);
   }
 
   /** Fails everything that is not under way; with `beforeMs` only what was asked before then. */
   fail(options: { errno: number; beforeMs: number }): number {
-    let failed = this.#failList(this.repeats, options);
-    failed += this.#failList(this.waiting, options);
-    return failed;
+    return this.#failList(this.repeats, options) + this.#failList(this.waiting, options);
   }
 
   #failList(list: LegList, { errno, beforeMs }: { errno: number; beforeMs: number }): number {
@@ -207,7 +215,7 @@ export class LegQueue {
         list.remove(request);
         // A repeat has its room in the log, what waits has none yet.
         if (list === this.repeats) this.log.unreserve(request.logBytes);
-        this.later.put(this.#giveBack(request), -errno);
+        this.later.put(this.#giveBack(request, -errno), -errno);
         failed++;
       }
       request = next;
@@ -232,9 +240,13 @@ export class LegQueue {
     const durable = request.command === COMMAND.flush || (request.flags & COMMAND_FLAGS.fua) !== 0;
     if (!durable || (!this.flushFailed && !this.#failsNextFlush)) return false;
     this.#failsNextFlush = false;
-    this.waiting.remove(request);
-    this.later.put(this.#giveBack(request), -WIRE_ERROR.io);
+    this.#refuse(request);
     return true;
+  }
+
+  #refuse(request: LegRequest): void {
+    this.waiting.remove(request);
+    this.later.put(this.#giveBack(request, -WIRE_ERROR.io), -WIRE_ERROR.io);
   }
 
   #reserve(request: LegRequest): boolean {
@@ -242,8 +254,7 @@ export class LegQueue {
     if (!this.#logIsFull) return true;
     if (this.flushFailed) {
       // The log can never be emptied: what does not fit cannot be protected, so it is refused.
-      this.waiting.remove(request);
-      this.later.put(this.#giveBack(request), -WIRE_ERROR.io);
+      this.#refuse(request);
       this.#io.atTurnEnd(this.#pumpTask);
     }
     return false;
@@ -268,9 +279,14 @@ export class LegQueue {
     change.off = request.off;
     change.hasData = request.command === COMMAND.write;
     this.log.append(change);
+    this.log.show(this.#counters);
   }
 
-  #giveBack(request: LegRequest): Operation {
+  #giveBack(request: LegRequest, result: number): Operation {
+    const type = typeOfCommand(request.command);
+    const latencyMs = this.#io.nowMs() - request.sinceMs;
+    if (result < 0) this.#counters.fail(type, -result, latencyMs);
+    else this.#counters.end(type, request.length, latencyMs);
     const operation = request.operation;
     assert(operation !== null, "a caller's request has an operation");
     request.operation = null;

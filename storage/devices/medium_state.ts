@@ -1,4 +1,6 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { MEDIUM_CELL, TYPE } from "../counters/layout.ts";
+import { CounterRow } from "../counters/row.ts";
 import type { Handle, Io, TurnTask } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 
@@ -42,6 +44,8 @@ export class MediumState implements TurnTask {
   #running = false;
   /** `changes` when the sync that is under way began. */
   #covers = 0;
+  #sinceMs = 0;
+  #counters = CounterRow.unread();
   #errorCount = 0;
   #poisoned = false;
 
@@ -72,12 +76,34 @@ export class MediumState implements TurnTask {
   /** It is found not to be what was opened. */
   poison(): void {
     this.#poisoned = true;
+    this.#counters.set(MEDIUM_CELL.poisoned, 1);
+  }
+
+  /** Its operations are counted in this row from now on. */
+  countInto(row: CounterRow): void {
+    this.#counters = row;
+    row.set(MEDIUM_CELL.poisoned, this.#poisoned ? 1 : 0);
+  }
+
+  /** For its users: an operation of this TYPE is submitted. Answers when that is, for `ended`. */
+  began(type: number): number {
+    this.#counters.begin(type);
+    this.#counters.submitted();
+    return this.#io.nowMs();
+  }
+
+  /** It ended, with the bytes that it was about or a negated errno. */
+  ended(type: number, sinceMs: number, result: number): void {
+    const latencyMs = this.#io.nowMs() - sinceMs;
+    this.#counters.completed();
+    if (result >= 0) this.#counters.end(type, result, latencyMs);
+    else this.#counters.fail(type, -result, latencyMs);
   }
 
   /** For its users: an operation failed with a positive errno. */
   failed(during: MediumFailure["during"], errno: number): void {
     this.#errorCount++;
-    if (during === "sync") this.#poisoned = true;
+    if (during === "sync") this.poison();
     this.onFailed({ during, errno, poisoned: this.#poisoned, errorCount: this.#errorCount });
   }
 
@@ -89,24 +115,31 @@ export class MediumState implements TurnTask {
     assert(!operation.busy, "an operation is submitted once at a time");
     operation.busy = true;
     this.#waiting.push(operation);
+    this.#counters.set(MEDIUM_CELL.waiting, this.#waiting.length);
     if (!this.#running) this.#io.atTurnEnd(this);
   }
 
   /** For the Io. */
   run(): void {
     // With nothing new since the sync that ended last, that one covers them too.
-    if (this.#poisoned || !this.needsSync) return this.#end(this.#waiting, 0);
+    if (this.#poisoned || !this.needsSync) {
+      this.#counters.set(MEDIUM_CELL.waiting, 0);
+      return this.#end(this.#waiting, 0);
+    }
     const joined = this.#waiting;
     this.#waiting = this.#joined;
     this.#joined = joined;
     this.#running = true;
     this.#covers = this.changes;
+    this.#counters.set(MEDIUM_CELL.waiting, 0);
+    this.#sinceMs = this.began(TYPE.flush);
     this.#io.sync(this.#operation, this.#handle);
   }
 
   #done(): void {
     const { result } = this.#operation;
     this.#running = false;
+    this.ended(TYPE.flush, this.#sinceMs, result);
     if (result < 0) this.failed("sync", -result);
     else this.synced = Math.max(this.synced, this.#covers);
     if (!this.#waiting.empty) this.#io.atTurnEnd(this);

@@ -2,6 +2,7 @@ import { assert } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { Errno, errnoName } from "../io/errno.ts";
 import { MediumState } from "../devices/medium_state.ts";
+import { TYPE } from "../counters/layout.ts";
 import type { Handle, Io, MediumGeometry, Off } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import type { MediumFile, MediumSource } from "./medium_file.ts";
@@ -38,7 +39,9 @@ export class IoMediumFile implements MediumFile {
   async read(position: number, length: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(length);
     await this.#steps(position, length, async (off, step) => {
+      const sinceMs = this.state.began(TYPE.read);
       const result = await this.#promises.read(this.handle, { off, ...step });
+      this.state.ended(TYPE.read, sinceMs, result);
       this.#check(result, "Reading", step);
       bytes.set(this.#io.bytes.subarray(off, off + step.length), step.position - position);
     });
@@ -49,7 +52,9 @@ export class IoMediumFile implements MediumFile {
     await this.#steps(position, bytes.length, async (off, step) => {
       const from = step.position - position;
       this.#io.bytes.set(bytes.subarray(from, from + step.length), off);
+      const sinceMs = this.state.began(TYPE.write);
       const result = await this.#promises.write(this.handle, { off, ...step });
+      this.state.ended(TYPE.write, sinceMs, result);
       this.state.changes++;
       this.#check(result, "Writing", step);
     });
@@ -64,7 +69,9 @@ export class IoMediumFile implements MediumFile {
     assert(position >= 0 && position + length <= this.sizeBytes, "zeroing outside a medium");
     // A hole in a file reads as zeroes and takes no space; a device really writes them.
     const range = { position, length, mayDiscard: this.kind === "file" };
+    const sinceMs = this.state.began(TYPE.zero);
     const result = await this.#promises.zero(this.handle, range);
+    this.state.ended(TYPE.zero, sinceMs, result < 0 ? result : length);
     this.state.changes++;
     this.#check(result, "Zeroing", range);
   }

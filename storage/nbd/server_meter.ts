@@ -1,6 +1,6 @@
-import { TYPE } from "../counters/layout.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Io } from "../io/io.ts";
+import { typeOfCommand } from "./request_types.ts";
 import type { ServerRequest } from "./server_request.ts";
 
 /**
@@ -19,14 +19,14 @@ export class RequestMeter {
   /** It was taken; once, and then `end` or `drop`. */
   begin(request: ServerRequest): void {
     request.startedMs = this.#io.nowMs();
-    this.#row.begin(typeOf(request.command));
+    this.#row.begin(typeOfCommand(request.command));
   }
 
   /** Its outcome is in `request.error`, and its reply leaves now. */
   end(request: ServerRequest): void {
     const latencyMs = this.#io.nowMs() - request.startedMs;
     request.startedMs = NOT_COUNTED;
-    const type = typeOf(request.command);
+    const type = typeOfCommand(request.command);
     if (request.error === 0) this.#row.end(type, request.length, latencyMs);
     else this.#row.fail(type, request.error, latencyMs);
   }
@@ -41,19 +41,3 @@ export class RequestMeter {
 
 /** `startedMs` of a request that is not being counted, or not any more. */
 const NOT_COUNTED = -1;
-
-function typeOf(command: number): number {
-  return command < TYPES.length ? TYPES[command]! : TYPE.other;
-}
-
-/** TYPE of each command, in the order of COMMAND's numbers. */
-const TYPES: Uint8Array = Uint8Array.of(
-  TYPE.read,
-  TYPE.write,
-  TYPE.other, // DISC has no answer
-  TYPE.flush,
-  TYPE.discard,
-  TYPE.cache,
-  TYPE.zero,
-  TYPE.status,
-);

@@ -40,6 +40,7 @@ export class HostDisk {
   readonly #options: HostDiskOptions;
   readonly #attach: DiskAttach;
   readonly #legs: RemoteLeg[] = [];
+  readonly #legCounters: CounterRow[] = [];
   readonly #server: NbdServer;
   readonly #gate: DiskGate;
   readonly #counters: CounterRow;
@@ -74,7 +75,7 @@ export class HostDisk {
       this.#listen();
     } catch (error) {
       for (const leg of this.#legs) leg.close(() => {});
-      table.remove(this.#counters);
+      this.#removeCounters();
       throw error;
     }
     this.#gate.changed = () => this.#changed();
@@ -166,7 +167,11 @@ export class HostDisk {
     this.#server.shutAll("the disk was detached", () => shut.resolve());
     await Promise.all([...over, shut.promise]);
     this.#server.close();
-    this.#options.counters.remove(this.#counters);
+    this.#removeCounters();
+  }
+
+  #removeCounters(): void {
+    for (const row of [...this.#legCounters, this.#counters]) this.#options.counters.remove(row);
   }
 
   #listen(): void {
@@ -180,8 +185,13 @@ export class HostDisk {
 
   #makeLeg(assignment: Assignment["legs"][number]): RemoteLeg {
     const { firstAttachment } = this.#attach;
+    const { io, counters: table } = this.#options;
+    const name = `${this.#assignment.diskId} ${assignment.leg} ${assignment.unitName}`;
+    const counters = table.add({ kind: "leg", name, nowMs: io.nowMs() });
+    this.#legCounters.push(counters);
     return new RemoteLeg({
       ...this.#options,
+      counters,
       log: this.#options.log.with({ disk: this.#assignment.name }),
       assignment,
       attachments: { first: firstAttachment, end: firstAttachment + ATTACHMENTS_PER_RUN },

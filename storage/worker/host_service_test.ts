@@ -5,7 +5,7 @@ import { silentLog } from "../../protocol/core/log.ts";
 import { ClientNegotiation } from "../../protocol/nbd/client_negotiation.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { nodeFigures } from "../counters/figures.ts";
-import { newCounterMemory } from "../counters/layout.ts";
+import { CELL, LEG_CELL, newCounterMemory, TYPE } from "../counters/layout.ts";
 import { CounterReader } from "../counters/reader.ts";
 import { CounterTable } from "../counters/table.ts";
 import { assignmentOf, HOST, KIB, LegBench } from "../devices/testing_leg.ts";
@@ -165,6 +165,10 @@ Deno.test("a disk over two units is served on its socket, by its name and as the
   const list = await host.service.diskList();
   assert.equal(list[0]!.connections, 2);
   assert.equal(nodeFigures(host.counters.read(), 0).writtenBytes, 4 * KIB);
+  const leg = host.counters.read().find((row) => row.name === `${DISK} 0 u1`)!;
+  assert.deepEqual([leg.cells[LEG_CELL.ready], leg.cells[LEG_CELL.attached]], [1, 1]);
+  assert.equal(leg.cells[LEG_CELL.keptBytes], 2 * KIB, "until it is flushed");
+  assert.equal(leg.cells[CELL.bytes + TYPE.write], 2 * KIB);
   await host.run(host.service.diskDetach({ diskId: DISK }));
   // What was not flushed was flushed at the end, and everybody was told.
   assert.equal(units[0]!.device.durable[254 * KIB], 7);

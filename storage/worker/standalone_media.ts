@@ -1,31 +1,51 @@
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
+import type { CounterRow } from "../counters/row.ts";
+import type { CounterTable } from "../counters/table.ts";
 import { FileDevice } from "../devices/file.ts";
 import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import type { ExportSpec } from "./messages.ts";
 
+export interface StandaloneMediaOptions {
+  readonly io: Io;
+  readonly promises: IoPromises;
+  readonly log: Log;
+  readonly counters: CounterTable;
+}
+
+interface OpenMedium {
+  readonly device: FileDevice;
+  readonly spec: ExportSpec;
+  readonly counters: CounterRow;
+}
+
 /** Files and devices that are exported as they are, without labels. */
 export class StandaloneMedia {
-  readonly #by: { readonly io: Io; readonly promises: IoPromises; readonly log: Log };
-  readonly #open: { readonly device: FileDevice; readonly spec: ExportSpec }[] = [];
+  readonly #by: StandaloneMediaOptions;
+  readonly #open: OpenMedium[] = [];
 
-  constructor(by: { io: Io; promises: IoPromises; log: Log }) {
+  constructor(by: StandaloneMediaOptions) {
     this.#by = by;
   }
 
   /** Throws DvsanError "not-found", "busy", "denied" or "io". */
   open(spec: ExportSpec): FileDevice {
     const { path, readOnly } = spec;
-    const device = new FileDevice({ io: this.#by.io, path, readOnly });
-    this.#open.push({ device, spec });
+    const { io, counters: table } = this.#by;
+    const device = new FileDevice({ io, path, readOnly });
+    const counters = table.add({ kind: "medium", name: path, nowMs: io.nowMs() });
+    device.state.countInto(counters);
+    this.#open.push({ device, spec, counters });
     return device;
   }
 
   /** Gives one back that nobody uses. */
   discard(device: FileDevice): void {
     const at = this.#open.findIndex((one) => one.device === device);
-    if (at >= 0) this.#open.splice(at, 1);
+    for (const { counters } of at < 0 ? [] : this.#open.splice(at, 1)) {
+      this.#by.counters.remove(counters);
+    }
     device.close();
   }
 

@@ -1,5 +1,7 @@
 import { assert, defined } from "../../protocol/core/assert.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import type { CounterRow } from "../counters/row.ts";
+import type { CounterTable } from "../counters/table.ts";
 import type { Device } from "../devices/device.ts";
 import { ExtentsDevice } from "../devices/extents.ts";
 import type { Io } from "../io/io.ts";
@@ -14,10 +16,17 @@ import type { UnitStore } from "../media/unit_store.ts";
 export class UnitMedia {
   readonly #io: Io;
   readonly #store: UnitStore;
+  readonly #table: CounterTable;
+  readonly #counted = new Map<string, { readonly file: IoMediumFile; readonly row: CounterRow }>();
 
-  constructor(io: Io, store: UnitStore) {
-    this.#io = io;
+  constructor(store: UnitStore, by: { readonly io: Io; readonly counters: CounterTable }) {
+    this.#io = by.io;
+    this.#table = by.counters;
     this.#store = store;
+    for (const id of store.mediumIds()) {
+      const file = store.mediumFile(id);
+      if (file instanceof IoMediumFile) this.#count(id, file);
+    }
   }
 
   /** A device over the volume as it is now; it keeps its size when the volume grows. */
@@ -57,9 +66,20 @@ export class UnitMedia {
     }
   }
 
+  /** A medium that was opened anew goes on in the row that it had. */
+  #count(id: string, file: IoMediumFile): void {
+    const before = this.#counted.get(id);
+    if (before?.file === file) return;
+    const name = `${id} ${file.path}`;
+    const row = before?.row ?? this.#table.add({ kind: "medium", name, nowMs: this.#io.nowMs() });
+    this.#counted.set(id, { file, row });
+    file.state.countInto(row);
+  }
+
   #file(mediumId: string): IoMediumFile {
     const file = defined(this.#store.mediumFile(mediumId), "a served volume's media are open");
     assert(file instanceof IoMediumFile, "media were opened through the seam");
+    this.#count(mediumId, file);
     file.state.onFailed = ({ during }) => {
       const kind = during === "sync" || during === "read" ? during : "write";
       this.#store.mediumFailed(mediumId, kind);

@@ -63,7 +63,7 @@ export class UnitService implements GrantedVolumes {
   private constructor(options: UnitServiceOptions, parts: UnitParts) {
     this.#options = options;
     this.#store = parts.store;
-    this.#media = new UnitMedia(options.io, parts.store);
+    this.#media = new UnitMedia(parts.store, options);
     this.gate = new UnitGate({
       table: this.#table,
       volumes: this,

@@ -5,6 +5,8 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import { MIB } from "../../protocol/core/limits.ts";
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import { nodeFigures } from "../counters/figures.ts";
+import { CELL, MEDIUM_CELL, TYPE } from "../counters/layout.ts";
+import { inFlightOf } from "../counters/reader.ts";
 import { type Setting, unitTest } from "./testing_setting.ts";
 import {
   grantOf,
@@ -62,6 +64,12 @@ unitTest("a proven host reads and writes the volume it was granted", async ({ wo
   assert.equal(await second.read(4096), 0xab);
   const figures = nodeFigures(world.counters.read(), 0);
   assert.deepEqual([figures.connections, figures.reads, figures.writes], [2, 3, 1]);
+  const rows = world.counters.read();
+  assert.equal(rows.filter(({ kind }) => kind === "connection").length, 2);
+  const medium = rows.find(({ kind }) => kind === "medium")!.cells;
+  assert.ok(medium[CELL.bytes + TYPE.read]! >= 3 * 4096, "what hosts read came from the medium");
+  assert.ok(medium[CELL.requests + TYPE.flush]! > 0);
+  assert.deepEqual([inFlightOf(medium), medium[MEDIUM_CELL.poisoned]], [0, 0]);
   await client.leave();
   await second.leave();
 });
