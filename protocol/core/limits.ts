@@ -5,6 +5,7 @@
 
 export * from "./limits_io.ts";
 export * from "./limits_tls.ts";
+export * from "./limits_truth.ts";
 
 // Units of measure.
 export const KIB = 1024;
@@ -127,6 +128,11 @@ export const NBD_OPTIONS_MAX = 8192;
 /** What a client accepts from a server: replies to one option, and bytes of one reply. */
 export const NBD_OPTION_REPLIES_MAX = 4096;
 export const NBD_OPTION_REPLY_BYTES_MAX = 16 * KIB;
+/**
+ * What a READ's buffer has before the data, for the reply's header: a page, so that data begins at
+ * a page and O_DIRECT can be had.
+ */
+export const READ_HEADROOM_BYTES = 4 * KIB;
 /** Of a status chunk, as the protocol has it; and what our server tells in one. */
 export const NBD_STATUS_DESCRIPTORS_MAX = 2 ** 20;
 export const NBD_STATUS_DESCRIPTORS_AT_ONCE = 256;
@@ -180,8 +186,10 @@ export const LEG_BACKOFF_MS_MIN = 20;
 export const LEG_BACKOFF_MS_MAX = 2000;
 /** A leg that was ready for so long starts its pauses anew. */
 export const LEG_STABLE_MS = 5000;
-/** Longer zeroes and discards go to a unit in pieces, so that no single one takes long. */
+/** Longer zeroes, discards and readaheads go on in pieces, so that no single one takes long. */
 export const RANGE_PIECE_BYTES_MAX = 64 * MIB;
+/** So many pieces of one are under way at a time: others have their turns in between. */
+export const RANGE_PIECES_AT_ONCE = 2;
 /** How long attaching a disk waits for its units before it answers that it still waits. */
 export const DISK_ATTACH_WAIT_MS = 3000;
 /** How long a detached disk's requests and its last flush may take. */

@@ -11,6 +11,7 @@ export const OLDSTYLE_MAGIC = [0x00004202, 0x81861253] as const;
 export const OPTION_REPLY_MAGIC = [0x0003e889, 0x045565a9] as const;
 export const REQUEST_MAGIC = 0x25609513;
 export const SIMPLE_REPLY_MAGIC = 0x67446698;
+export const CHUNK_MAGIC = 0x668e33ef;
 
 export const GREETING_BYTES = 18;
 export const CLIENT_FLAGS_BYTES = 4;
@@ -18,6 +19,12 @@ export const OPTION_HEADER_BYTES = 16;
 export const OPTION_REPLY_HEADER_BYTES = 20;
 export const REQUEST_HEADER_BYTES = 28;
 export const SIMPLE_REPLY_BYTES = 16;
+/** Header of a structured reply's chunk. */
+export const CHUNK_HEADER_BYTES = 20;
+/** Offset in the payloads of data and hole chunks. */
+export const CHUNK_OFFSET_BYTES = 8;
+/** Length and flags of one run in a status chunk. */
+export const STATUS_DESCRIPTOR_BYTES = 8;
 /** Zeroes after EXPORT_NAME's answer when NO_ZEROES was not agreed on. */
 export const EXPORT_NAME_PADDING_BYTES = 124;
 
@@ -92,6 +99,24 @@ export const COMMAND_FLAGS = {
   fastZero: 1 << 4,
   payloadLength: 1 << 5,
 } as const;
+
+/** Flags of a structured reply's chunk. */
+export const CHUNK_FLAGS = { done: 1 << 0 } as const;
+
+/** Types of a structured reply's chunks. */
+export const CHUNK = {
+  none: 0,
+  offsetData: 1,
+  offsetHole: 2,
+  blockStatus: 5,
+  error: 0x8001,
+  errorOffset: 0x8002,
+} as const;
+/** Set in the type of every chunk that tells an error, also of those that nobody defined yet. */
+export const CHUNK_ERROR_BIT = 0x8000;
+
+/** Flags of `base:allocation`. */
+export const STATE = { hole: 1 << 0, zero: 1 << 1 } as const;
 
 /** The only errors that may appear in a reply. They are Linux errno values. */
 export const WIRE_ERROR = {

@@ -22,16 +22,25 @@ export interface ExportTraits {
 }
 
 /**
- * Transmission flags for an export. FLUSH and FUA are always there: a device whose writes are
- * durable at once serves them without work, and a client that cannot flush cannot be safe.
+ * Transmission flags for an export; DF is the negotiation's to add, since it goes with structured
+ * replies. FLUSH and FUA are always there: a device whose writes are durable at once serves them
+ * without work, and a client that cannot flush cannot be safe.
+ *
+ * MULTI_CONN promises that a FLUSH on one connection covers what was answered on every other, and
+ * that every connection reads what any of them was told is written. It is true where one data
+ * worker owns the volume (data-path.md §1): all connections submit to one device, which syncs by
+ * medium and caches nothing. It holds for a disk of several legs too: its consumers share the legs,
+ * a flush goes to each leg that has unflushed writes of anybody, and a leg orders changes and reads
+ * before any of them leaves the host.
  */
 export function transmissionFlagsOf(traits: ExportTraits): number {
   const flag = TRANSMISSION_FLAGS;
-  let flags = flag.hasFlags | flag.sendFlush | flag.sendFua;
+  let flags = flag.hasFlags | flag.sendFlush | flag.sendFua | flag.sendCache;
   if (traits.flushCoversAll) flags |= flag.canMultiConn;
   if (traits.readOnly) return flags | flag.readOnly;
   if (traits.canDiscard) flags |= flag.sendTrim;
-  if (traits.canZero) flags |= flag.sendWriteZeroes;
+  // FAST_ZERO may be promised everywhere: to say quickly that zeroing would be slow is enough.
+  if (traits.canZero) flags |= flag.sendWriteZeroes | flag.sendFastZero;
   return flags;
 }
 

@@ -99,6 +99,22 @@ export interface ByteSource {
   readonly view: DataView;
 }
 
+/** What was agreed on before transmission, and decides what requests may ask for. */
+export interface Agreed {
+  readonly structuredReplies: boolean;
+  /** `base:allocation` was selected for the export that was opened. */
+  readonly allocation: boolean;
+  /** 32-byte headers with 64-bit lengths; not spoken yet. */
+  readonly extendedHeaders: boolean;
+}
+
+/** What a client that asked for nothing gets. */
+export const NOTHING_AGREED: Agreed = Object.freeze({
+  structuredReplies: false,
+  allocation: false,
+  extendedHeaders: false,
+});
+
 /** The fields of a request. */
 export interface RequestFields {
   readonly flags: number;
@@ -109,31 +125,36 @@ export interface RequestFields {
 
 /**
  * The wire error that a request gets before any device sees it, or 0 when it is right. DISC is
- * not asked about here: it has no reply.
+ * not asked about here: it has no reply. What the document leaves open is in README.md.
  */
-export function requestError(request: RequestFields, info: ExportInfo): number {
-  const allowed = allowedFlags(request.command);
+export function requestError(
+  request: RequestFields,
+  info: ExportInfo,
+  agreed: Agreed = NOTHING_AGREED,
+): number {
+  const { command, position, length } = request;
+  const allowed = allowedFlags(command, info, agreed);
   if (allowed < 0 || (request.flags & ~allowed) !== 0) return WIRE_ERROR.invalid;
-  if (!isOffered(request.command, info)) return WIRE_ERROR.invalid;
-  if (request.command === COMMAND.flush) return 0;
-  const changes = request.command !== COMMAND.read;
-  if (changes && (info.flags & TRANSMISSION_FLAGS.readOnly) !== 0) return WIRE_ERROR.perm;
-  if (hasPayload(request.command) && request.length > info.maximumPayloadBytes) {
-    return WIRE_ERROR.invalid;
-  }
-  if (request.position < 0 || request.position + request.length > info.sizeBytes) {
-    return isAddition(request.command) ? WIRE_ERROR.noSpace : WIRE_ERROR.invalid;
+  if (!isOffered(command, info)) return WIRE_ERROR.invalid;
+  if (command === COMMAND.flush) return 0;
+  if (isChange(command) && (info.flags & TRANSMISSION_FLAGS.readOnly) !== 0) return WIRE_ERROR.perm;
+  if (hasPayload(command) && length > info.maximumPayloadBytes) return WIRE_ERROR.invalid;
+  if (position < 0 || position + length > info.sizeBytes) {
+    return isAddition(command) ? WIRE_ERROR.noSpace : WIRE_ERROR.invalid;
   }
   const mask = info.minimumBlockBytes - 1;
-  if ((request.length & mask) !== 0 || request.position % info.minimumBlockBytes !== 0) {
-    return WIRE_ERROR.invalid;
-  }
-  return 0;
+  if ((length & mask) !== 0 || position % info.minimumBlockBytes !== 0) return WIRE_ERROR.invalid;
+  // A status has at least one run, and a run at least one byte.
+  return command === COMMAND.blockStatus && length === 0 ? WIRE_ERROR.invalid : 0;
 }
 
 /** READ and WRITE: their length is that of a payload. */
 function hasPayload(command: number): boolean {
   return command === COMMAND.read || command === COMMAND.write;
+}
+
+function isChange(command: number): boolean {
+  return isAddition(command) || command === COMMAND.trim;
 }
 
 function isAddition(command: number): boolean {
@@ -143,6 +164,7 @@ function isAddition(command: number): boolean {
 /** A read-only export does not offer TRIM and WRITE_ZEROES, and still says why it refuses them. */
 function isOffered(command: number, info: ExportInfo): boolean {
   const flag = TRANSMISSION_FLAGS;
+  if (command === COMMAND.cache) return (info.flags & flag.sendCache) !== 0;
   if ((info.flags & flag.readOnly) !== 0) return true;
   if (command === COMMAND.trim) return (info.flags & flag.sendTrim) !== 0;
   if (command === COMMAND.writeZeroes) return (info.flags & flag.sendWriteZeroes) !== 0;
@@ -150,16 +172,22 @@ function isOffered(command: number, info: ExportInfo): boolean {
 }
 
 /** Flags that a command may carry, or -1 for a command that is not served. */
-function allowedFlags(command: number): number {
+function allowedFlags(command: number, info: ExportInfo, agreed: Agreed): number {
+  // FUA is legal on every command once it is advertised.
+  const { fua, df, noHole, fastZero, reqOne } = COMMAND_FLAGS;
   switch (command) {
     case COMMAND.read:
+      return agreed.structuredReplies ? fua | df : fua;
     case COMMAND.write:
     case COMMAND.flush:
     case COMMAND.trim:
-      // FUA is legal on every command once it is advertised.
-      return COMMAND_FLAGS.fua;
+    case COMMAND.cache:
+      return fua;
     case COMMAND.writeZeroes:
-      return COMMAND_FLAGS.fua | COMMAND_FLAGS.noHole;
+      if ((info.flags & TRANSMISSION_FLAGS.sendFastZero) === 0) return fua | noHole;
+      return fua | noHole | fastZero;
+    case COMMAND.blockStatus:
+      return agreed.allocation ? fua | reqOne : -1;
     default:
       return -1;
   }

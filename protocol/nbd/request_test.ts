@@ -8,8 +8,7 @@ import {
   wireErrorOf,
 } from "./constants.ts";
 import { type ExportInfo, transmissionFlagsOf } from "./export_info.ts";
-import { ReplyReader } from "./reply.ts";
-import { requestError, RequestReader, writeRequest, writeSimpleReply } from "./request.ts";
+import { NOTHING_AGREED, requestError, RequestReader, writeRequest } from "./request.ts";
 
 const TIB = 2 ** 40;
 const TRAITS = {
@@ -131,7 +130,7 @@ Deno.test("requestError() tells range errors by what the command does", () => {
     [of(COMMAND.read, 2 ** 31, 2 ** 20), 0],
     [of(COMMAND.read, 2 ** 32, 2 ** 20), 0],
     [of(COMMAND.flush, 0, 0), 0],
-    [of(COMMAND.cache, 0, 1), WIRE_ERROR.invalid],
+    [of(COMMAND.cache, 0, 1), 0],
     [of(COMMAND.blockStatus, 0, 1), WIRE_ERROR.invalid],
     [of(0xffff, 0, 1), WIRE_ERROR.invalid],
   ];
@@ -140,15 +139,48 @@ Deno.test("requestError() tells range errors by what the command does", () => {
   }
 });
 
-Deno.test("requestError() allows FUA everywhere, NO_HOLE with WRITE_ZEROES, and no other flag", () => {
-  for (const command of [0, 1, 3, 4, 6]) {
+const ALL_AGREED = { structuredReplies: true, allocation: true, extendedHeaders: false };
+const { sendCache, sendFastZero } = TRANSMISSION_FLAGS;
+const FEW_OFFERED = { ...EXPORT, flags: EXPORT.flags & ~(sendCache | sendFastZero) };
+
+Deno.test("requestError() allows FUA everywhere, and each other flag with its command only", () => {
+  const own: Record<number, number> = {
+    [COMMAND.read]: COMMAND_FLAGS.df,
+    [COMMAND.writeZeroes]: COMMAND_FLAGS.noHole | COMMAND_FLAGS.fastZero,
+    [COMMAND.blockStatus]: COMMAND_FLAGS.reqOne,
+  };
+  for (const command of [0, 1, 3, 4, 5, 6, 7]) {
+    const allowed = COMMAND_FLAGS.fua | (own[command] ?? 0);
     for (let bit = 0; bit < 16; bit++) {
-      const flags = 1 << bit;
-      const right = flags === COMMAND_FLAGS.fua ||
-        (command === COMMAND.writeZeroes && flags === COMMAND_FLAGS.noHole);
-      assert.equal(requestError(of(command, 0, 512, flags), EXPORT), right ? 0 : 22);
+      const fields = of(command, 0, 512, 1 << bit);
+      const right = (allowed & (1 << bit)) !== 0;
+      assert.equal(requestError(fields, EXPORT, ALL_AGREED), right ? 0 : 22);
     }
   }
+});
+
+Deno.test("requestError() holds what was not agreed on or offered for invalid", () => {
+  const { df, fastZero } = COMMAND_FLAGS;
+  assert.equal(requestError(of(COMMAND.read, 0, 512, df), EXPORT, NOTHING_AGREED), 22);
+  assert.equal(
+    requestError(of(COMMAND.writeZeroes, 0, 512, fastZero), FEW_OFFERED, ALL_AGREED),
+    22,
+  );
+  assert.equal(requestError(of(COMMAND.cache, 0, 512), FEW_OFFERED, ALL_AGREED), 22);
+  const withoutContext = { ...ALL_AGREED, allocation: false };
+  assert.equal(requestError(of(COMMAND.blockStatus, 0, 512), EXPORT, withoutContext), 22);
+});
+
+Deno.test("requestError() lets CACHE and BLOCK_STATUS ask about more than a payload holds", () => {
+  for (const command of [COMMAND.cache, COMMAND.blockStatus]) {
+    assert.equal(requestError(of(command, 0, 2 ** 32 - 1), EXPORT, ALL_AGREED), 0);
+    assert.equal(requestError(of(command, TIB - 1, 2), EXPORT, ALL_AGREED), 22);
+    assert.equal(requestError(of(command, -1, 1), EXPORT, ALL_AGREED), 22);
+  }
+  assert.equal(requestError(of(COMMAND.blockStatus, 0, 0), EXPORT, ALL_AGREED), 22);
+  const readOnly = { ...EXPORT, flags: EXPORT.flags | TRANSMISSION_FLAGS.readOnly };
+  assert.equal(requestError(of(COMMAND.cache, 0, 512), readOnly, ALL_AGREED), 0);
+  assert.equal(requestError(of(COMMAND.blockStatus, 0, 512), readOnly, ALL_AGREED), 0);
 });
 
 Deno.test("requestError() refuses changes on a read-only export with EPERM", () => {
@@ -181,19 +213,4 @@ Deno.test("wireErrorOf() says only what the protocol knows", () => {
   assert.equal(wireErrorOf(30), WIRE_ERROR.perm);
   assert.equal(wireErrorOf(122), WIRE_ERROR.noSpace);
   assert.equal(wireErrorOf(110), WIRE_ERROR.io);
-});
-
-Deno.test("ReplyReader reads replies in any pieces and knows a broken stream", () => {
-  fc.assert(fc.property(fc.nat(0xffffffff), fc.nat(0xffffffff), fc.nat(15), (high, low, cut) => {
-    const source = sourceOf(new Uint8Array(16));
-    writeSimpleReply(source.view, 0, { cookieHigh: high, cookieLow: low, error: 28 });
-    const reader = new ReplyReader();
-    assert.equal(reader.take(source, 0, cut), cut);
-    assert.equal(reader.take(source, cut, 16), 16);
-    const { cookieHigh, cookieLow, error, complete } = reader;
-    assert.deepEqual([cookieHigh, cookieLow, error, complete], [high, low, 28, true]);
-  }));
-  const reader = new ReplyReader();
-  reader.take(sourceOf(new Uint8Array(16)), 0, 16);
-  assert.equal(reader.broken, true);
 });

@@ -10,42 +10,22 @@ import {
   OPTION_MAGIC,
   REPLY,
   REPLY_ERROR,
+  TRANSMISSION_FLAGS,
 } from "./constants.ts";
 import { encodeBlockSizeInfo, encodeExportInfo, type ExportInfo } from "./export_info.ts";
+import {
+  asksForAllocation,
+  BASE_ALLOCATION,
+  BASE_ALLOCATION_ID,
+  decodeMetaContextRequest,
+  encodeMetaContext,
+} from "./meta_contexts.ts";
+import { Negotiated } from "./negotiated.ts";
 import { decodeInfoRequest, decodeName, encodeErrorText, encodeListed } from "./option_data.ts";
 import { encodeExportNameAnswer, encodeGreeting, encodeOptionReply } from "./option_frames.ts";
+import type { Agreed } from "./request.ts";
+import type { ServerEvent } from "./server_events.ts";
 import { type OptionRefusal, refusalBeforeData, type TlsPolicy } from "./server_options.ts";
-
-/** What the owner has to decide, or do, before negotiation goes on. */
-export type ServerEvent =
-  /** Answer with `answerExport` or `refuse`. After GO and EXPORT_NAME transmission follows. */
-  | {
-    readonly kind: "find";
-    readonly purpose: "info" | "go" | "export-name";
-    readonly name: string;
-  }
-  /** Answer with `answerList`. */
-  | { readonly kind: "list" }
-  /** Answer with `answerPrivate` or `refuse`. `payload` is the owner's to keep. */
-  | { readonly kind: "private"; readonly option: number; readonly payload: Uint8Array }
-  /**
-   * Send what is in the output, then put TLS between this machine and the client, and call
-   * `secured`; or close. Nothing that comes before TLS is this machine's.
-   */
-  | { readonly kind: "upgrade" }
-  /** Send what is in the output, then transmission begins with the bytes that follow. */
-  | { readonly kind: "ready" }
-  /** Send what is in the output, then close. */
-  | { readonly kind: "aborted" }
-  /** Close: the peer does not speak this protocol, or asked for what ends by closing. */
-  | { readonly kind: "dropped"; readonly reason: string };
-
-/** What the client and server agreed on, for the transmission that follows. */
-export interface Agreed {
-  readonly noZeroes: boolean;
-  readonly structuredReplies: boolean;
-  readonly extendedHeaders: boolean;
-}
 
 type State = "flags" | "header" | "data" | "drain" | "asking" | "over";
 
@@ -65,18 +45,17 @@ export class ServerNegotiation {
   /** Refusal that follows once the option's data is drained. */
   #refusal: OptionRefusal | null = null;
   #infos: readonly number[] = [];
+  #queries: readonly string[] = [];
+  readonly #negotiated = new Negotiated();
+  /** Set with "ready". */
+  agreed: Agreed = this.#negotiated.agreedFor("");
   #output: Uint8Array[] = [encodeGreeting()];
   #noZeroes = false;
   readonly #tls: TlsPolicy;
-  #isSecure = false;
 
   constructor(options: { readonly tls: TlsPolicy } = { tls: "off" }) {
     this.#tls = options.tls;
     this.#collector.want(CLIENT_FLAGS_BYTES);
-  }
-
-  get agreed(): Agreed {
-    return { noZeroes: this.#noZeroes, structuredReplies: false, extendedHeaders: false };
   }
 
   /** Takes bytes[from, to) as far as it can; returns the position of the first byte not taken. */
@@ -96,8 +75,7 @@ export class ServerNegotiation {
   /** Answers "upgrade": from here on bytes come through TLS, and nothing from before counts. */
   secured(): void {
     this.#answering("upgrade");
-    this.#isSecure = true;
-    this.#infos = [];
+    this.#negotiated.secured();
     this.#nextOption();
   }
 
@@ -114,17 +92,23 @@ export class ServerNegotiation {
   }
 
   /** Answers "find". */
-  answerExport(info: ExportInfo): void {
-    const event = this.#answering("find");
-    if (event.purpose === "export-name") {
+  answerExport(found: ExportInfo): void {
+    const { purpose, name } = this.#answering("find");
+    if (purpose === "list-contexts" || purpose === "set-contexts") {
+      return this.#answerContexts(purpose, name);
+    }
+    const agreed = this.#negotiated.agreedFor(name);
+    const df = agreed.structuredReplies ? TRANSMISSION_FLAGS.sendDf : 0;
+    const info = { ...found, flags: found.flags | df };
+    if (purpose !== "info") this.agreed = agreed;
+    if (purpose === "export-name") {
       this.#output.push(encodeExportNameAnswer(info, { noZeroes: this.#noZeroes }));
-      this.#end({ kind: "ready" });
-      return;
+      return this.#end({ kind: "ready" });
     }
     this.#reply(REPLY.info, encodeExportInfo(info));
     if (this.#infos.includes(INFO.blockSize)) this.#reply(REPLY.info, encodeBlockSizeInfo(info));
     this.#reply(REPLY.ack);
-    if (event.purpose === "go") this.#end({ kind: "ready" });
+    if (purpose === "go") this.#end({ kind: "ready" });
     else this.#nextOption();
   }
 
@@ -212,10 +196,11 @@ export class ServerNegotiation {
     }
     this.#option = view.getUint32(8);
     const length = view.getUint32(12);
-    const refusal = refusalBeforeData(this.#option, length, {
-      tls: this.#tls,
-      isSecure: this.#isSecure,
-    });
+    const { isSecure, structuredReplies } = this.#negotiated;
+    const setting = { tls: this.#tls, isSecure, structuredReplies };
+    const refusal = refusalBeforeData(this.#option, length, setting);
+    // Replaces the set before it, also when it fails.
+    if (this.#option === OPTION.setMetaContext) this.#negotiated.allocationOf = null;
     if (refusal === null) {
       this.#state = "data";
       this.#collector.want(length);
@@ -247,17 +232,43 @@ export class ServerNegotiation {
       case OPTION.info:
       case OPTION.go: {
         const decoded = decodeInfoRequest(data);
-        if (typeof decoded === "string") {
-          this.#reply(REPLY_ERROR.invalid, encodeErrorText(decoded));
-          return this.#nextOption();
-        }
+        if (typeof decoded === "string") return this.#invalid(decoded);
         this.#infos = decoded.infos;
         const purpose = this.#option === OPTION.go ? "go" : "info";
+        return this.#ask({ kind: "find", purpose, name: decoded.name });
+      }
+      case OPTION.structuredReply:
+        this.#negotiated.structuredReplies = true;
+        this.#reply(REPLY.ack);
+        return this.#nextOption();
+      case OPTION.listMetaContext:
+      case OPTION.setMetaContext: {
+        const decoded = decodeMetaContextRequest(data);
+        if (typeof decoded === "string") return this.#invalid(decoded);
+        this.#queries = decoded.queries;
+        const purpose = this.#option === OPTION.listMetaContext ? "list-contexts" : "set-contexts";
         return this.#ask({ kind: "find", purpose, name: decoded.name });
       }
       default:
         return this.#ask({ kind: "private", option: this.#option, payload: data.slice() });
     }
+  }
+
+  #answerContexts(purpose: "list-contexts" | "set-contexts", name: string): void {
+    const how = purpose === "list-contexts" ? "list" : "set";
+    if (asksForAllocation(this.#queries, how)) {
+      // An id in a listing means nothing.
+      const id = how === "list" ? 0 : BASE_ALLOCATION_ID;
+      this.#reply(REPLY.metaContext, encodeMetaContext({ id, name: BASE_ALLOCATION }));
+      if (how === "set") this.#negotiated.allocationOf = name;
+    }
+    this.#reply(REPLY.ack);
+    this.#nextOption();
+  }
+
+  #invalid(text: string): void {
+    this.#reply(REPLY_ERROR.invalid, encodeErrorText(text));
+    this.#nextOption();
   }
 
   /** Acknowledged whatever its data; what follows is not read any more. */

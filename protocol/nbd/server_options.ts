@@ -12,6 +12,7 @@ export interface OptionSetting {
   readonly tls: TlsPolicy;
   /** The bytes come through TLS already. */
   readonly isSecure: boolean;
+  readonly structuredReplies: boolean;
 }
 
 export interface OptionRefusal {
@@ -41,9 +42,15 @@ export function refusalBeforeData(
       return tooBig(length, NBD_STRING_BYTES_MAX);
     case OPTION.info:
     case OPTION.go:
+    case OPTION.listMetaContext:
       return tooBig(length, NBD_OPTION_BYTES_MAX);
     case OPTION.list:
       return length === 0 ? null : invalid("LIST does not carry data");
+    case OPTION.structuredReply:
+      return length === 0 ? null : invalid("STRUCTURED_REPLY does not carry data");
+    case OPTION.setMetaContext:
+      if (setting.structuredReplies) return tooBig(length, NBD_OPTION_BYTES_MAX);
+      return invalid("SET_META_CONTEXT needs STRUCTURED_REPLY before");
     default:
       if (option >= PRIVATE_FIRST && option <= PRIVATE_LAST) {
         return tooBig(length, NBD_OPTION_BYTES_MAX);

@@ -1,5 +1,5 @@
 import type { Operation } from "../io/operation.ts";
-import type { Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 
 /** What a device can do; asked once and turned into NBD flags and block sizes. */
 export interface DeviceTraits {
@@ -31,5 +31,14 @@ export interface Device {
   /** Done means: every write that was done before this call is durable. */
   flush(operation: Operation): void;
   discard(operation: Operation, position: number, length: number): void;
+  /** With `fast`: -EOPNOTSUPP at once where it would have to be written. */
   zero(operation: Operation, at: ZeroRange, fua: boolean): void;
+  /** Advice: what lies there will be read soon. */
+  readAhead(operation: Operation, position: number, length: number): void;
+  /**
+   * How a range that is not empty is allocated. Done with the number of runs written at `at.off`,
+   * at least one; they begin at `at.position` and may end early, never late. A run is called zero
+   * only where that is certain.
+   */
+  allocation(operation: Operation, at: AllocationQuery): void;
 }

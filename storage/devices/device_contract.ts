@@ -114,7 +114,7 @@ function testZeroesAndDiscards(test: DefineTest): void {
       for (let i = 0; i < 4; i++) {
         writeBytes(on, i * CHUNK, data.subarray(i * CHUNK, (i + 1) * CHUNK));
       }
-      const at = { position: CHUNK, length: 2 * CHUNK, mayDiscard };
+      const at = { position: CHUNK, length: 2 * CHUNK, mayDiscard, fast: false };
       assert.equal(resultOf(on.io, (operation) => on.device.zero(operation, at, fua)), 0);
       assert.deepEqual(readBytes(on, 0, CHUNK), data.subarray(0, CHUNK));
       assert.deepEqual(readBytes(on, CHUNK, CHUNK), new Uint8Array(CHUNK));

@@ -1,5 +1,5 @@
 import { assert, unreachable } from "../../protocol/core/assert.ts";
-import { EXTENT_PARTS_AT_ONCE } from "../../protocol/core/limits.ts";
+import { EXTENT_PARTS_AT_ONCE, RANGE_PIECES_AT_ONCE } from "../../protocol/core/limits.ts";
 import { TYPE } from "../counters/layout.ts";
 import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
@@ -14,16 +14,19 @@ const TYPES = {
   discard: TYPE.discard,
   zero: TYPE.zero,
   "zero-durably": TYPE.zero,
+  advise: TYPE.cache,
 } as const;
 
 /** What a part does to its medium; copied by `ExtentPart.begin`. Positions are the medium's. */
 export interface PartWork {
-  kind: "read" | "write" | "discard" | "zero" | "zero-durably" | "sync";
+  kind: "read" | "write" | "discard" | "zero" | "zero-durably" | "advise" | "sync";
   off: Off;
   position: number;
   length: number;
   /** FUA for "write", mayDiscard for the zeroes. */
   flag: boolean;
+  /** Of the zeroes. */
+  fast: boolean;
 }
 
 /** Whose joins they are. */
@@ -42,6 +45,7 @@ export class JoinedParts {
   readonly #owner: PartsOwner;
   kind: PartWork["kind"] = "read";
   flag = false;
+  fast = false;
   /** What was not begun yet: of a device's range, in bytes, or of its list of media ("sync"). */
   at = 0;
   end = 0;
@@ -93,10 +97,16 @@ export class JoinedParts {
   }
 
   #beginMore(): void {
-    while (this.at < this.end && this.#result >= 0 && this.#underWay < EXTENT_PARTS_AT_ONCE) {
+    const most = isRange(this.kind) ? RANGE_PIECES_AT_ONCE : EXTENT_PARTS_AT_ONCE;
+    while (this.at < this.end && this.#result >= 0 && this.#underWay < most) {
       this.#owner.beginPart(this);
     }
   }
+}
+
+/** What moves no bytes, and may be of any length: it goes in pieces, a few at a time. */
+export function isRange(kind: PartWork["kind"]): boolean {
+  return kind !== "read" && kind !== "write" && kind !== "sync";
 }
 
 /** One operation on one medium; keeps the medium's state true. What is durable ends with a sync. */
@@ -105,7 +115,12 @@ export class ExtentPart {
   readonly #release: (part: ExtentPart) => void;
   readonly #operation = new Operation(() => this.#done());
   readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
-  readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false };
+  readonly #range: ZeroRange = {
+    position: 0,
+    length: 0,
+    mayDiscard: false,
+    fast: false,
+  };
   #join: JoinedParts | null = null;
   #state: MediumState | null = null;
   #handle: Handle = -1;
@@ -146,7 +161,10 @@ export class ExtentPart {
         this.#range.position = work.position;
         this.#range.length = work.length;
         this.#range.mayDiscard = work.flag;
+        this.#range.fast = work.fast;
         return io.zero(this.#operation, this.#handle, this.#range);
+      case "advise":
+        return io.readAhead(this.#operation, this.#handle, work.position, work.length);
       case "sync":
         return this.#sync();
       default:
@@ -173,10 +191,14 @@ export class ExtentPart {
     let result = this.#operation.result;
     // The medium has seen to its state by itself.
     if (kind === "sync") return this.#end(result);
+    if (kind === "advise") return this.#end(0);
     if (kind !== "read") state.changes++;
     // Giving space back is advice; a medium that cannot take it has done nothing wrong.
     if (kind === "discard" && result === -EOPNOTSUPP) result = 0;
     state.ended(TYPES[kind], this.#sinceMs, result < 0 ? result : this.#length);
+    // Nor has one that says at once that it would have to write the zeroes.
+    const isZero = kind === "zero" || kind === "zero-durably";
+    if (result === -EOPNOTSUPP && isZero && this.#range.fast) return this.#end(result);
     if (result < 0) {
       state.failed(kind === "zero-durably" ? "zero" : kind, -result);
       return this.#end(result);

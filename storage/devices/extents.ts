@@ -1,9 +1,10 @@
 import { assert, AssertionError, defined } from "../../protocol/core/assert.ts";
-import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
+import { RANGE_PIECE_BYTES_MAX } from "../../protocol/core/limits.ts";
+import type { AllocationQuery, Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 import { DeviceQueue } from "./device_queue.ts";
-import { ExtentPart, JoinedParts, type PartWork } from "./extent_parts.ts";
+import { ExtentPart, isRange, JoinedParts, type PartWork } from "./extent_parts.ts";
 import type { MediumState } from "./medium_state.ts";
 import { Pool } from "./pool.ts";
 import { assertRange } from "./ranges.ts";
@@ -46,7 +47,14 @@ export class ExtentsDevice implements Device {
   readonly #queue: DeviceQueue;
   readonly #parts: Pool<ExtentPart>;
   readonly #joins: Pool<JoinedParts>;
-  readonly #work: PartWork = { kind: "read", off: 0, position: 0, length: 0, flag: false };
+  readonly #work: PartWork = {
+    kind: "read",
+    off: 0,
+    position: 0,
+    length: 0,
+    flag: false,
+    fast: false,
+  };
 
   constructor(options: ExtentsDeviceOptions) {
     const { io } = options;
@@ -97,8 +105,24 @@ export class ExtentsDevice implements Device {
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {
     if (fua && this.#poisoned()) return this.#queue.end(operation, -EIO);
-    const kind = fua ? "zero-durably" : "zero";
-    this.#begin(kind, operation, -1, at, at.mayDiscard);
+    this.#fast = at.fast;
+    this.#begin(fua ? "zero-durably" : "zero", operation, -1, at, at.mayDiscard);
+    this.#fast = false;
+  }
+
+  readAhead(operation: Operation, position: number, length: number): void {
+    this.#range.position = position;
+    this.#range.length = length;
+    this.#begin("advise", operation, -1, this.#range, false);
+  }
+
+  /** Answers for the first extent that it meets: who asks goes on behind it. */
+  allocation(operation: Operation, at: AllocationQuery): void {
+    assertRange(this.traits, at);
+    const extent = this.#extents[this.#indexAt(at.position)]!;
+    at.length = Math.min(at.length, extent.begin + extent.length - at.position);
+    at.position += extent.start - extent.begin;
+    this.#io.allocation(operation, extent.handle, at);
   }
 
   flush(operation: Operation): void {
@@ -112,6 +136,8 @@ export class ExtentsDevice implements Device {
   }
 
   readonly #range = { position: 0, length: 0 };
+  /** For the zeroes that are being begun. */
+  #fast = false;
 
   /** Any medium of it: a volume with one leg that forgets is a volume that forgets. */
   #poisoned(): boolean {
@@ -127,12 +153,14 @@ export class ExtentsDevice implements Device {
     flag: boolean,
   ): void {
     assertRange(this.traits, at);
-    assert(kind === "read" || !this.traits.readOnly, "nothing is written to a read-only device");
+    const isChange = kind !== "read" && kind !== "advise";
+    assert(!isChange || !this.traits.readOnly, "nothing is written to a read-only device");
     const { position, length } = at;
     if (length === 0) return this.#queue.end(operation, 0);
     const join = this.#joins.take();
     join.kind = kind;
     join.flag = flag;
+    join.fast = this.#fast;
     join.off = off;
     join.at = position;
     join.end = position + length;
@@ -147,12 +175,15 @@ export class ExtentsDevice implements Device {
     const work = this.#work;
     work.kind = join.kind;
     work.flag = join.flag;
+    work.fast = join.fast;
     work.off = join.off;
     work.position = extent.start + (join.at - extent.begin);
-    work.length = Math.min(join.end, extent.begin + extent.length) - join.at;
+    const end = extent.begin + extent.length;
+    work.length = Math.min(join.end, end) - join.at;
+    if (isRange(join.kind)) work.length = Math.min(work.length, RANGE_PIECE_BYTES_MAX);
     join.off += work.length;
     join.at += work.length;
-    join.extent++;
+    if (join.at === end) join.extent++;
     this.#parts.take().begin(join, extent, work);
   }
 

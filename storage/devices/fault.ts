@@ -1,9 +1,9 @@
-import type { Io, Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Io, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 import { DeviceQueue } from "./device_queue.ts";
 
-export type FaultKind = "read" | "write" | "flush" | "discard" | "zero";
+export type FaultKind = "read" | "write" | "flush" | "discard" | "zero" | "advise";
 
 /** What happens to the operations of one kind. */
 export type Fault =
@@ -64,6 +64,15 @@ export class FaultDevice implements Device {
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {
     const copy = { ...at };
     this.#through("zero", operation, () => this.#inner.zero(operation, copy, fua));
+  }
+
+  readAhead(operation: Operation, position: number, length: number): void {
+    this.#through("advise", operation, () => this.#inner.readAhead(operation, position, length));
+  }
+
+  allocation(operation: Operation, at: AllocationQuery): void {
+    const copy = { ...at };
+    this.#through("advise", operation, () => this.#inner.allocation(operation, copy));
   }
 
   #through(kind: FaultKind, operation: Operation, submit: () => void): void {

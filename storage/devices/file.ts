@@ -1,6 +1,6 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import type { Handle, Io, MediumGeometry, Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Handle, Io, MediumGeometry, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 import { ExtentsDevice } from "./extents.ts";
@@ -59,6 +59,14 @@ export class FileDevice implements Device {
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {
     this.#whole.zero(operation, at, fua);
+  }
+
+  readAhead(operation: Operation, position: number, length: number): void {
+    this.#whole.readAhead(operation, position, length);
+  }
+
+  allocation(operation: Operation, at: AllocationQuery): void {
+    this.#whole.allocation(operation, at);
   }
 
   /** Gives the file up. No operation may be under way. */

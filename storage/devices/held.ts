@@ -1,5 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
-import type { Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 
@@ -16,7 +16,8 @@ export class HeldDevice implements Device {
 
   constructor(inner: Device) {
     this.#inner = inner;
-    this.traits = inner.traits;
+    // It is one connection's, and the next one throws that out: there are no others to promise to.
+    this.traits = { ...inner.traits, flushCoversAll: false };
   }
 
   /** Idempotent. */
@@ -66,6 +67,17 @@ export class HeldDevice implements Device {
     if (this.#kept === null) return this.#inner.zero(operation, at, fua);
     const copy = { ...at };
     this.#keep(operation, () => this.#inner.zero(operation, copy, fua));
+  }
+
+  readAhead(operation: Operation, position: number, length: number): void {
+    if (this.#kept === null) return this.#inner.readAhead(operation, position, length);
+    this.#keep(operation, () => this.#inner.readAhead(operation, position, length));
+  }
+
+  allocation(operation: Operation, at: AllocationQuery): void {
+    if (this.#kept === null) return this.#inner.allocation(operation, at);
+    const copy = { ...at };
+    this.#keep(operation, () => this.#inner.allocation(operation, copy));
   }
 
   #keep(operation: Operation, run: () => void): void {

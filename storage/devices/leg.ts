@@ -1,7 +1,7 @@
 import type { LegAssignment } from "../../protocol/config/bodies.ts";
 import { assert } from "../../protocol/core/assert.ts";
 import { COMMAND, COMMAND_FLAGS, WIRE_ERROR } from "../../protocol/nbd/constants.ts";
-import type { Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { LegStatus } from "../worker/messages.ts";
 import type { Device, DeviceTraits } from "./device.ts";
@@ -83,9 +83,28 @@ export class RemoteLeg implements Device {
   }
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {
-    const flags = (fua ? COMMAND_FLAGS.fua : 0) | (at.mayDiscard ? 0 : COMMAND_FLAGS.noHole);
+    const flags = (fua ? COMMAND_FLAGS.fua : 0) | (at.mayDiscard ? 0 : COMMAND_FLAGS.noHole) |
+      (at.fast ? COMMAND_FLAGS.fastZero : 0);
     const { position, length } = at;
     this.#range(operation, { command: COMMAND.writeZeroes, flags, position, length });
+  }
+
+  readAhead(operation: Operation, position: number, length: number): void {
+    this.#range(operation, { command: COMMAND.cache, flags: 0, position, length });
+  }
+
+  allocation(operation: Operation, at: AllocationQuery): void {
+    const { position, length, off } = at;
+    assert(position + length <= this.traits.sizeBytes, "a query lies in the leg");
+    const request = this.#take(operation, COMMAND.blockStatus);
+    if (request === null) return;
+    // One run is all that is wanted, or there may be as many as there is room for.
+    request.flags = at.countMax === 1 ? COMMAND_FLAGS.reqOne : 0;
+    request.position = position;
+    request.length = length;
+    request.off = off;
+    request.countMax = at.countMax;
+    this.#life.queue.admit(request);
   }
 
   #transfer(operation: Operation, at: Transfer, command: number, flags = 0): void {

@@ -173,10 +173,9 @@ export class LegQueue {
       else this.log.unreserve(request.logBytes);
     }
     if (request.purpose === "caller") {
-      const moves = request.command === COMMAND.read || request.command === COMMAND.write;
       this.#counters.completed();
       const operation = this.#giveBack(request, result);
-      operation.result = result === 0 && moves ? request.length : result;
+      operation.result = result === 0 ? request.resultCount : result;
       operation.busy = false;
       operation.done(operation);
     }
@@ -271,8 +270,8 @@ export class LegQueue {
   #append(request: LegRequest): void {
     const change = this.#changeToLog;
     change.command = request.command;
-    // A replay ends with a flush, so FUA has no meaning there.
-    change.flags = request.flags & ~COMMAND_FLAGS.fua;
+    // A replay ends with a flush, so FUA has no meaning there; and it must not fail for being slow.
+    change.flags = request.flags & ~(COMMAND_FLAGS.fua | COMMAND_FLAGS.fastZero);
     change.position = request.position;
     change.length = request.length;
     change.source = this.#io.bytes;

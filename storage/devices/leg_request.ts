@@ -7,6 +7,8 @@ import { ClientRequest } from "../nbd/client_request.ts";
 /** What a leg's request is for: a caller, a replay of the log, or the leg's own flush. */
 export type LegPurpose = "caller" | "replay" | "flush";
 
+const CHANGES: ReadonlySet<number> = new Set([COMMAND.write, COMMAND.trim, COMMAND.writeZeroes]);
+
 /** A request of a leg; in at most one list at a time. */
 export class LegRequest extends ClientRequest {
   purpose: LegPurpose = "caller";
@@ -22,7 +24,13 @@ export class LegRequest extends ClientRequest {
 
   /** Whether it changes blocks. */
   get isChange(): boolean {
-    return this.command !== COMMAND.read && this.command !== COMMAND.flush;
+    return CHANGES.has(this.command);
+  }
+
+  /** What a caller hears of it when it succeeded (device.ts). */
+  get resultCount(): number {
+    if (this.command === COMMAND.blockStatus) return this.count;
+    return this.command === COMMAND.read || this.command === COMMAND.write ? this.length : 0;
   }
 
   /** What the log has to keep of it. */

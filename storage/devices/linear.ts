@@ -1,6 +1,6 @@
-import { assert } from "../../protocol/core/assert.ts";
-import { RANGE_PIECE_BYTES_MAX } from "../../protocol/core/limits.ts";
-import type { Transfer, ZeroRange } from "../io/io.ts";
+import { assert, unreachable } from "../../protocol/core/assert.ts";
+import { RANGE_PIECE_BYTES_MAX, RANGE_PIECES_AT_ONCE } from "../../protocol/core/limits.ts";
+import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 
@@ -10,10 +10,23 @@ export interface LinearLeg {
   readonly sizeBytes: number;
 }
 
+/** What is done to a range. */
+interface RangeWork {
+  kind: "discard" | "zero" | "advise";
+  mayDiscard: boolean;
+  fast: boolean;
+  fua: boolean;
+}
+
 /** A request that became several, which end together. */
 interface Split {
   parent: Operation | null;
+  /** Pieces under way. */
   left: number;
+  /** What of a range was not begun yet. */
+  at: number;
+  end: number;
+  readonly work: RangeWork;
   /** The first error, or what the parent ends with when there was none. */
   result: number;
 }
@@ -24,7 +37,8 @@ class Piece extends Operation {
 
 /**
  * Legs one after another as one address space. What lies inside one leg is handed on as it is; what
- * crosses a boundary, and long zeroes and discards, become pieces that run side by side. Legs are
+ * crosses a boundary becomes pieces that run side by side; long zeroes, discards and readaheads
+ * become pieces of which a few run at a time. Legs are
  * independent: one that is away holds up only what needs it. FLUSH asks every leg; a leg without
  * unflushed writes answers at once, and one whose flush failed goes on failing until it is attached
  * anew.
@@ -37,7 +51,9 @@ export class LinearDevice implements Device {
   readonly #pieces: Piece[] = [];
   readonly #splits: Split[] = [];
   readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
-  readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false };
+  readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false, fast: false };
+  /** What the call under way asks for. */
+  readonly #work: RangeWork = noWork();
   readonly #onPiece = (operation: Operation) => this.#pieceDone(operation as Piece);
 
   constructor(legs: readonly LinearLeg[]) {
@@ -82,47 +98,81 @@ export class LinearDevice implements Device {
   }
 
   discard(operation: Operation, position: number, length: number): void {
-    const leg = this.#legOf(position, length);
-    const isOne = length <= RANGE_PIECE_BYTES_MAX &&
-      position + length <= this.#starts[leg + 1]!;
-    if (isOne) {
-      const inLeg = position - this.#starts[leg]!;
-      return this.#legs[leg]!.device.discard(operation, inLeg, length);
-    }
-    const split = this.#begin(operation, 0);
-    for (let at = position; at < position + length;) {
-      const one = this.#legOf(at, 0);
-      const end = Math.min(
-        position + length,
-        this.#starts[one + 1]!,
-        at + RANGE_PIECE_BYTES_MAX,
-      );
-      const inLeg = at - this.#starts[one]!;
-      this.#legs[one]!.device.discard(this.#piece(split), inLeg, end - at);
-      at = end;
-    }
+    this.#work.kind = "discard";
+    this.#splitRange(operation, position, length);
   }
 
   zero(operation: Operation, range: ZeroRange, fua: boolean): void {
-    const { position, length, mayDiscard } = range;
+    const work = this.#work;
+    work.kind = "zero";
+    work.mayDiscard = range.mayDiscard;
+    work.fast = range.fast;
+    work.fua = fua;
+    this.#splitRange(operation, range.position, range.length);
+  }
+
+  readAhead(operation: Operation, position: number, length: number): void {
+    this.#work.kind = "advise";
+    this.#splitRange(operation, position, length);
+  }
+
+  /** Answers for the first leg that it meets: who asks goes on behind it. */
+  allocation(operation: Operation, at: AllocationQuery): void {
+    const leg = this.#legOf(at.position, at.length);
+    at.length = Math.min(at.length, this.#starts[leg + 1]! - at.position);
+    at.position -= this.#starts[leg]!;
+    this.#legs[leg]!.device.allocation(operation, at);
+  }
+
+  /** What `#work` says, over a range of any length. */
+  #splitRange(operation: Operation, position: number, length: number): void {
     const leg = this.#legOf(position, length);
     if (length <= RANGE_PIECE_BYTES_MAX && position + length <= this.#starts[leg + 1]!) {
-      range.position -= this.#starts[leg]!;
-      return this.#legs[leg]!.device.zero(operation, range, fua);
+      return this.#rangeOnLeg(operation, this.#work, { leg, position, length });
     }
     const split = this.#begin(operation, 0);
-    for (let at = position; at < position + length;) {
-      const one = this.#legOf(at, 0);
-      const end = Math.min(
-        position + length,
-        this.#starts[one + 1]!,
-        at + RANGE_PIECE_BYTES_MAX,
-      );
-      this.#range.position = at - this.#starts[one]!;
-      this.#range.length = end - at;
-      this.#range.mayDiscard = mayDiscard;
-      this.#legs[one]!.device.zero(this.#piece(split), this.#range, fua);
-      at = end;
+    const { kind, mayDiscard, fast, fua } = this.#work;
+    split.work.kind = kind;
+    split.work.mayDiscard = mayDiscard;
+    split.work.fast = fast;
+    split.work.fua = fua;
+    split.at = position;
+    split.end = position + length;
+    this.#beginPieces(split);
+  }
+
+  /** A few at a time, so that a long range leaves room for others. */
+  #beginPieces(split: Split): void {
+    while (split.at < split.end && split.left < RANGE_PIECES_AT_ONCE && split.result >= 0) {
+      const position = split.at;
+      const leg = this.#legOf(position, 0);
+      const end = Math.min(split.end, this.#starts[leg + 1]!, position + RANGE_PIECE_BYTES_MAX);
+      split.at = end;
+      const length = end - position;
+      this.#rangeOnLeg(this.#piece(split), split.work, { leg, position, length });
+    }
+  }
+
+  #rangeOnLeg(
+    operation: Operation,
+    work: RangeWork,
+    on: { readonly leg: number; readonly position: number; readonly length: number },
+  ): void {
+    const { device } = this.#legs[on.leg]!;
+    const position = on.position - this.#starts[on.leg]!;
+    switch (work.kind) {
+      case "discard":
+        return device.discard(operation, position, on.length);
+      case "advise":
+        return device.readAhead(operation, position, on.length);
+      case "zero":
+        this.#range.position = position;
+        this.#range.length = on.length;
+        this.#range.mayDiscard = work.mayDiscard;
+        this.#range.fast = work.fast;
+        return device.zero(operation, this.#range, work.fua);
+      default:
+        return unreachable(work.kind);
     }
   }
 
@@ -162,9 +212,11 @@ export class LinearDevice implements Device {
   #begin(parent: Operation, result: number): Split {
     assert(!parent.busy, "an operation is submitted once at a time");
     parent.busy = true;
-    const split = this.#splits.pop() ?? { parent: null, left: 0, result: 0 };
+    const split = this.#splits.pop() ?? emptySplit();
     split.parent = parent;
     split.left = 0;
+    split.at = 0;
+    split.end = 0;
     split.result = result;
     return split;
   }
@@ -182,7 +234,9 @@ export class LinearDevice implements Device {
     piece.split = null;
     this.#pieces.push(piece);
     if (piece.result < 0 && split.result >= 0) split.result = piece.result;
-    if (--split.left > 0) return;
+    split.left--;
+    this.#beginPieces(split);
+    if (split.left > 0) return;
     const parent = split.parent!;
     split.parent = null;
     this.#splits.push(split);
@@ -190,4 +244,12 @@ export class LinearDevice implements Device {
     parent.result = split.result;
     parent.done(parent);
   }
+}
+
+function noWork(): RangeWork {
+  return { kind: "discard", mayDiscard: false, fast: false, fua: false };
+}
+
+function emptySplit(): Split {
+  return { parent: null, left: 0, at: 0, end: 0, work: noWork(), result: 0 };
 }

@@ -1,9 +1,12 @@
 import { assert } from "../../protocol/core/assert.ts";
-import type { Io, Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Io, Transfer, ZeroRange } from "../io/io.ts";
+import { RunWriter } from "../io/allocation_runs.ts";
 import type { Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 import { DeviceQueue } from "./device_queue.ts";
 import { assertRange } from "./ranges.ts";
+
+const PAGE_BYTES = 4096;
 
 /** A device in memory, for tests and trials. Flushing it is true in the way memory is. */
 export class MemoryDevice implements Device {
@@ -46,7 +49,7 @@ export class MemoryDevice implements Device {
   }
 
   discard(operation: Operation, position: number, length: number): void {
-    this.zero(operation, { position, length, mayDiscard: true });
+    this.zero(operation, { position, length, mayDiscard: true, fast: false });
   }
 
   zero(operation: Operation, at: ZeroRange, _fua = false): void {
@@ -54,5 +57,22 @@ export class MemoryDevice implements Device {
     assertRange(this.traits, at);
     this.bytes.fill(0, at.position, at.position + at.length);
     this.#queue.end(operation, 0);
+  }
+
+  readAhead(operation: Operation, position: number, length: number): void {
+    assertRange(this.traits, { position, length });
+    this.#queue.end(operation, 0);
+  }
+
+  /** Pages that hold nothing but zeroes count as holes. */
+  allocation(operation: Operation, at: AllocationQuery): void {
+    assertRange(this.traits, at);
+    const runs = new RunWriter(this.#io.view, at);
+    for (let isMore = true; isMore;) {
+      const end = Math.min((Math.floor(runs.position / PAGE_BYTES) + 1) * PAGE_BYTES, runs.end);
+      const page = this.bytes.subarray(runs.position, end);
+      isMore = runs.add(end, page.every((byte) => byte === 0));
+    }
+    this.#queue.end(operation, runs.count);
   }
 }

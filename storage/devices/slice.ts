@@ -1,5 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
-import type { Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 import { assertRange } from "./ranges.ts";
@@ -47,5 +47,16 @@ export class SliceDevice implements Device {
     assertRange(this.traits, at);
     at.position += this.#start;
     this.#whole.zero(operation, at, fua);
+  }
+
+  readAhead(operation: Operation, position: number, length: number): void {
+    assertRange(this.traits, { position, length });
+    this.#whole.readAhead(operation, this.#start + position, length);
+  }
+
+  allocation(operation: Operation, at: AllocationQuery): void {
+    assertRange(this.traits, at);
+    at.position += this.#start;
+    this.#whole.allocation(operation, at);
   }
 }

@@ -39,7 +39,7 @@ export class LegBench {
 
   /** With `large`, there are buffers for payloads of up to 1 MiB. */
   constructor(o: { large?: boolean } = {}) {
-    const classes = [{ bytes: 8 * KIB, count: 256 }, { bytes: 68 * KIB, count: 32 }];
+    const classes = [{ bytes: 8 * KIB, count: 256 }, { bytes: 68 * KIB, count: 48 }];
     if (o.large === true) classes.push({ bytes: 1024 * KIB, count: 16 });
     this.io = new SimIo({ world: this.world, arena: { classes, receiveBuffers: 16 } });
     this.taken = this.io.buffers.taken;
@@ -196,7 +196,11 @@ export class DeviceBench {
 
   zero(position: number, length: number): TestRequest {
     const request = new TestRequest(this.#bench.io, 0);
-    this.#device.zero(request.operation, { position, length, mayDiscard: true }, false);
+    this.#device.zero(
+      request.operation,
+      { position, length, mayDiscard: true, fast: false },
+      false,
+    );
     return request;
   }
 

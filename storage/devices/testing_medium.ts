@@ -64,7 +64,7 @@ export class MediumBench {
 
   zero(fua: boolean): Asked {
     const position = this.#next++ * BLOCK;
-    const at = { length: BLOCK, position, mayDiscard: false };
+    const at = { length: BLOCK, position, mayDiscard: false, fast: false };
     return this.#ask(
       (operation) => this.devices[0]!.zero(operation, at, fua),
       fua ? [position] : [],

@@ -45,6 +45,10 @@ export const BLKPBSZGET = 0x127bn;
 export const BLKGETSIZE64 = 0x80081272n;
 
 // fallocate(2) and pwritev2(2).
+export const SEEK_END = 2;
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
+export const FADV_WILLNEED = 3;
 export const FALLOC_KEEP_SIZE = 1;
 export const FALLOC_PUNCH_HOLE = 2;
 export const FALLOC_ZERO_RANGE = 16;
@@ -181,6 +185,7 @@ export const Opcode = {
   FALLOCATE: 17,
   READ: 22,
   WRITE: 23,
+  FADVISE: 24,
   SEND: 26,
   RECV: 27,
 } as const;

@@ -60,7 +60,7 @@ Deno.test("epoll ends syncs with -EIO when its helper cannot be loaded", () => {
     for (const sync of syncs) io.sync(sync, handle);
     turnUntil(io, () => syncs.every((sync) => !sync.busy));
     assert.ok(syncs.every((sync) => sync.result === -Errno.EIO));
-    const range = { position: 0, length: 4096, mayDiscard: false };
+    const range = { position: 0, length: 4096, mayDiscard: false, fast: false };
     assert.equal(finish(io, (o) => io.zero(o, handle, range)), -Errno.EIO);
     const durable = finished(io, (o) => {
       io.write(o, handle, { off: io.buffers.take(512), length: 512, position: 0 }, true);

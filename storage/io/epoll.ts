@@ -3,10 +3,12 @@ import { encodeInet, encodeUnix } from "./addresses.ts";
 import { EpollMachine } from "./epoll_machine.ts";
 import { HelperKind } from "./epoll_helper.ts";
 import { Errno } from "./errno.ts";
-import type { Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import { HandleKind } from "./handles.ts";
+import type { AllocationQuery, Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import { writeRuns } from "./kernel_allocation.ts";
 import { tcpSocket } from "./kernel_sockets.ts";
 import type { Operation } from "./operation.ts";
-import { SlotKind } from "./slot.ts";
+import { type Slot, SlotKind } from "./slot.ts";
 
 /**
  * The seam where io_uring is switched off: sockets by readiness, reads and writes of media by
@@ -109,7 +111,33 @@ export class EpollIo extends EpollMachine implements Io {
     if (slot === null) return;
     slot.position = at.position;
     slot.length = at.length;
+    if (at.fast) return this.#zeroFast(slot, at.mayDiscard);
     this.askHelper(slot, at.mayDiscard ? HelperKind.zeroMayDiscard : HelperKind.zero);
+  }
+
+  readAhead(operation: Operation, handle: Handle, position: number, length: number): void {
+    const slot = this.start(operation, handle, SlotKind.advise);
+    if (slot === null) return;
+    if (this.handles.kinds[slot.handle] === HandleKind.memory) return this.finishSlot(slot, 0);
+    slot.position = position;
+    slot.length = length;
+    this.askHelper(slot, HelperKind.readAhead);
+  }
+
+  allocation(operation: Operation, handle: Handle, at: AllocationQuery): void {
+    const slot = this.start(operation, handle, SlotKind.advise);
+    if (slot === null) return;
+    const fd = this.handles.fileDescriptors[slot.handle]!;
+    this.finishSlot(slot, writeRuns(this.libc, fd, { ...at, view: this.view }));
+  }
+
+  /** A block device's zeroing that must not leave a hole is written by the kernel. */
+  #zeroFast(slot: Slot, mayDiscard: boolean): void {
+    if (this.handles.kinds[slot.handle] !== HandleKind.block) {
+      const kind = mayDiscard ? HelperKind.zeroFastMayDiscard : HelperKind.zeroFast;
+      this.askHelper(slot, kind);
+    } else if (mayDiscard) this.askHelper(slot, HelperKind.discard);
+    else this.finishSlot(slot, -Errno.EOPNOTSUPP);
   }
 
   readonly #segment = new Float64Array(2);

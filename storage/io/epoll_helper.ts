@@ -8,7 +8,15 @@ import { Libc } from "./libc.ts";
 /** The helper worker's name: main.ts calls `runSyncHelper` where `self.name` is this. */
 export const SYNC_HELPER_NAME = "dvsan-sync-helper";
 
-export const HelperKind = { sync: 1, discard: 2, zero: 3, zeroMayDiscard: 4 } as const;
+export const HelperKind = {
+  sync: 1,
+  discard: 2,
+  zero: 3,
+  zeroMayDiscard: 4,
+  zeroFast: 5,
+  zeroFastMayDiscard: 6,
+  readAhead: 7,
+} as const;
 
 /**
  * The memory that epoll's thread shares with its helper: counters of what was asked and done, then
@@ -137,10 +145,19 @@ export class Performer {
     const { kind, fd } = request;
     if (kind === HelperKind.sync) return this.#libc.check(this.#libc.call.fdatasync(fd));
     if (kind === HelperKind.discard) return this.#change(request, abi.FALLOC_PUNCH_HOLE);
+    if (kind === HelperKind.readAhead) return this.#readAhead(request);
     let result = -Errno.EOPNOTSUPP as number;
-    if (kind === HelperKind.zeroMayDiscard) result = this.#change(request, abi.FALLOC_PUNCH_HOLE);
+    const mayDiscard = kind === HelperKind.zeroMayDiscard || kind === HelperKind.zeroFastMayDiscard;
+    if (mayDiscard) result = this.#change(request, abi.FALLOC_PUNCH_HOLE);
     if (result === -Errno.EOPNOTSUPP) result = this.#change(request, abi.FALLOC_ZERO_RANGE);
-    return result === -Errno.EOPNOTSUPP ? this.#writeZeroes(request) : result;
+    const isFast = kind === HelperKind.zeroFast || kind === HelperKind.zeroFastMayDiscard;
+    return result === -Errno.EOPNOTSUPP && !isFast ? this.#writeZeroes(request) : result;
+  }
+
+  /** Advice: what becomes of it does not matter. */
+  #readAhead({ fd, position, length }: HelperRequest): number {
+    this.#libc.call.posix_fadvise(fd, BigInt(position), BigInt(length), abi.FADV_WILLNEED);
+    return 0;
   }
 
   #change(request: HelperRequest, mode: number): number {

@@ -113,8 +113,19 @@ export interface Io {
    * where the medium cannot.
    */
   discard(operation: Operation, handle: Handle, position: number, length: number): void;
-  /** Zeroes. `mayDiscard` allows a hole; otherwise space stays allocated. */
+  /**
+   * Zeroes. `mayDiscard` allows a hole; otherwise space stays allocated. With `fast` nothing is
+   * written: -EOPNOTSUPP, and nothing is changed, where the medium cannot do it by itself.
+   */
   zero(operation: Operation, handle: Handle, at: ZeroRange): void;
+  /** Brings a range near for reads to come. Advice: 0 also where nothing comes of it. */
+  readAhead(operation: Operation, handle: Handle, position: number, length: number): void;
+  /**
+   * How a range is allocated, as runs from its beginning. Result: how many runs were written at
+   * `off`, at least one; together they may be shorter than what was asked for, never longer. What
+   * the medium does not tell counts as data.
+   */
+  allocation(operation: Operation, handle: Handle, at: AllocationQuery): void;
 
   // Control.
   timer(operation: Operation, delayMs: number): void;
@@ -151,6 +162,19 @@ export interface ZeroRange {
   position: number;
   length: number;
   mayDiscard: boolean;
+  fast: boolean;
+}
+
+/** Copied inside the call. The range is not empty and is shorter than 4 GiB. */
+export interface AllocationQuery {
+  position: number;
+  length: number;
+  /**
+   * Where the runs go: 8 bytes each, as NBD's status descriptors (length and STATE flags, 32 bits
+   * each, big-endian), so that they travel as they are.
+   */
+  off: Off;
+  countMax: number;
 }
 
 /** Arena buffers (storage/io/buffers.ts implements it for every Io). */

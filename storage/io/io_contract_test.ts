@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import assert from "node:assert/strict";
+import { ALLOCATION_CASES } from "./allocation_contract.ts";
 import { CONTROL_CASES } from "./control_contract.ts";
 import type { IoFixture } from "./contract_testing.ts";
 import { MEDIA_CASES } from "./media_contract.ts";
@@ -117,7 +118,14 @@ const FIXTURES = {
 };
 
 for (const [kind, create] of Object.entries(FIXTURES)) {
-  for (const contract of [...CONTROL_CASES, ...SOCKET_CASES, ...MEDIA_CASES]) {
+  for (
+    const contract of [
+      ...CONTROL_CASES,
+      ...SOCKET_CASES,
+      ...MEDIA_CASES,
+      ...ALLOCATION_CASES,
+    ]
+  ) {
     Deno.test(`${kind} ${contract.name}`, async () => {
       const fixture = create();
       try {

@@ -96,6 +96,10 @@ const SYMBOLS = {
   fdatasync: { parameters: ["i32"], result: "i32" },
   // int fallocate(int fd, int mode, off_t offset, off_t length)
   fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },
+  // off_t lseek(int fd, off_t offset, int whence)
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  // int posix_fadvise(int fd, off_t offset, off_t length, int advice): an errno, not through errno
+  posix_fadvise: { parameters: ["i32", "i64", "i64", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 const LIBRARY_FOLDERS = [

@@ -64,7 +64,7 @@ export const MEDIA_CASES: readonly IoCase[] = [
       };
       for (const mayDiscard of [true, false]) {
         write();
-        const range = { position: 4096, length: 3 * MIB, mayDiscard };
+        const range = { position: 4096, length: 3 * MIB, mayDiscard, fast: false };
         assert.equal(finish(io, (o) => io.zero(o, handle, range)), 0);
         const at = { off, length: 4 * MIB, position: 0 };
         assert.equal(finish(io, (o) => io.read(o, handle, at)), 4 * MIB);

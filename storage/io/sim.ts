@@ -5,6 +5,7 @@ import type * as io from "./io.ts";
 import { RECEIVE_BUFFER_BYTES } from "./io.ts";
 import type { Operation } from "./operation.ts";
 import { SimBase } from "./sim_base.ts";
+import { writeSimRuns } from "./allocation_runs.ts";
 import { SimMedium } from "./sim_medium.ts";
 import { SimListener, SimStream, streamPair } from "./sim_stream.ts";
 import { type SimMediaCall, tcpKey, unixKey } from "./sim_world.ts";
@@ -133,6 +134,15 @@ export class SimIo extends SimBase implements io.Io {
     });
   }
 
+  readAhead(operation: Operation, handle: io.Handle, _position: number, _length: number): void {
+    if (this.#mediumOf(operation, handle) !== null) this.end(operation, 0);
+  }
+
+  allocation(operation: Operation, handle: io.Handle, at: io.AllocationQuery): void {
+    const medium = this.#mediumOf(operation, handle);
+    if (medium !== null) this.end(operation, writeSimRuns(medium, this.view, at));
+  }
+
   cancel(operation: Operation): void {
     if (!operation.busy || this.isDead) return;
     if (this.timers.has(operation)) {
@@ -243,6 +253,16 @@ export class SimIo extends SimBase implements io.Io {
       this.end(operation, this.open(result, HandleKind.stream));
     });
     this.pending.set(operation, { index: -1, cancel: () => attempt.cancel() });
+  }
+
+  /** The medium to ask without changing it, or null when the operation was ended. */
+  #mediumOf(operation: Operation, handle: io.Handle): SimMedium | null {
+    const index = this.begin(operation, handle);
+    if (index < 0) return null;
+    const medium = this.objects[index];
+    if (medium instanceof SimMedium) return medium;
+    this.end(operation, -Errno.EINVAL);
+    return null;
   }
 
   #media(operation: Operation, handle: io.Handle, call: MediaRun): void {

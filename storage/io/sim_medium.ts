@@ -83,6 +83,12 @@ export class SimMedium {
     return from.length;
   }
 
+  /** Whether nothing is at `position`, and where that ends: on a file, holes are known. */
+  runAt(position: number): { isHole: boolean; end: number } {
+    if (this.kind === "block") return { isHole: false, end: this.sizeBytes };
+    return this.#pieces.runAt(position);
+  }
+
   zero(position: number, length: number, what = ""): number {
     if (this.readOnly) return -Errno.EBADF;
     const inside = Math.min(length, this.sizeBytes - position);

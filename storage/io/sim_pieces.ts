@@ -48,6 +48,13 @@ export class SimPieces {
     });
   }
 
+  /** Whether the piece at `position` was never written or was zeroed, and where the piece ends. */
+  runAt(position: number): { isHole: boolean; end: number } {
+    const index = Math.floor(position / PIECE_BYTES);
+    const isHole = (this.#seen.get(index) ?? ZEROES) === ZEROES;
+    return { isHole, end: (index + 1) * PIECE_BYTES };
+  }
+
   write(from: Uint8Array, position: number, what: string): void {
     this.#changes++;
     eachPiece(position, from.length, (index, part) => {

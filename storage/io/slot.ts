@@ -16,6 +16,7 @@ export const SlotKind = {
   discard: 11,
   zero: 12,
   zeroWrite: 13,
+  advise: 14,
 } as const;
 
 /**
@@ -36,6 +37,8 @@ export class Slot {
   /** Flags of the call: rw_flags, fallocate mode, or msg_flags. */
   flags = 0;
   segments = 0;
+  /** Of a zero: nothing may be written for it. */
+  fast = false;
   cancelled = false;
   /** Waits for a receive buffer, and is not with the kernel. */
   waiting = false;
@@ -54,6 +57,7 @@ export class Slot {
     this.done = 0;
     this.flags = 0;
     this.segments = 0;
+    this.fast = false;
     this.cancelled = false;
     this.waiting = false;
   }

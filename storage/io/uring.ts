@@ -1,5 +1,7 @@
 import { Errno } from "./errno.ts";
-import type { Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import { HandleKind } from "./handles.ts";
+import type { AllocationQuery, Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import { writeRuns } from "./kernel_allocation.ts";
 import * as abi from "./abi.ts";
 import { encodeInet, encodeUnix } from "./addresses.ts";
 import { tcpSocket } from "./kernel_sockets.ts";
@@ -114,6 +116,24 @@ export class UringIo extends UringMachine implements Io {
     slot.position = at.position;
     slot.length = at.length;
     slot.flags = at.mayDiscard ? PUNCH : ZERO_RANGE;
+    slot.fast = at.fast;
+    if (this.zeroIsSlow(slot)) this.finishSlot(slot, -Errno.EOPNOTSUPP);
+    else this.submit(slot);
+  }
+
+  readAhead(operation: Operation, handle: Handle, position: number, length: number): void {
+    const slot = this.start(operation, handle, SlotKind.advise);
+    if (slot === null) return;
+    if (this.handles.kinds[slot.handle] === HandleKind.memory) return this.finishSlot(slot, 0);
+    slot.position = position;
+    slot.length = length;
     this.submit(slot);
+  }
+
+  allocation(operation: Operation, handle: Handle, at: AllocationQuery): void {
+    const slot = this.start(operation, handle, SlotKind.advise);
+    if (slot === null) return;
+    const fd = this.handles.fileDescriptors[slot.handle]!;
+    this.finishSlot(slot, writeRuns(this.libc, fd, { ...at, view: this.view }));
   }
 }

@@ -80,6 +80,12 @@ function fillMemory(entries: Int32Array, at: number, slot: Slot, memory: EntryMe
       setLong(entries, at + abi.SQE_ADDRESS, memory.zeroes);
       entries[at + abi.SQE_LENGTH] = Math.min(left, ZERO_WRITE_BYTES);
       return;
+    case SlotKind.advise:
+      entries[at] = Opcode.FADVISE;
+      setLong(entries, at + abi.SQE_OFFSET, slot.position);
+      entries[at + abi.SQE_LENGTH] = slot.length;
+      entries[at + abi.SQE_FLAGS] = abi.FADV_WILLNEED;
+      return;
     case SlotKind.sync:
       entries[at] = Opcode.FSYNC;
       entries[at + abi.SQE_FLAGS] = abi.FSYNC_DATASYNC;

@@ -80,6 +80,8 @@ export abstract class UringMachine extends UringBase {
         return this.#zeroed(slot, result);
       case SlotKind.zeroWrite:
         return this.#zeroesWritten(slot, result);
+      case SlotKind.advise:
+        return this.finishSlot(slot, 0);
       default:
         return this.finishSlot(slot, result);
     }
@@ -229,13 +231,18 @@ export abstract class UringMachine extends UringBase {
     this.submit(slot);
   }
 
+  /** A block device's zeroing that must not leave a hole writes, in the kernel or here. */
+  protected zeroIsSlow(slot: Slot): boolean {
+    const isBlock = this.handles.kinds[slot.handle] === HandleKind.block;
+    return slot.fast && slot.flags === ZERO_RANGE && isBlock;
+  }
+
   #zeroed(slot: Slot, result: number): void {
     if (result !== -Errno.EOPNOTSUPP) return this.finishSlot(slot, result);
-    if (slot.flags !== ZERO_RANGE) {
-      slot.flags = ZERO_RANGE;
-    } else {
-      slot.kind = SlotKind.zeroWrite;
-    }
+    const isLast = slot.flags === ZERO_RANGE;
+    slot.flags = ZERO_RANGE;
+    if (slot.fast && (isLast || this.zeroIsSlow(slot))) return this.finishSlot(slot, result);
+    if (isLast) slot.kind = SlotKind.zeroWrite;
     this.submit(slot);
   }
 

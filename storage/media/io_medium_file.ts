@@ -68,7 +68,7 @@ export class IoMediumFile implements MediumFile {
   async zero(position: number, length: number): Promise<void> {
     assert(position >= 0 && position + length <= this.sizeBytes, "zeroing outside a medium");
     // A hole in a file reads as zeroes and takes no space; a device really writes them.
-    const range = { position, length, mayDiscard: this.kind === "file" };
+    const range = { position, length, mayDiscard: this.kind === "file", fast: false };
     const sinceMs = this.state.began(TYPE.zero);
     const result = await this.#promises.zero(this.handle, range);
     this.state.ended(TYPE.zero, sinceMs, result < 0 ? result : length);

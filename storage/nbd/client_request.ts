@@ -6,14 +6,17 @@ import type { Off } from "../io/io.ts";
  * so does the payload at `off`.
  */
 export class ClientRequest {
-  /** COMMAND.read, write, flush, trim or writeZeroes. */
+  /** COMMAND, but not disconnect. */
   command = 0;
   /** COMMAND_FLAGS. */
   flags = 0;
   position = 0;
   length = 0;
-  /** A write's payload, or where a read's goes. */
+  /** A write's payload, or where a read's data or a status' descriptors go. */
   off: Off = -1;
+  /** Of a status: descriptors that there is room for, and in `answered` how many there are. */
+  countMax = 0;
+  count = 0;
   /** In `answered`: 0, or the positive error that the server gave. */
   error = 0;
 

@@ -1,12 +1,15 @@
 import { assert, AssertionError } from "../../protocol/core/assert.ts";
+import { NBD_STATUS_DESCRIPTORS_AT_ONCE, READ_HEADROOM_BYTES } from "../../protocol/core/limits.ts";
 import {
   COMMAND,
   COMMAND_FLAGS,
-  SIMPLE_REPLY_BYTES,
+  STATUS_DESCRIPTOR_BYTES,
+  WIRE_ERROR,
   wireErrorOf,
 } from "../../protocol/nbd/constants.ts";
+import type { RequestFields } from "../../protocol/nbd/request.ts";
 import type { Device } from "../devices/device.ts";
-import type { Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { RequestOwner, ServerRequest } from "./server_request.ts";
 
@@ -34,7 +37,8 @@ export class DeviceCalls implements RequestOwner {
   readonly #device: Device;
   readonly #counters: CounterRow;
   readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
-  readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false };
+  readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false, fast: false };
+  readonly #query: AllocationQuery = { position: 0, length: 0, off: 0, countMax: 0 };
 
   constructor(host: CallsHost, options: DeviceCallsOptions) {
     const { device, counters } = options;
@@ -53,7 +57,7 @@ export class DeviceCalls implements RequestOwner {
     const fua = (request.flags & COMMAND_FLAGS.fua) !== 0;
     switch (request.command) {
       case COMMAND.read:
-        this.#transfer.off = request.off + SIMPLE_REPLY_BYTES;
+        this.#transfer.off = request.off + READ_HEADROOM_BYTES;
         this.#transfer.length = length;
         this.#transfer.position = position;
         return this.#device.read(operation, this.#transfer);
@@ -70,7 +74,16 @@ export class DeviceCalls implements RequestOwner {
         this.#range.position = position;
         this.#range.length = length;
         this.#range.mayDiscard = (request.flags & COMMAND_FLAGS.noHole) === 0;
+        this.#range.fast = isFast(request);
         return this.#device.zero(operation, this.#range, fua);
+      case COMMAND.cache:
+        return this.#device.readAhead(operation, position, length);
+      case COMMAND.blockStatus:
+        this.#query.position = position;
+        this.#query.length = length;
+        this.#query.off = request.off + READ_HEADROOM_BYTES;
+        this.#query.countMax = descriptorsMaxOf(request);
+        return this.#device.allocation(operation, this.#query);
       default:
         throw new AssertionError(`command ${request.command} was let through`);
     }
@@ -86,8 +99,9 @@ export class DeviceCalls implements RequestOwner {
     this.#counters.completed();
     const { result } = request.operation;
     if (result < 0) {
-      request.error = wireErrorOf(-result);
-      this.#failed(request.command, -result);
+      request.error = errorOf(request, -result);
+      // That zeroing would be slow is an answer, and nothing has failed.
+      if (request.error !== WIRE_ERROR.notSupported) this.#failed(request.command, -result);
     } else if (needsSync(request) && !this.#stopped) {
       request.syncing = true;
       this.underWay++;
@@ -99,14 +113,40 @@ export class DeviceCalls implements RequestOwner {
   }
 }
 
-/** READ and WRITE: they need a buffer. */
-export function isTransfer(command: number): boolean {
-  return command === COMMAND.read || command === COMMAND.write;
+/** They move bytes, or are answered with some. */
+export function hasBuffer(command: number): boolean {
+  return command === COMMAND.read || command === COMMAND.write || command === COMMAND.blockStatus;
 }
 
-/** READ's reply stands directly before its data, so that both leave as one segment. */
-export function bufferBytesOf(request: ServerRequest): number {
-  return request.length + (request.command === COMMAND.read ? SIMPLE_REPLY_BYTES : 0);
+/** What an answer carries stands behind its header, so that both leave as one segment. */
+export function bufferBytesOf(request: RequestFields): number {
+  switch (request.command) {
+    case COMMAND.read:
+      return READ_HEADROOM_BYTES + request.length;
+    case COMMAND.blockStatus:
+      return READ_HEADROOM_BYTES + STATUS_DESCRIPTOR_BYTES * descriptorsMaxOf(request);
+    default:
+      return request.length;
+  }
+}
+
+/** One for REQ_ONE; and never more bytes of answer than of what was asked about. */
+function descriptorsMaxOf(request: RequestFields): number {
+  if ((request.flags & COMMAND_FLAGS.reqOne) !== 0) return 1;
+  const atLeast512 = Math.ceil(request.length / 512);
+  return Math.min(atLeast512, NBD_STATUS_DESCRIPTORS_AT_ONCE);
+}
+
+function isFast(request: ServerRequest): boolean {
+  return request.command === COMMAND.writeZeroes &&
+    (request.flags & COMMAND_FLAGS.fastZero) !== 0;
+}
+
+/** ENOTSUP is the answer to FAST_ZERO alone, and EOVERFLOW to what is never refused here. */
+function errorOf(request: ServerRequest, errno: number): number {
+  const error = wireErrorOf(errno);
+  if (error === WIRE_ERROR.notSupported) return isFast(request) ? error : WIRE_ERROR.io;
+  return error === WIRE_ERROR.overflow ? WIRE_ERROR.io : error;
 }
 
 /** FUA on TRIM: durable before the reply, which the device's discard does not promise. */

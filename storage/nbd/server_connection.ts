@@ -1,12 +1,11 @@
 import { NBD_NEGOTIATION_MS } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
-import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import type { CounterRow } from "../counters/row.ts";
 import { errnoName } from "../io/errno.ts";
 import type { BufferUser, Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ServerCounters } from "./server_counters.ts";
-import { Negotiator, type NegotiatorHost } from "./server_negotiator.ts";
+import { Negotiator, type NegotiatorHost, type Terms } from "./server_negotiator.ts";
 import type { RequestPool } from "./server_request.ts";
 import { Session } from "./server_session.ts";
 import type { SessionHost } from "./server_session_types.ts";
@@ -125,13 +124,13 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     }
   }
 
-  ready(entry: ExportEntry, info: ExportInfo, rest: Uint8Array): void {
+  ready(entry: ExportEntry, terms: Terms, rest: Uint8Array): void {
     this.#options.counters.negotiationEnded();
     this.#io.cancel(this.#deadline);
     const { device } = entry;
     const counters = this.#options.counters.addConnection(this, entry.counters, this.#io.nowMs());
     this.#counters = counters;
-    this.#session = new Session(this, { ...this.#options, device, info, counters });
+    this.#session = new Session(this, { ...this.#options, ...terms, device, counters });
     const source = { bytes: rest, view: new DataView(rest.buffer, rest.byteOffset, rest.length) };
     this.#session.take(source, 0, rest.length);
     if (this.#session.hungry) this.receiveMore();

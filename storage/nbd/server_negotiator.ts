@@ -1,7 +1,9 @@
 import { concat } from "../../protocol/core/bytes.ts";
 import { NBD_PAYLOAD_BYTES_MAX } from "../../protocol/core/limits.ts";
 import { type ExportInfo, transmissionFlagsOf } from "../../protocol/nbd/export_info.ts";
-import { type ServerEvent, ServerNegotiation } from "../../protocol/nbd/server_negotiation.ts";
+import type { Agreed } from "../../protocol/nbd/request.ts";
+import type { ServerEvent } from "../../protocol/nbd/server_events.ts";
+import { ServerNegotiation } from "../../protocol/nbd/server_negotiation.ts";
 import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
 import { defined, unreachable } from "../../protocol/core/assert.ts";
 import type { Device } from "../devices/device.ts";
@@ -14,7 +16,7 @@ import type { ExportEntry, ExportGate, GateConnection, OptionAnswer } from "./se
 export interface NegotiatorHost extends GateConnection {
   receiveMore(): void;
   /** The answer to GO or EXPORT_NAME has left. `rest` was received behind it. */
-  ready(entry: ExportEntry, info: ExportInfo, rest: Uint8Array): void;
+  ready(entry: ExportEntry, terms: Terms, rest: Uint8Array): void;
   /** The client said ABORT, and that was answered. */
   aborted(): void;
   failed(reason: string): void;
@@ -33,6 +35,12 @@ export interface NegotiatorOptions {
   readonly gate: ExportGate;
   /** "off" when not given. */
   readonly tls?: TlsPolicy;
+}
+
+/** What holds for the transmission that follows. */
+export interface Terms {
+  readonly info: ExportInfo;
+  readonly agreed: Agreed;
 }
 
 /** Output is sent in pieces of this size. */
@@ -160,7 +168,8 @@ export class Negotiator {
     switch (event.kind) {
       case "ready": {
         const { entry, info } = defined(this.#accepted, "an export was accepted before GO's end");
-        return this.#host.ready(entry, info, this.#received);
+        const { agreed } = this.#machine;
+        return this.#host.ready(entry, { info, agreed }, this.#received);
       }
       case "aborted":
         return this.#host.aborted();
@@ -187,7 +196,7 @@ export class Negotiator {
     if (this.#over) return;
     if ("refused" in found) return this.#machine.refuse(found.refused, found.text);
     const info = exportInfoOf(found.device);
-    if (event.purpose !== "info") {
+    if (event.purpose === "go" || event.purpose === "export-name") {
       this.#accepted = { entry: found, info };
       found.opened(this.#host);
       if (this.#over) return;

@@ -3,8 +3,6 @@ import {
   NBD_REPLY_BATCH_BYTES,
   NBD_REQUESTS_PER_CONNECTION_MAX,
 } from "../../protocol/core/limits.ts";
-import { COMMAND, SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
-import { writeSimpleReply } from "../../protocol/nbd/request.ts";
 import type { Handle, Io, TurnTask } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ServerRequest } from "./server_request.ts";
@@ -54,15 +52,14 @@ export class ReplyQueue implements TurnTask {
     return this.#send.busy ? this.#sendSinceMs : Infinity;
   }
 
-  /** The request's outcome is known; its reply goes out with the others of this turn. */
+  /** The request's reply was written; it goes out with the others of this turn. */
   add(request: ServerRequest): void {
     assert(!this.#stopped, "nothing is answered on a connection that was shut");
     request.next = null;
     if (this.#tail === null) this.#head = request;
     else this.#tail.next = request;
     this.#tail = request;
-    this.#bytes += SIMPLE_REPLY_BYTES;
-    if (request.command === COMMAND.read && request.off >= 0) this.#bytes += request.length;
+    this.#bytes += request.replyBytes;
     if (this.#send.busy) return;
     // The client has something to do while the rest of the turn's requests are served.
     if (this.#bytes >= NBD_REPLY_BATCH_BYTES) this.run();
@@ -92,23 +89,19 @@ export class ReplyQueue implements TurnTask {
 
   /** Fills the segments with all waiting replies; returns their number. */
   #gather(): number {
-    const view = this.#io.view;
     const segments = this.#segments;
     let count = 0;
     let end = -1;
     for (let request = this.#head; request !== null; request = request.next) {
-      const withData = request.command === COMMAND.read && request.off >= 0;
-      const off = withData ? request.off : request.replyOff;
-      const length = withData ? SIMPLE_REPLY_BYTES + request.length : SIMPLE_REPLY_BYTES;
-      writeSimpleReply(view, off, request);
-      if (off === end) {
-        segments[2 * count - 1]! += length;
+      const { replyAt, replyBytes } = request;
+      if (replyAt === end) {
+        segments[2 * count - 1]! += replyBytes;
       } else {
-        segments[2 * count] = off;
-        segments[2 * count + 1] = length;
+        segments[2 * count] = replyAt;
+        segments[2 * count + 1] = replyBytes;
         count++;
       }
-      end = off + length;
+      end = replyAt + replyBytes;
     }
     return count;
   }

@@ -1,5 +1,6 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { NBD_REQUESTS_PER_SERVER_MAX } from "../../protocol/core/limits.ts";
+import { ERROR_CHUNK_BYTES_MAX } from "../../protocol/nbd/chunks.ts";
 import { SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
 import type { RequestFields } from "../../protocol/nbd/request.ts";
 import type { Io, Off } from "../io/io.ts";
@@ -14,8 +15,10 @@ export interface RequestOwner {
 /** One request of a client, from its header until its reply left. Pooled and reused. */
 export class ServerRequest {
   readonly operation: Operation;
-  /** 16 bytes of its own for a reply without data. */
+  /** 16 bytes of its own for a simple reply without data. */
   readonly replyOff: Off;
+  /** ERROR_CHUNK_BYTES_MAX of its own for a chunk without data. */
+  readonly chunkOff: Off;
   owner: RequestOwner | null = null;
   next: ServerRequest | null = null;
 
@@ -27,8 +30,11 @@ export class ServerRequest {
   length = 0;
   /** WIRE_ERROR, or 0. */
   error = 0;
-  /** Buffer of a payload (WRITE) or of reply and data (READ), or -1. */
+  /** Buffer of a payload (WRITE), or of reply and data (READ, BLOCK_STATUS), or -1. */
   off: Off = -1;
+  /** Its reply, once it was written: one segment. */
+  replyAt: Off = -1;
+  replyBytes = 0;
   /** For RequestMeter: when it was taken, by the Io's clock; below 0: it is not being counted. */
   startedMs = -1;
   /** A discard has ended and its sync is under way. */
@@ -45,8 +51,9 @@ export class ServerRequest {
     this.error = error;
   }
 
-  constructor(replyOff: Off) {
-    this.replyOff = replyOff;
+  constructor(at: { readonly replyOff: Off; readonly chunkOff: Off }) {
+    this.replyOff = at.replyOff;
+    this.chunkOff = at.chunkOff;
     this.operation = new Operation(() => {
       assert(this.owner !== null, "a request under way has an owner");
       this.owner.requestDone(this);
@@ -66,6 +73,7 @@ export interface RequestWaiter {
 export class RequestPool {
   readonly #io: Io;
   readonly #replies: Off;
+  readonly #chunks: Off;
   readonly #max: number;
   readonly #waiters: RequestWaiter[] = [];
   #free: ServerRequest | null = null;
@@ -76,7 +84,9 @@ export class RequestPool {
     this.#io = io;
     this.#max = max;
     this.#replies = io.buffers.take(max * SIMPLE_REPLY_BYTES);
+    this.#chunks = io.buffers.take(max * ERROR_CHUNK_BYTES_MAX);
     assert(this.#replies >= 0, "the arena has a buffer for the replies of a server");
+    assert(this.#chunks >= 0, "the arena has a buffer for the error chunks of a server");
   }
 
   get taken(): number {
@@ -88,7 +98,7 @@ export class RequestPool {
     let request = this.#free;
     if (request !== null) this.#free = request.next;
     else if (this.#made < this.#max) {
-      request = new ServerRequest(this.#replies + SIMPLE_REPLY_BYTES * this.#made++);
+      request = this.#make();
     } else return null;
     this.#taken++;
     request.next = null;
@@ -97,6 +107,14 @@ export class RequestPool {
     request.off = -1;
     request.syncing = false;
     return request;
+  }
+
+  #make(): ServerRequest {
+    const index = this.#made++;
+    return new ServerRequest({
+      replyOff: this.#replies + SIMPLE_REPLY_BYTES * index,
+      chunkOff: this.#chunks + ERROR_CHUNK_BYTES_MAX * index,
+    });
   }
 
   /** `waiter.requestFree` runs once when one is free; first come, first served. */
@@ -124,5 +142,6 @@ export class RequestPool {
   close(): void {
     assert(this.#taken === 0, "no request is under way when its server closes");
     this.#io.buffers.release(this.#replies);
+    this.#io.buffers.release(this.#chunks);
   }
 }

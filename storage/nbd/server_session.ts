@@ -5,14 +5,20 @@ import {
 } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
-import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd/request.ts";
+import {
+  type Agreed,
+  type ByteSource,
+  requestError,
+  RequestReader,
+} from "../../protocol/nbd/request.ts";
 import { errnoName } from "../io/errno.ts";
 import type { Io, Off } from "../io/io.ts";
-import { bufferBytesOf, type CallsHost, DeviceCalls, isTransfer } from "./server_calls.ts";
+import { bufferBytesOf, type CallsHost, DeviceCalls, hasBuffer } from "./server_calls.ts";
 import { KeptBytes } from "./server_kept.ts";
 import { RequestMeter } from "./server_meter.ts";
 import { HeldBuffers, PayloadReceiver } from "./server_payload.ts";
 import { type ReplyOwner, ReplyQueue } from "./server_replies.ts";
+import { ReplyForm } from "./reply_form.ts";
 import type { RequestPool, RequestWaiter, ServerRequest } from "./server_request.ts";
 import type { Pause, SessionHost, SessionOptions } from "./server_session_types.ts";
 
@@ -29,6 +35,8 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   readonly #io: Io;
   readonly #pool: RequestPool;
   readonly #info: ExportInfo;
+  readonly #agreed: Agreed;
+  readonly #form: ReplyForm;
   readonly #meter: RequestMeter;
   readonly #replies: ReplyQueue;
   readonly #reader = new RequestReader();
@@ -57,6 +65,8 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     const failed = (command: number, errno: number) => host.deviceFailed(command, errno);
     this.#calls = new DeviceCalls(this, { ...options, failed });
     this.#info = options.info;
+    this.#agreed = options.agreed;
+    this.#form = new ReplyForm(io, options);
     this.#meter = new RequestMeter(options.io, options.counters);
     this.#replies = new ReplyQueue(options.io, options.handle, this);
   }
@@ -153,10 +163,10 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   /** Takes the request in the reader on, or pauses; false when it pauses before any payload. */
   #admit(): boolean {
     const reader = this.#reader;
-    const error = requestError(reader, this.#info);
-    const needsBuffer = error === 0 && reader.length > 0 && isTransfer(reader.command);
+    const error = requestError(reader, this.#info, this.#agreed);
+    const needsBuffer = error === 0 && reader.length > 0 && hasBuffer(reader.command);
     const tooMuch = needsBuffer && this.#held.bytes > 0 &&
-      this.#held.bytes + reader.length > NBD_CONNECTION_HELD_BYTES_MAX;
+      this.#held.bytes + bufferBytesOf(reader) > NBD_CONNECTION_HELD_BYTES_MAX;
     if (this.#taken >= NBD_REQUESTS_PER_CONNECTION_MAX || tooMuch) {
       this.#pause = "capacity";
       return false;
@@ -197,11 +207,11 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     else this.#calls.submit(request);
   }
 
-  /** The current request has its buffer: READ goes to the device, WRITE takes its payload. */
+  /** The current request has its buffer: it goes to the device, WRITE takes its payload first. */
   #beginPayload(source: ByteSource, from: number, to: number): number {
     const request = this.#current;
     if (request === null) return from;
-    if (request.command === COMMAND.read) {
+    if (request.command !== COMMAND.write) {
       this.#current = null;
       this.#calls.submit(request);
       return from;
@@ -290,6 +300,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   }
 
   #answer(request: ServerRequest): void {
+    this.#form.write(request);
     this.#meter.end(request);
     this.#replies.add(request);
   }

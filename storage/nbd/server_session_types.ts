@@ -1,5 +1,6 @@
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import type { CounterRow } from "../counters/row.ts";
+import type { Agreed } from "../../protocol/nbd/request.ts";
 import type { Device } from "../devices/device.ts";
 import type { BufferUser, Handle, Io } from "../io/io.ts";
 import type { RequestPool } from "./server_request.ts";
@@ -26,6 +27,7 @@ export interface SessionOptions {
   readonly pool: RequestPool;
   readonly device: Device;
   readonly info: ExportInfo;
+  readonly agreed: Agreed;
   /** Of the connection. */
   readonly counters: CounterRow;
   /** Who its payload buffers are taken for. */

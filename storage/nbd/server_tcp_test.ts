@@ -93,8 +93,9 @@ for (const kind of IO_KINDS) {
     const classes = [
       { bytes: 8 * KIB, count: 16 },
       { bytes: 16 * KIB, count: 4 },
-      // The pool of requests keeps its replies in one of these.
+      // The pool of requests keeps its replies in these: simple ones, and chunks.
       { bytes: 70 * KIB, count: 2 },
+      { bytes: 320 * KIB, count: 1 },
       { bytes: BIG_BYTES + 4 * KIB, count: BIG_SLOTS + 1 },
     ];
     const io = ioOfKind(kind, { classes });

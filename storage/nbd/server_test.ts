@@ -94,7 +94,7 @@ test("NbdServer drains refused writes and stays in step", (on) => {
   const payload = new Uint8Array(100 * KIB);
   client.say(write(4 * MIB - 10, payload, 1));
   assert.deepEqual(reply(client.hear(16)), [28, 1]);
-  client.say(write(0, new Uint8Array(0), 2), request({ command: 5, cookie: 3 }));
+  client.say(write(0, new Uint8Array(0), 2), request({ command: 9, cookie: 3 }));
   assert.deepEqual(reply(client.hear(16)), [0, 2]);
   assert.deepEqual(reply(client.hear(16)), [22, 3]);
   client.say(request({ command: COMMAND.flush, cookie: 4 }));

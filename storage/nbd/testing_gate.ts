@@ -65,6 +65,12 @@ export class FakeDevice implements Device {
   zero(): void {
     this.seen.push("zero");
   }
+  readAhead(): void {
+    this.seen.push("readAhead");
+  }
+  allocation(): void {
+    this.seen.push("allocation");
+  }
 }
 
 export const others: ExportGate = {

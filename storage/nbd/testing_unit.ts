@@ -13,7 +13,7 @@ import { type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
 import { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import { MemoryDevice } from "../devices/memory.ts";
-import type { Io, Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Io, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import { NbdServer } from "./server.ts";
 import type {
@@ -111,6 +111,14 @@ export class ForgetfulDevice implements Device {
     this.seen.push({ kind: "zero", position, length, stamp: 0 });
     this.#memory.zero(operation, at, fua);
     if (fua) this.#keep(position, length);
+  }
+
+  readAhead(operation: Operation, position: number, length: number): void {
+    this.#memory.readAhead(operation, position, length);
+  }
+
+  allocation(operation: Operation, at: AllocationQuery): void {
+    this.#memory.allocation(operation, at);
   }
 
   #keep(position: number, length: number): void {
