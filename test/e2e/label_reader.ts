@@ -30,6 +30,7 @@ export interface ReadVolume {
   /** [index into `media`, first step, steps] of a MiB each. */
   readonly extents: readonly (readonly [number, number, number])[];
   readonly leg: {
+    readonly diskId: string;
     readonly diskName: string;
     readonly leg: number;
     readonly ownerId: string;
@@ -47,12 +48,21 @@ export function readLabel(path: string): ReadLabel {
   using file = Deno.openSync(path);
   const size = file.seekSync(0, Deno.SeekMode.End);
   // Copy B is in the last whole MiB.
-  const [a, b] = [0, (Math.floor(size / REGION) - 1) * REGION].map((position, copy) => {
+  const regions = [0, (Math.floor(size / REGION) - 1) * REGION].map((position) => {
     const region = new Uint8Array(REGION);
     file.seekSync(position, Deno.SeekMode.Start);
     for (let at = 0; at < region.length;) at += file.readSync(region.subarray(at)) ?? 0;
-    return readCopy(region, copy);
+    return region;
   });
+  return labelOf(regions, { path, size });
+}
+
+/** The label in the first and the last MiB of a medium of this size. */
+export function labelOf(
+  regions: readonly Uint8Array[],
+  { path, size }: { readonly path: string; readonly size: number },
+): ReadLabel {
+  const [a, b] = regions.map((region, copy) => readCopy(region, copy));
   assert.deepEqual(b, a, `${path}: the copies are the same`);
   const label = decodeCbor(a!.body) as unknown as ReadLabel;
   assert.equal(label.sequence, a!.sequence, `${path}: header and body have one sequence`);
@@ -69,7 +79,7 @@ interface Copy {
 }
 
 function readCopy(region: Uint8Array, copy: number): Copy {
-  const view = new DataView(region.buffer);
+  const view = new DataView(region.buffer, region.byteOffset);
   const count = view.getUint16(14);
   const stream = new Uint8Array(count * PAYLOAD.length);
   assert.ok(count > 0 && count % 8 === 0, `${count} sectors`);

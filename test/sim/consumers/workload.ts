@@ -56,11 +56,16 @@ export class Workload {
     return this.#o.pauseMsMax * this.#sim.fraction() ** 3;
   }
 
-  /** From now on: one flush, and then each place read once. */
-  conclude(): void {
+  /** Goes on with one flush, and then waits. */
+  flushFirst(): void {
     this.flushed = false;
-    this.toRead = [...this.#places];
     this.isPaused = false;
+  }
+
+  /** Goes on with one read of each place, and then waits. */
+  readAll(): void {
+    this.toRead = [...this.#places];
+    this.isPaused = this.toRead.length === 0;
   }
 
   get isConcluded(): boolean {
@@ -78,7 +83,10 @@ export class Workload {
 
   /** It was answered without an error. */
   done({ kind, firstBlock, blockCount }: ConsumerRequest): void {
-    if (kind === "flush") this.flushed = true;
+    if (kind === "flush" && !this.flushed) {
+      this.flushed = true;
+      this.isPaused = true;
+    }
     if (kind !== "read" || blockCount !== PLACE_BLOCKS) return;
     this.toRead = this.toRead.filter((place) => place !== firstBlock);
     if (this.toRead.length === 0) this.isPaused = true;

@@ -12,6 +12,7 @@ import {
 } from "../machines/cluster.ts";
 import type { SimRole } from "../machines/role.ts";
 import { SimWorldOfMachines } from "../machines/world.ts";
+import { Operator } from "../operators/operator.ts";
 import type { Plan } from "./plan.ts";
 import { Users } from "./users.ts";
 
@@ -24,6 +25,9 @@ export class Scene {
   readonly units: { readonly role: SimRole; readonly plan: UnitPlan }[] = [];
   readonly hosts: { readonly role: SimRole; readonly plan: HostPlan }[] = [];
   readonly users: Users;
+  readonly operator: Operator;
+  /** Hosts whose membership an operator ended. */
+  readonly revoked = new Set<SimRole>();
   /** What takes the faults back that last. */
   readonly heals = new Set<() => void>();
   /** No faults any more. */
@@ -37,6 +41,7 @@ export class Scene {
     for (let i = 1; i <= plan.units; i++) this.#addUnit(i);
     for (let i = 1; i <= plan.hosts; i++) this.#addHost(i);
     this.users = new Users(this);
+    this.operator = new Operator(this);
   }
 
   get roles(): SimRole[] {

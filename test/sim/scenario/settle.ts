@@ -1,7 +1,80 @@
+import { differencesOf } from "../agreement/agreement.ts";
 import type { Scene } from "./scene.ts";
+import type { UsedDisk } from "./users.ts";
 
-/** Waits until everything agrees again; that it never does is a failure of its own. */
+/** What everything may take to agree, once all faults are over. */
+const AGREE_MS_MAX = 20 * 60_000;
+const AGREE_STEPS_MAX = 60_000;
+const LOOK_MS = 1000;
+/** Agreement must hold for so many looks. */
+const LOOKS = 3;
+/** What consumers may take for their last flushes and reads. */
+const CONCLUDE_MS_MAX = 20 * 60_000;
+const CONCLUDE_STEPS_MAX = 60_000;
+
+/**
+ * Faults are over: waits until station, units and hosts agree, then has every disk flushed and read
+ * once more, perhaps with all power cut in between. That any of it never ends is a failure itself.
+ */
 export async function settle(scene: Scene): Promise<void> {
+  const { sim, users, world } = scene;
+  users.pause(true);
+  for (const role of scene.roles) {
+    role.machine.switchOn();
+    role.start();
+  }
+  await agree(scene);
+  if (sim.violation !== null) return;
+  const disks = users.present.filter(({ state, host }) => {
+    return state === "made" && !scene.revoked.has(host);
+  });
+  for (const { workload } of disks) workload.flushFirst();
+  await conclude(scene, disks, "the last flush");
+  if (sim.chance(0.5)) {
+    for (const machine of world.machines.values()) machine.cutPower();
+    for (const machine of world.machines.values()) machine.switchOn();
+    await agree(scene);
+  }
+  for (const { workload } of disks) workload.readAll();
+  await conclude(scene, disks, "the last reads");
+}
+
+async function agree(scene: Scene): Promise<void> {
   const { sim } = scene;
-  await sim.run({ until: () => false, steps: 2000 });
+  const untilMs = sim.nowMs() + AGREE_MS_MAX;
+  let looks = 0;
+  let last: string[] = ["nobody looked"];
+  const look = () => {
+    if (looks >= LOOKS) return;
+    sim.later(LOOK_MS, "an inspector looks whether all agree", look);
+    differencesOf(scene).then((differences) => {
+      last = differences;
+      looks = differences.length === 0 ? looks + 1 : 0;
+      for (const text of differences) sim.say(`no agreement: ${text}`);
+      if (differences.length > 0) scene.operator.mend(differences);
+    }, (error) => sim.violated("bug", String(error?.stack ?? error)));
+  };
+  look();
+  const until = () => looks >= LOOKS || sim.nowMs() > untilMs;
+  await sim.run({ until, steps: AGREE_STEPS_MAX });
+  if (looks >= LOOKS || sim.violation !== null) return;
+  sim.violated(
+    "agreement",
+    `all faults are over, and after ${
+      Math.round((sim.nowMs() - untilMs + AGREE_MS_MAX) / 1000)
+    } s ` +
+      `there still is a difference: ${last.join("; ")}`,
+  );
+}
+
+async function conclude(scene: Scene, disks: readonly UsedDisk[], what: string): Promise<void> {
+  const { sim } = scene;
+  if (sim.violation !== null) return;
+  const untilMs = sim.nowMs() + CONCLUDE_MS_MAX;
+  const open = () => disks.filter(({ workload }) => !workload.isConcluded);
+  const until = () => open().length === 0 || sim.nowMs() > untilMs;
+  await sim.run({ until, steps: CONCLUDE_STEPS_MAX });
+  const left = open().map(({ key }) => key);
+  if (left.length === 0 || sim.violation !== null) return;
+  sim.violated("progress", `${what} of ${left.join(", ")} did not end, although all agree`);
 }

@@ -1,0 +1,143 @@
+import type { Assignment } from "../../../protocol/config/bodies.ts";
+import { fromUtf8 } from "../../../protocol/core/bytes.ts";
+import { messageOf } from "../../../protocol/core/errors.ts";
+import type {
+  DiskView,
+  HostView,
+  PoolView,
+  TaskRecord,
+  UnitView,
+  VolumeView,
+} from "../../../web/station_api.ts";
+import { stateOf } from "../machines/cluster.ts";
+import { askStation } from "../operators/api.ts";
+import type { Scene } from "../scenario/scene.ts";
+import { labelsOf } from "./labels.ts";
+
+/** All that the station tells about the pool. */
+export interface PoolPicture {
+  readonly pool: PoolView;
+  readonly units: readonly UnitView[];
+  readonly hosts: readonly HostView[];
+  readonly volumes: readonly VolumeView[];
+  readonly disks: readonly DiskView[];
+  readonly tasks: readonly TaskRecord[];
+}
+
+/** One leg, as somebody sees it; the same text where all agree. */
+type Legs = Map<string, string>;
+
+export async function pictureOf(scene: Scene): Promise<PoolPicture> {
+  const get = <T>(path: string) => askStation<T>(scene.station, { method: "GET", path });
+  return {
+    pool: await get("/pool"),
+    units: await get("/units"),
+    hosts: await get("/hosts"),
+    volumes: await get("/volumes"),
+    disks: await get("/disks"),
+    tasks: await get("/tasks?limit=1000"),
+  };
+}
+
+/** What keeps station, units and hosts from agreeing, in words; nothing when they do. */
+export async function differencesOf(scene: Scene): Promise<string[]> {
+  const away = scene.roles.filter((role) => !role.isReady && !scene.revoked.has(role));
+  if (away.length > 0) return away.map(({ name }) => `${name} is not ready`);
+  let picture: PoolPicture;
+  try {
+    picture = await pictureOf(scene);
+  } catch (error) {
+    return [`the station does not answer: ${messageOf(error)}`];
+  }
+  const { pool, units, hosts, volumes, disks, tasks } = picture;
+  const revoked = new Set([...scene.revoked].map(({ name }) => name));
+  const members = [...units, ...hosts].filter(({ name }) => !revoked.has(name));
+  const found: string[] = [];
+  if (pool.state !== "normal") found.push(`the station's state is ${pool.state}`);
+  for (const { name, state, reason } of members) {
+    if (state !== "online") found.push(`${name} is ${state}: ${reason}`);
+  }
+  for (const { media, name } of units) {
+    for (const { path, state, reason } of media) {
+      if (state !== "ok") found.push(`${name}'s medium ${path} is ${state}: ${reason}`);
+    }
+  }
+  for (const { title, state, step } of tasks) {
+    if (state === "queued" || state === "running") found.push(`task "${title}": ${state}, ${step}`);
+  }
+  for (const { id, unit, difference } of volumes) {
+    if (difference !== null) found.push(`volume ${id} on ${unit}: ${difference}`);
+  }
+  for (const { name, host, state, reason } of disks) {
+    const isOver = revoked.has(host);
+    if (state !== "ready" && !isOver) found.push(`disk ${host}/${name} is ${state}: ${reason}`);
+  }
+  if (found.length > 0) return found;
+  const wanted = stationLegs(disks.filter(({ host }) => !revoked.has(host)));
+  return [
+    ...compare("the catalog", wanted, "the labels", labelLegs(scene, revoked)),
+    ...compare("the catalog", wanted, "the hosts", hostLegs(scene)),
+  ];
+}
+
+function stationLegs(disks: readonly DiskView[]): Legs {
+  const legs: Legs = new Map();
+  for (const { name, host, id, legs: own } of disks) {
+    for (const { volumeId, unit, leg, sizeBytes, generation } of own) {
+      legs.set(
+        volumeId,
+        `${host}/${name} ${id} leg ${leg} on ${unit}, ${sizeBytes}, ${generation}`,
+      );
+    }
+  }
+  return legs;
+}
+
+function labelLegs(scene: Scene, revoked: ReadonlySet<string>): Legs {
+  const legs: Legs = new Map();
+  for (const { unit, label } of labelsOf(scene)) {
+    for (const { id, leg, sizeBytes, grant } of label.volumes) {
+      if (revoked.has(leg.ownerName)) continue;
+      const { ownerName, diskName, diskId } = leg;
+      const generation = grant?.state === "active"
+        ? `${grant.generation.epoch}.${grant.generation.counter}`
+        : `granted to nobody`;
+      const words = `${ownerName}/${diskName} ${diskId} leg ${leg.leg} on ${unit}, ` +
+        `${sizeBytes}, ${generation}`;
+      const other = legs.get(id);
+      legs.set(id, other === undefined || other === words ? words : `${other}, but also ${words}`);
+    }
+  }
+  return legs;
+}
+
+function hostLegs(scene: Scene): Legs {
+  const legs: Legs = new Map();
+  for (const { role } of scene.hosts) {
+    if (scene.revoked.has(role)) continue;
+    const { machine, name: host } = role;
+    const bytes = machine.files.get(`${stateOf(machine)}/disks.json`);
+    if (bytes === undefined) continue;
+    const book = JSON.parse(fromUtf8(bytes)!) as { disks: { assignment: Assignment }[] };
+    for (const { assignment: { diskId, name, legs: own } } of book.disks) {
+      for (const { volumeId, unitName, leg, sizeBytes, generation } of own) {
+        legs.set(
+          volumeId,
+          `${host}/${name} ${diskId} leg ${leg} on ${unitName}, ${sizeBytes}, ` +
+            `${generation.epoch}.${generation.counter}`,
+        );
+      }
+    }
+  }
+  return legs;
+}
+
+function compare(oneName: string, one: Legs, otherName: string, other: Legs): string[] {
+  const found: string[] = [];
+  for (const id of new Set([...one.keys(), ...other.keys()])) {
+    const [here, there] = [one.get(id) ?? "nothing", other.get(id) ?? "nothing"];
+    if (here === there) continue;
+    found.push(`volume ${id}: ${oneName} has ${here}; ${otherName} have ${there}`);
+  }
+  return found;
+}
