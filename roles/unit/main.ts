@@ -2,6 +2,7 @@ import type { Handlers } from "../../protocol/config/link.ts";
 import { ADDRESSES_PER_NODE_MAX } from "../../protocol/core/limits.ts";
 import { nodeFigures } from "../../storage/counters/figures.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
+import { serveMetrics } from "../agent/metrics.ts";
 import { Heartbeats } from "../agent/heartbeats.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
 import type { ProcessContext } from "../process/context.ts";
@@ -32,7 +33,17 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   const sequences = new LabelSequences(node.files, log);
   const datagrams = await openControl(settings, process);
   drainAtShutdown(worker, process);
-  const { revision } = await worker.call("unitStart", {
+  let revision = 0;
+  let changed = () => {};
+  // From the start on: opening the media writes their labels, and an older label must be known by
+  // that also when nothing else changes.
+  worker.onNotice((notice) => {
+    if (notice.notice !== "storage-changed") return;
+    sequences.keep(notice.sequences);
+    revision = notice.revision;
+    changed();
+  });
+  const opened = await worker.call("unitStart", {
     identity: { id: identity.id, name: settings.name, ...identity.keyPair },
     clusterId: identity.clusterId,
     media: settings.devices,
@@ -43,7 +54,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   // Only now can it accept data connections, so only now does it announce itself.
   const dataAddresses = () => dataAddressesOf(settings, { process, port: local.port });
   const link = connectNode(node, { process, datagrams, dataAddresses, handlers: answers(worker) });
-  let digest = String(revision);
+  revision = Math.max(revision, opened.revision);
   const heartbeats = new Heartbeats({
     link,
     clock,
@@ -51,26 +62,23 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
     body: async () => {
       await worker.call("checkMedia", null);
       return {
-        digest,
+        digest: String(revision),
         dataAddresses: dataAddresses(),
         figures: nodeFigures(worker.counters.read(), clock.nowMs() - startedMs),
       };
     },
   });
   process.onShutdown("heartbeats", () => heartbeats.stop());
-  worker.onNotice((notice) => {
-    if (notice.notice !== "storage-changed") return;
-    sequences.keep(notice.sequences);
-    digest = String(notice.revision);
-    heartbeats.beatNow();
-  });
+  changed = () => heartbeats.beatNow();
   heartbeats.beatNow();
+  const source = { role: "unit", name: settings.name, worker, link } as const;
   process.ready({
     ready: "unit",
     id: identity.id,
     name: settings.name,
     nbd: formatEndpoint(local),
     control: formatEndpoint(datagrams.local),
+    ...serveMetrics(source, { settings, process, files: node.files }),
   });
   await process.stopped;
 }

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { decodeCopy } from "../../protocol/label/codec.ts";
+import { LABEL_REGION_BYTES } from "../../protocol/core/limits.ts";
+import { banGlobals } from "./core/bans.ts";
+import { Simulation } from "./core/simulation.ts";
+import { stateOf } from "./machines/cluster.ts";
+import { planOf } from "./scenario/plan.ts";
+import { Scene } from "./scenario/scene.ts";
+
+/** Taken before Deno is banned. */
+const { makeTempDirSync, removeSync } = Deno;
+
+/** What the simulator found once, played again without chance. */
+async function play(name: string, run: (scene: Scene) => Promise<void>): Promise<void> {
+  const sim = new Simulation({ seed: 1, keepTrace: false });
+  const directory = makeTempDirSync({ prefix: "dvsan-sim-" });
+  const allow = banGlobals();
+  try {
+    const scene = new Scene(sim, { ...planOf(1), units: 1, hosts: 1, faults: [] }, directory);
+    try {
+      await scene.begin();
+      await run(scene);
+      assert.equal(sim.violation, null, name);
+    } finally {
+      for (const role of scene.roles) role.end("power");
+    }
+  } finally {
+    allow();
+    removeSync(directory, { recursive: true });
+  }
+}
+
+Deno.test("a unit remembers the label that its restart wrote, so that an older one is known", async () => {
+  await play("restart", async ({ sim, world, units: [unit] }) => {
+    const { role, plan } = unit!;
+    const path = plan.devices[0]!;
+    const label = () => {
+      const region = new Uint8Array(LABEL_REGION_BYTES);
+      world.kernel.media.get(path)!.read(region, 0);
+      const decoded = decodeCopy(region, "A");
+      assert.ok("label" in decoded);
+      return decoded.label;
+    };
+    await sim.run({ until: () => false, steps: 500 });
+    const before = label().sequence;
+    role.end("killed");
+    await sim.run({ until: () => role.isReady, steps: 5000 });
+    await sim.run({ until: () => false, steps: 500 });
+    const { sequence, mediumId } = label();
+    assert.ok(sequence > before);
+    const file = role.machine.files.get(`${stateOf(role.machine)}/label-sequences.json`)!;
+    assert.equal(JSON.parse(new TextDecoder().decode(file))[mediumId], sequence);
+  });
+});
