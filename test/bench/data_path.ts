@@ -1,94 +1,171 @@
-import { fioArguments, type FioResult, parseFio } from "./fio.ts";
+import { type Cell, CELLS, type Medium } from "./cells.ts";
+import { fioArguments, parseFio, type RunResult } from "./fio.ts";
+import { runNbdcopy } from "./nbdcopy.ts";
+import { directLacks, directPlace, EXPORT_BYTES, type Place, tmpfsPlace } from "./places.ts";
 import { canPin, output, pin, processorTimeUs } from "./processes.ts";
-import { type Contender, CONTENDERS, EXPORT_BYTES, missing, type Server } from "./servers.ts";
+import { type Contender, CONTENDERS, missing, type Server } from "./servers.ts";
 import type { BenchRun } from "./settings.ts";
-import { type Workload, WORKLOADS } from "./workloads.ts";
 
-export interface Sample extends FioResult {
-  /** Of the server's processes. */
-  readonly processorUsPerRequest: number;
+export interface Sample extends RunResult {
+  /** Of the server's processes, for each request. */
+  readonly processorUs: number;
+  /** The host's part of it; null where there is none. */
+  readonly hostProcessorUs: number | null;
 }
 
-/** For each workload and each contender, one sample for each round. */
+/** For each cell and each contender, one sample for each round. */
 export interface DataPathResult {
   readonly contenders: readonly Contender[];
-  readonly workloads: readonly Workload[];
-  readonly samples: (workload: Workload, contender: Contender) => readonly Sample[];
+  readonly cells: readonly Cell[];
+  readonly samples: (cell: Cell, contender: string) => readonly Sample[];
   /** What was left out, and why. */
   readonly leftOut: readonly string[];
 }
 
-/** All servers stand beside each other, and one at a time is measured, in turns. */
+const WARM_UP_SECONDS = 0.5;
+
+/** All servers of a medium stand beside each other, and one at a time is measured, in turns. */
 export async function measureDataPath(run: BenchRun): Promise<DataPathResult> {
-  await using stack = new AsyncDisposableStack();
-  const servers = new Map<Contender, Server>();
+  const collected = new Map<string, Sample[]>();
+  const samples = (cell: Cell, contender: string) => {
+    const key = `${cell.name} ${contender}`;
+    const list = collected.get(key) ?? [];
+    collected.set(key, list);
+    return list;
+  };
   const leftOut: string[] = [];
+  const started = new Set<Contender>();
+  const cells = CELLS.filter(({ name }) => run.cells.includes(name));
+  for (const medium of ["tmpfs", "direct"] as const) {
+    const own = cells.filter((cell) => cell.medium === medium);
+    if (own.length === 0) continue;
+    const lacks = medium === "direct" ? directLacks() : null;
+    if (lacks !== null) {
+      leftOut.push(`everything with O_DIRECT on a loop device: ${lacks}`);
+      continue;
+    }
+    await using stack = new AsyncDisposableStack();
+    const servers = await startAll(run, medium, { stack, leftOut });
+    for (const contender of servers.keys()) started.add(contender);
+    await warmUp([...servers.values()], own, run);
+    await measureRounds(run, { cells: own, servers, samples });
+  }
+  const contenders = CONTENDERS.filter((contender) => started.has(contender));
+  return { contenders, cells, samples, leftOut };
+}
+
+async function startAll(
+  run: BenchRun,
+  medium: Medium,
+  { stack, leftOut }: { stack: AsyncDisposableStack; leftOut: string[] },
+): Promise<Map<Contender, Server>> {
+  const place: Place = medium === "tmpfs"
+    ? tmpfsPlace(run.directory)
+    : directPlace(run.diskDirectory);
+  const servers = new Map<Contender, Server>();
   for (const contender of CONTENDERS) {
+    if (!run.servers.includes(contender.name) || !contender.media.includes(medium)) continue;
     const reason = missing(contender);
     try {
       if (reason !== null) throw new Error(reason);
-      servers.set(contender, await contender.start(run.directory, stack));
+      servers.set(contender, await contender.start(place, stack));
     } catch (error) {
-      leftOut.push(`${contender.name}: ${error instanceof Error ? error.message : error}`);
+      const words = error instanceof Error ? error.message : error;
+      leftOut.push(`${contender.name} on ${medium}: ${words}`);
     }
   }
-  const contenders = [...servers.keys()];
-  const workloads = WORKLOADS.filter(({ name }) => run.workloads.includes(name));
-  const samples = new Map<string, Sample[]>();
-  const listOf = (workload: Workload, contender: Contender) => {
-    const key = `${workload.name} ${contender.name}`;
-    const list = samples.get(key) ?? [];
-    samples.set(key, list);
-    return list;
-  };
-  await warmUp([...servers.values()], run);
+  return servers;
+}
+
+/** Every server sees large and small requests first; a granted disk is written from end to end. */
+async function warmUp(
+  servers: readonly Server[],
+  cells: readonly Cell[],
+  { signal }: BenchRun,
+): Promise<void> {
+  const kinds = ["W1m-8", "R1m-8", "w4k-32", "r4k-32"].flatMap((name) =>
+    CELLS.filter((cell) => cell.name === name)
+  );
+  console.error(`warming up for ${cells[0]?.medium}`);
+  for (const server of servers) {
+    for (const cell of kinds) {
+      signal.throwIfAborted();
+      await measure(server, cell, { seconds: WARM_UP_SECONDS, source: "" });
+    }
+  }
+}
+
+async function measureRounds(
+  run: BenchRun,
+  { cells, servers, samples }: {
+    cells: readonly Cell[];
+    servers: ReadonlyMap<Contender, Server>;
+    samples: (cell: Cell, contender: string) => Sample[];
+  },
+): Promise<void> {
+  const all = [...servers];
+  const source = await tmpfsPlace(run.directory).filled(`source-${cells[0]?.medium}`);
   for (let round = 0; round < run.rounds; round++) {
-    for (const workload of workloads) {
-      console.error(`round ${round + 1} of ${run.rounds}: ${workload.title}`);
-      for (let turn = 0; turn < contenders.length; turn++) {
+    console.error(`round ${round + 1} of ${run.rounds}: ${cells.length} cells`);
+    for (const cell of cells) {
+      for (let turn = 0; turn < all.length; turn++) {
         // Another one begins in each round.
-        const contender = contenders[(turn + round) % contenders.length];
-        const server = contender && servers.get(contender);
-        if (!server) continue;
+        const [contender, server] = all[(turn + round) % all.length] ?? [];
+        if (contender === undefined || server === undefined) continue;
+        if (cell.tool === "nbdcopy" && contender.role === "device") continue;
         run.signal.throwIfAborted();
-        listOf(workload, contender).push(await measure(server, workload, run.seconds));
+        samples(cell, contender.name).push(
+          await measure(server, cell, { seconds: run.seconds, source }),
+        );
       }
     }
   }
-  return { contenders, workloads, samples: listOf, leftOut };
 }
 
-/** Every server sees every kind of request first; the granted disk is written from end to end. */
-async function warmUp(servers: readonly Server[], { signal }: BenchRun): Promise<void> {
-  console.error("warming up");
-  for (const server of servers) {
-    for (const workload of WORKLOADS.filter(({ isPinned }) => !isPinned).reverse()) {
-      signal.throwIfAborted();
-      await measure(server, workload, 1);
-    }
-  }
-}
-
-async function measure(server: Server, workload: Workload, seconds: number): Promise<Sample> {
-  const all = `0-${navigator.hardwareConcurrency - 1}`;
-  const one = String(navigator.hardwareConcurrency - 1);
-  const isPinned = workload.isPinned && canPin();
+async function measure(
+  server: Server,
+  cell: Cell,
+  { seconds, source }: { seconds: number; source: string },
+): Promise<Sample> {
+  const last = navigator.hardwareConcurrency - 1;
+  const all = `0-${last}`;
+  const isPinned = cell.placement !== "free" && canPin();
   const pinAll = async (to: string) => {
     if (isPinned) await Promise.all(server.processIds.map((processId) => pin(processId, to)));
   };
-  const fio = ["fio", ...fioArguments(workload, { ...server, seconds, sizeBytes: EXPORT_BYTES })];
-  await pinAll(one);
+  const client = cell.placement === "one" ? String(last) : last > 1 ? `0-${last - 1}` : "0";
+  const prefix = isPinned ? ["taskset", "-c", client] : [];
+  await pinAll(String(last));
   try {
-    const beforeUs = totalTimeUs(server);
-    const text = await output(isPinned ? ["taskset", "-c", one, ...fio] : fio);
-    const usedUs = totalTimeUs(server) - beforeUs;
-    const result = parseFio(text, workload.rw);
-    return { ...result, processorUsPerRequest: usedUs / result.requests };
+    const before = timesOf(server);
+    const result = await runClient(server, cell, { seconds, prefix, source });
+    const after = timesOf(server);
+    const each = (us: number) => us / Math.max(1, result.requests);
+    return {
+      ...result,
+      processorUs: each(after.all - before.all),
+      hostProcessorUs: after.host === null ? null : each(after.host - (before.host ?? 0)),
+    };
   } finally {
     await pinAll(all);
   }
 }
 
-function totalTimeUs({ processIds }: Server): number {
-  return processIds.reduce((sum, processId) => sum + processorTimeUs(processId), 0);
+async function runClient(
+  { target }: Server,
+  cell: Cell,
+  { seconds, prefix, source }: { seconds: number; prefix: readonly string[]; source: string },
+): Promise<RunResult> {
+  const options = { seconds, sizeBytes: EXPORT_BYTES };
+  if (cell.tool === "nbdcopy" && target.kind === "nbd") {
+    return await runNbdcopy(cell, target.uri, { ...options, source });
+  }
+  return parseFio(await output([...prefix, "fio", ...fioArguments(cell, target, options)]));
+}
+
+function timesOf({ processIds, hostProcessId }: Server): { all: number; host: number | null } {
+  return {
+    all: processIds.reduce((sum, processId) => sum + processorTimeUs(processId), 0),
+    host: hostProcessId === undefined ? null : processorTimeUs(hostProcessId),
+  };
 }

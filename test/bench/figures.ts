@@ -22,18 +22,18 @@ export function medianOf(samples: readonly number[]): number {
 }
 
 /**
- * The median, over the rounds, of ours to the best of the others in that same round, so that what
- * disturbed one round disturbs both sides. Null when there is none to compare with.
+ * Ours to the best of the others, round by round, so that what disturbed one round disturbs both
+ * sides. Null when there is none to compare with.
  */
 export function ratioToBest(
   ours: readonly number[],
   others: readonly (readonly number[])[],
-): number | null {
+): Figures | null {
   const ratios = ours.flatMap((value, round) => {
     const best = Math.max(...others.map((samples) => samples[round] ?? 0));
     return best > 0 ? [value / best] : [];
   });
-  return ratios.length === 0 ? null : medianOf(ratios);
+  return figuresOf(ratios);
 }
 
 /** Three significant digits at least: 9.87, 98.7, 987, 12,345. */

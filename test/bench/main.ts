@@ -2,11 +2,13 @@ import { needs } from "../needs.ts";
 import { type DataPathResult, measureDataPath } from "./data_path.ts";
 import { measureLatency } from "./latency.ts";
 import { canPin } from "./processes.ts";
-import { dataPathReport, latencyReport } from "./report.ts";
+import { dataPathReport, jsonReport, latencyReport } from "./report.ts";
 import { readSettings, USAGE } from "./settings.ts";
 
 /** tmpfs: what is measured is the path, not a disk. */
 const FOLDER = "/dev/shm";
+/** On a disk, for what is measured with O_DIRECT. */
+const DISK_FOLDER = "/var/tmp";
 
 /**
  * Measures dvsan and its peers side by side on this machine, and prints what it found as Markdown.
@@ -19,11 +21,12 @@ async function main(): Promise<number> {
     return 2;
   }
   const directory = Deno.makeTempDirSync({ dir: FOLDER, prefix: "dvsan-bench-" });
-  const run = { ...settings, directory, signal: interruption() };
+  const diskDirectory = Deno.makeTempDirSync({ dir: DISK_FOLDER, prefix: "dvsan-bench-" });
+  const run = { ...settings, directory, diskDirectory, signal: interruption() };
   try {
-    console.log(`${settings.rounds} rounds, ${machine()}.\n`);
+    console.log(`${settings.rounds} rounds of ${settings.seconds} s, ${machine()}.\n`);
     if (settings.latency) console.log(latencyReport(await measureLatency(run)));
-    if (settings.workloads.length === 0) return 0;
+    if (settings.cells.length === 0) return 0;
     const lacking = needs({ tools: ["fio"] });
     if (lacking !== null) {
       console.log(`\nThe data path was left out: ${lacking}.`);
@@ -32,13 +35,14 @@ async function main(): Promise<number> {
     if (!canPin()) console.log("\nNothing is pinned: the program taskset is not installed.");
     const result: DataPathResult = await measureDataPath(run);
     console.log(`\n${dataPathReport(result)}`);
+    if (settings.json !== null) Deno.writeTextFileSync(settings.json, jsonReport(result));
     return 0;
   } catch (error) {
     if (!run.signal.aborted) throw error;
     console.error("The bench was interrupted.");
     return 1;
   } finally {
-    Deno.removeSync(directory, { recursive: true });
+    for (const made of [directory, diskDirectory]) Deno.removeSync(made, { recursive: true });
   }
 }
 

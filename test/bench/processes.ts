@@ -81,12 +81,13 @@ export async function output([command = "", ...args]: readonly string[]): Promis
   return decoder.decode(stdout);
 }
 
-/** Processor time that a process and its threads have used. */
+/** Processor time that a process has used with its threads and the children that have ended. */
 export function processorTimeUs(processId: number): number {
   const stat = Deno.readTextFileSync(`/proc/${processId}/stat`);
-  // The second field is the name, in brackets, and may hold anything; utime and stime are 14, 15.
+  // The second field is the name, in brackets, and may hold anything; utime, stime, cutime and
+  // cstime are 14 to 17.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * TICK_US;
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) * TICK_US;
 }
 
 export function canPin(): boolean {

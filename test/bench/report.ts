@@ -1,10 +1,8 @@
+import { type Bar, barsOf, verdictOf } from "./bars.ts";
+import { type Cell, isLarge, MIB } from "./cells.ts";
 import type { DataPathResult, Sample } from "./data_path.ts";
 import { figuresOf, formatFigures, formatNumber, formatTable, ratioToBest } from "./figures.ts";
 import type { LatencyResult } from "./latency.ts";
-import { isOurs } from "./servers.ts";
-import type { Workload } from "./workloads.ts";
-
-const MIB = 1024 * 1024;
 
 export function latencyReport(result: LatencyResult): string {
   const rows = [...result].map(([what, samples]) => [what, formatFigures(figuresOf(samples))]);
@@ -12,44 +10,77 @@ export function latencyReport(result: LatencyResult): string {
 }
 
 export function dataPathReport(result: DataPathResult): string {
-  const isLarge = ({ blockBytes }: Workload) => blockBytes >= MIB;
-  const rate = (workload: Workload) => (sample: Sample) =>
-    isLarge(workload) ? sample.bytesPerSecond / MIB : sample.requestsPerSecond;
+  const rate = (cell: Cell) => (sample: Sample) =>
+    isLarge(cell) ? sample.bytesPerSecond / MIB : sample.requestsPerSecond;
   const settings = result.contenders.map(({ name, settings }) => `- ${name}: \`${settings}\``);
   const leftOut = result.leftOut.map((reason) => `- left out: ${reason}`);
-  return [
-    "## Data path: ours to the best peer of the same round",
-    ratioTable(result, rate),
-    "## Data path: requests a second, MiB/s at 1 MiB",
-    figuresTable(result, rate),
-    "## Data path: processor time of the server, µs for each request",
-    figuresTable(result, () => (sample) => sample.processorUsPerRequest),
-    "## Data path: median latency, µs",
-    figuresTable(result, () => (sample) => sample.latencyUsMedian),
-    "Servers:",
-    [...settings, ...leftOut].join("\n"),
-  ].join("\n\n");
-}
-
-type Pick = (workload: Workload) => (sample: Sample) => number;
-
-function ratioTable({ contenders, workloads, samples }: DataPathResult, pick: Pick): string {
-  const ours = contenders.filter(isOurs);
-  const peers = contenders.filter((contender) => !isOurs(contender));
-  const rows = workloads.map((workload) => {
-    const of = (contender: typeof ours[number]) => samples(workload, contender).map(pick(workload));
-    const ratios = ours.map((contender) => ratioToBest(of(contender), peers.map(of)));
-    return [workload.title, ...ratios.map((ratio) => ratio === null ? "–" : formatNumber(ratio))];
+  const parts = (["tmpfs", "direct"] as const).flatMap((medium) => {
+    const cells = result.cells.filter((cell) => cell.medium === medium);
+    if (cells.length === 0) return [];
+    const part = { ...result, cells };
+    const where = medium === "tmpfs" ? "tmpfs" : "O_DIRECT on a loop device over ext4";
+    return [
+      `## ${where}: ours to the best peer of the same round`,
+      ratioTable(part, rate),
+      `## ${where}: requests a second, MiB/s at 1 MiB`,
+      figuresTable(part, rate),
+      `## ${where}: processor time of the server, µs for each request`,
+      figuresTable(part, () => ({ processorUs }) => processorUs),
+      `## ${where}: median latency, µs`,
+      figuresTable(part, () => ({ latencyUsMedian }) => latencyUsMedian ?? 0),
+    ];
   });
-  return formatTable([["workload", ...ours.map(({ name }) => name)], ...rows]);
+  const bars = `## Bars\n\n${barsTable(barsOf(result))}`;
+  return [...parts, bars, "Servers:", [...settings, ...leftOut].join("\n")].join("\n\n");
 }
 
-function figuresTable({ contenders, workloads, samples }: DataPathResult, pick: Pick): string {
-  const rows = workloads.map((workload) => [
-    workload.title,
-    ...contenders.map((contender) =>
-      formatFigures(figuresOf(samples(workload, contender).map(pick(workload))))
-    ),
+/** Every sample of a run, for programs. */
+export function jsonReport(result: DataPathResult): string {
+  const samples = result.cells.flatMap((cell) =>
+    result.contenders.map(({ name }) => ({
+      cell: cell.name,
+      server: name,
+      samples: result.samples(cell, name),
+    }))
+  );
+  const bars = barsOf(result).map((bar) => ({ ...bar, verdict: verdictOf(bar) }));
+  return JSON.stringify({ samples, bars, leftOut: result.leftOut }, null, 2);
+}
+
+type Pick = (cell: Cell) => (sample: Sample) => number;
+
+function ratioTable({ contenders, cells, samples }: DataPathResult, pick: Pick): string {
+  const ours = contenders.filter(({ role }) => role === "ours" || role === "disk");
+  const peers = contenders.filter(({ role }) => role === "peer");
+  const rows = cells.map((cell) => {
+    const of = ({ name }: typeof ours[number]) => samples(cell, name).map(pick(cell));
+    const ratios = ours.map((contender) => ratioToBest(of(contender), peers.map(of)));
+    return [cell.title, ...ratios.map(formatFigures)];
+  });
+  return formatTable([["cell", ...ours.map(({ name }) => name)], ...rows]);
+}
+
+function figuresTable({ contenders, cells, samples }: DataPathResult, pick: Pick): string {
+  const rows = cells.map((cell) => [
+    cell.title,
+    ...contenders.map(({ name }) => {
+      const figures = figuresOf(samples(cell, name).map(pick(cell)));
+      return formatFigures(figures?.median === 0 ? null : figures);
+    }),
   ]);
-  return formatTable([["workload", ...contenders.map(({ name }) => name)], ...rows]);
+  return formatTable([["cell", ...contenders.map(({ name }) => name)], ...rows]);
+}
+
+function barsTable(bars: readonly Bar[]): string {
+  const order = [...new Set(bars.map(({ what }) => what))];
+  const sorted = order.flatMap((what) => bars.filter((bar) => bar.what === what));
+  const rows = sorted.map((bar) => [
+    `${bar.what}, ${bar.cell}`,
+    `${formatFigures(bar.figures)}${bar.unit}`,
+    `${bar.wanted === "least" ? "≥" : "≤"} ${formatNumber(bar.limit)}${bar.unit}`,
+    verdictOf(bar),
+  ]);
+  const met = bars.filter((bar) => verdictOf(bar) !== "not met").length;
+  const table = formatTable([["bar", "figure", "wanted", "verdict"], ...rows]);
+  return `${table}\n\n${met} of ${bars.length} bars are met.`;
 }

@@ -1,49 +1,50 @@
 import { findTool } from "../needs.ts";
-import { dvsan, freePort, Running, until } from "./processes.ts";
+import type { Medium } from "./cells.ts";
+import type { Target } from "./fio.ts";
+import { EXPORT_BYTES, type Place } from "./places.ts";
 import { Pool } from "./pool.ts";
-
-/** All servers serve as much, each from a file of its own on tmpfs, written from end to end. */
-export const EXPORT_BYTES = 256 * 1024 * 1024;
-const MEDIUM_BYTES = 2 * EXPORT_BYTES;
-const FILL_BYTES = 1024 * 1024;
+import { dvsan, freePort, output, Running, until } from "./processes.ts";
 
 /** A server that is measured. */
 export interface Server {
-  readonly uri: string;
+  readonly target: Target;
   /** Of all processes between the client and the file. */
   readonly processIds: readonly number[];
+  /** The host's among them, where there is one. */
+  readonly hostProcessId?: number;
 }
 
 export interface Contender {
   readonly name: string;
+  /**
+   * `peer`: what ours are compared with. `disk`: a host's socket, with one more server in the way.
+   * `device`: no server at all, which is the limit.
+   */
+  readonly role: "ours" | "peer" | "disk" | "device";
   /** How it is started, for the reader. */
   readonly settings: string;
   /** The program it needs; null for ours. */
   readonly tool: string | null;
-  /** What is in the way between client and file is not the same, so it is no peer. */
-  readonly isHostSocket?: true;
-  readonly start: (directory: string, stack: AsyncDisposableStack) => Promise<Server>;
+  readonly media: readonly Medium[];
+  /** Left out of quick runs: another one of its kind is the better one nearly everywhere. */
+  readonly isSecondary?: true;
+  readonly start: (place: Place, stack: AsyncDisposableStack) => Promise<Server>;
 }
+
+const BOTH: readonly Medium[] = ["tmpfs", "direct"];
 
 export const CONTENDERS: readonly Contender[] = [
   ours("uring"),
   ours("epoll"),
-  {
-    name: "dvsan disk",
-    settings: "a granted disk through the host's Unix socket: host and unit, both with io_uring",
-    tool: null,
-    isHostSocket: true,
-    start: startDisk,
-  },
+  disk(1),
+  disk(2),
   nbdkit(1),
   nbdkit(16),
   qemuNbd("native"),
-  qemuNbd("io_uring"),
+  { ...qemuNbd("io_uring"), isSecondary: true },
+  nbdServer(),
+  device(),
 ];
-
-export function isOurs({ name }: Contender): boolean {
-  return name.startsWith("dvsan");
-}
 
 /** Why it cannot run here, or null. */
 export function missing({ tool }: Contender): string | null {
@@ -52,15 +53,42 @@ export function missing({ tool }: Contender): string | null {
 
 function ours(io: "uring" | "epoll"): Contender {
   return {
-    name: `dvsan ${io}`,
-    settings: `dvsan unit --export NAME=FILE --io ${io}`,
+    name: `dvsan-${io}`,
+    role: "ours",
+    settings: `dvsan unit --export NAME=PATH --io ${io}`,
     tool: null,
-    start: async (directory, stack) => {
-      const path = filledFile(`${directory}/${io}.img`);
+    media: BOTH,
+    start: async (place, stack) => {
+      const path = await place.filled(io, stack);
       const flags = ["--export", `bench=${path}`, "--nbd", "127.0.0.1:0", "--io", io];
       const unit = stack.use(new Running(dvsan("unit", ...flags)));
       const { nbd } = JSON.parse(await unit.firstLine);
-      return { uri: `nbd://${nbd}/bench`, processIds: [unit.processId] };
+      return exportAt(`nbd://${nbd}/bench`, unit.processId);
+    },
+  };
+}
+
+/** A granted disk: each leg gets a unit whose medium is too small for more. */
+function disk(legs: 1 | 2): Contender {
+  const mediumBytes = legs === 1 ? 2 * EXPORT_BYTES : 3 / 4 * EXPORT_BYTES;
+  return {
+    name: `disk-${legs}`,
+    role: "disk",
+    settings: `a granted disk of ${legs} ${legs === 1 ? "leg" : "legs"} through the host's Unix ` +
+      "socket, all with io_uring",
+    tool: null,
+    media: ["tmpfs"],
+    start: async (place, stack) => {
+      const directory = `${place.directory}/disk-${legs}`;
+      Deno.mkdirSync(directory);
+      const pool = stack.use(await Pool.start(directory));
+      const units = Array.from({ length: legs }, (_, i) => pool.unit(`unit${i}`, mediumBytes));
+      const host = pool.host("host");
+      await Promise.all([...units.map((unit) => unit.firstLine), host.firstLine]);
+      await pool.pooled(legs);
+      const uri = await pool.createDisk("host", "bench", String(EXPORT_BYTES));
+      const processIds = [host, ...units].map(({ processId }) => processId);
+      return { target: { kind: "nbd", uri }, processIds, hostProcessId: host.processId };
     },
   };
 }
@@ -68,11 +96,13 @@ function ours(io: "uring" | "epoll"): Contender {
 function nbdkit(threads: number): Contender {
   const flags = ["--foreground", "--ipaddr=127.0.0.1", `--threads=${threads}`];
   return {
-    name: `nbdkit ${threads}`,
+    name: `nbdkit-${threads}`,
+    role: "peer",
     settings: `nbdkit ${flags.join(" ")} file FILE`,
     tool: "nbdkit",
-    start: (directory, stack) => {
-      const path = filledFile(`${directory}/nbdkit${threads}.img`);
+    media: ["tmpfs"],
+    start: async (place, stack) => {
+      const path = await place.filled(`nbdkit${threads}`, stack);
       return startPeer(stack, (port) => ["nbdkit", ...flags, `--port=${port}`, "file", path]);
     },
   };
@@ -81,13 +111,59 @@ function nbdkit(threads: number): Contender {
 function qemuNbd(aio: "native" | "io_uring"): Contender {
   const flags = ["--format=raw", "--persistent", "--shared=16", "--cache=none", `--aio=${aio}`];
   return {
-    name: `qemu-nbd ${aio}`,
-    settings: `qemu-nbd ${flags.join(" ")} FILE`,
+    name: `qemu-nbd-${aio}`,
+    role: "peer",
+    settings: `qemu-nbd ${flags.join(" ")} PATH`,
     tool: "qemu-nbd",
-    start: (directory, stack) => {
-      const path = filledFile(`${directory}/qemu-${aio}.img`);
+    media: BOTH,
+    start: async (place, stack) => {
+      const path = await place.filled(`qemu-${aio}`, stack);
       const where = ["--bind=127.0.0.1", "--export-name=bench"];
       return startPeer(stack, (port) => ["qemu-nbd", ...flags, ...where, `--port=${port}`, path]);
+    },
+  };
+}
+
+/** It leaves the process that started it, and has one process for each client. */
+function nbdServer(): Contender {
+  return {
+    name: "nbd-server",
+    role: "peer",
+    settings: "nbd-server -C FILE, with flush and fua",
+    tool: "nbd-server",
+    media: ["tmpfs"],
+    start: async (place, stack) => {
+      const path = await place.filled("nbd-server", stack);
+      const port = freePort();
+      const configuration = `${place.directory}/nbd-server.conf`;
+      const pidFile = `${place.directory}/nbd-server.pid`;
+      Deno.writeTextFileSync(
+        configuration,
+        `[generic]\nlistenaddr = 127.0.0.1\nport = ${port}\n` +
+          `[bench]\nexportname = ${path}\nflush = true\nfua = true\n`,
+      );
+      await output(["nbd-server", "-C", configuration, "-p", pidFile]);
+      const processId = Number(Deno.readTextFileSync(pidFile));
+      stack.defer(() => Deno.kill(processId, "SIGTERM"));
+      await until("nbd-server to greet", () => greeting(port));
+      return exportAt(`nbd://127.0.0.1:${port}/bench`, processId);
+    },
+  };
+}
+
+function device(): Contender {
+  return {
+    name: "no server",
+    role: "device",
+    settings: "fio --ioengine=io_uring on the file, or with O_DIRECT on the device",
+    tool: null,
+    media: BOTH,
+    start: async (place, stack) => {
+      const path = await place.filled("device", stack);
+      return {
+        target: { kind: "path", path, direct: place.medium === "direct" },
+        processIds: [],
+      };
     },
   };
 }
@@ -101,7 +177,11 @@ async function startPeer(
   const peer = stack.use(new Running(command(port)));
   const greets = until(`${command(port)[0]} to greet`, () => greeting(port));
   await Promise.race([greets, peer.firstLine]);
-  return { uri: `nbd://127.0.0.1:${port}/bench`, processIds: [peer.processId] };
+  return exportAt(`nbd://127.0.0.1:${port}/bench`, peer.processId);
+}
+
+function exportAt(uri: string, processId: number): Server {
+  return { target: { kind: "nbd", uri }, processIds: [processId] };
 }
 
 async function greeting(port: number): Promise<true | null> {
@@ -112,21 +192,4 @@ async function greeting(port: number): Promise<true | null> {
     if (error instanceof Deno.errors.ConnectionRefused) return null;
     throw error;
   }
-}
-
-async function startDisk(directory: string, stack: AsyncDisposableStack): Promise<Server> {
-  const pool = stack.use(await Pool.start(directory));
-  const unit = pool.unit("unit", MEDIUM_BYTES);
-  const host = pool.host("host");
-  await Promise.all([unit.firstLine, host.firstLine, pool.pooled(1)]);
-  const uri = await pool.createDisk("host", "bench", String(EXPORT_BYTES));
-  return { uri, processIds: [unit.processId, host.processId] };
-}
-
-/** Holes would make reads cheaper than they are. */
-function filledFile(path: string): string {
-  const block = new Uint8Array(FILL_BYTES).map((_, index) => index * 7 + (index >> 8));
-  using file = Deno.openSync(path, { write: true, createNew: true });
-  for (let written = 0; written < EXPORT_BYTES; written += block.length) file.writeSync(block);
-  return path;
 }

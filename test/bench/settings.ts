@@ -1,30 +1,44 @@
 import { parseArgs } from "node:util";
-import { WORKLOADS } from "./workloads.ts";
+import { CELLS, QUICK } from "./cells.ts";
+import { CONTENDERS } from "./servers.ts";
 
 export interface BenchSettings {
   readonly rounds: number;
-  /** Of one run of fio. */
+  /** Of one run of one cell. */
   readonly seconds: number;
   /** Whether to measure power-on and requests. */
   readonly latency: boolean;
-  /** Names of workloads. */
-  readonly workloads: readonly string[];
+  /** Names. */
+  readonly cells: readonly string[];
+  readonly servers: readonly string[];
+  /** Where to write all samples as JSON, or null. */
+  readonly json: string | null;
 }
 
 /** One run of the bench. */
 export interface BenchRun extends BenchSettings {
   /** On tmpfs; removed afterwards. */
   readonly directory: string;
+  /** On a disk; removed afterwards. */
+  readonly diskDirectory: string;
   /** Somebody wants it to end: what was started is stopped at the next step. */
   readonly signal: AbortSignal;
 }
 
 const ROUNDS_MAX = 100;
 const SECONDS_MAX = 600;
-const PARTS = ["latency", "data", ...WORKLOADS.map(({ name }) => name)];
+const SECONDS_MIN = 0.1;
+const CELL_NAMES = CELLS.map(({ name }) => name);
+const SERVER_NAMES = CONTENDERS.map(({ name }) => name);
 
-export const USAGE = `Usage: deno task bench [--rounds N] [--seconds N] [--only PART[,PART…]]
-Parts: ${PARTS.join(", ")}`;
+export const USAGE = `Usage: deno task bench [--quick] [--rounds N] [--seconds S]
+  [--cells CELL[,CELL…]] [--servers SERVER[,SERVER…]] [--latency] [--json FILE]
+
+--quick is three rounds of 0.3 seconds of the cells that the others follow. Without --cells and
+--servers everything is measured, power-on and requests too; --latency measures only those, or them
+in addition to the cells named.
+Cells: ${CELL_NAMES.join(", ")}
+Servers: ${SERVER_NAMES.join(", ")}`;
 
 /** The settings, or why they cannot be used. */
 export function readSettings(args: readonly string[]): BenchSettings | string {
@@ -33,27 +47,34 @@ export function readSettings(args: readonly string[]): BenchSettings | string {
     ({ values } = parseArgs({
       args: [...args],
       options: {
-        rounds: { type: "string", default: "5" },
-        seconds: { type: "string", default: "2" },
-        only: { type: "string", default: "latency,data" },
+        rounds: { type: "string" },
+        seconds: { type: "string" },
+        cells: { type: "string" },
+        servers: { type: "string" },
+        json: { type: "string" },
+        latency: { type: "boolean" },
+        quick: { type: "boolean" },
       },
     }));
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-  const rounds = wholeNumber(values.rounds, ROUNDS_MAX);
-  const seconds = wholeNumber(values.seconds, SECONDS_MAX);
-  if (rounds === null) return `--rounds is a whole number from 1 to ${ROUNDS_MAX}.`;
-  if (seconds === null) return `--seconds is a whole number from 1 to ${SECONDS_MAX}.`;
-  const parts = values.only.split(",");
-  const unknown = parts.find((part) => !PARTS.includes(part));
-  if (unknown !== undefined) return `There is no part "${unknown}".`;
-  const workloads = WORKLOADS.map(({ name }) => name)
-    .filter((name) => parts.includes("data") || parts.includes(name));
-  return { rounds, seconds, latency: parts.includes("latency"), workloads };
-}
-
-function wholeNumber(text: string, most: number): number | null {
-  const value = Number(text);
-  return /^[0-9]+$/.test(text) && value >= 1 && value <= most ? value : null;
+  const { quick = false } = values;
+  const rounds = Number(values.rounds ?? (quick ? 3 : 5));
+  const seconds = Number(values.seconds ?? (quick ? 0.3 : 1));
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > ROUNDS_MAX) {
+    return `--rounds is a whole number from 1 to ${ROUNDS_MAX}.`;
+  }
+  if (!(seconds >= SECONDS_MIN && seconds <= SECONDS_MAX)) {
+    return `--seconds is a number from ${SECONDS_MIN} to ${SECONDS_MAX}.`;
+  }
+  const standard = CONTENDERS.filter(({ isSecondary }) => !quick || isSecondary === undefined);
+  const latency = values.latency ?? (values.cells === undefined && !quick);
+  const fewer = values.latency === true ? [] : quick ? QUICK : CELL_NAMES;
+  const cells = values.cells?.split(",") ?? fewer;
+  const servers = values.servers?.split(",") ?? standard.map(({ name }) => name);
+  const unknown = cells.find((name) => !CELL_NAMES.includes(name)) ??
+    servers.find((name) => !SERVER_NAMES.includes(name));
+  if (unknown !== undefined) return `There is no cell or server "${unknown}".`;
+  return { rounds, seconds, latency, cells, servers, json: values.json ?? null };
 }
