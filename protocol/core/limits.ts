@@ -236,6 +236,8 @@ export const COUNTER_ROWS = 4096;
 export const COUNTER_NAME_BYTES = 256;
 /** Tries of a reader that meets rows being made; then it answers what it read last. */
 export const COUNTER_READS_MAX = 1000;
+/** Connections with metrics of their own; the rest is in the sums of exports alone. */
+export const METRICS_CONNECTIONS_MAX = 64;
 
 // Roles: the agent's local socket and waiting for the station.
 export const LOCAL_LINE_BYTES_MAX = 1 * MIB;

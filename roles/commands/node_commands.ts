@@ -22,6 +22,7 @@ import {
 import type { ProcessContext } from "../process/context.ts";
 import {
   LABEL_SEQUENCES_FILE,
+  type MetricsSettings,
   type NodeSettings,
   type StationPlace,
   type UnitSettings,
@@ -37,6 +38,20 @@ const UNIT_STATE = "/var/lib/dvsan/unit";
 const IO_TIMEOUT = "10min";
 const PORT_ZERO = 'Port 0 lets the kernel choose; the ready line says which, as in "control".';
 
+const METRICS_FLAGS = {
+  metrics: endpointFlag("Where to serve /metrics for Prometheus (default nowhere)"),
+  "metrics-token": pathFlag(
+    "FILE",
+    "Token that readers of /metrics send (default metrics.token in the state directory)",
+  ),
+};
+
+function metricsSettings({ flags }: Given<typeof METRICS_FLAGS>): MetricsSettings {
+  const metricsToken = flags["metrics-token"];
+  if (metricsToken !== null) requirePath(metricsToken, "--metrics-token");
+  return { metrics: flags.metrics, metricsToken };
+}
+
 /** The flags that units and hosts share. */
 function nodeFlags(role: "unit" | "host", state: string) {
   return {
@@ -51,6 +66,7 @@ function nodeFlags(role: "unit" | "host", state: string) {
     spare: switchFlag("Hold it back to replace one that fails"),
     advertise: repeatable(addressFlag("Address that others should use to reach this node")),
     io: choiceFlag(["uring", "epoll"], "Kernel interface (default the best that is there)"),
+    ...METRICS_FLAGS,
   };
 }
 
@@ -71,6 +87,7 @@ function nodeSettings(given: NodeGiven, station: StationPlace): NodeSettings {
     spare: flags.spare,
     advertise: flags.advertise,
     io: flags.io,
+    ...metricsSettings(given),
   };
 }
 
@@ -89,7 +106,7 @@ const STATION = defineCommand({
   },
   isRole: true,
   notes: [
-    "The first start writes unit.key, host.key and admin.token into the state directory.",
+    "The first start writes unit.key, host.key, admin.token and metrics.token into its directory.",
     PORT_ZERO,
   ],
   settings: ({ flags, nodeName }) => ({
@@ -145,7 +162,11 @@ function standAlone(given: UnitGiven): UnitSettings {
   }
   const readOnly = flags["read-only"];
   const exports = flags.export.map((each) => ({ ...each, readOnly }));
-  return { kind: "stand-alone", exports, nbd: flags.nbd, io: flags.io };
+  const metrics = metricsSettings(given);
+  if (metrics.metrics !== null && metrics.metricsToken === null) {
+    throw usage("Cannot use --metrics with --export: --metrics-token is missing. Give a FILE.");
+  }
+  return { kind: "stand-alone", exports, nbd: flags.nbd, io: flags.io, ...metrics };
 }
 
 function pooled(given: UnitGiven): UnitSettings {

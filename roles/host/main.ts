@@ -1,3 +1,4 @@
+import { serveMetrics } from "../agent/metrics.ts";
 import { Heartbeats } from "../agent/heartbeats.ts";
 import { nodeFigures } from "../../storage/counters/figures.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
@@ -71,11 +72,13 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
   heartbeats.beatNow();
   const service = new DiskService({ host, book, link, clock, random });
   await process.serveHttp({ socketPath: localSocket }, answerLocalCalls(service.answer));
+  const source = { role: "host", name: settings.name, worker, link } as const;
   process.ready({
     ready: "host",
     id: identity.id,
     name: settings.name,
     control: formatEndpoint(datagrams.local),
+    ...serveMetrics(source, { settings, process, files: node.files }),
   });
   await process.stopped;
 }

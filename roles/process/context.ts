@@ -2,6 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Datagrams, Endpoint } from "../../protocol/config/link.ts";
 import type { Clock } from "../../protocol/core/clock.ts";
 import type { Log } from "../../protocol/core/log.ts";
+import type { ProcessUsage } from "../../protocol/metrics/common.ts";
 import type { Random } from "../../protocol/core/random.ts";
 
 /**
@@ -25,6 +26,8 @@ export interface ProcessContext {
   readonly stdout: Terminal;
   readonly stderr: Terminal;
 
+  /** What this process uses of its machine now. */
+  usage(): ProcessUsage;
   /** Prints the one ready line on stdout: call it when the role can really serve. */
   ready(line: ReadyLine): void;
   /**
@@ -88,12 +91,14 @@ export type ReadyLine =
     readonly name?: string;
     readonly nbd: string;
     readonly control?: string;
+    readonly metrics?: string;
   }
   | {
     readonly ready: "host";
     readonly id: string;
     readonly name: string;
     readonly control: string;
+    readonly metrics?: string;
   };
 
 export interface DatagramOptions {

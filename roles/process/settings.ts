@@ -16,8 +16,16 @@ export interface StationSettings {
   readonly admit: "auto" | "approve";
 }
 
+/** Where a unit or host serves `/metrics`. */
+export interface MetricsSettings {
+  /** Null: nowhere. */
+  readonly metrics: Endpoint | null;
+  /** File with the token that readers need; null: metrics.token in the state directory. */
+  readonly metricsToken: string | null;
+}
+
 /** What units and hosts have in common. */
-export interface NodeSettings {
+export interface NodeSettings extends MetricsSettings {
   readonly state: string;
   readonly station: StationPlace;
   readonly control: Endpoint;
@@ -42,7 +50,7 @@ export interface PooledUnitSettings extends NodeSettings {
 }
 
 /** `unit --export`: serves files and devices, and knows no station. */
-export interface StandAloneUnitSettings {
+export interface StandAloneUnitSettings extends MetricsSettings {
   readonly kind: "stand-alone";
   readonly exports: readonly {
     readonly name: string;

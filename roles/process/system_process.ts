@@ -15,6 +15,7 @@ import { resolve } from "./resolver.ts";
 import { openStateFiles } from "./state_files.ts";
 import { systemRandom } from "./system_random.ts";
 import { openDatagrams } from "./udp.ts";
+import { processUsage } from "./usage.ts";
 
 export interface SystemProcessOptions {
   readonly version: string;
@@ -38,6 +39,7 @@ export function systemProcess(life: Life, options: SystemProcessOptions): Proces
     signal: life.signal,
     stopped: life.stopped,
     env: Deno.env.toObject(),
+    usage: processUsage,
     ready: (line: ReadyLine) => {
       assert(!isReady, "the ready line is printed once");
       isReady = true;

@@ -1,5 +1,6 @@
 import type { DataWorker } from "../../storage/worker/client.ts";
 import { drainAtShutdown } from "../agent/data_worker.ts";
+import { serveMetrics } from "../agent/metrics.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { StandAloneUnitSettings } from "../process/settings.ts";
@@ -12,6 +13,9 @@ export async function runStandAlone(
   drainAtShutdown(worker, process);
   for (const one of settings.exports) await worker.call("addExport", one);
   const local = await worker.call("listen", settings.nbd);
-  process.ready({ ready: "unit", nbd: formatEndpoint(local) });
+  const name = process.machine.nodeName;
+  const source = { role: "unit", name, worker, link: null } as const;
+  const metrics = serveMetrics(source, { settings, process, files: null });
+  process.ready({ ready: "unit", nbd: formatEndpoint(local), ...metrics });
   await process.stopped;
 }

@@ -16,7 +16,12 @@ export const IMPORT_DIRECTIONS: Readonly<Record<string, readonly string[]>> = {
   "protocol/": ["protocol/"],
   "storage/io/": ["protocol/core/", "storage/io/"],
   "storage/": ["protocol/", "storage/"],
-  "roles/process/": ["protocol/core/", "protocol/config/link.ts", "roles/process/"],
+  "roles/process/": [
+    "protocol/core/",
+    "protocol/config/link.ts",
+    "protocol/metrics/common.ts",
+    "roles/process/",
+  ],
   "roles/commands/": ["protocol/core/", "roles/process/", "roles/commands/"],
   "roles/agent/": [...ANY_ROLE, "roles/agent/"],
   "roles/unit/": [...ANY_ROLE, "roles/agent/", "roles/unit/"],

@@ -92,6 +92,8 @@ function nodeSettings(
     spare: false,
     advertise: [],
     io: null,
+    metrics: null,
+    metricsToken: null,
   };
 }
 

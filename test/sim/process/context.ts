@@ -51,6 +51,7 @@ export function simProcess(
     },
     stdout: terminal,
     stderr: terminal,
+    usage: () => notHere("a process of its own"),
     ready: onReady,
     onShutdown: (name, step) => life.onShutdown(name, step),
     stop: () => life.stop(),
