@@ -1,5 +1,12 @@
 import { DvsanError } from "../protocol/core/errors.ts";
-import type { EventRecord, PoolView, StationApi, TaskRecord } from "./station_api.ts";
+import type {
+  CatalogView,
+  EventRecord,
+  PoolView,
+  RecoveryView,
+  StationApi,
+  TaskRecord,
+} from "./station_api.ts";
 
 /** A task as the fake answers it. */
 export function fakeTask(title: string, owner: string): TaskRecord {
@@ -36,6 +43,16 @@ const EMPTY_POOL: PoolView = {
   disks: 0,
   tasksRunning: 0,
 };
+
+const EMPTY_RECOVERY: RecoveryView = {
+  state: "normal",
+  reasons: [],
+  list: "abc",
+  differences: [],
+  unseen: [],
+};
+
+const SOUND_CATALOG: CatalogView = { file: "c", isSound: true, findings: [], setAside: [] };
 
 /** A station for tests of web/: holds events, remembers what it was asked, has no disks. */
 export class FakeStation implements StationApi {
@@ -91,5 +108,17 @@ export class FakeStation implements StationApi {
     Promise.reject(new DvsanError("not-found", `There is no node "${node}".`));
   revokeNode = (node: string, owner: string) => Promise.resolve(fakeTask(node, owner));
   rotateJoinKey = (role: "unit" | "host") => Promise.resolve({ path: `${role}.key` });
+  differences = () => [];
+  recovery = () => EMPTY_RECOVERY;
+  confirmRecovery = (list: string, owner: string) => {
+    this.asked.push({ list, owner });
+    return Promise.resolve(EMPTY_RECOVERY);
+  };
+  checkCatalog = () => Promise.resolve(SOUND_CATALOG);
+  repairCatalog = () => Promise.resolve(SOUND_CATALOG);
+  changeMedium = (at: { unit: string; medium: string }, input: unknown, owner: string) => {
+    this.asked.push({ at, input });
+    return Promise.resolve(fakeTask(at.medium, owner));
+  };
   health = () => ({ ok: true, state: "normal", problems: ["private"] });
 }

@@ -1,7 +1,8 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { WEB_PAGE_ITEMS, WEB_PAGE_ITEMS_MAX } from "../protocol/core/limits.ts";
 import type { WebVariables } from "./auth.ts";
-import { ErrorBody } from "./errors.ts";
+import { answer, type App, body, security } from "./rest_parts.ts";
+import { addCatalog, addRecovery } from "./rest_recovery.ts";
 import {
   AllocationInput,
   AllocationView,
@@ -19,40 +20,12 @@ import {
   VolumeView,
 } from "./station_api.ts";
 
-const failure = (description: string) => ({
-  description,
-  content: { "application/json": { schema: ErrorBody } },
-});
-
-const FAILURES = {
-  400: failure("The input is not valid"),
-  401: failure("No valid token"),
-  404: failure("No such object"),
-  409: failure("Refused in the present state"),
-} as const;
-
-const body = <S extends z.ZodType>(schema: S) => ({
-  body: { required: true, content: { "application/json": { schema } } },
-});
-
-const answer = <S extends z.ZodType, C extends 200 | 202>(status: C, schema: S) =>
-  ({
-    [status]: { description: "Success", content: { "application/json": { schema } } },
-    ...FAILURES,
-  }) as
-    & { [K in C]: { description: string; content: { "application/json": { schema: S } } } }
-    & typeof FAILURES;
-
 const ById = z.object({ id: Id });
 const Page = z.object({
   after: z.coerce.number().int().nonnegative().default(0),
   limit: z.coerce.number().int().min(1).max(WEB_PAGE_ITEMS_MAX).default(WEB_PAGE_ITEMS),
 });
 const Limit = Page.pick({ limit: true });
-
-type App = OpenAPIHono<WebVariables>;
-
-const security = [{ token: [] }];
 
 /** Registers the reading half of the API. */
 function addReads(app: App, station: StationApi): void {
@@ -225,6 +198,8 @@ export function createRest(station: StationApi): App {
   addTasks(app, station);
   addDisks(app, station);
   addNodes(app, station);
+  addRecovery(app, station);
+  addCatalog(app, station);
   app.openAPIRegistry.registerComponent("securitySchemes", "token", {
     type: "http",
     scheme: "bearer",

@@ -21,7 +21,8 @@ export const NODE_STATES = [
 ] as const;
 
 export const PoolView = z.object({
-  state: z.enum(["normal", "recovered"]),
+  /** "superseded": a second station with this one's key came later; this one changes nothing. */
+  state: z.enum(["normal", "recovered", "superseded"]),
   epoch: z.number(),
   units: z.number(),
   unitsOnline: z.number(),
@@ -160,6 +161,58 @@ export const EventRecord = z.object({
 });
 export type EventRecord = z.infer<typeof EventRecord>;
 
+/** One thing in which station and unit, or station and host, do not agree; in plain words. */
+export const DifferenceView = z.object({
+  kind: z.enum(["volume", "medium", "disk"]),
+  subject: z.string(),
+  /** What the station wanted. */
+  wanted: z.string(),
+  /** What the unit or host holds. */
+  held: z.string(),
+  /** What the station does about it. */
+  will: z.string(),
+  /** What happens beyond that once an operator has confirmed. */
+  onConfirm: z.string().nullable(),
+  /** What it waits for. */
+  waits: z.string().nullable(),
+});
+export type DifferenceView = z.infer<typeof DifferenceView>;
+
+export const RecoveryView = z.object({
+  state: PoolView.shape.state,
+  /** Why the state is not normal, in sentences. */
+  reasons: z.array(z.string()),
+  /** Names this list, as it is shown: what is confirmed is this one and no other. */
+  list: z.string(),
+  differences: z.array(DifferenceView),
+  /** Units that did not tell in this run of the station what they hold. */
+  unseen: z.array(z.string()),
+});
+export type RecoveryView = z.infer<typeof RecoveryView>;
+export const ConfirmInput = z.strictObject({ list: z.string().min(1).max(64) });
+
+/** What was found in the catalog's file, and what is set aside. */
+export const CatalogView = z.object({
+  file: z.string(),
+  /** Nothing was found. */
+  isSound: z.boolean(),
+  findings: z.array(z.string()),
+  setAside: z.array(z.object({
+    path: z.string(),
+    reason: z.string(),
+    kept: z.number(),
+    lost: z.array(z.string()),
+  })),
+});
+export type CatalogView = z.infer<typeof CatalogView>;
+
+export const MEDIUM_ACTIONS = ["adopt", "forget", "reopen"] as const;
+export const MediumInput = z.strictObject({
+  action: z.enum(MEDIUM_ACTIONS),
+  /** Said after the refusal that tells what is lost by it. */
+  yes: z.boolean().default(false),
+});
+
 /** Why each unit was chosen or not. */
 export const AllocationView = z.object({
   possible: z.boolean(),
@@ -205,5 +258,17 @@ export interface StationApi {
   revokeNode(node: string, owner: string): Promise<TaskRecord>;
   /** Makes a new join secret for a role and writes the key file anew. */
   rotateJoinKey(role: "unit" | "host", owner: string): Promise<{ path: string }>;
+  differences(): DifferenceView[];
+  recovery(): RecoveryView;
+  /** Ends the recovered state; "busy" when the list is not `list` any more. */
+  confirmRecovery(list: string, owner: string): Promise<RecoveryView>;
+  checkCatalog(): Promise<CatalogView>;
+  /** Writes the catalog anew from what is right of it; what was found before and after. */
+  repairCatalog(owner: string): Promise<CatalogView>;
+  changeMedium(
+    at: { readonly unit: string; readonly medium: string },
+    input: z.infer<typeof MediumInput>,
+    owner: string,
+  ): Promise<TaskRecord>;
   health(): { ok: boolean; state: string; problems: string[] };
 }

@@ -73,6 +73,8 @@ export const GrantInfo = z.strictObject({
   hostId: NodeId,
   hostKey: PublicKey,
   state: z.enum(["active", "fencing", "fenced"]),
+  /** What of the volume was granted, and is served. */
+  sizeBytes: Bytes,
   /** Milliseconds since fencing began, while it is under way. */
   fencingForMs: Count.optional(),
   direct: DirectAccess.optional(),
@@ -284,6 +286,8 @@ export const NodeHello = z.strictObject({
   interfaces: z.array(z.string().max(64)).max(ADDRESSES_PER_NODE_MAX),
   dataAddresses: Addresses,
   bootId: z.string().max(64),
+  /** Random, of this run of the process: two that take turns show a copied identity. */
+  run: z.string().max(32).optional(),
   /** HMAC of the handshake hash keyed by the join secret; at a first join. */
   joinProof: Bytes32.optional(),
 });

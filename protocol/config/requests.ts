@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MediumAnswer, MediumChange } from "./media_bodies.ts";
 import {
   AccessGrant,
   AccessRevoke,
@@ -35,6 +36,7 @@ export const REQUESTS = {
   VOLUME_DELETE: { from: "station", body: VolumeDelete, answer: VolumeAnswer },
   ACCESS_GRANT: { from: "station", body: AccessGrant, answer: VolumeAnswer },
   ACCESS_REVOKE: { from: "station", body: AccessRevoke, answer: VolumeAnswer },
+  MEDIUM_CHANGE: { from: "station", body: MediumChange, answer: MediumAnswer },
   /** Answered once the host has it durably. */
   VOLUME_ASSIGNMENT: { from: "station", body: Assignment, answer: Nothing },
   UNIT_SHUTDOWN: { from: "unit", body: Goodbye, answer: Nothing },

@@ -274,8 +274,6 @@ export const LEG_UNREACHABLE_MS_MAX = 20_000;
 export const HOST_DETACH_MS_MAX = 15_000;
 /** How long a task waits for the host to take a map before it leaves that as debt. */
 export const HOST_DELIVERY_MS_MAX = 15_000;
-/** Tombstones that were done and are kept, for volumes that old media bring back. */
-export const TOMBSTONES_DONE_MAX = 10_000;
 export const TASKS_KEPT_MAX = 1000;
 export const TASKS_ACTIVE_MAX = 256;
 export const TASK_LOG_LINES_MAX = 200;

@@ -1,7 +1,7 @@
 import type { NodeHello } from "../../protocol/config/bodies.ts";
 import type { AgentLink, Datagrams, Handlers } from "../../protocol/config/link.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
-import { fromUtf8 } from "../../protocol/core/bytes.ts";
+import { fromUtf8, hexOf } from "../../protocol/core/bytes.ts";
 import {
   ADDRESSES_PER_NODE_MAX,
   GOODBYE_MS_MAX,
@@ -12,6 +12,8 @@ import { formatEndpoint } from "../process/endpoints.ts";
 import type { NodeSettings } from "../process/settings.ts";
 import { createAgentLink } from "./agent_link.ts";
 import { forgetJoinSecret, type NodeIdentity, openIdentity } from "./identity.ts";
+
+const RUN_BYTES = 8;
 
 /** What a unit and a host have in common: a locked state directory and an identity in it. */
 export interface OpenNode {
@@ -52,6 +54,7 @@ export function connectNode(node: OpenNode, options: NodeLinkOptions): AgentLink
   const { settings, identity, role, files } = node;
   const { station } = settings;
   const { log } = process;
+  const run = hexOf(process.random.bytes(RUN_BYTES));
   const link = createAgentLink({
     datagrams,
     clock: process.clock,
@@ -65,7 +68,7 @@ export function connectNode(node: OpenNode, options: NodeLinkOptions): AgentLink
       ? station
       : formatEndpoint({ address: station.host, port: station.port }),
     resolve: (host) => process.resolve(host),
-    hello: () => helloOf(node, options),
+    hello: () => ({ ...helloOf(node, options), run }),
     handlers: options.handlers,
     onState: (state, reason) => {
       if (state === "connected") {

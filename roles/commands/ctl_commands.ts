@@ -1,27 +1,8 @@
-import { type Command, defineCommand, type Given, type Positional } from "../process/commands.ts";
-import {
-  countFlag,
-  type FlagTable,
-  parseName,
-  pathFlag,
-  required,
-  sizeFlag,
-  switchFlag,
-  urlFlag,
-  withDefault,
-} from "../process/flags.ts";
-import type { CtlAction, CtlSettings } from "../process/settings.ts";
-import { STATION_STATE } from "./node_commands.ts";
+import type { Command, Positional } from "../process/commands.ts";
+import { countFlag, parseName, required, sizeFlag, switchFlag } from "../process/flags.ts";
+import { ctlCommand, listing, parseWord, WATCH, wordOf } from "./ctl_command.ts";
+import { TRUTH_COMMANDS } from "./ctl_truth_commands.ts";
 
-const STATION = {
-  station: withDefault(urlFlag("Web address of the station"), "http://127.0.0.1:8080"),
-  "token-file": withDefault(
-    pathFlag("FILE", "File with the administrator's token"),
-    `${STATION_STATE}/admin.token`,
-  ),
-  json: switchFlag("Print JSON"),
-};
-const WATCH = { watch: switchFlag("Show progress until the task has ended") };
 const SIZE = { size: required(sizeFlag("80GB is decimal, 80GiB and 80G are binary")) };
 const HOST: Positional = { name: "HOST", parse: parseWord };
 const NAME: Positional = { name: "NAME", parse: parseName };
@@ -33,11 +14,6 @@ const ROLE: Positional = {
   parse: (text) => text === "unit" || text === "host" ? { value: text } : "unit or host is wanted",
 };
 
-/** A name or an id, as the station knows it. */
-function parseWord(text: string): { value: string } | string {
-  return /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(text) ? { value: text } : "it is no name or id";
-}
-
 /** A disk's name or id; HOST/NAME where two hosts have a disk of that name. */
 function parseDisk(text: string): { value: string } | string {
   const parts = text.split("/");
@@ -47,45 +23,6 @@ function parseDisk(text: string): { value: string } | string {
 
 function isText(parsed: { value: string } | string): parsed is string {
   return typeof parsed === "string";
-}
-
-function ctlCommand<F extends FlagTable>(definition: {
-  readonly words: string;
-  readonly summary: string;
-  readonly flags: F;
-  readonly positionals: readonly Positional[];
-  readonly action: (given: Given<F & typeof STATION>) => CtlAction;
-}): Command {
-  return defineCommand<F & typeof STATION, CtlSettings>({
-    name: `ctl ${definition.words}`,
-    summary: definition.summary,
-    flags: { ...definition.flags, ...STATION },
-    positionals: definition.positionals,
-    settings: (given) => {
-      // The types cannot see that F leaves STATION's flags as they are.
-      const { flags } = given as Given<typeof STATION>;
-      return {
-        station: flags.station,
-        tokenFile: flags["token-file"],
-        json: flags.json,
-        action: definition.action(given),
-      };
-    },
-    run: async (settings, process) => {
-      return await (await import("../ctl/main.ts")).runCtl(settings, process);
-    },
-  });
-}
-
-function listing(
-  kind: "pool" | "units" | "volumes" | "hosts" | "disks" | "tasks",
-  summary: string,
-): Command {
-  return ctlCommand({ words: kind, summary, flags: {}, positionals: [], action: () => ({ kind }) });
-}
-
-function wordOf(given: { readonly words: readonly string[] }, index = 0): string {
-  return given.words[index] ?? "";
 }
 
 const LISTINGS: readonly Command[] = [
@@ -200,4 +137,10 @@ const NODES: readonly Command[] = [
   }),
 ];
 
-export const CTL_COMMANDS: readonly Command[] = [...LISTINGS, ...TASKS, ...DISKS, ...NODES];
+export const CTL_COMMANDS: readonly Command[] = [
+  ...LISTINGS,
+  ...TASKS,
+  ...DISKS,
+  ...NODES,
+  ...TRUTH_COMMANDS,
+];

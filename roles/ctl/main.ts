@@ -1,23 +1,27 @@
 import { z } from "zod";
 import { wait } from "../../protocol/core/clock.ts";
-import { fromPlainError, type PlainError } from "../../protocol/core/errors.ts";
+import { DvsanError, fromPlainError, type PlainError } from "../../protocol/core/errors.ts";
 import { TASK_POLL_MS_MAX, TASK_POLL_MS_MIN } from "../../protocol/core/limits.ts";
 import type { ProcessContext } from "../process/context.ts";
 import type { CtlAction, CtlSettings } from "../process/settings.ts";
 import { formatBar, Progress } from "../process/tables.ts";
 import {
   AllocationView,
+  CatalogView,
+  DifferenceView,
   DiskView,
   EventRecord,
   HostView,
   NodeView,
   PoolView,
+  RecoveryView,
   TaskRecord,
   UnitView,
   VolumeView,
 } from "../../web/station_api.ts";
 import { readToken, StationClient } from "./client.ts";
 import * as tables from "./tables.ts";
+import * as truth from "./truth_tables.ts";
 
 /** `dvsan ctl …`: the station's REST API on the command line. */
 export async function runCtl(settings: CtlSettings, process: ProcessContext): Promise<void> {
@@ -66,6 +70,16 @@ class Ctl {
         const node = await client.post(`${nodePath(action.name)}/approve`, {}, NodeView);
         return this.#print(node, ({ role, name, state }) => `Approved ${role} "${name}": ${state}`);
       }
+      case "media":
+        return this.#print(await client.get("/units", z.array(UnitView)), truth.mediaText);
+      case "differences": {
+        const found = await client.get("/differences", z.array(DifferenceView));
+        return this.#print(found, truth.differencesText);
+      }
+      case "recover":
+        return await this.#recover(action.list);
+      case "check":
+        return await this.#check(action.repair);
       case "key-rotate": {
         const path = z.object({ path: z.string() });
         const rotated = await client.post(`/keys/${action.role}/rotate`, {}, path);
@@ -105,7 +119,32 @@ class Ctl {
         return client.delete(diskPath(action.name), TaskRecord);
       case "node-revoke":
         return client.post(`${nodePath(action.name)}/revoke`, {}, TaskRecord);
+      case "medium": {
+        const { unit, medium, action: what, yes } = action;
+        const path = `/units/${encodeURIComponent(unit)}/media/${encodeURIComponent(medium)}`;
+        return client.post(path, { action: what, yes }, TaskRecord);
+      }
     }
+  }
+
+  async #recover(list: string | null): Promise<void> {
+    const client = this.#client;
+    const view = list === null
+      ? await client.get("/recovery", RecoveryView)
+      : await client.post("/recovery/confirm", { list }, RecoveryView);
+    this.#print(view, truth.recoveryText);
+  }
+
+  async #check(repair: boolean): Promise<void> {
+    const client = this.#client;
+    const view = repair
+      ? await client.post("/catalog/repair", {}, CatalogView)
+      : await client.get("/catalog", CatalogView);
+    this.#print(view, truth.catalogText);
+    if (view.isSound) return;
+    const advice = repair ? "It could not be repaired: check the disk it is on." : "Repair it: " +
+      "dvsan ctl check --repair";
+    throw new DvsanError("io", `The station's catalog is not sound. ${advice}`);
   }
 
   /** Shows the task's progress until it ends; the task as it ended. */
@@ -150,7 +189,8 @@ type TaskAction = Extract<
       | "disk-create"
       | "disk-grow"
       | "disk-release"
-      | "node-revoke";
+      | "node-revoke"
+      | "medium";
   }
 >;
 

@@ -66,6 +66,14 @@ export function pathFlag(argument: string, help: string): Flag<string | null> {
   });
 }
 
+/** Any word, as something else printed it. */
+export function textFlag(argument: string, help: string): Flag<string | null> {
+  return flag(argument, help, (text) => {
+    const isWord = /^[A-Za-z0-9._:-]{1,64}$/.test(text);
+    return isWord ? { value: text } : "a word of letters and digits is wanted";
+  });
+}
+
 export function nameFlag(help: string): Flag<string | null> {
   return flag("NAME", help, parseName);
 }

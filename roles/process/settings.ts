@@ -88,7 +88,21 @@ export type DiskSettings =
   );
 
 export type CtlAction =
-  | { readonly kind: "pool" | "units" | "volumes" | "hosts" | "disks" | "tasks" }
+  | {
+    readonly kind: "pool" | "units" | "volumes" | "hosts" | "disks" | "tasks" | "media";
+  }
+  | { readonly kind: "differences" }
+  /** `list`: the list that is confirmed; null: only show it. */
+  | { readonly kind: "recover"; readonly list: string | null }
+  | { readonly kind: "check"; readonly repair: boolean }
+  | {
+    readonly kind: "medium";
+    readonly action: "adopt" | "forget" | "reopen";
+    readonly unit: string;
+    readonly medium: string;
+    readonly yes: boolean;
+    readonly watch: boolean;
+  }
   | { readonly kind: "task"; readonly id: string; readonly watch: boolean }
   | { readonly kind: "task-cancel"; readonly id: string }
   | { readonly kind: "events"; readonly follow: boolean; readonly after: number | null }

@@ -1,6 +1,10 @@
-import type { VolumeInfo } from "../../protocol/config/bodies.ts";
+import {
+  compareGenerations,
+  type GrantInfo,
+  type VolumeInfo,
+} from "../../protocol/config/bodies.ts";
 import type { Catalog, Change } from "./catalog/catalog.ts";
-import type { DiskRow } from "./catalog/rows.ts";
+import type { DiskRow, VolumeRow } from "./catalog/rows.ts";
 
 /**
  * Takes a volume that a unit holds, and that the catalog does not know, into the catalog with what
@@ -16,28 +20,26 @@ export function adoption(
   const { leg } = held;
   const taken = catalog.legsOf(leg.diskId).some((other) => other.leg === leg.leg);
   const diskId = taken ? held.id : leg.diskId;
-  const changes: Change[] = [];
   const disk = catalog.disks.get(diskId) ?? adoptedDisk(diskId, { held, wallMs });
-  if (disk.adopted === 1) {
-    const sizeBytes = disk.sizeBytes + held.sizeBytes;
-    changes.push({ table: "disks", put: { ...disk, sizeBytes } });
-  }
-  changes.push({
-    table: "volumes",
-    put: {
-      id: held.id,
-      diskId,
-      unitId,
-      leg: leg.leg,
-      sizeBytes: held.sizeBytes,
-      publishedBytes: held.sizeBytes,
-      created: 1,
-      number: held.number,
-      startLba: held.startLba,
-    },
-  });
-  if (held.grant !== null) changes.push(adoptedGrant(held, held.grant));
-  return changes;
+  const sizeBytes = held.grant?.sizeBytes ?? held.sizeBytes;
+  const volume: VolumeRow = {
+    id: held.id,
+    diskId,
+    unitId,
+    leg: leg.leg,
+    sizeBytes,
+    // What was never granted, no host was told of.
+    publishedBytes: held.grant === null ? 0 : sizeBytes,
+    created: 1,
+    number: held.number,
+    startLba: held.startLba,
+  };
+  return [
+    { table: "disks", put: { ...disk, adopted: 1, sizeBytes: disk.sizeBytes + sizeBytes } },
+    { table: "volumes", put: volume },
+    ...(held.grant === null ? [] : [grantFromLabel(held.id, held.grant)]),
+    ...(catalog.tombstones.has(held.id) ? [{ table: "tombstones", remove: held.id } as const] : []),
+  ];
 }
 
 function adoptedDisk(
@@ -61,16 +63,37 @@ function adoptedDisk(
   };
 }
 
-function adoptedGrant(held: VolumeInfo, grant: NonNullable<VolumeInfo["grant"]>): Change {
-  const { direct } = grant;
+/** What the label tells of grant and size goes into the catalog's record of a known volume. */
+export function learning(catalog: Catalog, volumeId: string, grant: GrantInfo): Change[] {
+  const volume = catalog.volumes.get(volumeId);
+  if (volume === undefined) return [];
+  const changes: Change[] = [];
+  const known = catalog.grants.get(volumeId);
+  if (known === undefined || compareGenerations(grant.generation, known) > 0) {
+    changes.push(grantFromLabel(volumeId, grant));
+  }
+  const { sizeBytes } = grant;
+  const disk = catalog.disks.get(volume.diskId);
+  if (sizeBytes > volume.sizeBytes && disk !== undefined) {
+    const publishedBytes = volume.publishedBytes === 0 ? 0 : sizeBytes;
+    const total = disk.sizeBytes + sizeBytes - volume.sizeBytes;
+    changes.push({ table: "volumes", put: { ...volume, sizeBytes, publishedBytes } });
+    // Hosts may have been told already: the map is told anew, above every version.
+    changes.push({ table: "disks", put: { ...disk, adopted: 1, sizeBytes: total } });
+  }
+  return changes;
+}
+
+function grantFromLabel(volumeId: string, grant: GrantInfo): Change {
+  const { direct, generation } = grant;
   return {
     table: "grants",
     put: {
-      volumeId: held.id,
-      epoch: grant.generation.epoch,
-      counter: grant.generation.counter,
+      volumeId,
+      epoch: generation.epoch,
+      counter: generation.counter,
       state: grant.state === "active" ? "active" : "revoked",
-      grantedBytes: held.sizeBytes,
+      grantedBytes: grant.sizeBytes,
       tokenHash: direct?.tokenHash ?? null,
       addressesJson: direct === undefined ? null : JSON.stringify(direct.addresses),
     },

@@ -19,6 +19,14 @@ export function assignmentOf(catalog: Catalog, disk: DiskRow): Assignment {
   };
 }
 
+/** Whether every published leg has a grant and a unit that are known here. */
+export function isWhole(catalog: Catalog, disk: DiskRow): boolean {
+  if (disk.state === "releasing" || disk.state === "released") return true;
+  return catalog.legsOf(disk.id).every((leg) =>
+    leg.publishedBytes === 0 || (catalog.grants.has(leg.id) && catalog.nodes.has(leg.unitId))
+  );
+}
+
 /** Disks of a host that it should hold assignments of. */
 export function toldDisks(catalog: Catalog, hostId: string): DiskRow[] {
   return [...catalog.disks.values()].filter((disk) => disk.hostId === hostId && disk.version > 0);

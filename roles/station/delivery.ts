@@ -7,7 +7,7 @@ import {
   RECONCILE_RETRY_MS_MAX,
   RECONCILE_RETRY_MS_MIN,
 } from "../../protocol/core/limits.ts";
-import { assignmentOf, toldDisks } from "./assignments.ts";
+import { assignmentOf, isWhole, toldDisks } from "./assignments.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow } from "./catalog/rows.ts";
 import type { World } from "./ports.ts";
@@ -17,6 +17,8 @@ export interface DeliveryOptions {
   readonly catalog: Catalog;
   readonly link: () => StationLink;
   readonly isPresent: (hostId: string) => boolean;
+  /** The disk's map is certain, and this station may tell it. */
+  readonly mayTell: (disk: DiskRow) => boolean;
   readonly onChange: () => void;
 }
 
@@ -63,6 +65,9 @@ export class Delivery {
 
   #start(disk: DiskRow): void {
     if (this.#running.has(disk.id) || this.#timers.has(disk.id)) return;
+    if (disk.state !== "released" && !this.#o.mayTell(disk)) return;
+    // A map with a leg too few would put all that follows at other offsets.
+    if (!isWhole(this.#o.catalog, disk)) return;
     this.#running.add(disk.id);
     const sent = assignmentOf(this.#o.catalog, disk);
     this.#o.link().request(disk.hostId, "VOLUME_ASSIGNMENT", sent, {

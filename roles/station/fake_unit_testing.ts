@@ -154,8 +154,8 @@ export class FakeUnit implements FakeNode {
     }
     if (body.sizeBytes !== held.sizeBytes) throw new DvsanError("invalid", "another size");
     this.granted.set(held.id, body.sizeBytes);
-    const { generation, hostId, hostKey, direct } = body;
-    const grant = { generation, hostId, hostKey, state: "active" as const };
+    const { generation, hostId, hostKey, sizeBytes, direct } = body;
+    const grant = { generation, hostId, hostKey, sizeBytes, state: "active" as const };
     return this.#put({ ...held, grant: direct === undefined ? grant : { ...grant, direct } });
   }
 

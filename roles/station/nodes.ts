@@ -12,6 +12,7 @@ import type { Catalog } from "./catalog/catalog.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import type { Events } from "./events.ts";
 import type { Admission, World } from "./ports.ts";
+import { Copies } from "./copies.ts";
 import { absenceReason, absent, type NodePresence, wasAway } from "./presence.ts";
 import { timeText } from "./words.ts";
 
@@ -36,7 +37,7 @@ export class Nodes {
   /** When the last handshake of a node arrived; bounded as the nodes are. */
   readonly #announced = new Map<string, number>();
   readonly #entering = new Set<string>();
-
+  readonly #copies = new Copies();
   readonly #startMs: number;
 
   constructor(options: NodesOptions) {
@@ -99,6 +100,7 @@ export class Nodes {
       });
       return;
     }
+    this.#watchCopies(node);
     const before = this.row(node.id);
     const row = before === null ? this.#newRow(node) : renewed(before, node.hello);
     const presence = this.#presence.get(node.id) ?? absent(row);
@@ -111,6 +113,20 @@ export class Nodes {
       this.#o.link().drop(node.id);
       this.#o.world.log.error(`Cannot keep node "${row.name}": ${messageOf(error)}`);
     }).finally(() => this.#entering.delete(node.id));
+  }
+
+  /** Identities that two processes use, in sentences. */
+  copies(): string[] {
+    return [...this.#o.catalog.nodes.values()]
+      .filter((row) => this.#copies.isCopied(row.id, this.#o.world.clock.nowMs()))
+      .map(copiedText);
+  }
+
+  #watchCopies({ id, hello }: KnownNode): void {
+    const row = this.row(id);
+    const nowMs = this.#o.world.clock.nowMs();
+    if (row === null || !this.#copies.came(id, { run: hello.run ?? "", nowMs })) return;
+    this.#say("copied", row, { severity: "error", text: copiedText(row) });
   }
 
   #newRow({ id, publicKey, hello }: KnownNode): NodeRow {
@@ -267,10 +283,16 @@ export class Nodes {
     const presence = this.#presence.get(id);
     if (presence === undefined) return "not known";
     const nowMs = this.#o.world.clock.nowMs();
+    if (this.#copies.isCopied(id, nowMs)) return "its identity is used by two processes";
     return absenceReason(presence, { nowMs, hasSession: this.#o.link().node(id) !== null });
   }
 
   #say(kind: string, row: NodeRow, what: { severity: "info" | "warn" | "error"; text: string }) {
     this.#o.events.say({ kind: `node.${kind}`, subject: row.name, ...what });
   }
+}
+
+function copiedText({ role, name }: NodeRow): string {
+  return `Two processes use the identity of ${role} "${name}" by turns: its state directory was ` +
+    "copied, or its machine cloned. Stop one of them, and give the copy a directory of its own.";
 }

@@ -8,6 +8,8 @@ import { candidatesOf, type Pool, untilUnitsReturned } from "./pool.ts";
 import { newLegs, noSpace, planGrowth } from "./tasks/disk_grow.ts";
 import { mustDisk } from "./tasks/legs.ts";
 import { isActive } from "./tasks/task.ts";
+import { requireCertain } from "./certainty.ts";
+import { requireStanding } from "./standing.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 import { sizeText } from "./words.ts";
 
@@ -34,6 +36,7 @@ export class Orders {
 
   /** Space is promised, and the promise durable, before this resolves. */
   async create(order: DiskOrder): Promise<TaskRow> {
+    requireStanding(this.#pool, `create disk "${order.name}"`);
     await untilUnitsReturned(this.#pool);
     const before = this.#createdBefore(order);
     if (before !== null) return before;
@@ -127,8 +130,10 @@ export class Orders {
     asked: DiskRow,
     options: { readonly sizeBytes: number; readonly owner: string },
   ): Promise<TaskRow> {
+    requireStanding(this.#pool, `grow disk "${asked.name}"`);
     await untilUnitsReturned(this.#pool);
     const disk = mustDisk(this.#pool, asked.id);
+    requireCertain(this.#pool, disk, "grow");
     const wanted = roundUp(options.sizeBytes, SIZE_STEP_BYTES);
     const same = this.#running("disk.grow", disk.id, (row) => paramOf(row, "sizeBytes") === wanted);
     if (same !== null) return same;
@@ -162,13 +167,7 @@ export class Orders {
   async release(disk: DiskRow, owner: string): Promise<TaskRow> {
     const same = this.#running("disk.release", disk.id);
     if (same !== null) return same;
-    if (this.#pool.isRecovered()) {
-      throw new DvsanError(
-        "busy",
-        `Cannot release disk "${disk.name}": the station is in recovered state and deletes ` +
-          "nothing before an operator has confirmed the differences.",
-      );
-    }
+    requireStanding(this.#pool, `release disk "${disk.name}"`, { destroys: true });
     return await this.#tasks.create({
       kind: "disk.release",
       title: `Release disk "${disk.name}"`,
@@ -184,6 +183,8 @@ export class Orders {
     options: { readonly direct: boolean; readonly owner: string },
   ): Promise<TaskRow> {
     const { direct, owner } = options;
+    requireStanding(this.#pool, `change the access to disk "${disk.name}"`);
+    requireCertain(this.#pool, disk, "change the access to");
     const same = this.#running("disk.access", disk.id, (row) => paramOf(row, "direct") === direct);
     if (same !== null) return same;
     return await this.#tasks.create({
@@ -197,6 +198,7 @@ export class Orders {
   }
 
   async revoke(node: NodeRow, owner: string): Promise<TaskRow> {
+    requireStanding(this.#pool, `revoke "${node.name}"`);
     const same = this.#tasks.newest((row) =>
       row.kind === "node.revoke" && isActive(row) && paramOf(row, "nodeId") === node.id
     );

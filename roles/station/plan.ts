@@ -27,6 +27,8 @@ export type PlanStep =
   | { readonly kind: "bury"; readonly tombstone: TombstoneRow }
   /** Held for the first time: its number and place are kept. */
   | { readonly kind: "keep"; readonly volume: VolumeRow; readonly held: VolumeInfo }
+  /** The label tells of a grant or size that the catalog does not know: the label is right. */
+  | { readonly kind: "learn"; readonly volume: VolumeRow; readonly held: VolumeInfo }
   /** The unit holds it and nobody here knows of it. */
   | { readonly kind: "adopt"; readonly held: VolumeInfo };
 
@@ -34,62 +36,98 @@ export interface Plan {
   readonly step: PlanStep | null;
   /** What differs, in words; null when station and unit agree. */
   readonly difference: string | null;
+  /** The step takes something away that a unit holds. */
+  readonly destroys: boolean;
 }
 
 export interface PlanInput {
+  readonly unitId: string;
   readonly volume: VolumeRow | null;
   readonly grant: GrantRow | null;
   readonly tombstone: TombstoneRow | null;
   readonly held: VolumeInfo | null;
+  /** It is its disk's last leg, or the disk is rebuilt from labels: what follows is not moved. */
+  readonly mayChangeLength: boolean;
   /** Recovered state: nothing is fenced or deleted before an operator confirmed. */
   readonly destroysNothing: boolean;
 }
 
-const AGREED: Plan = { step: null, difference: null };
+const AGREED: Plan = { step: null, difference: null, destroys: false };
+const CONFIRM = 'the station is in recovered state and waits for "dvsan ctl recover --confirm"';
 
 /** Compares what is wanted of one volume with what its unit holds (control.md §4). Pure. */
 export function planVolume(input: PlanInput): Plan {
-  if (input.tombstone !== null) return planBurial(input.tombstone, input);
-  const { volume, held } = input;
+  const plan = planWanted(input);
+  const withheld = plan.destroys && input.destroysNothing;
+  return withheld
+    ? { ...plan, step: null, difference: `${plan.difference}, but ${CONFIRM}` }
+    : plan;
+}
+
+function planWanted(input: PlanInput): Plan {
+  const { volume, held, tombstone } = input;
+  if (tombstone !== null) return planBurial(tombstone, input);
   if (volume === null) {
-    if (held === null) return AGREED;
-    return { step: { kind: "adopt", held }, difference: "not known here: it will be adopted" };
+    return held === null ? AGREED : act({ kind: "adopt", held }, "not known here: will be adopted");
   }
+  if (volume.unitId !== input.unitId) return held === null ? AGREED : planCopy(volume, input, held);
   if (held === null) {
-    if (volume.created === 0) {
-      return { step: { kind: "create", volume }, difference: "wanted: not made yet" };
-    }
+    if (volume.created === 0) return act({ kind: "create", volume }, "wanted: not made yet");
     return wait("the unit no longer holds it: a medium is missing or was replaced");
   }
   return planHeld(volume, { ...input, held });
 }
 
-function planBurial(tombstone: TombstoneRow, input: PlanInput): Plan {
-  const { held } = input;
+function planBurial(tombstone: TombstoneRow, { held }: PlanInput): Plan {
   if (held === null) {
-    if (tombstone.done === 1) return AGREED;
-    return { step: { kind: "bury", tombstone }, difference: null };
+    return tombstone.done === 1 ? AGREED : act({ kind: "bury", tombstone }, null);
   }
-  if (input.destroysNothing) {
-    return wait("is to be deleted, but the station is in recovered state: confirm first");
-  }
-  const { volumeId } = tombstone;
+  const { volumeId, epoch, counter } = tombstone;
   const { sequence, grant } = held;
-  if (grant !== null && grant.state !== "fenced") {
-    const generation = later(tombstone, grant.generation);
-    const step: PlanStep = { kind: "revoke", volumeId, generation, sequence };
-    return { step, difference: `is to be deleted: ${fencingWords(grant)}` };
+  // Whoever decided to delete it did not know of this grant: an older catalog did.
+  const known = { epoch: tombstone.knownEpoch, counter: tombstone.knownCounter };
+  if (grant !== null && compareGenerations(grant.generation, known) > 0) {
+    return act({ kind: "adopt", held }, "was to be deleted without knowing of its grant: stays");
   }
-  return { step: { kind: "delete", volumeId, sequence }, difference: "is to be deleted" };
+  if (grant !== null && grant.state !== "fenced") {
+    const step: PlanStep = {
+      kind: "revoke",
+      volumeId,
+      generation: { epoch, counter },
+      sequence,
+    };
+    return destroy(step, `is to be deleted: ${fencingWords(grant)}`);
+  }
+  return destroy({ kind: "delete", volumeId, sequence }, "is to be deleted");
 }
 
-function planHeld(volume: VolumeRow, input: PlanInput & { readonly held: VolumeInfo }): Plan {
+/** The catalog has the volume on another unit: what is held here is a copy, or was left behind. */
+function planCopy(volume: VolumeRow, input: PlanInput, held: VolumeInfo): Plan {
+  const words = "is a copy of a volume that belongs to another unit";
+  const { grant, sequence } = held;
+  if (grant === null || grant.state === "fenced") {
+    return wait(`${words}: wipe or forget the medium, or adopt it while the other is away`);
+  }
+  const wanted = input.grant ?? grant.generation;
+  const { epoch, counter } = compareGenerations(wanted, grant.generation) > 0
+    ? wanted
+    : grant.generation;
+  const generation = { epoch, counter };
+  return destroy(
+    { kind: "revoke", volumeId: volume.id, generation, sequence },
+    `${words}: ${fencingWords(grant)}`,
+  );
+}
+
+type Held = PlanInput & { readonly held: VolumeInfo };
+
+function planHeld(volume: VolumeRow, input: Held): Plan {
   const { held } = input;
   const { sequence } = held;
   const place = volume.number === held.number && volume.startLba === held.startLba;
-  if (volume.created === 0 || !place) {
-    return { step: { kind: "keep", volume, held }, difference: null };
-  }
+  if (volume.created === 0 || !place) return act({ kind: "keep", volume, held }, null);
+  const learned = planLearning(volume, input);
+  if (learned !== null) return learned;
   if (held.state === "failed" || held.state === "incomplete") {
     return wait(`${held.state}: ${held.reason ?? "the unit gives no reason"}`);
   }
@@ -102,48 +140,55 @@ function planHeld(volume: VolumeRow, input: PlanInput & { readonly held: VolumeI
   if (held.sizeBytes < volume.sizeBytes) {
     const difference = `is to grow from ${sizeText(held.sizeBytes)} to ` +
       sizeText(volume.sizeBytes);
-    return { step: { kind: "resize", volume, sequence }, difference };
+    return act({ kind: "resize", volume, sequence }, difference);
   }
   return grant;
 }
 
-function planGrant(volume: VolumeRow, input: PlanInput & { readonly held: VolumeInfo }): Plan {
+/** The label is right about current grant and extents, the catalog about what is intended. */
+function planLearning(volume: VolumeRow, { held, grant, mayChangeLength }: Held): Plan | null {
+  if (held.grant === null) return null;
+  const newer = grant === null || compareGenerations(held.grant.generation, grant) > 0;
+  if (newer) {
+    return act({ kind: "learn", volume, held }, "holds a newer grant than the catalog: stands");
+  }
+  const larger = held.grant.state === "active" && held.grant.sizeBytes > volume.sizeBytes;
+  if (!larger) return null;
+  if (mayChangeLength) {
+    return act({ kind: "learn", volume, held }, "is larger than the catalog says");
+  }
+  return wait("was granted larger than its place in the disk allows");
+}
+
+function planGrant(volume: VolumeRow, input: Held): Plan {
   const { grant, held } = input;
   const { sequence } = held;
-  if (grant === null) {
-    return held.grant?.state === "active" ? wait("holds a grant that is not known here") : AGREED;
-  }
-  const order = held.grant === null ? -1 : compareGenerations(held.grant.generation, {
-    epoch: grant.epoch,
-    counter: grant.counter,
-  });
+  if (grant === null) return AGREED;
+  const order = held.grant === null ? -1 : compareGenerations(held.grant.generation, grant);
   // Also a fence that is under way: it is asked for again until the unit says that it is done.
   const heldActive = held.grant !== null && held.grant.state !== "fenced";
-  if (order > 0 && heldActive) return wait("holds a newer grant than the station knows of");
   if (grant.state === "revoked") {
     if (!heldActive) return AGREED;
-    if (input.destroysNothing) {
-      return wait("its grant is to be fenced, but the station is in recovered state");
-    }
     const generation = { epoch: grant.epoch, counter: grant.counter };
     const step: PlanStep = { kind: "revoke", volumeId: volume.id, generation, sequence };
-    return { step, difference: `is not wanted by its host any more: ${fencingWords(held.grant)}` };
+    return destroy(step, `is not wanted by its host any more: ${fencingWords(held.grant)}`);
   }
   const grown = grant.grantedBytes < volume.sizeBytes;
   if (order === 0 && held.grant?.state === "active" && !grown) return AGREED;
-  if (order > 0 || (order === 0 && held.grant?.state !== "active")) {
-    return wait("was fenced by a later generation");
-  }
-  return { step: { kind: "grant", volume, grant, sequence }, difference: "is to be granted" };
+  if (order === 0 && held.grant?.state !== "active") return wait("was fenced by its unit");
+  return act({ kind: "grant", volume, grant, sequence }, "is to be granted");
 }
 
-function later(a: Generation, b: Generation): Generation {
-  const { epoch, counter } = compareGenerations(a, b) >= 0 ? a : b;
-  return { epoch, counter };
+function act(step: PlanStep, difference: string | null): Plan {
+  return { step, difference, destroys: false };
+}
+
+function destroy(step: PlanStep, difference: string): Plan {
+  return { step, difference, destroys: true };
 }
 
 function wait(difference: string): Plan {
-  return { step: null, difference };
+  return { step: null, difference, destroys: false };
 }
 
 function fencingWords(grant: VolumeInfo["grant"]): string {

@@ -6,6 +6,7 @@ import type { Events } from "./events.ts";
 import type { Nodes } from "./nodes.ts";
 import type { Observed } from "./observed.ts";
 import type { World } from "./ports.ts";
+import type { Standing } from "./standing.ts";
 import type { Reconciler } from "./reconcile.ts";
 import type { Candidate } from "./allocation.ts";
 import { allocatedBytesOf } from "./allocation.ts";
@@ -22,8 +23,9 @@ export interface Pool {
   readonly observed: Observed;
   readonly reconciler: Reconciler;
   readonly delivery: Delivery;
-  /** No fence, delete or takeover before an operator has confirmed the differences. */
-  readonly isRecovered: () => boolean;
+  readonly standing: Standing;
+  /** Media that a unit adopts for an operator now. */
+  readonly adopting: Set<string>;
 }
 
 /** Above the version that any host was told, also when this catalog is younger than the disk. */

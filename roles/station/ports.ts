@@ -53,8 +53,6 @@ export interface Station {
   attachLink(link: StationLink): void;
   /** Opens the catalog, raises the epoch durably, takes up interrupted tasks. */
   start(): Promise<void>;
-  /** An operator has confirmed the differences: fences and deletes go on from now. */
-  confirmRecovery(): Promise<void>;
   /** Interrupts tasks (the next start takes them up), saves, closes the catalog. */
   stop(): Promise<void>;
 }

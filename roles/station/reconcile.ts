@@ -1,4 +1,3 @@
-import type { AnswerBody } from "../../protocol/config/requests.ts";
 import type { StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { StationLink } from "../../protocol/config/link.ts";
 import { type ErrorCode, toPlainError } from "../../protocol/core/errors.ts";
@@ -7,17 +6,18 @@ import type { Timer } from "../../protocol/core/clock.ts";
 import {
   RECONCILE_RETRY_MS_MAX,
   RECONCILE_RETRY_MS_MIN,
-  UNIT_REQUEST_MS,
+  TOMBSTONES_DONE_MAX,
   ZEROING_POLL_MS,
 } from "../../protocol/core/limits.ts";
-import type { Catalog } from "./catalog/catalog.ts";
+import type { Catalog, Change } from "./catalog/catalog.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Events } from "./events.ts";
 import type { Observed } from "./observed.ts";
 import { type Plan, type PlanStep, planVolume } from "./plan.ts";
 import type { World } from "./ports.ts";
-import { legInfoOf } from "./assignments.ts";
-import { adoption } from "./adoption.ts";
+import type { StandingState } from "./standing.ts";
+import { sendStep } from "./steps.ts";
+import { adoption, learning } from "./adoption.ts";
 
 /** What stands in the way of one volume. */
 export interface Trouble {
@@ -39,7 +39,7 @@ export interface ReconcilerOptions {
   readonly link: () => StationLink;
   /** The unit's session stands and its storage was read in it. */
   readonly isPresent: (unitId: string) => boolean;
-  readonly destroysNothing: () => boolean;
+  readonly standing: () => StandingState;
   readonly onChange: () => void;
 }
 
@@ -77,12 +77,17 @@ export class Reconciler {
   /** What station and unit disagree about one volume. */
   plan(unitId: string, volumeId: string): Plan {
     const { catalog, observed } = this.#o;
+    const volume = catalog.volumes.get(volumeId) ?? null;
+    const last = catalog.legsOf(volume?.diskId ?? "").at(-1)?.id === volumeId;
+    const rebuilt = catalog.disks.get(volume?.diskId ?? "")?.adopted === 1;
     return planVolume({
-      volume: catalog.volumes.get(volumeId) ?? null,
+      unitId,
+      volume,
+      mayChangeLength: last || rebuilt,
       grant: catalog.grants.get(volumeId) ?? null,
       tombstone: catalog.tombstones.get(volumeId) ?? null,
       held: observed.volume(unitId, volumeId),
-      destroysNothing: this.#o.destroysNothing(),
+      destroysNothing: this.#o.standing() !== "normal",
     });
   }
 
@@ -91,6 +96,7 @@ export class Reconciler {
     await this.#o.catalog.settled();
     const info = this.#o.observed.fresh(unitId);
     if (this.#stopped || info === null || !this.#o.isPresent(unitId)) return;
+    if (this.#o.standing() === "superseded") return;
     let earliestMs = Infinity;
     const now = this.#o.world.clock.nowMs();
     for (const volumeId of this.#volumesOf(unitId, info)) {
@@ -155,7 +161,10 @@ export class Reconciler {
       case "bury":
         return await catalog.commit([
           { table: "tombstones", put: { ...step.tombstone, done: 1 } },
+          ...this.#oldTombstones(),
         ]);
+      case "learn":
+        return await this.#learn(unitId, step);
       case "keep": {
         const { number, startLba } = step.held;
         const now = catalog.volumes.get(step.volume.id);
@@ -168,7 +177,8 @@ export class Reconciler {
         return await this.#adopt(unitId, step.held);
       default: {
         const volumeId = "volume" in step ? step.volume.id : step.volumeId;
-        const { volume } = await this.#send(unitId, step);
+        const to = { unitId, link: this.#o.link(), station: this.#o.epoch.station, catalog };
+        const { volume } = await sendStep(step, to);
         observed.answered(unitId, volumeId, volume);
         if (step.kind === "grant") await this.#granted(step);
         const moved = step.kind === "create" || step.kind === "resize" || step.kind === "delete";
@@ -196,47 +206,24 @@ export class Reconciler {
     events.say({ kind: "volume.adopted", severity: "warn", subject: held.leg.diskName, text });
   }
 
-  #send(
-    unitId: string,
-    step: Extract<PlanStep, { kind: "create" | "resize" | "grant" | "revoke" | "delete" }>,
-  ): Promise<AnswerBody<"VOLUME_CREATE">> {
-    const link = this.#o.link();
-    const station = this.#o.epoch.station;
-    const options = { timeoutMs: UNIT_REQUEST_MS };
-    const volumeId = "volume" in step ? step.volume.id : step.volumeId;
-    const expectedSequence = step.kind === "create" ? 0 : step.sequence;
-    const change = { station, volumeId, expectedSequence };
-    switch (step.kind) {
-      case "create":
-      case "resize": {
-        const { sizeBytes } = step.volume;
-        const body = { ...change, sizeBytes, leg: legInfoOf(this.#o.catalog, step.volume.id) };
-        const name = step.kind === "create" ? "VOLUME_CREATE" : "VOLUME_RESIZE";
-        return link.request(unitId, name, body, options);
-      }
-      case "grant": {
-        const { epoch, counter, tokenHash, addressesJson } = step.grant;
-        const { ownerId, ownerKey } = legInfoOf(this.#o.catalog, step.volume.id);
-        const direct = tokenHash === null ? {} : {
-          direct: { tokenHash, addresses: JSON.parse(addressesJson ?? "[]") as string[] },
-        };
-        return link.request(unitId, "ACCESS_GRANT", {
-          ...change,
-          generation: { epoch, counter },
-          hostId: ownerId,
-          hostKey: ownerKey,
-          sizeBytes: step.volume.sizeBytes,
-          ...direct,
-        }, options);
-      }
-      case "revoke":
-        return link.request(unitId, "ACCESS_REVOKE", {
-          ...change,
-          generation: step.generation,
-        }, options);
-      case "delete":
-        return link.request(unitId, "VOLUME_DELETE", change, options);
-    }
+  async #learn(unitId: string, step: Extract<PlanStep, { kind: "learn" }>): Promise<void> {
+    const { catalog, events } = this.#o;
+    const { held, volume } = step;
+    if (held.grant === null) return;
+    await catalog.commit(learning(catalog, volume.id, held.grant));
+    const text = `Took over from the label what unit "${this.#unitName(unitId)}" holds of leg ` +
+      `${held.leg.leg} of disk "${held.leg.diskName}": the catalog was older.`;
+    events.say({ kind: "volume.learned", severity: "warn", subject: held.leg.diskName, text });
+  }
+
+  /** The oldest beyond the limit: a volume that still came back would be adopted, not deleted. */
+  #oldTombstones(): Change[] {
+    const { tombstones } = this.#o.catalog;
+    if (tombstones.size < TOMBSTONES_DONE_MAX) return [];
+    const done = [...tombstones.values()].filter((each) => each.done === 1)
+      .sort((a, b) => a.createdMs - b.createdMs);
+    const surplus = done.slice(0, Math.max(0, done.length - TOMBSTONES_DONE_MAX + 1));
+    return surplus.map(({ volumeId }) => ({ table: "tombstones", remove: volumeId }));
   }
 
   #tell(unitId: string, step: PlanStep): void {

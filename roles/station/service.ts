@@ -4,13 +4,17 @@ import { randomUuid } from "../../protocol/core/random.ts";
 import type {
   AllocationInput,
   AllocationView,
+  CatalogView,
+  DifferenceView,
   DiskCreateInput,
   DiskGrowInput,
   DiskView,
   EventRecord,
   HostView,
+  MediumInput,
   NodeView,
   PoolView,
+  RecoveryView,
   StationApi,
   TaskRecord,
   UnitView,
@@ -19,8 +23,13 @@ import type {
 import { allocate } from "./allocation.ts";
 import type { StationIdentity } from "./identity.ts";
 import { mustDiskNamed, mustNode } from "./lookup.ts";
+import { mediumOrder } from "./medium_orders.ts";
 import type { Orders } from "./orders.ts";
 import { candidatesOf, type Pool } from "./pool.ts";
+import type { CatalogKeeper } from "./catalog/keeper.ts";
+import { differences, recoveryView } from "./differences.ts";
+import type { Recovery } from "./recovery.ts";
+import { requireStanding } from "./standing.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 import * as views from "./views.ts";
 
@@ -31,8 +40,8 @@ export interface Running {
   readonly pool: Pool;
   readonly tasks: Tasks;
   readonly orders: Orders;
-  /** What an operator should know, in sentences. */
-  problems(): string[];
+  readonly recovery: Recovery;
+  readonly keeper: CatalogKeeper;
 }
 
 /** The station as REST and console see it. */
@@ -125,6 +134,7 @@ export class StationService implements StationApi {
   async approveNode(node: string, owner: string): Promise<NodeView> {
     const { pool } = this.#running();
     const row = mustNode(pool.catalog, node);
+    requireStanding(pool, `approve "${row.name}"`);
     if (row.admission === "revoked") {
       throw new DvsanError(
         "denied",
@@ -151,11 +161,49 @@ export class StationService implements StationApi {
     return Promise.resolve({ path: this.#identity.path(role) });
   }
 
+  differences(): DifferenceView[] {
+    return differences(this.#running().pool);
+  }
+
+  recovery(): RecoveryView {
+    return recoveryView(this.#running().pool);
+  }
+
+  async confirmRecovery(list: string, owner: string): Promise<RecoveryView> {
+    const { pool, recovery } = this.#running();
+    await recovery.confirm(list, owner);
+    return recoveryView(pool);
+  }
+
+  async checkCatalog(): Promise<CatalogView> {
+    return await this.#running().keeper.check();
+  }
+
+  async repairCatalog(owner: string): Promise<CatalogView> {
+    const { pool, keeper } = this.#running();
+    const view = await keeper.repair();
+    const text = `The catalog was checked and written anew for ${owner}: it is in ${view.file}.`;
+    pool.events.say({ kind: "catalog.repaired", severity: "warn", subject: "catalog", text });
+    return view;
+  }
+
+  async changeMedium(
+    at: { readonly unit: string; readonly medium: string },
+    input: z.infer<typeof MediumInput>,
+    owner: string,
+  ): Promise<TaskRecord> {
+    const { pool, tasks } = this.#running();
+    const unit = mustNode(pool.catalog, at.unit);
+    const spec = mediumOrder(pool, { unit, medium: at.medium, ...input, owner });
+    return await tasks.record(await tasks.create(spec));
+  }
+
   health(): { ok: boolean; state: string; problems: string[] } {
     try {
-      const running = this.#running();
-      const state = running.pool.isRecovered() ? "recovered" : "normal";
-      return { ok: true, state, problems: running.problems() };
+      const { standing, nodes } = this.#running().pool;
+      const { state } = standing;
+      const problems = [...standing.reasons, ...nodes.copies()];
+      return { ok: state !== "superseded", state, problems };
     } catch {
       return { ok: false, state: "starting", problems: ["the station has not started yet"] };
     }

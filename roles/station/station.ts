@@ -2,11 +2,13 @@ import { defined } from "../../protocol/core/assert.ts";
 import type { Clock, Timer } from "../../protocol/core/clock.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { SNAPSHOT_MS, STATION_TICK_MS } from "../../protocol/core/limits.ts";
-import type { StorageInfo } from "../../protocol/config/bodies.ts";
 import type { StationLink, StationLinkEvents } from "../../protocol/config/link.ts";
 import type { StationApi } from "../../web/station_api.ts";
-import { openCatalog, type OpenedCatalog } from "./catalog/open.ts";
+import { CatalogKeeper } from "./catalog/keeper.ts";
+import { openCatalog } from "./catalog/open.ts";
 import { openDatabaseFile } from "./catalog/sqlite.ts";
+import { uncertainty } from "./certainty.ts";
+import type { DiskRow } from "./catalog/rows.ts";
 import { Delivery } from "./delivery.ts";
 import { Epoch } from "./epoch.ts";
 import { Events } from "./events.ts";
@@ -19,18 +21,20 @@ import { Orders } from "./orders.ts";
 import { nextVersion, type Pool } from "./pool.ts";
 import type { Station, StationOptions } from "./ports.ts";
 import { Reconciler } from "./reconcile.ts";
+import { Recovery } from "./recovery.ts";
 import { type Running, StationService } from "./service.ts";
+import { Standing } from "./standing.ts";
 import { accessWork } from "./tasks/disk_access.ts";
+import { adoptDiskWork } from "./tasks/disk_adopt.ts";
 import { createDiskWork } from "./tasks/disk_create.ts";
 import { growDiskWork } from "./tasks/disk_grow.ts";
 import { releaseDiskWork } from "./tasks/disk_release.ts";
+import { changeMediumWork } from "./tasks/medium_change.ts";
 import { revokeNodeWork } from "./tasks/node_revoke.ts";
 import type { TaskWork } from "./tasks/task.ts";
 import { Tasks } from "./tasks/tasks.ts";
 import { Watch } from "./watch.ts";
 
-const STATE_KEY = "state";
-const CLUSTER_KEY = "cluster";
 const URIS_KEPT_MAX = 256;
 
 /** Reads or makes the station's identity; everything else waits for `start`. */
@@ -53,10 +57,8 @@ class StationRole implements Station {
   readonly linkEvents: StationLinkEvents;
   readonly #o: StationOptions;
   readonly #uris = new Map<string, readonly string[]>();
-  readonly #problems: string[] = [];
   #link: StationLink | null = null;
   #running: Running | null = null;
-  #recovered = false;
   #timers: Timer[] = [];
 
   constructor(options: StationOptions) {
@@ -76,33 +78,32 @@ class StationRole implements Station {
   }
 
   async start(): Promise<void> {
-    const { files, random, log } = this.#o;
-    const openDatabase = this.#o.database ?? ((name) => openDatabaseFile(files.path(name)));
-    const opened = await openCatalog(files, openDatabase);
+    const { files, random, log, name } = this.#o;
+    const openDatabase = this.#o.database ?? ((file) => openDatabaseFile(files.path(file)));
+    const opened = await openCatalog(files, openDatabase, {
+      clusterId: this.identity.clusterId,
+      isNew: this.identity.isNew,
+    });
     const { catalog } = opened;
     const marks = new Marks(files);
     const { epoch, behind } = await Epoch.begin({ catalog, marks, random });
-    const damaged = opened.setAside.length > 0;
-    await this.#checkCluster(opened);
-    this.#recovered = damaged || behind ||
-      catalog.meta.get(STATE_KEY)?.value === "recovered";
+    const suspect = opened.problems.length > 0 || behind;
     const world = { clock: wholeClock(this.#o.clock), random, log };
-    const events = await Events.begin(catalog, { marks, world, trusted: !damaged && !behind });
-    const pool = this.#makePool({ world, catalog, epoch, events });
+    const events = await Events.begin(catalog, { marks, world, trusted: !suspect });
+    const standing = new Standing({ catalog, events, name });
+    const pool = this.#makePool({ world, catalog, epoch, events, standing });
     const kinds = this.#kinds(pool);
     const tasks = new Tasks({ world, catalog, events, watch: pool.watch, kinds });
     const orders = new Orders(pool, tasks);
-    const problems = () => [...this.#problems];
-    this.#running = { pool, tasks, orders, problems };
-    if (this.#recovered) await this.#keepRecovered(pool);
-    for (const { path, reason } of opened.setAside) {
-      this.#problem(pool, `The catalog ${path} could not be used and was left as it is: ${reason}`);
-    }
+    const recovery = new Recovery({ pool, tasks: () => tasks });
+    const keeper = new CatalogKeeper(opened, { files, open: openDatabase });
+    this.#running = { pool, tasks, orders, recovery, keeper };
+    for (const problem of opened.problems) await standing.recover(problem);
     if (behind) {
-      this.#problem(pool, "The catalog is older than this station: what units hold goes first.");
+      await standing.recover("The catalog is older than this station: what units hold goes first.");
     }
-    const text = `The station "${this.#o.name}" started, epoch ${epoch.value}.`;
-    events.say({ kind: "station.started", severity: "info", subject: this.#o.name, text });
+    const text = `The station "${name}" started, epoch ${epoch.value}.`;
+    events.say({ kind: "station.started", severity: "info", subject: name, text });
     await tasks.resume();
     this.#every(STATION_TICK_MS, () => pool.nodes.tick());
     this.#every(SNAPSHOT_MS, () => this.#save());
@@ -123,31 +124,28 @@ class StationRole implements Station {
     await pool.catalog.close();
   }
 
-  async confirmRecovery(): Promise<void> {
-    const { pool } = this.#mustRun();
-    await pool.catalog.commit([{ table: "meta", remove: STATE_KEY }]);
-    this.#recovered = false;
-    this.#problems.length = 0;
-    for (const row of pool.catalog.nodes.values()) void pool.reconciler.kick(row.id);
-  }
-
   #mustRun(): Running {
     if (this.#running !== null) return this.#running;
     throw new DvsanError("unavailable", "The station has not started. Try again in a moment.");
   }
 
-  #makePool(parts: Pick<Pool, "world" | "catalog" | "epoch" | "events">): Pool {
-    const { world, catalog, epoch, events } = parts;
+  #makePool(parts: Pick<Pool, "world" | "catalog" | "epoch" | "events" | "standing">): Pool {
+    const { world, catalog, epoch, events, standing } = parts;
     const watch = new Watch(world.clock);
     const link = () => defined(this.#link, "attachLink() comes before the first session");
     const onChange = () => watch.notify();
-    const isRecovered = () => this.#recovered;
     const observed = new Observed({
       world,
       catalog,
       events,
       link,
-      onInfo: (unitId, info) => this.#learned(pool, unitId, info),
+      onInfo: async (unitId, info) => {
+        await this.#mustRun().recovery.learned(unitId, info);
+        pool.nodes.pooled(unitId);
+        pool.watch.notify();
+        void pool.reconciler.kick(unitId);
+        this.#mustRun().recovery.settleSoon();
+      },
     });
     const nodes = new Nodes({
       world,
@@ -170,18 +168,26 @@ class StationRole implements Station {
       observed,
       epoch,
       events,
-      destroysNothing: isRecovered,
+      standing: () => standing.state,
     });
-    const delivery = new Delivery(shared);
-    const pool: Pool = { ...parts, watch, nodes, observed, reconciler, delivery, isRecovered };
+    const mayTell = (disk: DiskRow) =>
+      standing.state !== "superseded" && uncertainty({ catalog, observed }, disk) === null;
+    const delivery = new Delivery({ ...shared, mayTell });
+    const adopting = new Set<string>();
+    const pool: Pool = { ...parts, watch, nodes, observed, reconciler, delivery, adopting };
     return pool;
   }
 
   #kinds(pool: Pool): Readonly<Record<string, TaskWork>> {
     return {
       "disk.create": (params, task) => createDiskWork(pool, params, task),
+      "disk.adopt": (params, task) => adoptDiskWork(pool, params, task),
       "disk.grow": (params, task) => growDiskWork(pool, params, task),
       "disk.release": (params, task) => releaseDiskWork(pool, params, task),
+      "medium.change": (params, task) => {
+        const link = () => defined(this.#link, "a started station has a link");
+        return changeMediumWork(pool, params, { task, link });
+      },
       "node.revoke": (params, task) => revokeNodeWork(pool, params, task),
       "disk.access": async (params, task) => {
         const hostId = this.#mustRun().tasks.row(task.id)?.hostId ?? "";
@@ -210,28 +216,6 @@ class StationRole implements Station {
     void pool.delivery.kick(nodeId);
   }
 
-  /** A unit told all that it holds. */
-  async #learned(pool: Pool, unitId: string, info: StorageInfo): Promise<void> {
-    const { epoch } = pool;
-    const other = info.epoch === epoch.value && info.instance !== "" &&
-      info.instance !== epoch.instance;
-    if (info.epoch > epoch.value || other) {
-      const unit = pool.nodes.row(unitId)?.name ?? unitId;
-      await epoch.raiseAbove(info.epoch);
-      this.#recovered = true;
-      await this.#keepRecovered(pool);
-      this.#problem(
-        pool,
-        `Unit "${unit}" has obeyed a later station (epoch ${info.epoch}): this catalog is older ` +
-          "than the pool, or a second station has this key. Nothing is fenced or deleted before " +
-          "an operator has confirmed.",
-      );
-    }
-    pool.nodes.pooled(unitId);
-    pool.watch.notify();
-    void pool.reconciler.kick(unitId);
-  }
-
   /** Hosts have to hear where a unit now is. */
   async #moved(pool: Pool, unitId: string): Promise<void> {
     const row = pool.nodes.row(unitId);
@@ -249,32 +233,6 @@ class StationRole implements Station {
       await pool.catalog.commit([{ table: "disks", put }]);
       void pool.delivery.kick(disk.hostId);
     }
-  }
-
-  /** A catalog of another cluster is not used, nor written over. */
-  async #checkCluster({ catalog, fileName }: OpenedCatalog): Promise<void> {
-    const found = catalog.meta.get(CLUSTER_KEY)?.value;
-    const { clusterId } = this.identity;
-    if (found !== undefined && found !== clusterId) {
-      await catalog.close();
-      throw new DvsanError(
-        "foreign",
-        `Cannot start: the catalog ${this.#o.files.path(fileName)} belongs to cluster ${found}, ` +
-          `and this station's identity to ${clusterId}. Restore the one that is wrong.`,
-      );
-    }
-    if (found === undefined) {
-      await catalog.commit([{ table: "meta", put: { key: CLUSTER_KEY, value: clusterId } }]);
-    }
-  }
-
-  async #keepRecovered(pool: Pool): Promise<void> {
-    await pool.catalog.commit([{ table: "meta", put: { key: STATE_KEY, value: "recovered" } }]);
-  }
-
-  #problem(pool: Pool, text: string): void {
-    this.#problems.push(text);
-    pool.events.say({ kind: "station.recovered", severity: "error", subject: this.#o.name, text });
   }
 
   #save(): void {

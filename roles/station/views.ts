@@ -85,7 +85,7 @@ export function poolView(pool: Pool, tasks: Tasks): PoolView {
     }
   }
   return {
-    state: pool.isRecovered() ? "recovered" : "normal",
+    state: pool.standing.state,
     epoch: pool.epoch.value,
     units: units.length,
     unitsOnline: units.filter((unit) => unit.state === "online").length,

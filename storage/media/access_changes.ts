@@ -38,7 +38,7 @@ export async function grantAccess(
     refuseOldGeneration(record, body);
     requireSequence(state, volume, body);
     requireWhole(state, volume);
-    if (body.sizeBytes !== record.sizeBytes) {
+    if (body.sizeBytes > record.sizeBytes) {
       throw new DvsanError(
         "invalid",
         `Volume ${record.id} has ${record.sizeBytes} bytes, the grant says ${body.sizeBytes}.`,

@@ -43,8 +43,8 @@ export function zeroedStepsOf(record: VolumeRecord, media: Media): number {
 export function grantInfoOf(volume: Volume, nowMs: number): GrantInfo | null {
   const { grant } = volume.record;
   if (grant === null) return null;
-  const { generation, hostId, hostKey, state, direct } = grant;
-  const info = { generation, hostId, hostKey, ...(direct === undefined ? {} : { direct }) };
+  const { generation, hostId, hostKey, state, sizeBytes, direct } = grant;
+  const info = { generation, hostId, hostKey, sizeBytes, ...(direct && { direct }) };
   if (volume.fencing === null || state === "fenced") return { ...info, state };
   const fencingForMs = Math.max(0, Math.round(nowMs - volume.fencing.sinceMs));
   return { ...info, state: "fencing", fencingForMs };
@@ -94,8 +94,8 @@ export function servedVolumeOf(volume: Volume, media: Media, nowMs: number): Ser
   const { record } = volume;
   if (record.deleting || troubleOf(volume, media) !== null) return null;
   const zeroed = zeroedStepsOf(record, media) === stepsOf(record);
-  // While a grown part is zeroed, the part that was granted before stays usable.
-  const sizeBytes = zeroed ? record.sizeBytes : record.grant?.sizeBytes ?? 0;
+  // A grown part is served once it was granted too: hosts are told of it only then.
+  const sizeBytes = record.grant?.sizeBytes ?? (zeroed ? record.sizeBytes : 0);
   if (sizeBytes === 0) return null;
   return {
     id: record.id,

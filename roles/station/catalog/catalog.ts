@@ -1,32 +1,24 @@
 import type { Kysely } from "kysely";
 import { assert } from "../../../protocol/core/assert.ts";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
-import { troubleOf } from "./sqlite.ts";
-import type {
-  DiskRow,
-  EventRow,
-  GrantRow,
-  MetaRow,
-  NodeRow,
-  ObservedRow,
-  Tables,
-  TaskLogRow,
-  TaskRow,
-  TombstoneRow,
-  VolumeRow,
+import { withoutSum } from "./row_sums.ts";
+import { invalidRow } from "./row_schemas.ts";
+import {
+  type DiskRow,
+  type EventRow,
+  type GrantRow,
+  KEYS,
+  type MetaRow,
+  type NodeRow,
+  type ObservedRow,
+  type Tables,
+  type TaskLogRow,
+  type TaskRow,
+  type TombstoneRow,
+  type VolumeRow,
 } from "./rows.ts";
-
-/** The tables that are held in memory whole, with the column that names a row. */
-const KEYS = {
-  meta: "key",
-  nodes: "id",
-  disks: "id",
-  volumes: "id",
-  grants: "volumeId",
-  tombstones: "volumeId",
-  tasks: "id",
-  observed: "unitId",
-} as const;
+import { troubleOf } from "./sqlite.ts";
+import { copyHistory, writeAll } from "./writing.ts";
 
 type Held = keyof typeof KEYS;
 
@@ -55,7 +47,7 @@ type Rows<T extends Held> = Map<string, Tables[T]>;
  * When the database refuses, everything not yet durable is taken back and refused.
  */
 export class Catalog {
-  readonly #database: Kysely<Tables>;
+  #database: Kysely<Tables>;
   readonly #rows: { readonly [T in Held]: Rows<T> };
   #queue: Waiting[] = [];
   #pumping: Promise<void> | null = null;
@@ -65,11 +57,16 @@ export class Catalog {
     this.#rows = rows;
   }
 
-  /** Reads every held table; rejects when the database cannot be read. */
+  /** Reads every held table; rejects when one cannot be read or has a record that is wrong. */
   static async load(database: Kysely<Tables>): Promise<Catalog> {
     const read = async <T extends Held>(table: T): Promise<Rows<T>> => {
       const rows = await database.selectFrom(table as Held).selectAll().execute();
-      return new Map((rows as unknown as Tables[T][]).map((row) => [keyOf(table, row), row]));
+      return new Map(
+        (rows as unknown as Tables[T][]).map((found) => {
+          const row = rightRow(table, found);
+          return [keyOf(table, row), row];
+        }),
+      );
     };
     return new Catalog(database, {
       meta: await read("meta"),
@@ -143,6 +140,30 @@ export class Catalog {
     while (this.#pumping !== null) await this.#pumping;
   }
 
+  /** Everything that memory holds, as changes that make it anew. */
+  everything(): Change[] {
+    return Object.entries(this.#rows).flatMap(([table, rows]) =>
+      [...rows.values()].map((put) => ({ table, put }) as unknown as Change)
+    );
+  }
+
+  /** Writes all that memory holds to an empty database, and goes on with that one. */
+  async moveTo(database: Kysely<Tables>): Promise<void> {
+    await this.settled();
+    // What is committed from here on waits until the other one is whole.
+    const moving = this.#move(database);
+    this.#pumping = moving.catch(() => {}).then(() => this.#pump());
+    await moving;
+  }
+
+  async #move(database: Kysely<Tables>): Promise<void> {
+    const before = this.#database;
+    await writeAll(database, this.everything());
+    await copyHistory(before, database);
+    this.#database = database;
+    await before.destroy();
+  }
+
   async close(): Promise<void> {
     await this.settled();
     await this.#database.destroy();
@@ -164,7 +185,7 @@ export class Catalog {
       const group = this.#queue;
       this.#queue = [];
       try {
-        await this.#write(group.flatMap((waiting) => waiting.changes));
+        await writeAll(this.#database, group.flatMap((waiting) => waiting.changes));
         for (const waiting of group) waiting.resolve();
       } catch (error) {
         const all = [...group, ...this.#queue];
@@ -175,12 +196,6 @@ export class Catalog {
       }
     }
     this.#pumping = null;
-  }
-
-  #write(changes: readonly Change[]): Promise<void> {
-    return this.#database.transaction().execute(async (transaction) => {
-      for (const change of changes) await writeOne(transaction, change);
-    });
   }
 }
 
@@ -193,26 +208,16 @@ function refusalOf(error: unknown): unknown {
   return new DvsanError("io", message, { cause: error });
 }
 
+/** The record without its checksum; throws when it is damaged. */
+function rightRow<T extends Held>(table: T, found: Tables[T]): Tables[T] {
+  const { row, isRight } = withoutSum(table, found);
+  const reason = invalidRow(table, row) ?? (isRight ? null : "its checksum is wrong");
+  if (reason !== null) throw new Error(`a record of ${table} is damaged: ${reason}`);
+  return row;
+}
+
 function keyOf<T extends Held>(table: T, row: Tables[T]): string {
   const key = (row as unknown as Record<string, unknown>)[KEYS[table]];
   assert(typeof key === "string", `a row of ${table} has no key`);
   return key;
-}
-
-async function writeOne(database: Kysely<Tables>, change: Change): Promise<void> {
-  if ("remove" in change) {
-    const key = change.table === "taskLogs" ? "taskId" : KEYS[change.table];
-    await database.deleteFrom(change.table as "meta").where(key as "key", "=", change.remove)
-      .execute();
-    return;
-  }
-  if ("append" in change) {
-    await database.insertInto(change.table as "events").values(change.append as EventRow)
-      .execute();
-    return;
-  }
-  const key = KEYS[change.table];
-  const row = change.put as unknown as MetaRow;
-  await database.insertInto(change.table as "meta").values(row)
-    .onConflict((conflict) => conflict.column(key as "key").doUpdateSet(row)).execute();
 }

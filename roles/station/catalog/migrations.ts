@@ -1,11 +1,13 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Kysely, sql } from "kysely";
 import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from "kysely/migration";
-import type { Tables } from "./rows.ts";
+import { KEYS, type Tables } from "./rows.ts";
 
 /** Static, so that a bundle has them. A migration that has landed is never changed. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001_first": { up: createFirstTables },
+  "0002_known_grants": { up: addKnownGrants },
+  "0003_checksums": { up: addChecksums },
 };
 
 const FIRST_TABLES: readonly string[] = [
@@ -46,6 +48,23 @@ const FIRST_TABLES: readonly string[] = [
 
 async function createFirstTables(database: Kysely<unknown>): Promise<void> {
   for (const statement of FIRST_TABLES) await sql.raw(statement).execute(database);
+}
+
+/** Tombstones of before were made by catalogs that knew every grant up to their own generation. */
+async function addKnownGrants(database: Kysely<unknown>): Promise<void> {
+  for (const column of ["knownEpoch", "knownCounter"]) {
+    const add = `ALTER TABLE tombstones ADD COLUMN ${column} INTEGER NOT NULL DEFAULT 0`;
+    await sql.raw(add).execute(database);
+  }
+  const keep = "UPDATE tombstones SET knownEpoch = epoch, knownCounter = counter";
+  await sql.raw(keep).execute(database);
+}
+
+/** Of row_sums.ts. Records of before have none until they are written again. */
+async function addChecksums(database: Kysely<unknown>): Promise<void> {
+  for (const table of Object.keys(KEYS)) {
+    await sql.raw(`ALTER TABLE ${table} ADD COLUMN sum TEXT`).execute(database);
+  }
 }
 
 /**

@@ -4,50 +4,160 @@ import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type { StateFiles } from "../ports.ts";
 import { Catalog } from "./catalog.ts";
 import { migrate, unknownMigrations } from "./migrations.ts";
+import { salvage, type Salvaged } from "./salvage.ts";
 import { damageOf, kyselyOver, makeDurable, troubleOf } from "./sqlite.ts";
 
 /** Names the database file in use, so that a damaged one can be left as it is. */
-const POINTER = "catalog.current";
+export const POINTER = "catalog.current";
 const ATTEMPTS_MAX = 8;
+const CLUSTER_KEY = "cluster";
+
+/** A catalog file that is not used any more. */
+export interface SetAside {
+  readonly path: string;
+  readonly reason: string;
+  /** Records that were taken over from it. */
+  readonly kept: number;
+  /** Records that were not, with the reason. */
+  readonly lost: readonly string[];
+}
 
 export interface OpenedCatalog {
   readonly catalog: Catalog;
   readonly fileName: string;
-  /** Files that could not be used, with the reason; they were not touched. */
-  readonly setAside: readonly { readonly path: string; readonly reason: string }[];
+  readonly setAside: readonly SetAside[];
+  /** Why the catalog does not tell all that was wanted, in sentences. */
+  readonly problems: readonly string[];
 }
 
+export interface OpenOptions {
+  readonly clusterId: string;
+  /** The station's identity was made just now: there was no catalog before. */
+  readonly isNew: boolean;
+}
+
+type OpenDatabase = (name: string) => DatabaseSync;
+
 /**
- * Opens the catalog. A file that is damaged is left where it is and a fresh one is used in its
- * place: the station has to start, and will learn from its units what they hold. A file that only
- * cannot be used now (in use, full disk, another version's) ends the start instead: an empty
- * catalog in its place would forget what was wanted.
+ * Opens the catalog. A file that is damaged, or of another cluster, stays where it is; a fresh one
+ * gets every record of it that is still right, and the station learns the rest from its units. A
+ * file that only cannot be used now (in use, full disk, another version's) ends the start instead:
+ * a catalog with less in it would forget what was wanted.
  */
 export async function openCatalog(
   files: StateFiles,
-  open: (name: string) => DatabaseSync,
+  open: OpenDatabase,
+  options: OpenOptions,
 ): Promise<OpenedCatalog> {
-  const setAside: { path: string; reason: string }[] = [];
   const pointer = fromUtf8(files.read(POINTER) ?? new Uint8Array())?.trim() ?? "";
-  let number = /^catalog-(\d{1,4})\.sqlite$/.exec(pointer)?.[1] ?? "1";
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const fileName = `catalog-${number}.sqlite`;
+  const first = Number(/^catalog-(\d{1,6})\.sqlite$/.exec(pointer)?.[1] ?? "1");
+  const fileName = nameOf(first);
+  const path = files.path(fileName);
+  const found = await examine(() => open(fileName), path, options.clusterId);
+  if ("catalog" in found) {
+    const isFresh = !found.catalog.meta.has(CLUSTER_KEY);
+    await keepCluster(found.catalog, options.clusterId);
+    if (pointer !== fileName) files.write(POINTER, utf8(`${fileName}\n`));
+    const missing = isFresh && !options.isNew;
+    const problems = missing ? [`The catalog ${path} was missing: a new one was made.`] : [];
+    return { catalog: found.catalog, fileName, setAside: [], problems };
+  }
+  const { reason, kept, lost } = found;
+  const setAside = { path, reason, kept: kept.length, lost };
+  const next = await replacement(files, open, first + 1);
+  await next.catalog.commit(kept);
+  await keepCluster(next.catalog, options.clusterId);
+  files.write(POINTER, utf8(`${next.fileName}\n`));
+  return { ...next, setAside: [setAside], problems: [setAsideWords(setAside)] };
+}
+
+export function setAsideWords({ path, reason, kept, lost }: SetAside): string {
+  const what = lost.length === 0 ? "" : ` Not taken over: ${lost.join("; ")}.`;
+  return `The catalog ${path} could not be used and was left as it is: ${reason}. ` +
+    `${kept} records of it were taken over.${what}`;
+}
+
+/** A fresh catalog under the next name whose file holds nothing: a start may have been cut. */
+export async function replacement(
+  files: StateFiles,
+  open: OpenDatabase,
+  from: number,
+): Promise<{ catalog: Catalog; fileName: string }> {
+  let reason = "";
+  for (let number = from; number < from + ATTEMPTS_MAX; number++) {
+    const fileName = nameOf(number);
     try {
-      const catalog = await openOne(() => open(fileName));
-      if (pointer !== fileName) files.write(POINTER, utf8(`${fileName}\n`));
-      return { catalog, fileName, setAside };
+      const catalog = await openOne(open(fileName));
+      if (catalog.meta.size + catalog.nodes.size + catalog.disks.size === 0) {
+        return { catalog, fileName };
+      }
+      await catalog.close();
+      reason = "it holds records";
     } catch (error) {
       refuseTrouble(files.path(fileName), error);
-      setAside.push({ path: files.path(fileName), reason: messageOf(error) });
-      number = String(Number(number) + 1);
+      reason = messageOf(error);
     }
   }
   throw new DvsanError(
     "io",
-    `Cannot open a catalog in ${files.path(".")}: ${setAside[0]?.reason}. ` +
-      `${ATTEMPTS_MAX} files were tried. Check the disk, or give another --state folder.`,
-    { details: setAside },
+    `Cannot make a catalog in ${files.path(".")}: ${reason}. ${ATTEMPTS_MAX} files were tried. ` +
+      "Check the disk, or give another --state folder.",
   );
+}
+
+/** The number in a catalog's file name. */
+export function numberOf(fileName: string): number {
+  return Number(/\d+/.exec(fileName)?.[0] ?? "1");
+}
+
+function nameOf(number: number): string {
+  return `catalog-${number}.sqlite`;
+}
+
+type Examined = { readonly catalog: Catalog } | Salvaged & { readonly reason: string };
+
+async function examine(
+  open: () => DatabaseSync,
+  path: string,
+  clusterId: string,
+): Promise<Examined> {
+  let reason: string;
+  try {
+    const catalog = await openOne(open());
+    const cluster = catalog.meta.get(CLUSTER_KEY)?.value ?? clusterId;
+    if (cluster === clusterId) return { catalog };
+    await catalog.close();
+    return { reason: `it belongs to cluster ${cluster}`, kept: [], lost: [] };
+  } catch (error) {
+    refuseTrouble(path, error);
+    reason = messageOf(error);
+  }
+  return { reason, ...salvageFile(open, clusterId) };
+}
+
+/** Opens it once more: what could be read before it was found damaged is closed. */
+function salvageFile(open: () => DatabaseSync, clusterId: string): Salvaged {
+  try {
+    using database = disposable(open());
+    const salvaged = salvage(database.raw);
+    const cluster = salvaged.kept.find((change) =>
+      change.table === "meta" && "put" in change && change.put.key === CLUSTER_KEY
+    );
+    const foreign = cluster !== undefined && "put" in cluster && cluster.table === "meta" &&
+      cluster.put.value !== clusterId;
+    return foreign ? { kept: [], lost: ["all of it: it belongs to another cluster"] } : salvaged;
+  } catch (error) {
+    return { kept: [], lost: [`all of it: ${messageOf(error)}`] };
+  }
+}
+
+function disposable(raw: DatabaseSync): Disposable & { readonly raw: DatabaseSync } {
+  return { raw, [Symbol.dispose]: () => raw.close() };
+}
+
+async function keepCluster(catalog: Catalog, clusterId: string): Promise<void> {
+  if (catalog.meta.has(CLUSTER_KEY)) return;
+  await catalog.commit([{ table: "meta", put: { key: CLUSTER_KEY, value: clusterId } }]);
 }
 
 /** Throws when the error is not about the file's content. */
@@ -63,8 +173,7 @@ function refuseTrouble(path: string, error: unknown): void {
   );
 }
 
-async function openOne(open: () => DatabaseSync): Promise<Catalog> {
-  const raw = open();
+async function openOne(raw: DatabaseSync): Promise<Catalog> {
   try {
     makeDurable(raw);
     const damage = damageOf(raw);

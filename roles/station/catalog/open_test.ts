@@ -3,6 +3,8 @@ import { DatabaseSync } from "node:sqlite";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import { openCatalog } from "./open.ts";
 
+const OPTIONS = { clusterId: "11111111-1111-4111-8111-111111111111", isNew: false };
+
 /** A state directory in a temporary folder that is gone at the end. */
 async function inFolder(run: (folder: Folder) => Promise<void>): Promise<void> {
   const path = Deno.makeTempDirSync();
@@ -32,7 +34,7 @@ class Folder {
       const database = new DatabaseSync(this.path(name));
       database.exec("PRAGMA busy_timeout = 1");
       return database;
-    });
+    }, OPTIONS);
   }
   /** A catalog with one record. */
   async withRecord(): Promise<void> {
@@ -64,7 +66,7 @@ Deno.test("openCatalog() does not set a catalog aside for a full disk", async ()
     const full = () => {
       throw new Error("database or disk is full");
     };
-    await assert.rejects(openCatalog(folder, full), /file system is full/);
+    await assert.rejects(openCatalog(folder, full, OPTIONS), /file system is full/);
     const { catalog, setAside } = await folder.open();
     assert.deepEqual(setAside, []);
     assert.equal(catalog.meta.get("kept")?.value, "1");
@@ -103,6 +105,7 @@ Deno.test("a full disk refuses a change in clear words, and takes the next one",
     const { catalog } = await openCatalog(
       folder,
       (name) => raw = new DatabaseSync(folder.path(name)),
+      OPTIONS,
     );
     const database = raw! as DatabaseSync;
     const put = (key: string, value: string) =>

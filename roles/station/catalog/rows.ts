@@ -4,6 +4,18 @@
  * yes-or-no columns are 0 or 1, times are milliseconds since 1970 for people's eyes only.
  */
 
+/** The tables that are held in memory whole, with the column that names a row. */
+export const KEYS = {
+  meta: "key",
+  nodes: "id",
+  disks: "id",
+  volumes: "id",
+  grants: "volumeId",
+  tombstones: "volumeId",
+  tasks: "id",
+  observed: "unitId",
+} as const;
+
 export interface MetaRow {
   readonly key: string;
   readonly value: string;
@@ -43,7 +55,10 @@ export interface DiskRow {
   readonly deliveredVersion: number;
   readonly state: DiskState;
   readonly access: "agent" | "direct";
-  /** Rebuilt from what units hold, not asked for in this catalog's memory. */
+  /**
+   * Rebuilt from what units hold, or told of by a catalog that was behind: hosts may know a newer
+   * map. It is told again, above every version, once all its legs were seen.
+   */
   readonly adopted: 0 | 1;
   readonly createdMs: number;
 }
@@ -77,7 +92,10 @@ export interface GrantRow {
   readonly addressesJson: string | null;
 }
 
-/** The only thing that ever deletes a volume. Kept when done: the UUID never comes back. */
+/**
+ * The only thing that ever deletes a volume. Kept when done, up to a limit: a volume that comes
+ * back with an old copy of its medium is deleted again.
+ */
 export interface TombstoneRow {
   readonly volumeId: string;
   readonly unitId: string;
@@ -85,6 +103,9 @@ export interface TombstoneRow {
   /** Fences every generation up to this one before the volume goes. */
   readonly epoch: number;
   readonly counter: number;
+  /** The newest grant that was known when this was decided; 0.0 for none. */
+  readonly knownEpoch: number;
+  readonly knownCounter: number;
   readonly done: 0 | 1;
   readonly reason: string;
   readonly createdMs: number;

@@ -47,8 +47,8 @@ export function makeDurable(database: DatabaseSync): void {
 
 /** Why SQLite thinks the file is damaged, or null. */
 export function damageOf(database: DatabaseSync): string | null {
-  const rows = database.prepare("PRAGMA quick_check(5)").all() as { quick_check: string }[];
-  const findings = rows.map((row) => row.quick_check).filter((text) => text !== "ok");
+  const rows = database.prepare("PRAGMA integrity_check(5)").all() as { integrity_check: string }[];
+  const findings = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
   return findings.length === 0 ? null : findings.join("; ");
 }
 

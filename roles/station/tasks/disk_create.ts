@@ -39,6 +39,10 @@ export async function giveUp(
   const { task, error } = options;
   const reason = messageOf(error);
   if (error instanceof Error && error.name === "Stopping") return;
+  if (pool.standing.state !== "normal") {
+    task.log("Nothing is taken back: the catalog is not certain. See: dvsan ctl differences");
+    return;
+  }
   task.log(`Taking back what was made: ${reason}`);
   await takeBack(pool, diskId, reason.slice(0, 500));
 }

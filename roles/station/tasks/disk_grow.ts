@@ -10,6 +10,7 @@ import { randomUuid } from "../../../protocol/core/random.ts";
 import { allocate, allocatedBytesOf, growRoomBytes } from "../allocation.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
+import { requireCertain } from "../certainty.ts";
 import { candidatesOf, type Pool, untilUnitsReturned } from "../pool.ts";
 import { sizeText } from "../words.ts";
 import { giveUp, untilDelivered } from "./disk_create.ts";
@@ -23,6 +24,7 @@ export async function growDiskWork(pool: Pool, params: unknown, task: TaskContex
   const { diskId, sizeBytes } = Params.parse(params);
   await untilUnitsReturned(pool, task.signal);
   const disk = mustDisk(pool, diskId);
+  requireCertain(pool, disk, "grow");
   if (disk.state !== "ready" || disk.access !== "agent") {
     throw new DvsanError(
       "busy",

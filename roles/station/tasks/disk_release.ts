@@ -93,7 +93,11 @@ async function untilBuried(pool: Pool, diskId: string, task: TaskContext): Promi
   }
   if (left.length === 0) return;
   const names = unitNames(pool, left);
-  task.log(`${names} cannot be reached: the volumes there are fenced and deleted at its return.`);
+  task.log(
+    pool.standing.state === "normal"
+      ? `${names} cannot be reached: the volumes there are fenced and deleted at its return.`
+      : `Nothing is deleted on ${names} before an operator has confirmed the differences.`,
+  );
 }
 
 function openTombstones(pool: Pool, diskId: string): TombstoneRow[] {
@@ -104,6 +108,7 @@ function openTombstones(pool: Pool, diskId: string): TombstoneRow[] {
 
 /** Not to be waited for: out of reach, or refused again and again. */
 function isDebt(pool: Pool, tombstone: TombstoneRow, spentMs: number): boolean {
+  if (pool.standing.state !== "normal") return true;
   const state = pool.nodes.presence(tombstone.unitId)?.state;
   if (state === "gone" || state === "revoked" || state === "leaving") return true;
   if (!pool.nodes.isOnline(tombstone.unitId)) return spentMs >= LEG_UNREACHABLE_MS_MAX;

@@ -65,6 +65,7 @@ export function grantOf(pool: Pool, volumeId: string, direct: Direct | null = nu
 /** Wanted no more: fenced and deleted by its unit as soon as that can be reached. */
 export function buryLeg(pool: Pool, leg: VolumeRow, reason: string): Change[] {
   const { epoch, counter } = pool.epoch.nextGeneration();
+  const known = pool.catalog.grants.get(leg.id);
   pool.reconciler.forgive(leg.id);
   return [
     { table: "volumes", remove: leg.id },
@@ -77,6 +78,8 @@ export function buryLeg(pool: Pool, leg: VolumeRow, reason: string): Change[] {
         diskId: leg.diskId,
         epoch,
         counter,
+        knownEpoch: known?.epoch ?? 0,
+        knownCounter: known?.counter ?? 0,
         done: 0,
         reason,
         createdMs: pool.world.clock.wallMs(),

@@ -73,7 +73,7 @@ async function untilFenced(
     task.step(`${legs.length - open.length} of ${legs.length} grants fenced`);
     const late = pool.world.clock.nowMs() - startMs >= LEG_UNREACHABLE_MS_MAX;
     const waits = open.some((leg) => pool.nodes.isOnline(leg.unitId) || !late);
-    return waits && !pool.isRecovered() ? null : open;
+    return waits && pool.standing.state === "normal" ? null : open;
   }, { signal: task.signal });
   if (left === null || left.length === 0) return;
   const names = left.map((leg) => pool.nodes.row(leg.unitId)?.name ?? leg.unitId);

@@ -1,0 +1,24 @@
+import { z } from "zod";
+import { Count, MediumInfo, Uuid } from "./bodies.ts";
+
+/**
+ * - `adopt`: the unit takes a medium over that it reports and does not serve: one that was labelled
+ *   by another unit or cluster, that is an older copy, or whose one label copy is damaged. What it
+ *   held is granted anew before anybody uses it.
+ * - `forget`: a missing medium is lost for good; what it held part of can be deleted from then on.
+ * - `reopen`: a medium that failed or was poisoned is opened anew and used again.
+ */
+export const MEDIUM_ACTIONS = ["adopt", "forget", "reopen"] as const;
+
+/** What an operator decided about one medium of a unit. */
+export const MediumChange = z.strictObject({
+  station: z.strictObject({ epoch: Count, instance: z.string().max(64) }),
+  mediumId: Uuid,
+  action: z.enum(MEDIUM_ACTIONS),
+  /** The sequence of the label that the operator was shown. */
+  expectedSequence: Count,
+});
+export type MediumChange = z.infer<typeof MediumChange>;
+
+/** The medium afterwards; null: the unit knows it no more. */
+export const MediumAnswer = z.strictObject({ medium: MediumInfo.nullable() });

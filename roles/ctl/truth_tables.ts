@@ -1,0 +1,65 @@
+import { formatSize } from "../process/sizes.ts";
+import { formatTable } from "../process/tables.ts";
+import type { CatalogView, DifferenceView, RecoveryView, UnitView } from "../../web/station_api.ts";
+
+/** What `dvsan ctl` prints about what does not agree, without --json. */
+
+export function differencesText(differences: readonly DifferenceView[]): string {
+  if (differences.length === 0) return "Station, units and hosts agree.";
+  return differences.map(differenceText).join("\n\n");
+}
+
+function differenceText(one: DifferenceView): string {
+  const lines = [
+    one.subject,
+    `  wanted:  ${one.wanted}`,
+    `  held:    ${one.held}`,
+    `  station: ${one.will}`,
+  ];
+  if (one.onConfirm !== null) lines.push(`  after you confirm: ${one.onConfirm}`);
+  if (one.waits !== null) lines.push(`  waits:   ${one.waits}`);
+  return lines.join("\n");
+}
+
+export function recoveryText(view: RecoveryView): string {
+  const lines = [`state: ${view.state}`, ...view.reasons.map((reason) => `  ${reason}`)];
+  if (view.unseen.length > 0) {
+    lines.push(`Units that did not tell yet what they hold: ${view.unseen.join(", ")}`);
+  }
+  lines.push("", differencesText(view.differences));
+  if (view.state === "recovered") {
+    lines.push(
+      "",
+      "Nothing is fenced, deleted or taken over before this list is confirmed. To confirm it:",
+      `  dvsan ctl recover --confirm ${view.list}`,
+    );
+  }
+  return lines.join("\n");
+}
+
+export function catalogText(view: CatalogView): string {
+  const lines = [`${view.file}: ${view.isSound ? "sound" : "not sound"}`];
+  for (const finding of view.findings) lines.push(`  ${finding}`);
+  for (const { path, reason, kept, lost } of view.setAside) {
+    lines.push(`set aside: ${path}: ${reason}; ${kept} records were taken over from it`);
+    for (const record of lost) lines.push(`  not taken over: ${record}`);
+  }
+  return lines.join("\n");
+}
+
+export function mediaText(units: readonly UnitView[]): string {
+  const rows = units.flatMap((unit) =>
+    unit.media.map((medium) => [
+      unit.name,
+      medium.id.slice(0, 8),
+      medium.path || "-",
+      medium.state,
+      formatSize(medium.sizeBytes),
+      formatSize(medium.freeBytes),
+      String(medium.errors),
+      medium.reason ?? "",
+    ])
+  );
+  if (rows.length === 0) return "No media yet. Start a unit: dvsan unit --station … --device …";
+  return formatTable(["UNIT", "MEDIUM", "PATH", "STATE", "SIZE", "FREE", "ERRORS", ""], rows);
+}

@@ -1,0 +1,116 @@
+import type { DatabaseSync } from "node:sqlite";
+import { sql } from "kysely";
+import { utf8 } from "../../../protocol/core/bytes.ts";
+import { messageOf } from "../../../protocol/core/errors.ts";
+import type { CatalogView } from "../../../web/station_api.ts";
+import type { StateFiles } from "../ports.ts";
+import type { Catalog } from "./catalog.ts";
+import { numberOf, type OpenedCatalog, POINTER, replacement } from "./open.ts";
+import { danglingRows } from "./relations.ts";
+import { CHECKED_TABLES, type CheckedTable, invalidRow } from "./row_schemas.ts";
+import { sumOf, withoutSum } from "./row_sums.ts";
+import { KEYS, type Tables } from "./rows.ts";
+
+const FINDINGS_MAX = 64;
+
+/** Looks after the catalog's file while the station runs: checks it, and writes it anew. */
+export class CatalogKeeper {
+  readonly #files: StateFiles;
+  readonly #open: (name: string) => DatabaseSync;
+  readonly #opened: OpenedCatalog;
+  #fileName: string;
+
+  constructor(
+    opened: OpenedCatalog,
+    options: { readonly files: StateFiles; readonly open: (name: string) => DatabaseSync },
+  ) {
+    this.#opened = opened;
+    this.#fileName = opened.fileName;
+    this.#files = options.files;
+    this.#open = options.open;
+  }
+
+  /** Compares the file with what it should hold, record by record. Changes nothing. */
+  async check(): Promise<CatalogView> {
+    const { catalog, setAside } = this.#opened;
+    await catalog.settled();
+    const findings = [
+      ...await pageFindings(catalog),
+      ...(await Promise.all(CHECKED_TABLES.map((table) => rowFindings(catalog, table)))).flat(),
+      ...dangling(catalog).map(({ table, key, reason }) => `${table} ${key}: ${reason}`),
+    ].slice(0, FINDINGS_MAX);
+    const path = this.#files.path(this.#fileName);
+    return {
+      file: path,
+      isSound: findings.length === 0,
+      findings,
+      setAside: setAside.map((one) => ({ ...one, lost: [...one.lost] })),
+    };
+  }
+
+  /**
+   * Writes all that the station knows to a new file, without records that mean nothing by
+   * themselves, and goes on with that one. The old file stays as it is.
+   */
+  async repair(): Promise<CatalogView> {
+    const before = await this.check();
+    if (before.isSound) return before;
+    const { catalog } = this.#opened;
+    await catalog.commit(
+      dangling(catalog).map(({ table, key }) => ({ table, remove: key })),
+    ).catch(() => {}); // The old file may take nothing any more; memory is what counts here.
+    const from = numberOf(this.#fileName) + 1;
+    const next = await replacement(this.#files, this.#open, from);
+    await catalog.moveTo(next.catalog.database);
+    this.#files.write(POINTER, utf8(`${next.fileName}\n`));
+    this.#fileName = next.fileName;
+    return await this.check();
+  }
+}
+
+async function pageFindings(catalog: Catalog): Promise<string[]> {
+  try {
+    const { rows } = await sql<{ integrity_check: string }>`PRAGMA integrity_check(20)`
+      .execute(catalog.database);
+    return rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
+  } catch (error) {
+    return [`the file cannot be checked: ${messageOf(error)}`];
+  }
+}
+
+async function rowFindings(catalog: Catalog, table: CheckedTable): Promise<string[]> {
+  let rows: Tables[CheckedTable][];
+  try {
+    rows = await catalog.database.selectFrom(table as "meta").selectAll()
+      .execute() as unknown as Tables[CheckedTable][];
+  } catch (error) {
+    return [`${table}: cannot be read: ${messageOf(error)}`];
+  }
+  const wanted = catalog[table] as ReadonlyMap<string, Tables[CheckedTable]>;
+  const findings: string[] = [];
+  const found = new Set<string>();
+  for (const each of rows) {
+    const { row, isRight } = withoutSum(table, each);
+    const key = String((row as unknown as Record<string, unknown>)[KEYS[table]]);
+    found.add(key);
+    const reason = invalidRow(table, row) ?? (isRight ? null : "its checksum is wrong");
+    const known = wanted.get(key);
+    // Progress of tasks and what units hold are saved in batches.
+    const isBatched = table === "tasks" || table === "observed";
+    if (reason !== null) findings.push(`${table} ${key}: ${reason}`);
+    else if (known === undefined) findings.push(`${table} ${key}: should not be there`);
+    else if (!isBatched && sumOf(table, known) !== sumOf(table, row)) {
+      findings.push(`${table} ${key}: is not what was written`);
+    }
+  }
+  for (const key of wanted.keys()) {
+    if (!found.has(key)) findings.push(`${table} ${key}: is missing`);
+  }
+  return findings;
+}
+
+function dangling(catalog: Catalog) {
+  return danglingRows(
+    new Map(CHECKED_TABLES.map((table) => [table, [...catalog[table].values()]])),
+  );
+}

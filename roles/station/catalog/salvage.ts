@@ -1,0 +1,96 @@
+import type { DatabaseSync } from "node:sqlite";
+import { messageOf } from "../../../protocol/core/errors.ts";
+import type { Change } from "./catalog.ts";
+import { danglingRows } from "./relations.ts";
+import { CHECKED_TABLES, type CheckedTable, invalidRow } from "./row_schemas.ts";
+import { withoutSum } from "./row_sums.ts";
+import { KEYS, type Tables } from "./rows.ts";
+
+const NAMED_MAX = 32;
+const ROWID = "salvageRowid";
+
+type Row = Record<string, unknown>;
+
+export interface Salvaged {
+  /** The records that are whole, as changes for a new catalog. */
+  readonly kept: readonly Change[];
+  /** Records that were not taken over, each with its reason. */
+  readonly lost: readonly string[];
+}
+
+/**
+ * Reads of a damaged database every record that can still be read and is right: its page, its
+ * checksum, its shape and what it refers to. Changes nothing.
+ */
+export function salvage(database: DatabaseSync): Salvaged {
+  const lost: string[] = [];
+  const rows = new Map<CheckedTable, Tables[CheckedTable][]>();
+  for (const table of CHECKED_TABLES) rows.set(table, readTable(database, table, lost));
+  for (const dangling of danglingRows(rows)) {
+    const left = rows.get(dangling.table)?.filter((row) =>
+      keyOf(dangling.table, row) !== dangling.key
+    );
+    rows.set(dangling.table, left ?? []);
+    name(lost, `${dangling.table} ${dangling.key}: ${dangling.reason}`);
+  }
+  const kept = [...rows].flatMap(([table, each]) =>
+    each.map((put) => ({ table, put }) as unknown as Change)
+  );
+  return { kept, lost };
+}
+
+function readTable(
+  database: DatabaseSync,
+  table: CheckedTable,
+  lost: string[],
+): Tables[CheckedTable][] {
+  const found = new Map<string, Tables[CheckedTable]>();
+  for (const raw of readableRows(database, table, lost)) {
+    const { [ROWID]: _, ...columns } = raw;
+    const { row, isRight } = withoutSum(table, columns as unknown as Tables[CheckedTable]);
+    const key = keyOf(table, row);
+    const reason = invalidRow(table, row) ?? (isRight ? null : "its checksum is wrong");
+    if (reason !== null) name(lost, `${table} ${key}: ${reason}`);
+    else if (!found.has(key)) found.set(key, row);
+  }
+  return [...found.values()];
+}
+
+/** From the front, from the back, and what is between by the index, each row by itself. */
+function readableRows(database: DatabaseSync, table: CheckedTable, lost: string[]): Row[] {
+  const rows = new Map<unknown, Row>();
+  const all = `SELECT rowid AS ${ROWID}, * FROM ${table}`;
+  const front = take(database, `${all} ORDER BY rowid`, rows);
+  if (front === null) return [...rows.values()];
+  take(database, `${all} ORDER BY rowid DESC`, rows);
+  const ids = new Map<unknown, Row>();
+  const index = `sqlite_autoindex_${table}_1`;
+  take(database, `SELECT rowid AS ${ROWID} FROM ${table} INDEXED BY ${index}`, ids);
+  let unreadable = 0;
+  for (const id of ids.keys()) {
+    if (rows.has(id)) continue;
+    if (take(database, `${all} WHERE rowid = ${Number(id)}`, rows) !== null) unreadable++;
+  }
+  const count = unreadable > 0 ? `${unreadable} records` : "records, if there were more,";
+  name(lost, `${table}: ${count} could not be read: ${front}`);
+  return [...rows.values()];
+}
+
+/** Adds what the query gives until it fails; why it failed, or null. */
+function take(database: DatabaseSync, query: string, into: Map<unknown, Row>): string | null {
+  try {
+    for (const row of database.prepare(query).iterate()) into.set(row[ROWID], row as Row);
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function keyOf(table: CheckedTable, row: Tables[CheckedTable]): string {
+  return String((row as unknown as Row)[KEYS[table]]).slice(0, 64);
+}
+
+function name(lost: string[], text: string): void {
+  if (lost.length < NAMED_MAX) lost.push(text.slice(0, 300));
+  else if (lost.length === NAMED_MAX) lost.push("and more");
+}

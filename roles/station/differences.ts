@@ -1,0 +1,209 @@
+import { createHash } from "node:crypto";
+import type { MediumInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
+import type { DifferenceView, RecoveryView } from "../../web/station_api.ts";
+import type { DiskRow, GrantRow, NodeRow, TombstoneRow } from "./catalog/rows.ts";
+import { uncertainty } from "./certainty.ts";
+import type { PlanStep } from "./plan.ts";
+import type { Pool } from "./pool.ts";
+import { formatGeneration, sizeText } from "./words.ts";
+
+const NOTHING = "nothing by itself";
+const DIGEST_CHARACTERS = 12;
+
+/** Everything in which what is wanted and what is held differ, in plain words. */
+export function differences(pool: Pool): DifferenceView[] {
+  const { catalog } = pool;
+  const units = [...catalog.nodes.values()].filter((node) => node.role === "unit")
+    .sort((a, b) => a.name < b.name ? -1 : 1);
+  const found = units.flatMap((unit) => [
+    ...volumeIds(pool, unit.id).map((id) => volumeDifference(pool, unit, id)),
+    ...(pool.observed.last(unit.id)?.media ?? []).map((medium) => mediumDifference(unit, medium)),
+  ]);
+  const disks = [...catalog.disks.values()].map((disk) => diskDifference(pool, disk));
+  return [...found, ...disks].filter((one) => one !== null);
+}
+
+/** What an operator is shown, and confirms by its digest. */
+export function recoveryView(pool: Pool): RecoveryView {
+  const all = differences(pool);
+  const unseen = [...pool.catalog.nodes.values()]
+    .filter(({ id, role, admission }) =>
+      role === "unit" && admission === "admitted" && pool.observed.fresh(id) === null
+    ).map(({ name }) => name).sort();
+  const { state, reasons } = pool.standing;
+  // Ages and progress change by themselves and are no part of what is confirmed.
+  const stable = all.map(({ kind, subject, will, onConfirm }) => [kind, subject, will, onConfirm]);
+  const digest = createHash("sha256").update(JSON.stringify([stable, unseen])).digest("hex");
+  return {
+    state,
+    reasons: [...reasons],
+    list: digest.slice(0, DIGEST_CHARACTERS),
+    differences: all,
+    unseen,
+  };
+}
+
+function volumeIds(pool: Pool, unitId: string): string[] {
+  const ids = new Set((pool.observed.last(unitId)?.volumes ?? []).map((volume) => volume.id));
+  for (const volume of pool.catalog.volumes.values()) {
+    if (volume.unitId === unitId) ids.add(volume.id);
+  }
+  for (const tombstone of pool.catalog.tombstones.values()) {
+    if (tombstone.unitId === unitId && tombstone.done === 0) ids.add(tombstone.volumeId);
+  }
+  return [...ids];
+}
+
+function volumeDifference(pool: Pool, unit: NodeRow, id: string): DifferenceView | null {
+  const { catalog, observed, reconciler } = pool;
+  const { step, difference, destroys } = reconciler.plan(unit.id, id);
+  const held = observed.volume(unit.id, id);
+  const tombstone = catalog.tombstones.get(id) ?? null;
+  const waitsForUnit = held === null && tombstone?.done === 0;
+  if (difference === null && !waitsForUnit) return null;
+  const isKnown = observed.fresh(unit.id) !== null;
+  const trouble = reconciler.trouble(id);
+  const away = pool.nodes.reason(unit.id);
+  const waits = [
+    step === null ? difference : null,
+    away === null ? null : `unit "${unit.name}" ${away}`,
+    trouble === null ? null : `the last try: ${trouble.message}`,
+  ].filter((words) => words !== null).join("; ");
+  return {
+    kind: "volume",
+    subject: subjectOf(pool, unit, { id, held }),
+    wanted: wantedWords(pool, id, tombstone),
+    held: heldWords(held, isKnown),
+    will: step === null ? NOTHING : stepWords(step),
+    onConfirm: destroys && pool.standing.state !== "normal" ? "is fenced or deleted" : null,
+    waits: waits === "" ? null : waits,
+  };
+}
+
+function subjectOf(
+  pool: Pool,
+  unit: NodeRow,
+  { id, held }: { readonly id: string; readonly held: VolumeInfo | null },
+): string {
+  const wanted = pool.catalog.volumes.get(id);
+  const disk = pool.catalog.disks.get(wanted?.diskId ?? "")?.name ?? held?.leg.diskName ?? "?";
+  const leg = wanted?.leg ?? held?.leg.leg;
+  const number = held?.number ?? (wanted?.created === 1 ? wanted.number : null);
+  const name = number === null ? id : `${number}`;
+  const place = leg === undefined ? "" : ` (disk "${disk}", leg ${leg})`;
+  return `volume ${name} of unit "${unit.name}"${place}`;
+}
+
+function wantedWords(pool: Pool, id: string, tombstone: TombstoneRow | null): string {
+  const { catalog } = pool;
+  if (tombstone !== null) return `that it is deleted: ${tombstone.reason}`;
+  const volume = catalog.volumes.get(id);
+  if (volume === undefined) return "nothing: the catalog does not know it";
+  const hostId = catalog.disks.get(volume.diskId)?.hostId ?? "";
+  const host = catalog.nodes.get(hostId)?.name ?? hostId;
+  const grant = grantWords(catalog.grants.get(id) ?? null, host);
+  const unit = catalog.nodes.get(volume.unitId)?.name ?? volume.unitId;
+  return `${sizeText(volume.sizeBytes)} on unit "${unit}", ${grant}`;
+}
+
+function grantWords(grant: GrantRow | null, host: string): string {
+  if (grant === null) return "not granted yet";
+  const generation = formatGeneration(grant);
+  return grant.state === "active"
+    ? `granted to "${host}" as ${generation}`
+    : `no access for "${host}" up to ${generation}`;
+}
+
+function heldWords(held: VolumeInfo | null, isKnown: boolean): string {
+  if (held === null) return isKnown ? "nothing of it" : "not known: the unit did not tell yet";
+  const { grant, leg, state, sizeBytes } = held;
+  const access = grant === null
+    ? "not granted"
+    : `grant ${formatGeneration(grant.generation)} of "${leg.ownerName}", ${grant.state}`;
+  return `${sizeText(sizeBytes)}, ${state}, ${access}${isKnown ? "" : " (as it last told)"}`;
+}
+
+function stepWords(step: PlanStep): string {
+  switch (step.kind) {
+    case "create":
+      return "has it made";
+    case "resize":
+      return "has it grown";
+    case "grant":
+      return "has it granted; an older grant is fenced first";
+    case "revoke":
+      return "has its grant fenced";
+    case "delete":
+      return "has it deleted";
+    case "bury":
+      return "takes the deletion for done";
+    case "keep":
+      return "notes its number and place";
+    case "learn":
+      return "takes the label's grant and size into the catalog";
+    case "adopt":
+      return "adopts it into the catalog; nothing is deleted";
+  }
+}
+
+function mediumDifference(unit: NodeRow, medium: MediumInfo): DifferenceView | null {
+  if (medium.state === "ok") return null;
+  const name = medium.path === "" ? medium.id : medium.path;
+  return {
+    kind: "medium",
+    subject: `medium ${name} of unit "${unit.name}"`,
+    wanted: "that it is served",
+    held: `${medium.state}: ${medium.reason ?? "the unit gives no reason"}`,
+    will: NOTHING,
+    onConfirm: null,
+    waits: mediumAdvice(unit.name, medium),
+  };
+}
+
+/** What an operator can do about a medium that is not served. */
+function mediumAdvice(unit: string, { state, id }: MediumInfo): string {
+  switch (state) {
+    case "foreign":
+    case "stale":
+    case "quarantined":
+      return `the right medium, or an operator: dvsan ctl media adopt ${unit} ${id}`;
+    case "missing":
+      return `the medium; if it is lost for good: dvsan ctl media forget ${unit} ${id}`;
+    case "poisoned":
+    case "failed":
+      return `an operator who has seen to the device: dvsan ctl media reopen ${unit} ${id}`;
+    case "duplicate":
+      return "an operator who takes one of the two away";
+    default:
+      return "an operator: the unit refuses it for what it holds";
+  }
+}
+
+function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
+  const why = uncertainty(pool, disk);
+  const host = pool.catalog.nodes.get(disk.hostId)?.name ?? disk.hostId;
+  const subject = `disk "${disk.name}" of host "${host}"`;
+  if (why !== null) {
+    return {
+      kind: "disk",
+      subject,
+      wanted: `${sizeText(disk.sizeBytes)} for "${host}"`,
+      held: `uncertain: ${why}`,
+      will: NOTHING,
+      onConfirm: null,
+      waits: "the units that hold its legs",
+    };
+  }
+  if (disk.version <= disk.deliveredVersion) return null;
+  return {
+    kind: "disk",
+    subject,
+    wanted: `that the host knows map version ${disk.version}`,
+    held: disk.deliveredVersion === 0 ? "no map was taken yet" : `version ${disk.deliveredVersion}`,
+    will: "tells the host",
+    onConfirm: null,
+    waits: pool.nodes.reason(disk.hostId) === null
+      ? null
+      : `host "${host}" ${pool.nodes.reason(disk.hostId)}`,
+  };
+}

@@ -1,0 +1,53 @@
+import {
+  compareGenerations,
+  type Generation,
+  type StorageInfo,
+  type VolumeInfo,
+} from "../../protocol/config/bodies.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import { formatGeneration } from "./words.ts";
+
+const NONE: Generation = { epoch: 0, counter: 0 };
+
+export interface EvidenceOptions {
+  readonly catalog: Catalog;
+  /** For people. */
+  readonly unit: string;
+  /** Media that an operator has this unit adopt now: what they hold is not known here, rightly. */
+  readonly adopting: ReadonlySet<string>;
+}
+
+/**
+ * Why a unit's holdings show that the catalog is behind them, in words, or null. Units learn of
+ * volumes and generations from the station alone, and only after the catalog had them durably: so
+ * one that the catalog does not know was given by a catalog that is lost.
+ */
+export function behindWords(info: StorageInfo, options: EvidenceOptions): string | null {
+  for (const held of info.volumes) {
+    const words = volumeWords(held, options);
+    if (words !== null) return `Unit "${options.unit}" ${words}`;
+  }
+  return null;
+}
+
+function volumeWords(held: VolumeInfo, { catalog, adopting }: EvidenceOptions): string | null {
+  const what = `volume ${held.number} (disk "${held.leg.diskName}", leg ${held.leg.leg})`;
+  const tombstone = catalog.tombstones.get(held.id);
+  const grant = catalog.grants.get(held.id);
+  const buried = tombstone && { epoch: tombstone.knownEpoch, counter: tombstone.knownCounter };
+  const known = buried ?? grant ?? NONE;
+  if (tombstone === undefined && !catalog.volumes.has(held.id)) {
+    if (held.media.some((id) => adopting.has(id))) return null;
+    return `holds ${what}, of which this catalog knows nothing.`;
+  }
+  const generation = held.grant?.generation ?? NONE;
+  if (compareGenerations(generation, known) <= 0) return null;
+  return `holds ${what} under grant ${formatGeneration(generation)}, which is newer than ` +
+    `${formatGeneration(known)}, the last one of this catalog.`;
+}
+
+/** The highest epoch that a unit shows, by what it obeyed or by a grant that it holds. */
+export function highestEpoch(info: StorageInfo): number {
+  const epochs = info.volumes.map((held) => held.grant?.generation.epoch ?? 0);
+  return Math.max(info.epoch, ...epochs);
+}

@@ -1,0 +1,128 @@
+import type { MediumInfo } from "../../protocol/config/bodies.ts";
+import type { MEDIUM_ACTIONS } from "../../protocol/config/media_bodies.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import type { NodeRow } from "./catalog/rows.ts";
+import type { Pool } from "./pool.ts";
+import { requireStanding } from "./standing.ts";
+import type { TaskSpec } from "./tasks/task.ts";
+import { listText, sizeText } from "./words.ts";
+
+export type MediumAction = (typeof MEDIUM_ACTIONS)[number];
+
+export interface MediumOrder {
+  readonly unit: NodeRow;
+  /** Id, the beginning of one, or path. */
+  readonly medium: string;
+  readonly action: MediumAction;
+  /** The operator was told what is lost by it. */
+  readonly yes: boolean;
+  readonly owner: string;
+}
+
+const STATES: Readonly<Record<MediumAction, readonly MediumInfo["state"][]>> = {
+  adopt: ["foreign", "stale", "quarantined"],
+  forget: ["missing"],
+  reopen: ["poisoned", "failed"],
+};
+
+/**
+ * Checks what an operator asks for about a medium, and makes a task of it. DvsanError "not-found",
+ * "busy" when its state or another unit forbids it, "invalid" with what is lost when that was not
+ * agreed to.
+ */
+export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
+  const { unit, action, owner } = order;
+  const medium = mustMedium(pool, order);
+  const name = medium.path === "" ? medium.id : medium.path;
+  const what = `${action} medium ${name} of unit "${unit.name}"`;
+  requireStanding(pool, what);
+  if (!pool.nodes.isOnline(unit.id)) {
+    const why = pool.nodes.reason(unit.id) ?? "it is not connected";
+    throw new DvsanError("unavailable", `Cannot ${what}: the unit is away (${why}).`);
+  }
+  if (!STATES[action].includes(medium.state)) {
+    throw new DvsanError("busy", `Cannot ${what}: it is ${medium.state}${adviceOf(medium)}`);
+  }
+  if (action === "adopt") refuseServed(pool, unit, { medium, what });
+  const loss = lossWords(pool, unit, { medium, action });
+  if (loss !== null && !order.yes) {
+    const message = `Cannot ${what} without being sure: ${loss}. If that is meant, add --yes.`;
+    throw new DvsanError("invalid", message);
+  }
+  return {
+    kind: "medium.change",
+    title: `${action[0]!.toUpperCase()}${what.slice(1)}`,
+    params: { unitId: unit.id, mediumId: medium.id, action, sequence: medium.sequence, loss },
+    owner,
+    hostId: null,
+    locks: [`medium:${medium.id}`],
+  };
+}
+
+function mustMedium(pool: Pool, { unit, medium }: MediumOrder): MediumInfo {
+  const media = pool.observed.last(unit.id)?.media ?? [];
+  const found = media.filter((one) => one.id.startsWith(medium) || one.path === medium);
+  if (found.length === 1) return found[0]!;
+  const why = found.length === 0 ? "has no medium" : `has ${found.length} media that begin with`;
+  throw new DvsanError("not-found", `Unit "${unit.name}" ${why} "${medium}". See: dvsan ctl media`);
+}
+
+/** A copy must never be served beside the medium that it was made of. */
+function refuseServed(
+  pool: Pool,
+  unit: NodeRow,
+  { medium, what }: { readonly medium: MediumInfo; readonly what: string },
+): void {
+  for (const other of pool.catalog.nodes.values()) {
+    if (other.role !== "unit" || other.id === unit.id || !pool.nodes.isOnline(other.id)) continue;
+    const served = pool.observed.fresh(other.id)?.media.some((one) =>
+      one.id === medium.id && one.state === "ok"
+    );
+    if (served !== true) continue;
+    throw new DvsanError(
+      "busy",
+      `Cannot ${what}: unit "${other.name}" serves a medium of the same id, so one of the two is ` +
+        "a copy. Take the other away first, or wipe this one.",
+    );
+  }
+}
+
+function lossWords(
+  pool: Pool,
+  unit: NodeRow,
+  { medium, action }: { readonly medium: MediumInfo; readonly action: MediumAction },
+): string | null {
+  if (action === "adopt" && medium.state === "stale") {
+    return `its contents are as old as this copy (${
+      medium.reason ?? "an older label"
+    }); what was ` +
+      "written since is gone, and volumes that it shares with other media stay unusable";
+  }
+  if (action === "reopen" && medium.state === "poisoned") {
+    return "what its device lost when a flush failed is written again only by hosts that still " +
+      "have it; check the device first";
+  }
+  if (action !== "forget") return null;
+  const hit = (pool.observed.last(unit.id)?.volumes ?? []).filter((volume) =>
+    volume.media.includes(medium.id)
+  );
+  const parts = hit.map(({ leg, sizeBytes }) =>
+    `leg ${leg.leg} of disk "${leg.diskName}" of "${leg.ownerName}" (${sizeText(sizeBytes)})`
+  );
+  const whole = [...pool.catalog.volumes.values()].filter((volume) =>
+    volume.unitId === unit.id && volume.created === 1 &&
+    pool.observed.volume(unit.id, volume.id) === null
+  ).map((volume) => {
+    const disk = pool.catalog.disks.get(volume.diskId)?.name ?? volume.diskId;
+    return `leg ${volume.leg} of disk "${disk}" (${sizeText(volume.sizeBytes)})`;
+  });
+  const lost = [...parts, ...whole];
+  return lost.length === 0 ? null : `lost for good: ${listText(lost)}`;
+}
+
+function adviceOf({ state, reason }: MediumInfo): string {
+  const why = reason === undefined ? "" : ` (${reason})`;
+  if (state === "duplicate") return `${why}. Take one of the two away and restart the unit.`;
+  if (state === "refused") return `${why}. Give it to the unit with --wipe PATH to use it anew.`;
+  return `${why}.`;
+}

@@ -1,0 +1,132 @@
+import type { StorageInfo } from "../../protocol/config/bodies.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import type { Change } from "./catalog/catalog.ts";
+import type { DiskRow } from "./catalog/rows.ts";
+import { uncertainty } from "./certainty.ts";
+import { behindWords, highestEpoch } from "./evidence.ts";
+import { recoveryView } from "./differences.ts";
+import { nextVersion, type Pool } from "./pool.ts";
+import { requireStanding } from "./standing.ts";
+import { isActive } from "./tasks/task.ts";
+import type { Tasks } from "./tasks/tasks.ts";
+
+export interface RecoveryOptions {
+  readonly pool: Pool;
+  /** Null while the station is being put together. */
+  readonly tasks: () => Tasks | null;
+}
+
+/**
+ * Compares this station with what units tell: whether its catalog is behind them, and whether a
+ * second station runs with its key (control.md §4). After an operator's confirmation it brings
+ * disks that were rebuilt back to their hosts.
+ */
+export class Recovery {
+  readonly #o: RecoveryOptions;
+  /** Units that have obeyed this instance. */
+  readonly #obeyed = new Set<string>();
+
+  constructor(options: RecoveryOptions) {
+    this.#o = options;
+  }
+
+  /** A unit told all that it holds. Durable when it resolves. */
+  async learned(unitId: string, info: StorageInfo): Promise<void> {
+    const { epoch, standing, catalog, adopting } = this.#o.pool;
+    const unit = catalog.nodes.get(unitId)?.name ?? unitId;
+    if (info.epoch === epoch.value && info.instance === epoch.instance) this.#obeyed.add(unitId);
+    if (standing.state === "superseded") return;
+    const other = info.instance !== "" && info.instance !== epoch.instance;
+    if (info.epoch > epoch.value || (info.epoch === epoch.value && other)) {
+      const later = info.epoch > epoch.value || info.instance > epoch.instance;
+      if (this.#obeyed.has(unitId) && later) return standing.supersede(supersededWords(unit, info));
+      const words = `Unit "${unit}" has obeyed another station with this key (epoch ` +
+        `${info.epoch}): this catalog is older than the pool, or two stations run.`;
+      await epoch.raiseAbove(info.epoch);
+      await standing.recover(words);
+    }
+    const behind = behindWords(info, { catalog, unit, adopting });
+    if (behind === null) return;
+    await epoch.raiseAbove(highestEpoch(info));
+    await standing.recover(behind);
+  }
+
+  /** An operator confirms the list that was shown; DvsanError "busy" when it is another now. */
+  async confirm(list: string, owner: string): Promise<void> {
+    const { pool } = this.#o;
+    const { standing, events, catalog, reconciler } = pool;
+    requireStanding(pool, "confirm the differences");
+    if (standing.state === "normal") {
+      throw new DvsanError("busy", "The station is not in recovered state: nothing is to confirm.");
+    }
+    const now = recoveryView(pool);
+    if (now.list !== list) {
+      throw new DvsanError(
+        "busy",
+        `The list of differences is another one now (${now.list}, not ${list}). Look at it again ` +
+          "with: dvsan ctl recover",
+      );
+    }
+    await standing.confirm();
+    const text = `${owner} confirmed the list of differences ${list}: the recovery is over.`;
+    events.say({ kind: "station.confirmed", severity: "warn", subject: owner, text });
+    for (const row of catalog.nodes.values()) void reconciler.kick(row.id);
+    await this.settle();
+  }
+
+  /** In the normal state: rebuilt disks that are certain now are told to their hosts again. */
+  async settle(): Promise<void> {
+    const { pool } = this.#o;
+    if (pool.standing.state !== "normal") return;
+    for (const disk of [...pool.catalog.disks.values()]) {
+      if (disk.adopted === 0 || disk.state !== "ready" || uncertainty(pool, disk) !== null) {
+        continue;
+      }
+      if (pool.catalog.legsOf(disk.id).every((leg) => pool.catalog.grants.has(leg.id))) {
+        await this.#tellAgain(disk);
+      } else await this.#finish(disk);
+    }
+  }
+
+  /** As `settle`, for callers that go on at once. */
+  settleSoon(): void {
+    this.settle().catch((error) =>
+      this.#o.pool.world.log.error(`Cannot bring rebuilt disks back: ${messageOf(error)}`)
+    );
+  }
+
+  async #tellAgain(disk: DiskRow): Promise<void> {
+    const { pool } = this.#o;
+    const version = nextVersion(pool, disk);
+    const put: Change = { table: "disks", put: { ...disk, adopted: 0, version } };
+    await pool.catalog.commit([put]);
+    void pool.delivery.kick(disk.hostId);
+    const text = `Disk "${disk.name}" is whole again after the recovery, and its host is told.`;
+    pool.events.say({ kind: "disk.rebuilt", severity: "info", subject: disk.name, text });
+  }
+
+  /** A leg was made and never granted: what was begun before is brought to its end. */
+  async #finish(disk: DiskRow): Promise<void> {
+    const tasks = this.#o.tasks();
+    const known = this.#o.pool.catalog.nodes.get(disk.hostId)?.admission === "admitted";
+    const tried =
+      tasks?.newest((row) =>
+        (isActive(row) || row.kind === "disk.adopt") && row.paramsJson.includes(disk.id)
+      ) ?? null;
+    if (tasks === null || tried !== null || !known) return;
+    await tasks.create({
+      kind: "disk.adopt",
+      title: `Finish disk "${disk.name}", which was found half made`,
+      params: { diskId: disk.id },
+      owner: "station",
+      hostId: disk.hostId,
+      locks: [`disk:${disk.id}`],
+    });
+  }
+}
+
+function supersededWords(unit: string, info: StorageInfo): string {
+  return `Unit "${unit}" obeys another station with the same key (epoch ${info.epoch}): it was ` +
+    "started later than this one, a cloned machine or a restored backup. This station changes " +
+    "nothing any more. Stop one of the two; to go on with this one, stop the other and restart it.";
+}

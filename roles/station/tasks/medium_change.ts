@@ -1,0 +1,134 @@
+import { z } from "zod";
+import type { VolumeInfo } from "../../../protocol/config/bodies.ts";
+import { MEDIUM_ACTIONS } from "../../../protocol/config/media_bodies.ts";
+import type { StationLink } from "../../../protocol/config/link.ts";
+import { LEG_UNREACHABLE_MS_MAX, MEDIUM_CHANGE_MS_MAX } from "../../../protocol/core/limits.ts";
+import type { Change } from "../catalog/catalog.ts";
+import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
+import { uncertainty } from "../certainty.ts";
+import { kickDisk, nextVersion, type Pool } from "../pool.ts";
+import { untilDelivered } from "./disk_create.ts";
+import { grantOf, isGranted, untilLegs } from "./legs.ts";
+import type { TaskContext } from "./task.ts";
+
+const Params = z.object({
+  unitId: z.string(),
+  mediumId: z.string(),
+  action: z.enum(MEDIUM_ACTIONS),
+  sequence: z.number(),
+  loss: z.string().nullable(),
+});
+
+/** Has a unit adopt, forget or reopen a medium, and brings what it holds back to its hosts. */
+export async function changeMediumWork(
+  pool: Pool,
+  params: unknown,
+  options: { readonly task: TaskContext; readonly link: () => StationLink },
+): Promise<void> {
+  const { unitId, mediumId, action, sequence, loss } = Params.parse(params);
+  const { task, link } = options;
+  const unit = pool.nodes.row(unitId)?.name ?? unitId;
+  if (loss !== null) task.log(`Agreed to: ${loss}.`);
+  task.commitTo(`asking unit "${unit}" to ${action} it`);
+  pool.adopting.add(mediumId);
+  try {
+    const { station } = pool.epoch;
+    const body = { station, mediumId, action, expectedSequence: sequence };
+    await link().request(unitId, "MEDIUM_CHANGE", body, { timeoutMs: MEDIUM_CHANGE_MS_MAX });
+    await pool.observed.pull(unitId);
+    if (action === "adopt") await bringBack(pool, { unitId, mediumId, task });
+  } finally {
+    pool.adopting.delete(mediumId);
+  }
+  const done = { adopt: "adopted", forget: "forgot", reopen: "opened anew" }[action];
+  const text = `Unit "${unit}" ${done} medium ${mediumId}${loss === null ? "" : `: ${loss}`}.`;
+  pool.events.say({ kind: `medium.${action}`, severity: "warn", subject: unit, text });
+}
+
+interface Adopted {
+  readonly unitId: string;
+  readonly mediumId: string;
+  readonly task: TaskContext;
+}
+
+async function bringBack(pool: Pool, adopted: Adopted): Promise<void> {
+  const { unitId, mediumId, task } = adopted;
+  const held = (pool.observed.fresh(unitId)?.volumes ?? [])
+    .filter((volume) => volume.media.includes(mediumId));
+  const moved = held.map((volume) => movedRow(pool, unitId, { held: volume, task }));
+  await pool.catalog.commit(moved.filter((change) => change !== null));
+  void pool.reconciler.kick(unitId);
+  await pool.watch.until(
+    () => held.every(({ id }) => isKnown(pool, id)) ? true : null,
+    { signal: task.signal, timeoutMs: LEG_UNREACHABLE_MS_MAX },
+  );
+  const disks = new Set(held.map(({ id }) => pool.catalog.volumes.get(id)?.diskId ?? ""));
+  for (const diskId of disks) {
+    const disk = pool.catalog.disks.get(diskId);
+    if (disk !== undefined) await grantAgain(pool, { disk, unitId, task });
+  }
+}
+
+function isKnown({ catalog }: Pool, volumeId: string): boolean {
+  return catalog.volumes.has(volumeId) || catalog.tombstones.has(volumeId);
+}
+
+/** The catalog's record of a volume that came here from another unit; null when it stays there. */
+function movedRow(
+  pool: Pool,
+  unitId: string,
+  { held, task }: { readonly held: VolumeInfo; readonly task: TaskContext },
+): Change | null {
+  const row = pool.catalog.volumes.get(held.id);
+  if (row === undefined || row.unitId === unitId) return null;
+  const former = pool.nodes.row(row.unitId)?.name ?? row.unitId;
+  if (pool.observed.fresh(row.unitId)?.volumes.some((other) => other.id === held.id)) {
+    task.log(`Volume ${held.number} stays with unit "${former}", which holds it too.`);
+    return null;
+  }
+  task.log(`Volume ${held.number} (disk "${held.leg.diskName}") came from unit "${former}".`);
+  const { number, startLba } = held;
+  const put: VolumeRow = { ...row, unitId, created: 1, number, startLba };
+  return { table: "volumes", put };
+}
+
+/** The grants on an adopted medium were fenced with it: its owner gets new ones. */
+async function grantAgain(
+  pool: Pool,
+  { disk, unitId, task }: {
+    readonly disk: DiskRow;
+    readonly unitId: string;
+    readonly task: TaskContext;
+  },
+): Promise<void> {
+  const legs = pool.catalog.legsOf(disk.id).filter((leg) => {
+    const held = pool.observed.volume(unitId, leg.id);
+    return leg.unitId === unitId && held?.grant?.state === "fenced" && held.state !== "failed" &&
+      held.state !== "incomplete";
+  });
+  const host = pool.nodes.row(disk.hostId);
+  const why = uncertainty(pool, disk) ??
+    (host?.admission === "admitted" ? null : "its host is not a member");
+  if (legs.length === 0 || disk.state !== "ready") return;
+  if (why !== null) return task.log(`Disk "${disk.name}" is not granted again yet: ${why}.`);
+  const version = nextVersion(pool, disk);
+  await pool.catalog.commit(legs.map((leg) => grantOf(pool, leg.id)));
+  kickDisk(pool, disk.id);
+  await untilLegs(pool, {
+    diskId: disk.id,
+    task,
+    what: "to be granted anew",
+    test: (all, leg, held) => !legs.some(({ id }) => id === leg.id) || isGranted(all, leg, held),
+  });
+  const now = pool.catalog.disks.get(disk.id);
+  if (now === undefined) return;
+  const put: DiskRow = {
+    ...now,
+    adopted: 0,
+    access: "agent",
+    version: Math.max(version, now.version + 1),
+  };
+  await pool.catalog.commit([{ table: "disks", put }]);
+  kickDisk(pool, disk.id);
+  await untilDelivered(pool, disk.id, task);
+}
