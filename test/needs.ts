@@ -1,3 +1,5 @@
+import { findKernel } from "./runner/kernel.ts";
+
 /** What a test cannot run without. */
 export interface Needs {
   /** Programs that must be on the path. */
@@ -7,6 +9,8 @@ export interface Needs {
   readonly netns?: true;
   /** Loop devices can be made. */
   readonly loop?: true;
+  /** There is a Debian kernel to boot in a virtual machine. */
+  readonly kernel?: true;
 }
 
 /** Why a test with these needs cannot run here, or null when it can. */
@@ -18,6 +22,7 @@ export function needs(wanted: Needs): string | null {
   if ((wanted.root || wanted.netns || wanted.loop) && !isRoot) return "it needs root";
   if (wanted.netns && !canMakeNamespace()) return "network namespaces cannot be made here";
   if (wanted.loop && !canMakeLoopDevice()) return "loop devices cannot be made here";
+  if (wanted.kernel && findKernel() === null) return "no Debian kernel for amd64 was found";
   return null;
 }
 

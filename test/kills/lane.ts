@@ -35,6 +35,8 @@ export class Lane {
   readonly #done: Promise<void>;
   #stopping = false;
   #newest = 0;
+  /** Who waits for a look at everything. */
+  #looking: (() => void)[] = [];
   writes = 0;
   /** How often its connection broke. */
   breaks = 0;
@@ -50,6 +52,14 @@ export class Lane {
   async further(count: number): Promise<void> {
     const target = this.writes + count;
     await waitFor(`${count} further writes`, () => this.writes >= target || this.#stopping);
+    if (this.#stopping) await this.#done;
+  }
+
+  /** Resolves after everything that was ever written was read back and found. */
+  async check(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#looking.push(resolve);
+    await Promise.race([promise, this.#done]);
     if (this.#stopping) await this.#done;
   }
 
@@ -79,6 +89,11 @@ export class Lane {
 
   async #step(client: NbdClient): Promise<void> {
     const { chance, length } = this.#options;
+    if (this.#looking.length > 0) {
+      const looking = this.#looking.splice(0);
+      await this.#verify(client);
+      for (const seen of looking) seen();
+    }
     const block = chance.below(length / BLOCK);
     const what = chance.below(16);
     if (what === 0) await client.flush();

@@ -1,4 +1,5 @@
 import { findTool } from "../needs.ts";
+import { fetchKernel } from "./kernel.ts";
 
 /** Programs that tests use, and the Debian package that brings each. */
 export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
@@ -18,12 +19,20 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "mkfs.ext4": "e2fsprogs",
   "mkfs.xfs": "xfsprogs",
   "sfdisk": "fdisk",
+  "qemu-system-x86_64": "qemu-system-x86",
+  "busybox": "busybox-static",
 };
 
 const APT_TIMEOUT = "10m";
 
 /** Installs what is missing, when root; tests that still lack a tool are skipped. */
 export async function installPackages(): Promise<void> {
+  await installTools();
+  // Without it, the tests that boot one are skipped, and say so.
+  if (Deno.build.arch === "x86_64" && findTool("apt-get") !== null) await fetchKernel();
+}
+
+async function installTools(): Promise<void> {
   const missing = Object.keys(TOOL_PACKAGES).filter((tool) => findTool(tool) === null);
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map((tool) => TOOL_PACKAGES[tool] ?? tool))];

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import type { Lab } from "../e2e/lab.ts";
+import type { Program } from "../e2e/program.ts";
+import type { Chance } from "../fuzz/chance.ts";
+import type { Kernel } from "../runner/kernel.ts";
+import { DiskServer } from "./disk_server.ts";
+import { VolatileDisk } from "./volatile_disk.ts";
+
+/** A machine that is emulated takes its time to come up, the more so on a busy one. */
+const BOOT_MS_MAX = 180_000;
+const MEMORY_MIB = 768;
+/** Without the wide vectors of newer ones, which programs prefer and emulation is slow at. */
+const PROCESSOR = "Nehalem,+rdrand";
+
+export interface GuestOptions {
+  readonly lab: Lab;
+  /** The machine of the lab whose address and ports it has. */
+  readonly machine: string;
+  readonly kernel: Kernel;
+  /** From makeGuestImage. */
+  readonly root: string;
+  /** Images of its disks, in order. */
+  readonly disks: readonly string[];
+}
+
+/**
+ * A machine that can lose its power: Debian's kernel in qemu, with disks that forget what was not
+ * flushed. It stands behind an address of the lab, which hands port 10809 to it.
+ */
+export class Guest {
+  readonly disks: readonly VolatileDisk[];
+  readonly #options: GuestOptions;
+  #servers: DiskServer[] = [];
+  #qemu: Program | null = null;
+  #boots = 0;
+
+  constructor(options: GuestOptions) {
+    this.#options = options;
+    this.disks = options.disks.map((path) => new VolatileDisk(path));
+  }
+
+  /** Its console since it was last switched on. */
+  get console(): readonly string[] {
+    return this.#qemu?.lines ?? [];
+  }
+
+  /** Switches it on and waits until dvsan in it is ready. */
+  async start(): Promise<void> {
+    const { lab, machine, kernel, root } = this.#options;
+    assert.ok(this.#qemu === null, "it is off");
+    this.#boots++;
+    this.#servers = this.disks.map((disk, i) =>
+      new DiskServer(disk, `${lab.directory}/disk-${i}-${this.#boots}`)
+    );
+    const drives = this.#servers.flatMap(({ socketPath }, i) => [
+      ...[
+        "-drive",
+        `if=none,id=d${i},format=raw,file.driver=nbd,file.server.type=unix,` +
+        `file.server.path=${socketPath},cache=writeback,discard=ignore`,
+      ],
+      ...["-device", `virtio-blk-pci,drive=d${i}`],
+    ]);
+    this.#qemu = await lab.spawn(machine, [
+      ...["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-cpu", PROCESSOR],
+      ...["-m", `${MEMORY_MIB}`],
+      ...["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"],
+      ...["-kernel", kernel.image, "-initrd", root],
+      ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off"],
+      ...["-netdev", "user,id=n,hostfwd=tcp::10809-:10809", "-device", "virtio-net-pci,netdev=n"],
+      ...drives,
+    ]);
+    await this.#untilReady(this.#qemu);
+  }
+
+  /** Its power fails, with all that that takes: nobody hears a word of it. */
+  async cutPower(chance: Chance): Promise<void> {
+    const { lab, machine } = this.#options;
+    await lab.cut(machine);
+    await this.#qemu?.kill();
+    this.#qemu = null;
+    for (const server of this.#servers.splice(0)) await server.close();
+    for (const disk of this.disks) disk.cutPower(chance);
+    await lab.heal(machine);
+  }
+
+  async close(chance: Chance): Promise<void> {
+    await this.cutPower(chance);
+    for (const disk of this.disks) disk.close();
+  }
+
+  async #untilReady(qemu: Program): Promise<void> {
+    const endMs = performance.now() + BOOT_MS_MAX;
+    let status: number | null = null;
+    void qemu.ended.then((ended) => status = ended);
+    while (!qemu.lines.some((line) => line.includes('{"ready":"unit"'))) {
+      const words = [...qemu.log, ...qemu.lines].slice(-30).join("\n");
+      assert.equal(status, null, `the machine ended before it was ready:\n${words}`);
+      assert.ok(performance.now() < endMs, `the machine is not ready:\n${words}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

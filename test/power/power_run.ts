@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { agree } from "../e2e/agreement.ts";
+import type { Cluster } from "../e2e/cluster.ts";
+import { Chance } from "../fuzz/chance.ts";
+import { Lane } from "../kills/lane.ts";
+import { findKernel } from "../runner/kernel.ts";
+import { Guest } from "./guest.ts";
+import { makeGuestImage } from "./guest_image.ts";
+
+const MIB = 2 ** 20;
+const LANES = 3;
+const LANE_BYTES = 3 * MIB;
+/** So many writes of each lane go through after each boot, and some more before the next cut. */
+const WRITES_LEAST = 20;
+const WRITES_MORE = 40;
+/** The host waits for a machine that boots under emulation. */
+const IO_TIMEOUT = "10m";
+
+/**
+ * A unit on a machine of its own whose power is cut again and again under verified writes. The
+ * host replays what it had not flushed; everything that was acknowledged must be there, I/O must
+ * go on, and station, host and labels must agree.
+ */
+export class PowerRun {
+  readonly #cluster: Cluster;
+  readonly #chance: Chance;
+  readonly #lanes: Lane[] = [];
+  #guest: Guest | null = null;
+  cuts = 0;
+
+  constructor(cluster: Cluster, seed: number) {
+    this.#cluster = cluster;
+    this.#chance = new Chance(seed);
+  }
+
+  get lost(): number {
+    return this.#guest?.disks.reduce((sum, disk) => sum + disk.lost, 0) ?? 0;
+  }
+
+  async start(): Promise<void> {
+    const cluster = this.#cluster;
+    await cluster.host("h1", "--io-timeout", IO_TIMEOUT);
+    this.#guest = await this.#makeGuest();
+    await this.#guest.start();
+    await cluster.untilPooled("u1");
+    const uri = await cluster.createDisk("h1", "db", `${LANES * LANE_BYTES}B`);
+    for (let i = 0; i < LANES; i++) {
+      const chance = new Chance(this.#chance.below(2 ** 32));
+      this.#lanes.push(new Lane({ uri, start: i * LANE_BYTES, length: LANE_BYTES, chance }));
+    }
+    await this.#further(WRITES_LEAST);
+    await agree(cluster);
+  }
+
+  /** One power cut under writes, and all that must hold afterwards. */
+  async round(): Promise<void> {
+    const guest = this.#guest;
+    assert.ok(guest !== null, "it was started");
+    await this.#further(this.#chance.below(WRITES_MORE));
+    await guest.cutPower(this.#chance);
+    this.cuts++;
+    await guest.start();
+    await this.#further(WRITES_LEAST);
+    await Promise.all(this.#lanes.map((lane) => lane.check()));
+    await agree(this.#cluster);
+  }
+
+  async finish(): Promise<void> {
+    for (const lane of this.#lanes) await lane.stop();
+  }
+
+  /** What was done, in words. */
+  summary(): string {
+    const writes = this.#lanes.reduce((sum, lane) => sum + lane.writes, 0);
+    const kept = this.#guest?.disks.reduce((sum, disk) => sum + disk.kept, 0) ?? 0;
+    return `${this.cuts} power cuts; disks forgot ${this.lost} sectors that were not flushed and ` +
+      `kept ${kept}; ${writes} writes checked`;
+  }
+
+  /** The last lines of the machine's console. */
+  get console(): string {
+    return this.#guest?.console.slice(-30).join("\n") ?? "";
+  }
+
+  async close(): Promise<void> {
+    await this.#guest?.close(this.#chance);
+    this.#guest = null;
+  }
+
+  async #further(count: number): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.further(count)));
+  }
+
+  async #makeGuest(): Promise<Guest> {
+    const { lab } = this.#cluster;
+    const kernel = findKernel();
+    assert.ok(kernel !== null, "a kernel was found");
+    const { address } = await lab.machine("u1");
+    const root = `${lab.directory}/root.cpio`;
+    const medium = lab.file("medium.img", 64 * MIB);
+    const state = lab.file("state.img", 32 * MIB);
+    const made = await lab.run("u1", "mkfs.ext4", ["-q", state]);
+    assert.equal(made.code, 0, made.stderr);
+    await makeGuestImage(root, {
+      kernel,
+      key: `${this.#cluster.state("station")}/unit.key`,
+      flags: [
+        ...["unit", "--state", "/state/u1", "--station", this.#cluster.station, "--name", "u1"],
+        ...["--key", "/unit.key", "--device", "/dev/vda", "--advertise", address],
+      ],
+    });
+    this.#cluster.media.set("u1", [medium]);
+    return new Guest({ lab, machine: "u1", kernel, root, disks: [medium, state] });
+  }
+}
