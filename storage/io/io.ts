@@ -17,7 +17,11 @@ export interface MediumOpenOptions {
   readonly readOnly: boolean;
   /** Exclusive use: O_EXCL on a block device, flock on a file. `-EBUSY` when somebody has it. */
   readonly exclusive: boolean;
-  /** Bypass the page cache (O_DIRECT); offsets, lengths and positions must then be aligned. */
+  /**
+   * Past the page cache (O_DIRECT): offsets, lengths and positions must then be multiples of the
+   * logical block. When not given, block devices are opened so where their transfers need not
+   * block the loop (uring), and files are not.
+   */
   readonly direct?: boolean;
 }
 

@@ -13,11 +13,16 @@ export type OpenMedium = {
   readonly kind: "file" | "block" | "memory";
 };
 
+export interface FileOpenOptions extends MediumOpenOptions {
+  /** Block devices bypass the page cache unless `direct` says otherwise. */
+  readonly directDevices: boolean;
+}
+
 /**
  * Opens a regular file or block device, or answers a negated errno: -EISDIR, -ENOTBLK for other
  * things, -EBUSY when exclusive use was asked for and somebody has it.
  */
-export function openMediumFile(libc: Libc, options: MediumOpenOptions): OpenMedium | number {
+export function openMediumFile(libc: Libc, options: FileOpenOptions): OpenMedium | number {
   const path = cString(options.path);
   if (path === null) return -Errno.EINVAL;
   const status = new Uint8Array(abi.STATX_BYTES);
@@ -27,7 +32,9 @@ export function openMediumFile(libc: Libc, options: MediumOpenOptions): OpenMedi
   const kind = kindOf(status);
   if (typeof kind === "number") return kind;
   let flags = abi.O_CLOEXEC | (options.readOnly ? abi.O_RDONLY : abi.O_RDWR);
-  if (options.direct === true) flags |= abi.directFlag(Deno.build.arch);
+  if (options.direct ?? (options.directDevices && kind === "block")) {
+    flags |= abi.directFlag(Deno.build.arch);
+  }
   if (options.exclusive && kind === "block") flags |= abi.O_EXCL;
   const fileDescriptor = libc.call.open(path, flags);
   if (fileDescriptor < 0) return libc.error();

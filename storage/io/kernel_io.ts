@@ -102,7 +102,10 @@ export abstract class KernelIo {
   }
 
   openMedium(options: io.MediumOpenOptions): io.Handle {
-    const opened = openMediumFile(this.libc, options);
+    const opened = openMediumFile(this.libc, {
+      ...options,
+      directDevices: this.kind === "uring",
+    });
     if (typeof opened === "number") return opened;
     return this.handles.open(opened.fileDescriptor, HandleKind[opened.kind]);
   }

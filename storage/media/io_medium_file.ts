@@ -1,4 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { roundUp } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { Errno, errnoName } from "../io/errno.ts";
 import { MediumState } from "../devices/medium_state.ts";
@@ -19,6 +20,8 @@ export class IoMediumFile implements MediumFile {
   readonly state: MediumState;
   readonly kind: "file" | "block";
   readonly sizeBytes: number;
+  /** What its clients' requests are made of: the device's logical block, or a byte of a file. */
+  readonly minimumBlockBytes: number;
   readonly handle: Handle;
   readonly #io: Io;
   readonly #promises: IoPromises;
@@ -34,18 +37,23 @@ export class IoMediumFile implements MediumFile {
     this.state = new MediumState({ io: seam.io, handle: medium.handle });
     this.kind = medium.geometry.kind;
     this.sizeBytes = medium.geometry.sizeBytes;
+    this.minimumBlockBytes = this.kind === "block" ? medium.geometry.logicalBlockBytes : 1;
   }
 
   async read(position: number, length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(length);
-    await this.#steps(position, length, async (off, step) => {
+    // A device is read past the page cache, by whole blocks.
+    const unit = this.minimumBlockBytes;
+    const begin = position - position % unit;
+    const end = Math.min(this.sizeBytes, roundUp(position + length, unit));
+    const bytes = new Uint8Array(end - begin);
+    await this.#steps(begin, end - begin, async (off, step) => {
       const sinceMs = this.state.began(TYPE.read);
       const result = await this.#promises.read(this.handle, { off, ...step });
       this.state.ended(TYPE.read, sinceMs, result);
       this.#check(result, "Reading", step);
-      bytes.set(this.#io.bytes.subarray(off, off + step.length), step.position - position);
+      bytes.set(this.#io.bytes.subarray(off, off + step.length), step.position - begin);
     });
-    return bytes;
+    return bytes.subarray(position - begin, position - begin + length);
   }
 
   async write(position: number, bytes: Uint8Array): Promise<void> {
