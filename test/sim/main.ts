@@ -18,6 +18,7 @@ How:
   --steps S           events with faults
   --trace FILE        writes the whole trace of --seed to a file
   --around STEP       prints what happened around an event of --seed
+  --until-violated    ends with the first seed that fails
   --budget S          with --mutations: seeds for each
 `;
 
@@ -38,6 +39,7 @@ async function main(): Promise<number> {
       trace: { type: "string" },
       around: { type: "string" },
       budget: { type: "string" },
+      "until-violated": { type: "boolean" },
       help: { type: "boolean" },
     },
   });
@@ -67,7 +69,13 @@ async function main(): Promise<number> {
   const range = values.seeds === undefined ? null : rangeOf(values.seeds);
   const hours = values.hours === undefined ? null : Number(values.hours);
   if (range === null && hours === null) return await runTree(jobs);
-  return await runMany({ range, hours, jobs, options });
+  return await runMany({
+    range,
+    hours,
+    jobs,
+    options,
+    untilViolated: values["until-violated"] === true,
+  });
 }
 
 function kindsOf(text: string): FaultKind[] {

@@ -44,17 +44,18 @@ export async function runMany(o: {
   readonly hours: number | null;
   readonly jobs: number;
   readonly options: PlanOptions;
+  readonly untilViolated?: boolean;
 }): Promise<number> {
   const endMs = o.hours === null ? Infinity : Date.now() + o.hours * 3_600_000;
   // Other seeds every night.
   let next = o.range?.from ?? Math.floor(Date.now() / 1000) * 1000;
   const last = o.range?.to ?? Infinity;
   if (o.jobs === 1 && last - next < SEEDS_PER_PROCESS) {
-    return await runHere(seedsFrom(next, last), o.options);
+    return await runHere(seedsFrom(next, last), o.options, o.untilViolated);
   }
   let status = 0;
   const worker = async () => {
-    while (next <= last && Date.now() < endMs) {
+    while (next <= last && Date.now() < endMs && !(o.untilViolated === true && status !== 0)) {
       const share = Math.ceil((Math.min(last, next + 10_000) - next + 1) / o.jobs);
       const from = next;
       next += Math.min(SEEDS_PER_PROCESS, share);
@@ -100,12 +101,18 @@ function seedsFrom(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
 
-async function runHere(seeds: readonly number[], options: PlanOptions): Promise<number> {
+async function runHere(
+  seeds: readonly number[],
+  options: PlanOptions,
+  untilViolated = false,
+): Promise<number> {
   let status = 0;
   for (const seed of seeds) {
     const outcome = await runSeed(seed, options);
     report(outcome);
-    if (outcome.violation !== null) status = 1;
+    if (outcome.violation === null) continue;
+    status = 1;
+    if (untilViolated) break;
   }
   return status;
 }

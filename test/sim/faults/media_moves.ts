@@ -1,4 +1,3 @@
-import type { SimMediumImage } from "../../../storage/io/sim_medium.ts";
 import type { SimRole } from "../machines/role.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { lasting } from "./lasting.ts";
@@ -10,9 +9,17 @@ export function swap(scene: Scene): void {
   const one = sim.pick(units);
   const other = sim.pick(units.filter((unit) => unit !== one));
   const paths: [string, string] = [sim.pick(one.plan.devices), sim.pick(other.plan.devices)];
+  const free = take(scene, paths);
+  if (free === null) return;
   const change = () => whileDown([one.role, other.role], () => exchange(scene, paths));
-  if (!change()) return;
-  lasting(scene, { what: `the media ${paths.join(" and ")} have changed places`, undo: change });
+  change();
+  lasting(scene, {
+    what: `the media ${paths.join(" and ")} have changed places`,
+    undo: () => {
+      change();
+      free();
+    },
+  });
 }
 
 /**
@@ -23,25 +30,27 @@ export function rollback(scene: Scene): void {
   const { sim, world, units } = scene;
   const { role, plan } = sim.pick(units);
   const path = sim.pick(plan.devices);
-  const medium = () => world.kernel.media.get(path);
-  let old: SimMediumImage | null = null;
-  if (!whileDown([role], () => old = medium()?.image() ?? null) || old === null) return;
-  const snapshot: SimMediumImage = old;
+  const free = take(scene, [path]);
+  if (free === null) return;
+  const medium = world.kernel.media.get(path)!;
+  role.end("killed");
+  const old = medium.image();
   sim.say(`a snapshot of ${path} is taken`);
   sim.later(
     3000 + 20_000 * sim.fraction(),
     `the old snapshot of ${path} is put in its place`,
     () => {
-      let right: SimMediumImage | null = null;
-      if (scene.isHealed || !role.isReady || medium() === undefined) return;
-      const put = whileDown([role], () => {
-        right = medium()!.image();
-        medium()!.restore(snapshot);
-      });
-      if (!put) return;
+      if (scene.isHealed || !role.isReady) return free();
+      role.end("killed");
+      const right = medium.image();
+      medium.restore(old);
       lasting(scene, {
         what: `${path} is as it was before`,
-        undo: () => whileDown([role], () => medium()!.restore(right!)),
+        undo: () => {
+          role.end("killed");
+          medium.restore(right);
+          free();
+        },
       });
     },
   );
@@ -53,26 +62,35 @@ export function copy(scene: Scene): void {
   const { plan } = sim.pick(units);
   const target = sim.pick(units);
   const path = sim.pick(plan.devices);
+  const free = take(scene, [path]);
+  if (free === null) return;
   const place = `/${target.plan.name}/copy-${sim.step}.img`;
-  if (world.kernel.media.get(path) === undefined) return;
   world.kernel.copyMedium(path, place);
-  target.plan.devices.push(place);
-  whileDown([target.role], () => {});
+  whileDown([target.role], () => target.plan.devices.push(place));
   lasting(scene, {
     what: `${place} is a copy of ${path}`,
     undo: () =>
       whileDown([target.role], () => {
         target.plan.devices.splice(target.plan.devices.indexOf(place), 1);
         world.kernel.media.delete(place);
+        free();
       }),
   });
 }
 
-/** Stops the roles, does it, and lets the supervisor start them again. False: not possible now. */
-function whileDown(roles: readonly SimRole[], run: () => void): boolean {
+/** Somebody moves these media until he says otherwise; null when somebody does already. */
+function take(scene: Scene, paths: readonly string[]): (() => void) | null {
+  const { movedMedia } = scene;
+  if (paths.some((path) => movedMedia.has(path))) return null;
+  if (paths.some((path) => !scene.world.kernel.media.has(path))) return null;
+  for (const path of paths) movedMedia.add(path);
+  return () => paths.forEach((path) => movedMedia.delete(path));
+}
+
+/** Stops the roles and does it; the supervisor starts them again later. */
+function whileDown(roles: readonly SimRole[], run: () => void): void {
   for (const role of roles) role.end("killed");
   run();
-  return true;
 }
 
 function exchange({ world }: Scene, [one, other]: readonly [string, string]): void {

@@ -30,6 +30,8 @@ export class Scene {
   readonly revoked = new Set<SimRole>();
   /** What takes the faults back that last. */
   readonly heals = new Set<() => void>();
+  /** Paths of media that a fault has its hands on. */
+  readonly movedMedia = new Set<string>();
   /** No faults any more. */
   isHealed = false;
 

@@ -1,0 +1,14 @@
+import type { Mutation } from "./mutation.ts";
+
+/** Bugs in who may do what: sessions, epochs, generations, tasks. */
+export const CONTROL_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "forget-opened-sequences",
+    breaks: "a medium that was rolled back to before its unit's last start is recognised",
+    file: "roles/unit/main.ts",
+    old: "    sequences.keep(notice.sequences);\n",
+    new: "    if (changed.length > 1) sequences.keep(notice.sequences);\n",
+    seed: 10,
+    only: ["kill", "rollback"],
+  },
+];
