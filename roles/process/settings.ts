@@ -41,6 +41,7 @@ export interface NodeSettings extends MetricsSettings {
 
 /** In a unit's state directory since it first labelled a medium. */
 export const LABEL_SEQUENCES_FILE = "label-sequences.json";
+export const POISONED_MEDIA_FILE = "poisoned-media.json";
 
 export interface PooledUnitSettings extends NodeSettings {
   readonly kind: "pooled";

@@ -1,29 +1,11 @@
 import assert from "node:assert/strict";
 import { createLog, silentLog } from "../../protocol/core/log.ts";
 import { utf8 } from "../../protocol/core/bytes.ts";
-import type { StateFiles } from "../process/context.ts";
+import { memoryFiles } from "./memory_files_testing.ts";
 import { LabelSequences } from "./sequences.ts";
 
 const MEDIUM = "11111111-1111-4111-8111-111111111111";
 const OTHER = "22222222-2222-4222-8222-222222222222";
-
-function memoryFiles(): StateFiles & { content: Map<string, Uint8Array>; writes: number } {
-  const content = new Map<string, Uint8Array>();
-  const files = {
-    content,
-    writes: 0,
-    directory: "/state",
-    path: (name: string) => `/state/${name}`,
-    read: (name: string) => content.get(name) ?? null,
-    write: (name: string, bytes: Uint8Array) => {
-      files.writes++;
-      content.set(name, bytes);
-    },
-    remove: (name: string) => void content.delete(name),
-    close: () => {},
-  };
-  return files;
-}
 
 Deno.test("LabelSequences keeps the highest of each medium, also of one that is away", () => {
   const files = memoryFiles();
