@@ -10,3 +10,5 @@ export const TLS_HANDSHAKE_MS = 10_000;
 export const TLS_LINGER_MS = 5_000;
 /** Why a handshake failed, in words, as the data worker is told. */
 export const TLS_REASON_BYTES_MAX = 512;
+/** What of a connection's ciphertext is held each way, beside what the kernel holds. */
+export const TLS_WIRE_BYTES = 65_536;

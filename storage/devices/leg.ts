@@ -1,6 +1,7 @@
 import type { LegAssignment } from "../../protocol/config/bodies.ts";
 import { assert } from "../../protocol/core/assert.ts";
 import { COMMAND, COMMAND_FLAGS, WIRE_ERROR } from "../../protocol/nbd/constants.ts";
+import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { LegStatus } from "../worker/messages.ts";
@@ -9,6 +10,9 @@ import { LegLife, type LegOptions } from "./leg_life.ts";
 import type { LegRequest } from "./leg_request.ts";
 
 export type { LegOptions } from "./leg_life.ts";
+
+/** Of a leg that was never attached: what suits files and most block devices. */
+const UNKNOWN_BLOCK_BYTES = 512;
 
 /**
  * A device over one granted volume of a unit. Requests wait while the unit is away and go on when
@@ -20,8 +24,16 @@ export class RemoteLeg implements Device {
   readonly #life: LegLife;
 
   constructor(options: LegOptions) {
-    this.traits = traitsOf(options.assignment);
-    this.#life = new LegLife(options);
+    this.traits = traitsOf(options.assignment, UNKNOWN_BLOCK_BYTES);
+    this.#life = new LegLife({ ...options, served: (info) => this.#adopt(info) });
+  }
+
+  /** What the unit says of the volume's blocks holds for who opens the disk from now on. */
+  #adopt(info: ExportInfo): void {
+    const { minimumBlockBytes } = info;
+    if (minimumBlockBytes !== this.traits.minimumBlockBytes) {
+      this.traits = { ...this.traits, minimumBlockBytes };
+    }
   }
 
   /** Begins to attach; called once. */
@@ -49,7 +61,7 @@ export class RemoteLeg implements Device {
 
   /** A newer assignment of the same volume: other addresses, a larger size, a newer generation. */
   update(assignment: LegAssignment): void {
-    this.traits = traitsOf(assignment);
+    this.traits = traitsOf(assignment, this.traits.minimumBlockBytes);
     this.#life.update(assignment);
   }
 
@@ -144,14 +156,14 @@ export class RemoteLeg implements Device {
   }
 }
 
-function traitsOf(assignment: LegAssignment): DeviceTraits {
+function traitsOf(assignment: LegAssignment, minimumBlockBytes: number): DeviceTraits {
   return {
     sizeBytes: assignment.sizeBytes,
     readOnly: false,
     canDiscard: true,
     canZero: true,
     flushCoversAll: true,
-    minimumBlockBytes: 1,
+    minimumBlockBytes,
     preferredBlockBytes: 4096,
   };
 }

@@ -67,7 +67,8 @@ Deno.test("a unit that falls silent is left after the reply timeout, and its req
   const bench = new LegBench();
   const unit = bench.unit();
   const start = lengthOfAttaching();
-  // The reply to a read stops in the middle of its payload.
+  // The reply to a read stops in the middle of its payload, which is no hole.
+  unit.device.bytes.fill(7, 0, 4 * KIB);
   const proxy = proxyTo(
     bench,
     unit,

@@ -8,15 +8,19 @@ import {
   LEG_BACKOFF_MS_MIN,
   LEG_STABLE_MS,
 } from "../../protocol/core/limits.ts";
+import { nodeUri } from "../../protocol/certificates/node_uri.ts";
 import type { AttachAnswer } from "../../protocol/nbd/attach.ts";
+import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import { type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
-import type { Io, Off, SocketAddress } from "../io/io.ts";
-import { type AttachOutcome, UnitAttach } from "../nbd/client_attach.ts";
+import type { Handle, Io, Off, SocketAddress } from "../io/io.ts";
+import { UnitAttach } from "../nbd/client_attach.ts";
+import type { AttachOutcome } from "../nbd/client_attach_types.ts";
 import {
   CLIENT_BUFFER_BYTES,
   ClientConnection,
   type ClientOwner,
 } from "../nbd/client_connection.ts";
+import type { TlsDoor } from "../tls/door.ts";
 import type { ReplayBuffers } from "./leg_replay_buffers.ts";
 import { LegTimer } from "./leg_timer.ts";
 
@@ -28,6 +32,10 @@ export interface LinkOptions {
   /** Attachment numbers that nobody has used: from the first up to, not including, the end. */
   readonly attachments: { readonly first: number; readonly end: number };
   readonly replayBuffers: ReplayBuffers;
+  /** Secures connections to units, as it demands. */
+  readonly door?: TlsDoor | undefined;
+  /** Called at every attaching with what the unit tells of the volume. */
+  readonly served?: (info: ExportInfo) => void;
   /** CLIENT_REPLY_TIMEOUT_MS and ATTACH_TIMEOUT_MS when not given; for tests. */
   readonly replyTimeoutMs?: number;
   readonly attachTimeoutMs?: number;
@@ -78,7 +86,7 @@ export class LegLink {
   /** Tries once, at the next address. */
   connect(assignment: LegAssignment): void {
     this.#pause.unset();
-    const { io, random, host, attachments } = this.#options;
+    const { io, random, host, attachments, door } = this.#options;
     if (this.#nextAttachment >= attachments.end) {
       const reason = "this run's attachment numbers are used up; detach and attach the disk again";
       return this.#owner.failed(reason, true);
@@ -97,6 +105,7 @@ export class LegLink {
       ephemeral: keyPairOf(random.bytes(32)),
       buffer: this.#buffer,
       timeoutMs: this.#options.attachTimeoutMs ?? ATTACH_TIMEOUT_MS,
+      ...(door === undefined ? {} : { tls: { door, unitUri: nodeUri("unit", assignment.unitId) } }),
     }, (outcome) => this.#onOutcome(outcome, { to, assignment }));
   }
 
@@ -142,6 +151,20 @@ export class LegLink {
     this.#options.io.buffers.release(this.#buffer);
   }
 
+  /** With TLS, its worker is told of the end: it may not see it by itself. */
+  #ownerOf(handle: Handle): ClientOwner {
+    const { door } = this.#options;
+    const owner = this.#owner;
+    if (door === undefined) return owner;
+    return {
+      answered: (request) => owner.answered(request),
+      ended: (reason) => {
+        door.ended(handle);
+        owner.ended(reason);
+      },
+    };
+  }
+
   #chooseAddress({ addresses }: LegAssignment): SocketAddress | null {
     for (let tried = 0; tried < addresses.length; tried++) {
       const text = addresses[this.#nextAddress++ % addresses.length]!;
@@ -164,9 +187,10 @@ export class LegLink {
       return this.#owner.failed(`${where}: ${outcome.reason}`, final);
     }
     const { io, replyTimeoutMs } = this.#options;
-    const { handle, answer } = outcome;
+    const { handle, answer, served } = outcome;
     if (answer.sizeBytes !== assignment.sizeBytes) {
       io.close(handle);
+      this.#options.door?.ended(handle);
       const reason =
         `${where}: the volume has ${answer.sizeBytes} bytes, and the assignment says ` +
         `${assignment.sizeBytes}`;
@@ -176,11 +200,13 @@ export class LegLink {
     const connection = new ClientConnection(io, {
       handle,
       buffer: this.#buffer,
-      owner: this.#owner,
+      owner: this.#ownerOf(handle),
       replyTimeoutMs: replyTimeoutMs ?? CLIENT_REPLY_TIMEOUT_MS,
+      terms: served.terms,
     });
     // The address that worked is tried first again.
     this.#nextAddress = Math.max(0, this.#nextAddress - 1);
+    this.#options.served?.(served.info);
     this.#owner.attached(connection, answer);
   }
 }

@@ -1,13 +1,14 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { KIB, MIB, SEND_SEGMENTS_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, REQUEST_HEADER_BYTES } from "../../protocol/nbd/constants.ts";
-import { ReplyReader } from "../../protocol/nbd/reply.ts";
 import { writeRequest } from "../../protocol/nbd/request.ts";
 import { errnoName } from "../io/errno.ts";
 import type { Handle, Io, Off, TurnTask } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
+import { type RepliesHost, ReplyIntake } from "./client_replies.ts";
 import type { ClientRequest } from "./client_request.ts";
 import { CLIENT_SLOTS, ClientSlots } from "./client_slots.ts";
+import { answerHere, type ClientTerms, PLAIN_TERMS } from "./client_terms.ts";
 
 /** Who uses a connection. Both are called in a turn, never inside a call of the owner's. */
 export interface ClientOwner {
@@ -28,6 +29,8 @@ export interface ClientConnectionOptions {
   readonly buffer: Off;
   /** Without any reply for so long while requests are under way, the connection is given up. */
   readonly replyTimeoutMs: number;
+  /** PLAIN_TERMS when not given. */
+  readonly terms?: ClientTerms;
 }
 
 /** What a connection keeps headers in. One more than requests: DISC has its own. */
@@ -48,7 +51,7 @@ const TICKS_PER_TIMEOUT = 4;
  * A server can make it end, never hang: cookies carry a slot and a rising number, a reply that fits
  * no request that was sent ends the connection, and so does silence.
  */
-export class ClientConnection {
+export class ClientConnection implements RepliesHost {
   readonly #io: Io;
   readonly #handle: Handle;
   readonly #owner: ClientOwner;
@@ -64,10 +67,11 @@ export class ClientConnection {
   readonly #directOperation = new Operation((operation) => this.#onDirect(operation));
   readonly #timerOperation = new Operation(() => this.#onTick());
   readonly #sendTask: TurnTask = { queued: false, run: () => this.#send() };
-  readonly #reader = new ReplyReader();
-  /** The READ whose payload is being received, and how much of it is there. */
-  #reading: ClientRequest | null = null;
-  #readBytes = 0;
+  readonly #replies: ReplyIntake;
+  readonly #terms: ClientTerms;
+  /** Answered without the server: it does not understand them. */
+  #here: ClientRequest[] = [];
+  readonly #hereTask: TurnTask = { queued: false, run: () => this.#answerHere() };
   #progressMs = 0;
   #goodbye: "no" | "asked" | "sending" = "no";
   #state: "open" | "ending" | "ended" = "open";
@@ -80,6 +84,8 @@ export class ClientConnection {
     this.#handle = options.handle;
     this.#owner = options.owner;
     this.#replyTimeoutMs = options.replyTimeoutMs;
+    this.#terms = options.terms ?? PLAIN_TERMS;
+    this.#replies = new ReplyIntake(io, this, this.#terms);
     io.receive(this.#receiveOperation, options.handle);
     this.#startTimer();
   }
@@ -91,7 +97,7 @@ export class ClientConnection {
 
   /** Requests that were submitted and not answered. */
   get outstanding(): number {
-    return this.#slots.taken;
+    return this.#slots.taken + this.#here.length;
   }
 
   submit(request: ClientRequest): void {
@@ -101,7 +107,13 @@ export class ClientConnection {
     request.sent = false;
     request.answered = false;
     request.error = 0;
+    request.isFilled = false;
+    request.isScattered = false;
     request.submittedMs = now;
+    if (answerHere(request, this.#terms, this.#io.view)) {
+      this.#here.push(request);
+      return this.#io.atTurnEnd(this.#hereTask);
+    }
     this.#slots.put(request);
     this.#io.atTurnEnd(this.#sendTask);
   }
@@ -176,7 +188,7 @@ export class ClientConnection {
   #onReceived(operation: Operation): void {
     if (operation.result > 0) {
       const off = operation.off;
-      if (this.#state === "open") this.#take(off, off + operation.result);
+      if (this.#state === "open") this.#replies.take(off, off + operation.result);
       this.#io.buffers.release(off);
     } else if (operation.result === 0) {
       this.drop("the unit closed the connection");
@@ -187,77 +199,47 @@ export class ClientConnection {
   }
 
   #onDirect(operation: Operation): void {
-    const request = this.#reading!;
-    const wanted = Math.min(request.length - this.#readBytes, DIRECT_BYTES_MAX);
+    const wanted = Math.min(this.#replies.wanted, DIRECT_BYTES_MAX);
     if (operation.result < 0) this.drop(`receiving failed: ${errnoName(operation.result)}`);
     else if (operation.result < wanted) this.drop("the unit closed the connection in a reply");
     if (this.#state === "open") {
       this.#progressMs = this.#io.nowMs();
-      this.#readBytes += wanted;
-      if (this.#readBytes === request.length) this.#finishRead(request);
+      this.#replies.received(wanted);
     }
     this.#receiveMore();
   }
 
   #receiveMore(): void {
     if (this.#state !== "open") return this.#settle();
-    const request = this.#reading;
-    if (request !== null) {
-      const rest = request.length - this.#readBytes;
-      if (rest >= DIRECT_BYTES_MIN) {
-        const length = Math.min(rest, DIRECT_BYTES_MAX);
-        const off = request.off + this.#readBytes;
-        this.#io.receiveExactly(this.#directOperation, this.#handle, off, length);
-        return;
-      }
-    }
-    this.#io.receive(this.#receiveOperation, this.#handle);
-  }
-
-  /** Reads replies from arena bytes [from, to). */
-  #take(from: Off, to: Off): void {
-    let at = from;
-    while (at < to && this.#state === "open") {
-      const reading = this.#reading;
-      if (reading !== null) {
-        const count = Math.min(reading.length - this.#readBytes, to - at);
-        this.#io.bytes.copyWithin(reading.off + this.#readBytes, at, at + count);
-        this.#readBytes += count;
-        at += count;
-        if (this.#readBytes === reading.length) this.#finishRead(reading);
-        continue;
-      }
-      at = this.#reader.take(this.#io, at, to);
-      if (this.#reader.broken) return this.drop("a reply does not begin with its magic");
-      if (this.#reader.complete) this.#takeReply();
+    const { wanted, wantedAt } = this.#replies;
+    if (wanted >= DIRECT_BYTES_MIN) {
+      const length = Math.min(wanted, DIRECT_BYTES_MAX);
+      this.#io.receiveExactly(this.#directOperation, this.#handle, wantedAt, length);
+    } else {
+      this.#io.receive(this.#receiveOperation, this.#handle);
     }
   }
 
-  #takeReply(): void {
-    const { cookieHigh, cookieLow, error } = this.#reader;
-    this.#reader.next();
-    const request = this.#slots.find(cookieHigh, cookieLow);
-    if (request === null || request.answered) return this.drop("a reply to no request");
-    request.error = error;
-    if (request.command === COMMAND.read && error === 0 && request.length > 0) {
-      // Marked already: a second reply must not be taken for this request.
-      request.answered = true;
-      this.#reading = request;
-      this.#readBytes = 0;
-      return;
-    }
+  // RepliesHost.
+
+  find(cookieHigh: number, cookieLow: number): ClientRequest | null {
+    return this.#slots.find(cookieHigh, cookieLow);
+  }
+
+  replied(request: ClientRequest): void {
     request.answered = true;
     if (request.sent) this.#complete(request);
   }
 
-  #finishRead(request: ClientRequest): void {
-    this.#reading = null;
-    if (request.sent) this.#complete(request);
+  #answerHere(): void {
+    const here = this.#here;
+    this.#here = [];
+    if (this.#state !== "open") return;
+    for (const request of here) this.#owner.answered(request);
   }
 
   /** Answered, and the kernel has let go of its header and payload. */
   #complete(request: ClientRequest): void {
-    if (request === this.#reading) return;
     this.#slots.release(request);
     this.#progressMs = this.#io.nowMs();
     this.#owner.answered(request);

@@ -1,3 +1,4 @@
+import type { Coverage } from "../../protocol/nbd/coverage.ts";
 import type { Off } from "../io/io.ts";
 
 /**
@@ -24,5 +25,10 @@ export class ClientRequest {
   slot = -1;
   sent = false;
   answered = false;
+  /** All of its data, or its status, has come. */
+  isFilled = false;
+  /** Its data comes in pieces, of which `coverage` knows. */
+  isScattered = false;
+  coverage: Coverage | null = null;
   submittedMs = 0;
 }

@@ -14,6 +14,7 @@ import { ServerConnection } from "./server_connection.ts";
 import { ServerCounters } from "./server_counters.ts";
 import { NbdListener } from "./server_listener.ts";
 import { RequestPool } from "./server_request.ts";
+import type { TlsDoor } from "../tls/door.ts";
 import type { ExportGate } from "./server_types.ts";
 
 export interface NbdServerOptions {
@@ -67,13 +68,16 @@ export class NbdServer {
     this.#pool = new RequestPool(options.io, options.limits?.requestsMax);
   }
 
-  /** Port 0: the kernel chooses; `NbdListener.address` says which. Throws DvsanError. */
-  listenTcp(at: SocketAddress, gate: ExportGate): NbdListener {
+  /**
+   * Port 0: the kernel chooses; `NbdListener.address` says which. Its connections are secured by
+   * `door`, as that demands. Throws DvsanError.
+   */
+  listenTcp(at: SocketAddress, gate: ExportGate, door?: TlsDoor): NbdListener {
     const handle = this.#io.listenTcp(at, { backlog: BACKLOG });
     if (handle < 0) {
       throw cannotListen(at, handle);
     }
-    return this.#listener(handle, gate, this.#io.localAddress(handle));
+    return this.#listener(handle, { gate, door, address: this.#io.localAddress(handle) });
   }
 
   /** An existing socket at the path is replaced. Throws DvsanError. */
@@ -85,12 +89,12 @@ export class NbdServer {
         `Cannot make the socket "${path}" (${errnoName(handle)}). Choose another place for it.`,
       );
     }
-    return this.#listener(handle, gate, null);
+    return this.#listener(handle, { gate, door: undefined, address: null });
   }
 
   /** Serves a connected socket, which the server owns from now on. */
   serve(handle: Handle, gate: ExportGate, peer: SocketAddress | null): ServerConnection | null {
-    return this.#accept(handle, gate, peer, null);
+    return this.#accept(handle, { gate, peer, listener: null });
   }
 
   /** Stops listening; connections go on. */
@@ -126,7 +130,14 @@ export class NbdServer {
     else this.#whenEmpty.push(empty);
   }
 
-  #listener(handle: Handle, gate: ExportGate, address: SocketAddress | null): NbdListener {
+  #listener(
+    handle: Handle,
+    { gate, door, address }: {
+      gate: ExportGate;
+      door: TlsDoor | undefined;
+      address: SocketAddress | null;
+    },
+  ): NbdListener {
     const listener: NbdListener = new NbdListener({
       io: this.#io,
       handle,
@@ -134,7 +145,7 @@ export class NbdServer {
       log: this.#log,
       accepted: (socket) => {
         const peer = address === null ? null : this.#io.peerAddress(socket);
-        return this.#accept(socket, gate, peer, listener);
+        return this.#accept(socket, { gate, peer, listener, door });
       },
       closed: () => this.#listeners.delete(listener),
     });
@@ -145,9 +156,12 @@ export class NbdServer {
 
   #accept(
     handle: Handle,
-    gate: ExportGate,
-    peer: SocketAddress | null,
-    listener: NbdListener | null,
+    { gate, peer, listener, door }: {
+      gate: ExportGate;
+      peer: SocketAddress | null;
+      listener: NbdListener | null;
+      door?: TlsDoor | undefined;
+    },
   ): ServerConnection | null {
     const { counters } = this;
     const connectionsMax = this.#limits.connectionsMax ?? NBD_CONNECTIONS_MAX;
@@ -171,6 +185,7 @@ export class NbdServer {
       ...(this.#limits.negotiationMs === undefined
         ? {}
         : { negotiationMs: this.#limits.negotiationMs }),
+      ...(door === undefined ? {} : { door }),
       starved: () => this.#watch(),
       closed: (over) => this.#closed(over, listener),
     });

@@ -1,3 +1,4 @@
+import { defined } from "../../protocol/core/assert.ts";
 import { NBD_NEGOTIATION_MS } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { CounterRow } from "../counters/row.ts";
@@ -9,6 +10,7 @@ import { Negotiator, type NegotiatorHost, type Terms } from "./server_negotiator
 import type { RequestPool } from "./server_request.ts";
 import { Session } from "./server_session.ts";
 import type { SessionHost } from "./server_session_types.ts";
+import type { TlsDoor } from "../tls/door.ts";
 import type { ConnectionEnd, ExportEntry, ExportGate } from "./server_types.ts";
 
 /** What a connection needs of its server. */
@@ -23,6 +25,8 @@ export interface ConnectionOptions {
   readonly bufferUser: BufferUser;
   readonly log: Log;
   readonly negotiationMs?: number;
+  /** What secures it; it is never secured when not given. */
+  readonly door?: TlsDoor;
   /** It waits for a buffer. */
   readonly starved: () => void;
   /** The socket is closed and every operation of the connection has ended. */
@@ -45,7 +49,8 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   readonly peer: SocketAddress | null;
   readonly #options: ConnectionOptions;
   readonly #io: Io;
-  readonly #handle: Handle;
+  /** Of plaintext: TLS puts another in the place of the first. */
+  #handle: Handle;
   readonly #receive = new Operation(() => this.#received());
   readonly #deadline = new Operation(() => this.#deadlinePassed());
   readonly #negotiator: Negotiator;
@@ -64,7 +69,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     this.#options = options;
     this.#io = options.io;
     this.#handle = options.handle;
-    this.#negotiator = new Negotiator(this, options);
+    this.#negotiator = new Negotiator(this, { ...options, tls: options.door?.policy ?? "off" });
   }
 
   /** Greets the client. */
@@ -111,6 +116,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     this.#negotiator.shut();
     this.#session?.shut();
     this.#io.shutdown(this.#handle);
+    this.#options.door?.ended(this.#handle);
     if (this.#receive.busy) this.#io.cancel(this.#receive);
     if (this.#deadline.busy) this.#io.cancel(this.#deadline);
     this.progressed();
@@ -136,8 +142,12 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     if (this.#session.hungry) this.receiveMore();
   }
 
-  upgrade(_secured: (handle: Handle) => void): void {
-    this.shut("TLS is not to be had here");
+  upgrade(secured: (handle: Handle) => void): void {
+    const door = defined(this.#options.door, "TLS is acknowledged where it is to be had");
+    const plain = door.secure(this.#handle, { side: "server" });
+    if (plain < 0) return this.shut(`TLS has no socket pair (${errnoName(plain)})`);
+    this.#handle = plain;
+    secured(plain);
   }
 
   aborted(): void {

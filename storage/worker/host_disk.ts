@@ -12,6 +12,7 @@ import { LinearDevice } from "../devices/linear.ts";
 import { BufferUser, type Io, type TurnTask } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import { NbdServer } from "../nbd/server.ts";
+import type { TlsDoor } from "../tls/door.ts";
 import { DiskGate } from "./host_gate.ts";
 import { ATTACHMENTS_PER_RUN, type DiskAttach, type DiskStatus } from "./messages.ts";
 import { limited } from "./time_limit.ts";
@@ -25,6 +26,8 @@ export interface HostDiskOptions {
   readonly host: KeyPair;
   readonly ioTimeoutMs: number;
   readonly replayBuffers: ReplayBuffers;
+  /** Secures connections to units, as it demands. */
+  readonly door?: TlsDoor | undefined;
   /** Called in a turn when the status has truly changed. */
   readonly changed: (status: DiskStatus) => void;
   /** For tests. */
@@ -220,6 +223,9 @@ export class HostDisk {
   }
 
   #changed(): void {
+    // A leg has learned of its unit what blocks its medium has: it holds for who opens the disk now.
+    const blockBytes = Math.max(...this.#legs.map((leg) => leg.traits.minimumBlockBytes));
+    if (blockBytes !== this.#device.traits.minimumBlockBytes) this.#device = this.#combine();
     this.#options.io.atTurnEnd(this.#statusTask);
   }
 

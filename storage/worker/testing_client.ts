@@ -4,7 +4,7 @@ import { KIB } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
-import type { AttachOutcome } from "../nbd/client_attach.ts";
+import type { AttachOutcome } from "../nbd/client_attach_types.ts";
 import { CLIENT_BUFFER_BYTES, ClientConnection } from "../nbd/client_connection.ts";
 import { ClientRequest } from "../nbd/client_request.ts";
 
@@ -35,6 +35,7 @@ export class TestClient {
     this.#connection = new ClientConnection(world.io, {
       handle: outcome.handle,
       buffer,
+      terms: outcome.served.terms,
       owner: {
         answered: (request) => this.#resolvers.get(request)?.(request.error),
         ended: (reason) => {

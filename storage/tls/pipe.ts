@@ -1,0 +1,208 @@
+import { Socket } from "node:net";
+import { connect, createServer, type TLSSocket } from "node:tls";
+import { TLS_HANDSHAKE_MS, TLS_LINGER_MS } from "../../protocol/core/limits.ts";
+import { peerProblem } from "../../protocol/certificates/peer.ts";
+import type { TlsCredentials, TlsJob } from "./messages.ts";
+import { encodeVerdict } from "./verdict.ts";
+import { Wire } from "./wire.ts";
+
+export interface TlsPipeEvents {
+  /** The handshake did not come to its end, and why. Called at most once, before `closed`. */
+  failed(reason: string): void;
+  /** Both descriptors are closed. Called once. */
+  closed(): void;
+}
+
+/** Times of a pipe; as protocol/core/limits.ts has them when not given. */
+export interface TlsPipeTimes {
+  readonly handshakeMs?: number;
+  readonly lingerMs?: number;
+}
+
+/**
+ * handshake: nothing is said in plain. open: both ways. ending: one side was closed, and the other
+ * is given a while for the rest. over: both are being closed.
+ */
+type State = "handshake" | "open" | "ending" | "over";
+
+/**
+ * One secured connection: TLS on the socket to the peer, plaintext on the socket pair's end. Each
+ * side is read only as fast as the other is written, so what it holds is bounded; an end of stream
+ * is passed on, and a side that was lost closes the other.
+ */
+export class TlsPipe {
+  readonly #job: TlsJob;
+  readonly #credentials: TlsCredentials;
+  readonly #events: TlsPipeEvents;
+  readonly #times: Required<TlsPipeTimes>;
+  readonly #network: Socket;
+  readonly #wire: Wire;
+  readonly #plain: Socket;
+  #secure: TLSSocket | null = null;
+  #state: State = "handshake";
+  #timer: ReturnType<typeof setTimeout>;
+  #openCount = 2;
+
+  /** Begins with the handshake. */
+  constructor(
+    job: TlsJob,
+    options: { credentials: TlsCredentials; events: TlsPipeEvents; times?: TlsPipeTimes },
+  ) {
+    this.#job = job;
+    this.#credentials = options.credentials;
+    this.#events = options.events;
+    this.#times = { handshakeMs: TLS_HANDSHAKE_MS, lingerMs: TLS_LINGER_MS, ...options.times };
+    this.#network = socketOf(job.socket);
+    this.#wire = new Wire(this.#network);
+    this.#plain = socketOf(job.plain);
+    for (const socket of [this.#network, this.#plain]) {
+      socket.on("close", () => this.#oneClosed());
+    }
+    this.#wire.on("error", (error) => this.#lost(error.message));
+    this.#wire.on("close", () => this.#peerGone());
+    for (const event of ["end", "error", "close"]) this.#plain.on(event, () => this.#left());
+    // Until the handshake stands nobody says anything in plain; an end is to be seen.
+    this.#plain.resume();
+    const { handshakeMs } = this.#times;
+    this.#timer = setTimeout(() => {
+      this.#lost(`the handshake took longer than ${handshakeMs} ms`);
+    }, handshakeMs);
+    try {
+      if (job.side === "server") this.#accept();
+      else this.#connect(job.uri);
+    } catch (error) {
+      // The library throws for certificates and keys that it cannot use.
+      this.#lost(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /**
+   * The data worker has closed its end. Its end of stream says so as well, but is not seen while the
+   * peer takes nothing.
+   */
+  end(): void {
+    if (this.#state === "handshake") return this.#lost("it was given up");
+    this.#linger();
+  }
+
+  /** Drops both sides now. */
+  destroy(): void {
+    this.#lost("the process stops");
+  }
+
+  #accept(): void {
+    const { verifyClients } = this.#credentials;
+    // A server of its own, which never listens: that is where the library looks at what became of
+    // a client's certificate.
+    const server = createServer({
+      ...this.#options(),
+      requestCert: verifyClients,
+      rejectUnauthorized: verifyClients,
+    });
+    server.on("secureConnection", (secure) => {
+      this.#secured(secure, { verify: verifyClients, uri: null });
+    });
+    server.on("tlsClientError", (error) => this.#lost(error.message));
+    server.emit("connection", this.#wire);
+  }
+
+  #connect(uri: string): void {
+    const secure = connect({
+      ...this.#options(),
+      socket: this.#wire,
+      rejectUnauthorized: true,
+      // A unit is known by its id and not by a host's name: `peerProblem` looks at that.
+      checkServerIdentity: () => undefined,
+    });
+    secure.on("error", (error) => this.#lost(error.message));
+    secure.once("secureConnect", () => this.#secured(secure, { verify: true, uri }));
+  }
+
+  #options() {
+    const { certificate, key, authorities } = this.#credentials;
+    return {
+      ...(certificate === null || key === null ? {} : { cert: certificate, key }),
+      ca: [...authorities],
+      minVersion: "TLSv1.2" as const,
+    };
+  }
+
+  #secured(secure: TLSSocket, expected: { verify: boolean; uri: string | null }): void {
+    secure.on("error", () => this.#lost("the connection broke"));
+    this.#secure = secure;
+    if (expected.verify) {
+      const certificate = secure.getPeerX509Certificate()?.raw ?? null;
+      const { authorities } = this.#credentials;
+      const problem = peerProblem(certificate, { authorities, uri: expected.uri });
+      if (problem !== null) this.#lost(problem);
+    }
+    if (this.#state !== "handshake") return void secure.destroy();
+    clearTimeout(this.#timer);
+    this.#state = "open";
+    const plain = this.#plain;
+    plain.pause();
+    if (this.#job.side === "client") plain.write(encodeVerdict(null));
+    secure.on("data", (chunk) => {
+      if (!plain.write(chunk)) this.#wire.hold();
+    });
+    plain.on("drain", () => this.#wire.release());
+    secure.on("end", () => plain.end());
+    // Ends the wire behind the last record; the library leaves that to us.
+    secure.on("finish", () => queueMicrotask(() => this.#wire.end()));
+    plain.pipe(secure);
+  }
+
+  /** The plain side says nothing more; what it said goes to the peer, and then an end. */
+  #left(): void {
+    this.#secure?.end();
+    this.end();
+  }
+
+  /** The peer has left. What it said goes its way; what is still said to it is thrown away. */
+  #peerGone(): void {
+    if (this.#state === "handshake") {
+      return this.#lost("the peer left, or showed a certificate that is not accepted");
+    }
+    if (this.#secure !== null) this.#plain.unpipe(this.#secure);
+    this.#plain.resume();
+    this.#plain.end();
+    this.#linger();
+  }
+
+  /** Whoever does not take the rest in time is cut off. */
+  #linger(): void {
+    if (this.#state !== "open") return;
+    this.#state = "ending";
+    this.#timer = setTimeout(() => this.#drop(), this.#times.lingerMs);
+  }
+
+  #lost(reason: string): void {
+    if (this.#state !== "handshake") return this.#drop();
+    clearTimeout(this.#timer);
+    this.#state = "over";
+    this.#events.failed(reason);
+    this.#wire.destroy();
+    // Nothing was said in plain before, so there is room for it.
+    if (this.#job.side === "client") this.#plain.write(encodeVerdict(reason));
+    this.#plain.destroySoon();
+  }
+
+  #drop(): void {
+    if (this.#state === "over") return;
+    clearTimeout(this.#timer);
+    this.#state = "over";
+    this.#secure?.destroy();
+    this.#wire.destroy();
+    this.#plain.destroy();
+  }
+
+  #oneClosed(): void {
+    if (--this.#openCount > 0) return;
+    clearTimeout(this.#timer);
+    this.#events.closed();
+  }
+}
+
+function socketOf(fd: number): Socket {
+  return new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
+}

@@ -1,0 +1,247 @@
+import assert from "node:assert/strict";
+import { nodeUri } from "../../protocol/certificates/node_uri.ts";
+import type { TlsCredentials } from "./messages.ts";
+import { TlsPipe, type TlsPipeTimes } from "./pipe.ts";
+import { credentialsOf, Descriptors, Talker, UNIT_ID } from "./testing.ts";
+import { decodeVerdict, encodeVerdict } from "./verdict.ts";
+
+const UNIT_URI = nodeUri("unit", UNIT_ID);
+
+Deno.test("a TlsPipe at each end carries what is said, both ways, and both ends of it", async () => {
+  await using link = connectPipes({});
+  await link.client.until(() => link.client.bytes.length === 1);
+  assert.deepEqual(link.client.bytes, Uint8Array.of(0), "the verdict comes first");
+  link.client.socket.write("from the host");
+  await link.server.until(() => link.server.text === "from the host");
+  link.server.socket.end("from the unit");
+  await link.client.end();
+  assert.equal(link.client.text, "\0from the unit");
+  link.client.socket.end("one more");
+  await link.server.end();
+  assert.equal(link.server.text, "from the hostone more", "a half-closed side is still heard");
+  await link.finish();
+  assert.deepEqual(link.failures, []);
+});
+
+Deno.test("a TlsPipe holds no more than its buffers when nobody reads", async () => {
+  await using link = connectPipes({});
+  await link.client.until(() => link.client.bytes.length === 1);
+  link.server.socket.pause();
+  const piece = new Uint8Array(64 * 1024).fill(7);
+  let sent = 0;
+  while (sent < 64 * 1024 * 1024 && await accepted(link.client, piece)) sent += piece.length;
+  assert.ok(sent < 16 * 1024 * 1024, `${sent} bytes were taken`);
+  link.server.socket.resume();
+  await link.client.until(() => true);
+  link.client.socket.end();
+  await link.server.end();
+  const { bytes } = link.server;
+  assert.ok(bytes.length >= sent && bytes.every((byte) => byte === 7));
+});
+
+Deno.test("a TlsPipe lets nobody in whose certificate another authority signed", async () => {
+  const stranger = credentialsOf("host", { authority: "another" });
+  const trusting = { ...stranger, authorities: credentialsOf("unit").authorities };
+  await using link = connectPipes({ client: trusting });
+  await link.server.end();
+  await link.finish();
+  assert.equal(link.server.bytes.length, 0);
+  assert.equal(link.failures.filter((failure) => failure.startsWith("server: ")).length, 1);
+});
+
+Deno.test("a TlsPipe lets nobody in without a certificate where one is asked for", async () => {
+  const nobody = { ...credentialsOf("host"), certificate: null, key: null };
+  await using link = connectPipes({ client: nobody });
+  await link.server.end();
+  await link.finish();
+  assert.equal(link.server.bytes.length, 0);
+  assert.match(link.failures.join(), /server: .*certificate/);
+});
+
+Deno.test("a TlsPipe asks no client for a certificate where none is wanted", async () => {
+  const nobody = { ...credentialsOf("host"), certificate: null, key: null };
+  const server = { ...credentialsOf("unit"), authorities: [], verifyClients: false };
+  await using link = connectPipes({ client: nobody, server });
+  await link.client.until(() => link.client.bytes.length === 1);
+  link.client.socket.write("hello");
+  await link.server.until(() => link.server.text === "hello");
+});
+
+Deno.test("a TlsPipe as a client refuses a unit of another authority, and says so", async () => {
+  await using link = connectPipes({ server: credentialsOf("unit", { authority: "another" }) });
+  await link.client.end();
+  const verdict = decodeVerdict(link.client.bytes);
+  assert.ok(verdict.kind === "failed");
+  assert.match(verdict.reason, /verify/);
+  await link.finish();
+});
+
+Deno.test("a TlsPipe as a client refuses a unit with another unit's certificate", async () => {
+  await using link = connectPipes({ server: credentialsOf("unit", { id: "ab".repeat(16) }) });
+  await link.client.end();
+  const verdict = decodeVerdict(link.client.bytes);
+  assert.ok(verdict.kind === "failed");
+  assert.match(verdict.reason, /names urn:dvsan:unit:abab.* was expected/);
+  await link.finish();
+});
+
+Deno.test("a TlsPipe as a client refuses a host's certificate, also with the right id", async () => {
+  await using link = connectPipes({ server: credentialsOf("host", { id: UNIT_ID }) });
+  await link.client.end();
+  assert.equal(decodeVerdict(link.client.bytes).kind, "failed");
+  await link.finish();
+});
+
+Deno.test("a TlsPipe ends by its deadline when the peer says nothing", async () => {
+  using descriptors = new Descriptors();
+  const [socket, peer] = descriptors.pair();
+  const [plain, ours] = descriptors.pair();
+  const silent = new Talker(peer);
+  const worker = new Talker(ours);
+  const { closed, failures } = serve({ socket, plain, times: { handshakeMs: 20 } });
+  await closed;
+  assert.match(failures[0] ?? "", /longer than 20 ms/);
+  await Promise.all([silent.close(), worker.close()]);
+});
+
+Deno.test("a TlsPipe gives up when the data worker does, and when the peer is no TLS", async () => {
+  using descriptors = new Descriptors();
+  for (
+    const garbage of [null, "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\xff\xff", "\0\0\0\0\0\0\0\0"]
+  ) {
+    const [socket, peer] = descriptors.pair();
+    const [plain, ours] = descriptors.pair();
+    const talker = new Talker(peer);
+    const worker = new Talker(ours);
+    const { closed, failures } = serve({ socket, plain });
+    if (garbage === null) worker.socket.end();
+    else talker.socket.end(garbage, "latin1");
+    await closed;
+    assert.equal(failures.length, 1);
+    assert.equal(worker.bytes.length, 0, "nothing of it reaches the data worker");
+    await Promise.all([talker.close(), worker.close()]);
+  }
+});
+
+Deno.test("a TlsPipe closes the data worker's side when the peer's connection breaks", async () => {
+  await using link = connectPipes({});
+  await link.client.until(() => link.client.bytes.length === 1);
+  link.client.socket.write("hello");
+  await link.server.until(() => link.server.text === "hello");
+  link.clientPipe.destroy();
+  await link.server.end();
+  await link.finish();
+});
+
+Deno.test("a TlsPipe cuts off a peer that takes nothing, once the data worker has ended", async () => {
+  await using link = connectPipes({ times: { lingerMs: 20 } });
+  await link.client.until(() => link.client.bytes.length === 1);
+  link.client.socket.pause();
+  const piece = new Uint8Array(64 * 1024);
+  while (await accepted(link.server, piece));
+  await link.server.close();
+  link.serverPipe.end();
+  await link.serverClosed;
+});
+
+Deno.test("a TlsPipe with credentials that are none fails, and closes both sides", async () => {
+  using descriptors = new Descriptors();
+  const [socket, peer] = descriptors.pair();
+  const [plain, ours] = descriptors.pair();
+  const talkers = [new Talker(peer), new Talker(ours)];
+  const credentials = { ...credentialsOf("unit"), certificate: "no certificate", key: "no key" };
+  const { closed, failures } = serve({ socket, plain, credentials });
+  talkers[0]!.socket.write("\x16\x03\x01", "latin1");
+  talkers[0]!.socket.end();
+  await closed;
+  assert.equal(failures.length, 1);
+  for (const talker of talkers) await talker.close();
+});
+
+/** Whether a piece left within a moment; it is written in any case. */
+function accepted(talker: Talker, piece: Uint8Array): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), 200);
+    talker.socket.write(piece, () => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
+}
+
+interface ServeOptions {
+  readonly socket: number;
+  readonly plain: number;
+  readonly credentials?: TlsCredentials;
+  readonly times?: TlsPipeTimes;
+}
+
+function serve({ socket, plain, credentials = credentialsOf("unit"), times }: ServeOptions) {
+  const failures: string[] = [];
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  const events = { failed: (reason: string) => void failures.push(reason), closed: resolve };
+  new TlsPipe({ id: 1, side: "server", socket, plain }, {
+    credentials,
+    events,
+    ...(times === undefined ? {} : { times }),
+  });
+  return { closed, failures };
+}
+
+/** A unit's pipe and a host's, connected; `client` and `server` are the data workers' ends. */
+function connectPipes(
+  options: { client?: TlsCredentials; server?: TlsCredentials; times?: TlsPipeTimes },
+) {
+  const descriptors = new Descriptors();
+  const [clientSocket, serverSocket] = descriptors.pair();
+  const [clientPlain, clientEnd] = descriptors.pair();
+  const [serverPlain, serverEnd] = descriptors.pair();
+  const failures: string[] = [];
+  const events = (who: string) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const failed = (reason: string) => void failures.push(`${who}: ${reason}`);
+    return { failed, closed: resolve, promise };
+  };
+  const [clientEvents, serverEvents] = [events("client"), events("server")];
+  const times = options.times === undefined ? {} : { times: options.times };
+  const serverPipe = new TlsPipe(
+    { id: 1, side: "server", socket: serverSocket, plain: serverPlain },
+    { credentials: options.server ?? credentialsOf("unit"), events: serverEvents, ...times },
+  );
+  const clientPipe = new TlsPipe(
+    { id: 2, side: "client", uri: UNIT_URI, socket: clientSocket, plain: clientPlain },
+    { credentials: options.client ?? credentialsOf("host"), events: clientEvents, ...times },
+  );
+  const client = new Talker(clientEnd);
+  const server = new Talker(serverEnd);
+  const closed = Promise.all([clientEvents.promise, serverEvents.promise]);
+  return {
+    client,
+    server,
+    clientPipe,
+    serverPipe,
+    failures,
+    closed,
+    serverClosed: serverEvents.promise,
+    /** As the data workers do: who hears an end closes its own. */
+    finish: () => Promise.all([client.close(), server.close(), closed]),
+    async [Symbol.asyncDispose]() {
+      clientPipe.destroy();
+      serverPipe.destroy();
+      await Promise.all([client.close(), server.close(), closed]);
+      descriptors[Symbol.dispose]();
+    },
+  };
+}
+
+Deno.test("a verdict is read whole or not yet, in any pieces", () => {
+  assert.deepEqual(decodeVerdict(encodeVerdict(null)), { kind: "secure", end: 1 });
+  const failed = encodeVerdict("its certificate is of “another”");
+  for (let length = 0; length < failed.length; length++) {
+    assert.equal(decodeVerdict(failed.subarray(0, length)).kind, "incomplete");
+  }
+  const reason = "its certificate is of “another”";
+  assert.deepEqual(decodeVerdict(failed), { kind: "failed", reason });
+  assert.ok(encodeVerdict("x".repeat(5000)).length < 600);
+  assert.equal(decodeVerdict(Uint8Array.of(1, 0, 1, 0xff)).kind, "failed");
+});

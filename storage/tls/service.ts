@@ -1,0 +1,90 @@
+import { Socket } from "node:net";
+import { TLS_CONNECTIONS_MAX } from "../../protocol/core/limits.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { TlsCredentials, TlsJob } from "./messages.ts";
+import { TlsPipe } from "./pipe.ts";
+import { encodeVerdict } from "./verdict.ts";
+
+/** After a failure that was told, further ones are counted only, for so long. */
+const TELL_AGAIN_MS = 10_000;
+
+/** All secured connections of a process. */
+export class TlsService {
+  readonly #log: Log;
+  readonly #connectionsMax: number;
+  readonly #pipes = new Map<number, TlsPipe>();
+  #credentials: TlsCredentials | null = null;
+  #untold = 0;
+  #quiet: ReturnType<typeof setTimeout> | null = null;
+  #whenEmpty: (() => void) | null = null;
+
+  constructor({ log, connectionsMax }: { log: Log; connectionsMax?: number }) {
+    this.#log = log;
+    this.#connectionsMax = connectionsMax ?? TLS_CONNECTIONS_MAX;
+  }
+
+  /** For connections from now on. */
+  use(credentials: TlsCredentials): void {
+    this.#credentials = credentials;
+  }
+
+  take(job: TlsJob): void {
+    const credentials = this.#credentials;
+    if (credentials === null) return this.#refuse(job, "this node has no certificate yet");
+    if (this.#pipes.size >= this.#connectionsMax) {
+      return this.#refuse(job, `${this.#connectionsMax} TLS connections are open`);
+    }
+    const { id, side } = job;
+    const pipe = new TlsPipe(job, {
+      credentials,
+      events: {
+        failed: (reason) => this.#tell(side, reason),
+        closed: () => this.#closed(id),
+      },
+    });
+    this.#pipes.set(id, pipe);
+  }
+
+  /** The data worker has closed its end of this job. */
+  ended(id: number): void {
+    this.#pipes.get(id)?.end();
+  }
+
+  get connections(): number {
+    return this.#pipes.size;
+  }
+
+  /** Resolves when the last connection has; the data worker has closed its ends. */
+  async stop(): Promise<void> {
+    for (const pipe of this.#pipes.values()) pipe.end();
+    if (this.#pipes.size > 0) await new Promise<void>((resolve) => this.#whenEmpty = resolve);
+    if (this.#quiet !== null) clearTimeout(this.#quiet);
+    this.#quiet = null;
+  }
+
+  #closed(id: number): void {
+    this.#pipes.delete(id);
+    if (this.#pipes.size === 0) this.#whenEmpty?.();
+  }
+
+  #refuse(job: TlsJob, reason: string): void {
+    this.#tell(job.side, reason);
+    new Socket({ fd: job.socket }).destroy();
+    const plain = new Socket({ fd: job.plain });
+    plain.on("error", () => plain.destroy());
+    if (job.side === "client") plain.write(encodeVerdict(reason));
+    plain.destroySoon();
+  }
+
+  /** Strangers must not be able to fill the log. */
+  #tell(side: TlsJob["side"], reason: string): void {
+    if (side === "client") return; // The leg that asked tells it.
+    if (this.#quiet !== null) {
+      this.#untold++;
+      return;
+    }
+    this.#log.warn("a client could not be secured by TLS", { reason, before: this.#untold });
+    this.#untold = 0;
+    this.#quiet = setTimeout(() => this.#quiet = null, TELL_AGAIN_MS);
+  }
+}
