@@ -12,14 +12,11 @@ export class SliceDevice implements Device {
 
   constructor(whole: Device, range: { readonly start: number; readonly length: number }) {
     assertRange(whole.traits, { position: range.start, length: range.length });
+    const block = whole.traits.minimumBlockBytes;
+    assert(range.start % block === 0 && range.length % block === 0, "a slice has whole blocks");
     this.#whole = whole;
     this.#start = range.start;
-    // A slice that is not of whole blocks is served in smaller ones: its last bytes are there too.
-    let minimumBlockBytes = whole.traits.minimumBlockBytes;
-    while (range.start % minimumBlockBytes !== 0 || range.length % minimumBlockBytes !== 0) {
-      minimumBlockBytes /= 2;
-    }
-    this.traits = { ...whole.traits, sizeBytes: range.length, minimumBlockBytes };
+    this.traits = { ...whole.traits, sizeBytes: range.length };
   }
 
   read(operation: Operation, at: Transfer): void {

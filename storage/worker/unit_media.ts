@@ -31,11 +31,14 @@ export class UnitMedia {
 
   /** A device over the volume as it is now; it keeps its size when the volume grows. */
   device(volume: ServedVolume): Device {
+    let minimumBlockBytes = 1;
     const extents = volume.extents.map(({ mediumId, start, length }) => {
-      const { handle, state } = this.#file(mediumId);
-      return { handle, state, start, length };
+      const file = this.#file(mediumId);
+      minimumBlockBytes = Math.max(minimumBlockBytes, file.minimumBlockBytes);
+      return { handle: file.handle, state: file.state, start, length };
     });
-    const device = new ExtentsDevice({ io: this.#io, readOnly: false, extents });
+    const options = { io: this.#io, readOnly: false, extents, minimumBlockBytes };
+    const device = new ExtentsDevice(options);
     assert(device.traits.sizeBytes === volume.sizeBytes, "a volume's extents are its size");
     return device;
   }
