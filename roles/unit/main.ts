@@ -1,14 +1,16 @@
 import type { Handlers } from "../../protocol/config/link.ts";
+import type { Log } from "../../protocol/core/log.ts";
 import { ADDRESSES_PER_NODE_MAX } from "../../protocol/core/limits.ts";
-import { nodeFigures } from "../../storage/counters/figures.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
 import { serveMetrics } from "../agent/metrics.ts";
 import { Heartbeats } from "../agent/heartbeats.ts";
+import { NodeMeters } from "../agent/node_meters.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { PooledUnitSettings, UnitSettings } from "../process/settings.ts";
 import { drainAtShutdown } from "../agent/data_worker.ts";
+import { ForgottenMedia } from "./forgotten.ts";
 import { LabelSequences } from "./sequences.ts";
 import { runStandAlone } from "./stand_alone.ts";
 
@@ -27,10 +29,11 @@ export async function runUnit(settings: UnitSettings, context: UnitContext): Pro
 async function runPooled(settings: PooledUnitSettings, context: UnitContext): Promise<void> {
   const { process, worker } = context;
   const { clock, log } = process;
-  const startedMs = clock.nowMs();
+  const meters = new NodeMeters(worker.counters, clock);
   const node = openNode("unit", { settings, process });
   const { identity } = node;
   const sequences = new LabelSequences(node.files, log);
+  const forgotten = new ForgottenMedia(node.files, log);
   const datagrams = await openControl(settings, process);
   drainAtShutdown(worker, process);
   let revision = 0;
@@ -48,12 +51,18 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
     clusterId: identity.clusterId,
     media: settings.devices,
     knownSequences: sequences.known,
+    forgottenMedia: forgotten.list(),
   });
   const local = await worker.call("listen", settings.nbd);
 
   // Only now can it accept data connections, so only now does it announce itself.
   const dataAddresses = () => dataAddressesOf(settings, { process, port: local.port });
-  const link = connectNode(node, { process, datagrams, dataAddresses, handlers: answers(worker) });
+  const link = connectNode(node, {
+    process,
+    datagrams,
+    dataAddresses,
+    handlers: answers(worker, { forgotten, log }),
+  });
   revision = Math.max(revision, opened.revision);
   const heartbeats = new Heartbeats({
     link,
@@ -64,9 +73,10 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
       return {
         digest: String(revision),
         dataAddresses: dataAddresses(),
-        figures: nodeFigures(worker.counters.read(), clock.nowMs() - startedMs),
+        ...meters.tell(),
       };
     },
+    answered: (answer) => meters.answered(answer),
   });
   process.onShutdown("heartbeats", () => heartbeats.stop());
   changed = () => heartbeats.beatNow();
@@ -84,7 +94,10 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
 }
 
 /** What the station may ask of a unit; the data worker, which owns the media, answers. */
-function answers(worker: DataWorker): Handlers<null> {
+function answers(
+  worker: DataWorker,
+  { forgotten, log }: { readonly forgotten: ForgottenMedia; readonly log: Log },
+): Handlers<null> {
   return {
     NEED_STORAGE_INFO: () => worker.call("storageInfo", null),
     VOLUME_CREATE: async (body) => ({ volume: await worker.call("volumeCreate", body) }),
@@ -95,6 +108,14 @@ function answers(worker: DataWorker): Handlers<null> {
     },
     ACCESS_GRANT: async (body) => ({ volume: await worker.call("accessGrant", body) }),
     ACCESS_REVOKE: async (body) => ({ volume: await worker.call("accessRevoke", body) }),
+    MEDIUM_CHANGE: async (body) => {
+      const { mediumId, action } = body;
+      log.warn("an operator decided about a medium", { medium: mediumId, action });
+      const medium = await worker.call("mediumChange", body);
+      if (action === "forget") forgotten.add(mediumId);
+      if (action === "adopt") forgotten.remove(mediumId);
+      return { medium };
+    },
   };
 }
 

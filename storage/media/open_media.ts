@@ -11,6 +11,7 @@ import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import { copyBStart, decodeCopy, encodeCopies } from "../../protocol/label/codec.ts";
 import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
+import { adoptedLabel } from "./adopt_label.ts";
 import { findContent, wipe } from "./detect.ts";
 import { writeLabel } from "./medium.ts";
 import type { MediumFile, MediumSource } from "./medium_file.ts";
@@ -27,6 +28,13 @@ export interface OpenedMedia {
 type Opened =
   | { readonly kind: "ok"; readonly file: MediumFile; readonly label: Label }
   | { readonly kind: "reported"; readonly info: MediumInfo }
+  /** Would be reported, but an operator has this unit take it over. */
+  | {
+    readonly kind: "adopted";
+    readonly file: MediumFile;
+    readonly label: Label;
+    readonly isOurs: boolean;
+  }
   | { readonly kind: "refused"; readonly path: string; readonly error: DvsanError };
 
 /** Opens, recovers or labels each source. A fault of one never rejects the whole. */
@@ -41,6 +49,7 @@ export async function openMedia(
   const reported: MediumInfo[] = [];
   const refused: RefusedMedium[] = [];
   for (const one of opened) {
+    if (one.kind === "adopted") continue;
     if (one.kind === "reported") reported.push(one.info);
     else if (one.kind === "refused") {
       refused.push({ path: one.path, error: one.error });
@@ -62,7 +71,43 @@ export async function openMedia(
       await loser.file.close();
     }
   }
+  for (const one of opened) {
+    if (one.kind !== "adopted") continue;
+    const labels = [...served.values()].map(({ label }) => label);
+    const result = await takeOver(one, { labels, options });
+    if ("info" in result) reported.push(result.info);
+    else served.set(result.label.mediumId, { file: one.file, label: result.label });
+  }
   return { ok: [...served.values()], reported, refused };
+}
+
+/** Relabels a medium for this unit; reported as failed when that cannot be written. */
+async function takeOver(
+  { file, label, isOurs }: Extract<Opened, { kind: "adopted" }>,
+  { labels, options }: { readonly labels: readonly Label[]; readonly options: UnitStoreOptions },
+): Promise<{ readonly label: Label } | { readonly info: MediumInfo }> {
+  const about = { id: label.mediumId, sequence: label.sequence };
+  const report = (state: MediumInfo["state"], reason: string) => {
+    return { info: infoOf(file, { ...about, state, reason }) };
+  };
+  if (labels.some((other) => other.mediumId === label.mediumId)) {
+    await file.close();
+    return report("duplicate", "a medium of the same id is served; this one is a copy");
+  }
+  const adopted = adoptedLabel(label, { unit: options, others: labels, isOurs });
+  try {
+    await writeLabel(file, adopted);
+  } catch (error) {
+    await file.close();
+    if (!(error instanceof DvsanError)) throw error;
+    return report("failed", `writing its label failed: ${messageOf(error)}`);
+  }
+  options.log.warn("took a medium over, as an operator asked", {
+    path: file.path,
+    medium: label.mediumId,
+    from: label.unitId,
+  });
+  return { label: adopted };
 }
 
 async function openOne(source: MediumSource, options: UnitStoreOptions): Promise<Opened> {
@@ -75,7 +120,7 @@ async function openOne(source: MediumSource, options: UnitStoreOptions): Promise
   }
   try {
     const result = await examine(file, source, options);
-    if (result.kind !== "ok") await file.close();
+    if (result.kind !== "ok" && result.kind !== "adopted") await file.close();
     return result;
   } catch (error) {
     await file.close();
@@ -101,7 +146,7 @@ async function examine(
     const known = await accept(file, judgement, options);
     // Also one whose label is damaged beyond reading: --wipe may stand there since the first start.
     const ours = judgement.label?.unitId === options.unitId || isKnown(judgement, options);
-    if (known.kind === "ok" || ours || !source.wipe) return known;
+    if (known.kind === "ok" || known.kind === "adopted" || ours || !source.wipe) return known;
     options.log.warn("wiping a medium of somebody else, as asked", { path: file.path });
     await wipe(file);
     return await labelFresh(file, options);
@@ -159,10 +204,17 @@ async function accept(
   if (id === null) {
     throw new DvsanError("foreign", `Cannot use ${file.path}: it holds a damaged dvsan label.`);
   }
-  const report = (state: MediumInfo["state"], reason: string): Opened => ({
-    kind: "reported",
-    info: infoOf(file, { state, id, reason, sequence: label?.sequence ?? 0 }),
-  });
+  const known = options.knownSequences[id];
+  const report = (state: MediumInfo["state"], reason: string): Opened => {
+    const sequence = label?.sequence ?? 0;
+    const { adopting } = options;
+    const isMeant = adopting?.mediumId === id && adopting.sequence === sequence;
+    if (isMeant && label !== null && label.sizeBytes <= file.sizeBytes) {
+      const isOurs = state === "quarantined" && sequence >= (known ?? 0);
+      return { kind: "adopted", file, label, isOurs };
+    }
+    return { kind: "reported", info: infoOf(file, { state, id, reason, sequence }) };
+  };
   if (label !== null && label.unitId !== options.unitId) {
     return report("foreign", `it belongs to unit ${label.unitId}${nameOf(label)}`);
   }
@@ -171,7 +223,9 @@ async function accept(
   if (own.clusterId !== "" && options.clusterId !== null && own.clusterId !== options.clusterId) {
     return report("foreign", `it belongs to cluster ${own.clusterId}`);
   }
-  const known = options.knownSequences[id];
+  if (options.forgotten?.includes(id)) {
+    return report("stale", "an operator gave it up for lost, and it is back");
+  }
   if (known !== undefined && own.sequence < known) {
     const reason = `its label has sequence ${own.sequence}, this unit has written ${known}: ` +
       "it is an old copy";

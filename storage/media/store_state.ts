@@ -1,17 +1,12 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import {
-  EXTENT_STEP_BYTES,
-  EXTENTS_PER_VOLUME_MAX,
-  MEDIA_PER_UNIT_MAX,
-  VOLUME_HEADER_BYTES,
-} from "../../protocol/core/limits.ts";
+import { MEDIA_PER_UNIT_MAX } from "../../protocol/core/limits.ts";
 import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
-import { largestSteps, type Space } from "./allocate.ts";
+import { type Space } from "./allocate.ts";
 import { withoutVolume, withRecord } from "./changes.ts";
 import { Medium } from "./medium.ts";
+import { mediumInfoOf, missingInfo } from "./medium_info.ts";
 import type { OpenedMedia } from "./open_media.ts";
-import { intersect, totalOf } from "./ranges.ts";
 import { type Fix, type Resolution, resolveVolumes } from "./resolve.ts";
 import type { UnitStoreOptions } from "./store_types.ts";
 import { Volume, volumeInfoOf } from "./volume.ts";
@@ -33,6 +28,7 @@ export class StoreState {
   readonly volumes = new Map<string, Volume>();
   readonly #zeroers = new Map<string, Zeroer>();
   #reported: MediumInfo[];
+  readonly #forgotten: Set<string>;
   #revision = 0;
   #epoch = 0;
   #instance = "";
@@ -42,6 +38,7 @@ export class StoreState {
   constructor(opened: OpenedMedia, options: UnitStoreOptions) {
     this.options = options;
     this.#reported = [...opened.reported];
+    this.#forgotten = new Set(options.forgotten);
     for (const { file, label } of opened.ok) {
       const medium = new Medium({
         file,
@@ -60,6 +57,7 @@ export class StoreState {
     }
     for (const [id, sequence] of Object.entries(options.knownSequences)) {
       if (this.media.has(id) || this.#reported.some((info) => info.id === id)) continue;
+      if (options.forgotten?.includes(id)) continue;
       this.#reported.push(missingInfo(id, sequence));
     }
   }
@@ -73,7 +71,10 @@ export class StoreState {
     const number = this.nextNumber();
     for (const { record, state, reason } of resolution.volumes) {
       const broken = state === "whole" ? null : { state, reason: reason ?? state };
-      this.volumes.set(record.id, new Volume(record, broken));
+      const volume = new Volume(record, broken);
+      this.volumes.set(record.id, volume);
+      const missing = record.media.filter((id) => !this.media.has(id));
+      if (missing.every((id) => this.#forgotten.has(id))) loseIfBroken(volume, missing);
     }
     await this.#writeOpening(resolution, { opens, number });
     this.bump();
@@ -175,6 +176,24 @@ export class StoreState {
     );
   }
 
+  /**
+   * A missing medium is lost for good: what it held part of can be deleted from now on. The caller
+   * keeps that durably. DvsanError "busy" when the medium is there.
+   */
+  forget(mediumId: string): void {
+    const at = this.#reported.findIndex(({ id, state }) => id === mediumId && state === "missing");
+    if (at < 0) {
+      throw new DvsanError("busy", `Cannot forget medium ${mediumId}: it is not a missing one.`);
+    }
+    this.#reported.splice(at, 1);
+    this.#forgotten.add(mediumId);
+    for (const volume of this.volumes.values()) {
+      const missing = volume.record.media.filter((id) => !this.media.has(id));
+      if (missing.every((id) => this.#forgotten.has(id))) loseIfBroken(volume, missing);
+    }
+    this.bump();
+  }
+
   /** Something that storageInfo() tells has changed. */
   bump(): void {
     if (this.#closed) return;
@@ -227,47 +246,16 @@ export class StoreState {
   }
 }
 
+function loseIfBroken(volume: Volume, missing: readonly string[]): void {
+  const { broken } = volume;
+  if (broken === null) return;
+  const reason = missing.length === 0
+    ? broken.reason
+    : `lost with medium ${missing.join(", ")}, which an operator gave up`;
+  volume.broken = { state: "failed", reason, isFinal: true };
+}
+
 function changeOf(fix: Fix) {
   const { record, volumeId } = fix;
   return record === null ? withoutVolume(volumeId) : withRecord(record);
-}
-
-/** The most that a volume could get of these spaces, after its header. */
-export function largestVolumeBytes(spaces: readonly Space[]): number {
-  const bytes = largestSteps(spaces, EXTENTS_PER_VOLUME_MAX) * EXTENT_STEP_BYTES;
-  return Math.max(0, bytes - VOLUME_HEADER_BYTES);
-}
-
-function mediumInfoOf(medium: Medium): MediumInfo {
-  const { label } = medium;
-  const free = medium.free();
-  const zeroed = intersect(free, label.zeroed);
-  const space: Space = { mediumId: medium.id, free, zeroed: label.zeroed };
-  return {
-    id: medium.id,
-    path: medium.file.path,
-    sizeBytes: medium.sizeBytes,
-    freeBytes: totalOf(free) * EXTENT_STEP_BYTES,
-    zeroedBytes: totalOf(zeroed) * EXTENT_STEP_BYTES,
-    largestVolumeBytes: medium.ok ? largestVolumeBytes([space]) : 0,
-    state: medium.state,
-    ...(medium.reason === null ? {} : { reason: medium.reason }),
-    sequence: label.sequence,
-    errors: medium.errors,
-  };
-}
-
-function missingInfo(id: string, sequence: number): MediumInfo {
-  return {
-    id,
-    path: "",
-    sizeBytes: 0,
-    freeBytes: 0,
-    zeroedBytes: 0,
-    largestVolumeBytes: 0,
-    state: "missing",
-    reason: "this unit has served it before, and none of the paths given holds it",
-    sequence,
-    errors: 0,
-  };
 }

@@ -12,6 +12,10 @@ export interface UnitStoreOptions {
   readonly clusterId: string | null;
   /** Last label sequence of each medium id this unit has seen (from its state directory). */
   readonly knownSequences: Readonly<Record<string, number>>;
+  /** Media that an operator gave up for lost; one that comes back is not served by itself. */
+  readonly forgotten?: readonly string[];
+  /** The medium that an operator has this unit take over, by the label that was shown. */
+  readonly adopting?: { readonly mediumId: string; readonly sequence: number };
   readonly random: Random;
   readonly log: Log;
   /** Monotonic milliseconds, for the age of a fence. */

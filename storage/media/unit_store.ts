@@ -19,7 +19,8 @@ import type {
   UnitStoreOptions,
 } from "./store_types.ts";
 import { servedVolumeOf } from "./volume.ts";
-import { createVolume, deleteVolume, resizeVolume } from "./volume_changes.ts";
+import { deleteVolume } from "./delete_volume.ts";
+import { createVolume, resizeVolume } from "./volume_changes.ts";
 
 /**
  * The storage engine of a unit: media, volumes and grants, as the labels hold them. What a method
@@ -74,6 +75,18 @@ export class UnitStore {
   }
   accessRevoke(body: AccessRevoke, fence: FenceHook): Promise<VolumeInfo> {
     return revokeAccess(this.#state, body, fence);
+  }
+  /** Refuses a station that is behind; keeps a newer one durably before it resolves. */
+  accept(station: { readonly epoch: number; readonly instance: string }): Promise<void> {
+    return this.#state.accept(station);
+  }
+  /** Medium id to label sequence, of media that are away too. */
+  sequences(): Readonly<Record<string, number>> {
+    return this.#state.sequences();
+  }
+  /** A missing medium is lost for good; the caller keeps that durably. Throws "busy". */
+  forgetMedium(mediumId: string): void {
+    this.#state.forget(mediumId);
   }
   /** Writes the cluster's id to every label that has none yet; "foreign" when one has another. */
   adoptCluster(clusterId: string): Promise<void> {

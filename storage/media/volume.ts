@@ -10,8 +10,15 @@ import type { DataExtent, ServedVolume } from "./store_types.ts";
 /** A volume of this unit: its record, and what is under way with it. */
 export class Volume {
   record: VolumeRecord;
-  /** From opening: why it is not served; null for a whole one. */
-  readonly broken: { readonly state: "incomplete" | "failed"; readonly reason: string } | null;
+  /**
+   * From opening: why it is not served; null for a whole one. `isFinal`: it is never served again
+   * without an operator who adopts a medium, which fences it; so it can be deleted as it is.
+   */
+  broken: {
+    readonly state: "incomplete" | "failed";
+    readonly reason: string;
+    readonly isFinal?: boolean;
+  } | null;
   /** A fence that was begun and is not yet on the labels. */
   fencing: { through: Generation; sinceMs: number; running: boolean } | null = null;
   /** Changes of one volume run one after another. */
@@ -45,6 +52,7 @@ export function grantInfoOf(volume: Volume, nowMs: number): GrantInfo | null {
   if (grant === null) return null;
   const { generation, hostId, hostKey, state, sizeBytes, direct } = grant;
   const info = { generation, hostId, hostKey, sizeBytes, ...(direct && { direct }) };
+  if (volume.broken?.isFinal) return { ...info, state: "fenced" };
   if (volume.fencing === null || state === "fenced") return { ...info, state };
   const fencingForMs = Math.max(0, Math.round(nowMs - volume.fencing.sinceMs));
   return { ...info, state: "fencing", fencingForMs };

@@ -1,9 +1,4 @@
-import type {
-  VolumeCreate,
-  VolumeDelete,
-  VolumeInfo,
-  VolumeResize,
-} from "../../protocol/config/bodies.ts";
+import type { VolumeCreate, VolumeInfo, VolumeResize } from "../../protocol/config/bodies.ts";
 import { isDeepStrictEqual } from "node:util";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import {
@@ -16,13 +11,14 @@ import {
 import { encodeBody } from "../../protocol/label/codec.ts";
 import type { VolumeRecord } from "../../protocol/label/label.ts";
 import { allocate, type Piece } from "./allocate.ts";
-import { withoutVolume, withRecord } from "./changes.ts";
+import { withRecord } from "./changes.ts";
 import type { Medium } from "./medium.ts";
-import { largestVolumeBytes, type Station, type StoreState } from "./store_state.ts";
+import { largestVolumeBytes } from "./medium_info.ts";
+import type { Station, StoreState } from "./store_state.ts";
 import { stepsOf, troubleOf, Volume } from "./volume.ts";
 
 /** What every change names (protocol/config/bodies.ts). */
-interface Change {
+export interface Change {
   readonly station: Station;
   readonly volumeId: string;
   readonly expectedSequence: number;
@@ -128,37 +124,6 @@ export async function resizeVolume(state: StoreState, body: VolumeResize): Promi
   });
 }
 
-export async function deleteVolume(state: StoreState, body: VolumeDelete): Promise<null> {
-  await state.accept(body.station);
-  const volume = state.volumes.get(body.volumeId);
-  if (volume === undefined) return null;
-  return await inTurn(volume, async () => {
-    if (state.volumes.get(body.volumeId) !== volume) return null;
-    const { record } = volume;
-    if (!record.deleting) requireSequence(state, volume, body);
-    else if (!isRepeat(record, body)) throw mismatch(state, volume, body);
-    requireWhole(state, volume);
-    if (record.grant !== null && record.grant.state !== "fenced") {
-      throw new DvsanError(
-        "busy",
-        `Cannot delete volume ${record.id}: it is granted to host ${record.grant.hostId}. ` +
-          "Revoke the grant first.",
-      );
-    }
-    const media = mediaOf(state, record);
-    // With several media a crash could leave half of a deletion; so it is announced on all first.
-    if (media.length > 1 && !record.deleting) {
-      const next = { ...record, sequence: record.sequence + 1, deleting: true };
-      await writeRecord(state, volume, { next, gaining: new Set() });
-    }
-    await Promise.all(media.map((medium) => medium.update(withoutVolume(record.id))));
-    state.volumes.delete(record.id);
-    state.bump();
-    state.kick();
-    return null;
-  });
-}
-
 /**
  * Writes the record to all of the volume's media, those that gain extents first (resolve.ts says
  * why), and makes it current. Refuses before any change when it does not fit a label.
@@ -203,7 +168,7 @@ export function inTurn<T>(volume: Volume, run: () => T | Promise<T>): Promise<T>
   return mine;
 }
 
-function mediaOf(state: StoreState, record: VolumeRecord): Medium[] {
+export function mediaOf(state: StoreState, record: VolumeRecord): Medium[] {
   return record.media.map((id) => {
     const medium = state.media.get(id);
     if (medium === undefined) throw new DvsanError("unavailable", `Medium ${id} is not there.`);
@@ -228,7 +193,7 @@ export function requireSequence(state: StoreState, volume: Volume, body: Change)
   if (volume.record.sequence !== body.expectedSequence) throw mismatch(state, volume, body);
 }
 
-function mismatch(state: StoreState, volume: Volume | null, body: Change): DvsanError {
+export function mismatch(state: StoreState, volume: Volume | null, body: Change): DvsanError {
   const sequence = volume?.record.sequence ?? 0;
   return new DvsanError(
     "sequence-mismatch",

@@ -2,15 +2,19 @@ import type {
   AccessGrant,
   AccessRevoke,
   Assignment,
+  MediumInfo,
   StorageInfo,
   VolumeCreate,
   VolumeDelete,
   VolumeInfo,
   VolumeResize,
 } from "../../protocol/config/bodies.ts";
+import type { MediumChange } from "../../protocol/config/media_bodies.ts";
 import type { LogFields, LogLevel } from "../../protocol/core/log.ts";
 import type { PlainError } from "../../protocol/core/errors.ts";
+import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
 import type { SocketAddress } from "../io/io.ts";
+import type { TlsOrder } from "../tls/messages.ts";
 
 /**
  * The mailbox between the control thread and the data worker: calls with one answer each, and
@@ -46,6 +50,8 @@ export interface UnitStart {
   readonly media: readonly { readonly path: string; readonly wipe: boolean }[];
   /** Last label sequence of each medium id this unit has seen (from its state directory). */
   readonly knownSequences: Readonly<Record<string, number>>;
+  /** Media that an operator gave up for lost (from its state directory). */
+  readonly forgottenMedia?: readonly string[];
 }
 
 export interface DiskAttach {
@@ -84,6 +90,8 @@ export interface DiskStatus {
 /** Calls from the control thread: name, parameters and result. */
 export interface Calls {
   start: { params: WorkerStart; result: null };
+  /** Before `listen` and `hostStart`: how connections are secured. Not at all until then. */
+  useTls: { params: { policy: TlsPolicy }; result: null };
   /** Opens the NBD listener; the address it got. */
   listen: { params: SocketAddress; result: SocketAddress };
   addExport: { params: ExportSpec; result: { sizeBytes: number } };
@@ -99,6 +107,11 @@ export interface Calls {
   volumeDelete: { params: VolumeDelete; result: null };
   accessGrant: { params: AccessGrant; result: VolumeInfo };
   accessRevoke: { params: AccessRevoke; result: VolumeInfo };
+  /**
+   * What an operator decided about a medium; the medium afterwards, null when it is forgotten.
+   * Adopting and reopening shut every connection for a moment; hosts come back by themselves.
+   */
+  mediumChange: { params: MediumChange; result: MediumInfo | null };
 
   // Host.
   hostStart: { params: { identity: NodeIdentity; ioTimeoutMs: number }; result: null };
@@ -137,6 +150,8 @@ export type Notice =
     readonly sequences: Readonly<Record<string, number>>;
   }
   | { readonly notice: "disk-changed"; readonly status: DiskStatus }
+  /** For the TLS worker of this process. */
+  | { readonly notice: "tls"; readonly order: TlsOrder }
   | {
     readonly notice: "log";
     readonly level: LogLevel;

@@ -40,6 +40,10 @@ export interface UnitServiceOptions {
   /** Answers for names that are no grant's. */
   readonly others: ExportGate;
   readonly onChange: (change: StoreChange) => void;
+  /** The medium that is to be taken over at this opening. */
+  readonly adopting?: { readonly mediumId: string; readonly sequence: number };
+  /** It was open already: it stays, also when no medium can be had. */
+  readonly isReopening?: boolean;
   /** How long a call waits for a fence; FENCE_ANSWER_MS_MAX but in tests. */
   readonly fenceAnswerMs?: number;
 }
@@ -85,6 +89,8 @@ export class UnitService implements GrantedVolumes {
       unitName: start.identity.name,
       clusterId: start.clusterId,
       knownSequences: start.knownSequences,
+      forgotten: start.forgottenMedia ?? [],
+      ...(options.adopting && { adopting: options.adopting }),
       random: options.random,
       log: options.log,
       nowMs: () => options.io.nowMs(),
@@ -94,7 +100,8 @@ export class UnitService implements GrantedVolumes {
       options.log.error("medium not taken", { path, reason: messageOf(error) });
     }
     const [first] = store.refused;
-    if (first !== undefined && store.refused.length === start.media.length) {
+    const all = first !== undefined && store.refused.length === start.media.length;
+    if (all && options.isReopening !== true) {
       await store.close();
       throw first.error;
     }
@@ -103,6 +110,26 @@ export class UnitService implements GrantedVolumes {
 
   storageInfo(): StorageInfo {
     return this.#store.storageInfo();
+  }
+
+  /** Refuses a station that is behind; keeps a newer one durably before it resolves. */
+  accept(station: { readonly epoch: number; readonly instance: string }): Promise<void> {
+    return this.#store.accept(station);
+  }
+
+  /** Medium id to label sequence, of media that are away too. */
+  sequences(): Readonly<Record<string, number>> {
+    return this.#store.sequences();
+  }
+
+  /** Keeping that durably is the caller's. */
+  forgetMedium(mediumId: string): void {
+    this.#store.forgetMedium(mediumId);
+  }
+
+  /** A fence or grant is not through. */
+  get isFencing(): boolean {
+    return this.#underWay.size > 0;
   }
 
   adoptCluster(clusterId: string): Promise<void> {
@@ -184,6 +211,8 @@ export class UnitService implements GrantedVolumes {
       }
     }
     await this.#store.close();
+    for (const row of this.#counters.values()) this.#options.counters.remove(row);
+    this.#counters.clear();
   }
 
   /**

@@ -7,12 +7,14 @@ import type { Io, SocketAddress } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import { NbdServer } from "../nbd/server.ts";
 import { StandaloneExports } from "../nbd/server_standalone.ts";
+import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
+import { TlsHandOver } from "../tls/door.ts";
 import { HostService } from "./host_service.ts";
 import type { CallHandlers } from "./mailbox.ts";
 import type { Calls, ExportSpec, Notice, UnitStart } from "./messages.ts";
 import { StandaloneMedia } from "./standalone_media.ts";
 import { limited } from "./time_limit.ts";
-import { UnitService } from "./unit_service.ts";
+import { UnitHolder } from "./unit_holder.ts";
 
 export interface WorkerServiceOptions {
   readonly io: Io;
@@ -33,9 +35,12 @@ export class WorkerService {
   readonly #server: NbdServer;
   readonly #exports = new StandaloneExports();
   readonly #media: StandaloneMedia;
-  #unit: UnitService | null = null;
+  /** How its TCP connections are secured. */
+  #door: TlsHandOver | undefined;
+  #unit: UnitHolder | null = null;
   #host: HostService | null = null;
-  #isListening = false;
+  /** Where, once it does. */
+  #listening: SocketAddress | null = null;
   #drained: Promise<null> | null = null;
 
   constructor(options: WorkerServiceOptions) {
@@ -47,33 +52,46 @@ export class WorkerService {
   }
 
   readonly calls: CallHandlers = {
+    useTls: ({ policy }) => Promise.try(() => this.#useTls(policy)),
     listen: (params) => Promise.try(() => this.#listen(params)),
     addExport: (params) => Promise.try(() => this.#addExport(params)),
     unitStart: (params) => this.#unitStart(params),
     unitJoined: async ({ clusterId }) => {
-      await this.#theUnit().adoptCluster(clusterId);
+      await this.#theUnit().run((unit) => unit.adoptCluster(clusterId));
       return null;
     },
-    storageInfo: () => Promise.try(() => this.#theUnit().storageInfo()),
-    volumeCreate: async (params) => await this.#theUnit().volumeCreate(params),
-    volumeResize: async (params) => await this.#theUnit().volumeResize(params),
-    volumeDelete: async (params) => await this.#theUnit().volumeDelete(params),
-    accessGrant: async (params) => await this.#theUnit().accessGrant(params),
-    accessRevoke: async (params) => await this.#theUnit().accessRevoke(params),
+    storageInfo: async () => await this.#theUnit().run((unit) => unit.storageInfo()),
+    mediumChange: async (params) => await this.#theUnit().mediumChange(params),
+    volumeCreate: async (params) => await this.#theUnit().run((unit) => unit.volumeCreate(params)),
+    volumeResize: async (params) => await this.#theUnit().run((unit) => unit.volumeResize(params)),
+    volumeDelete: async (params) => await this.#theUnit().run((unit) => unit.volumeDelete(params)),
+    accessGrant: async (params) => await this.#theUnit().run((unit) => unit.accessGrant(params)),
+    accessRevoke: async (params) => await this.#theUnit().run((unit) => unit.accessRevoke(params)),
     hostStart: (params) => Promise.try(() => this.#hostStart(params)),
     diskAttach: async (params) => await this.#theHost().diskAttach(params),
     diskUpdate: async (params) => await this.#theHost().diskUpdate(params),
     diskDetach: async (params) => await this.#theHost().diskDetach(params),
     diskList: async () => await this.#theHost().diskList(),
-    checkMedia: () => Promise.try(() => (this.#unit?.checkMedia(), null)),
+    checkMedia: () => Promise.try(() => (this.#unit?.unit.checkMedia(), null)),
     drain: ({ timeoutMs }) => this.#drained ??= this.#drain(timeoutMs),
   };
 
+  #useTls(policy: TlsPolicy): null {
+    if (this.#listening !== null || this.#host !== null) {
+      throw new DvsanError("usage", "TLS is settled before anybody is let in.");
+    }
+    const { io, notify } = this.#options;
+    this.#door = policy === "off"
+      ? undefined
+      : new TlsHandOver(policy, { io, post: (order) => notify({ notice: "tls", order }) });
+    return null;
+  }
+
   #listen(at: SocketAddress): SocketAddress {
     this.#refuseDrained();
-    const listener = this.#server.listenTcp(at, this.#unit?.gate ?? this.#exports);
-    this.#isListening = true;
-    return listener.address ?? at;
+    const listener = this.#server.listenTcp(at, this.#unit?.unit.gate ?? this.#exports, this.#door);
+    this.#listening = listener.address ?? at;
+    return this.#listening;
   }
 
   #addExport(spec: ExportSpec): { sizeBytes: number } {
@@ -93,21 +111,25 @@ export class WorkerService {
 
   async #unitStart(start: UnitStart): Promise<StorageInfo> {
     this.#refuseDrained();
-    if (this.#unit !== null || this.#isListening) {
+    if (this.#unit !== null || this.#listening !== null) {
       throw new DvsanError("usage", "A unit is started once, and before its worker listens.");
     }
-    this.#unit = await UnitService.open(start, {
+    this.#unit = await UnitHolder.open(start, {
       ...this.#options,
       others: this.#exports,
+      shutAll: (reason) => this.#shutAll(reason),
+      listenAgain: () => {
+        if (this.#listening !== null) this.#listen(this.#listening);
+      },
       onChange: (change) => this.#options.notify({ notice: "storage-changed", ...change }),
     });
-    return this.#unit.storageInfo();
+    return this.#unit.unit.storageInfo();
   }
 
   #hostStart(params: Calls["hostStart"]["params"]): null {
     this.#refuseDrained();
     if (this.#host !== null) throw new DvsanError("usage", "A host is started once.");
-    this.#host = new HostService({ ...this.#options, ...params });
+    this.#host = new HostService({ ...this.#options, ...params, door: this.#door });
     return null;
   }
 
@@ -118,7 +140,7 @@ export class WorkerService {
    */
   async #drain(timeoutMs: number): Promise<null> {
     const { promises, log } = this.#options;
-    this.#unit?.drain();
+    this.#unit?.unit.drain();
     await this.#host?.drain(timeoutMs);
     const left = promises.deferred<void>();
     this.#server.drain(() => left.resolve());
@@ -126,17 +148,21 @@ export class WorkerService {
       log.warn("connections did not end in time", {
         connections: this.#server.counters.connections,
       });
-      const shut = promises.deferred<void>();
-      this.#server.shutAll("the server is stopping", () => shut.resolve());
-      await shut.promise;
+      await this.#shutAll("the server is stopping");
     }
-    await this.#unit?.close();
+    await this.#unit?.unit.close();
     await this.#media.close();
     this.#server.close();
     return null;
   }
 
-  #theUnit(): UnitService {
+  async #shutAll(reason: string): Promise<void> {
+    const shut = this.#options.promises.deferred<void>();
+    this.#server.shutAll(reason, () => shut.resolve());
+    await shut.promise;
+  }
+
+  #theUnit(): UnitHolder {
     if (this.#unit !== null) return this.#unit;
     throw new DvsanError(
       "unsupported",

@@ -1,0 +1,77 @@
+import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
+import { compareGenerations } from "../../protocol/config/bodies.ts";
+import { takenBy } from "./medium.ts";
+import { intersect } from "./ranges.ts";
+import type { UnitStoreOptions } from "./store_types.ts";
+
+/**
+ * Added to the sequence of every record that comes with an adopted medium. Records on other media
+ * never are one step behind it then: a volume that shares media with an old copy is found to be
+ * broken, and not taken for one whose update a crash cut.
+ */
+export const ADOPTED_SEQUENCE_STEP = 2 ** 20;
+
+export interface AdoptionOptions {
+  readonly unit: Pick<UnitStoreOptions, "unitId" | "unitName" | "clusterId" | "knownSequences">;
+  /** Of the media that this unit serves. */
+  readonly others: readonly Label[];
+  /** It is this unit's own and not older than it remembers: only its copies are written anew. */
+  readonly isOurs: boolean;
+}
+
+/**
+ * The label of a medium that an operator has this unit take over. Nobody may use what it holds on a
+ * grant of before, since a fence may have been forgotten with the label: all are fenced.
+ */
+export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOptions): Label {
+  const known = unit.knownSequences[label.mediumId] ?? 0;
+  const sequence = Math.max(label.sequence, known) + 1;
+  if (isOurs) return { ...label, sequence };
+  let nextNumber = Math.max(1, ...others.map((other) => other.nextNumber));
+  const volumes = label.volumes.map((record) => {
+    // One that this unit has had is older than what the others hold.
+    const moved = known > 0 ? null : movedBefore(record, others);
+    return moved ?? fencedRecord(record, nextNumber++);
+  });
+  const free = intersect(label.zeroed, takenBy(label));
+  return {
+    ...label,
+    sequence,
+    unitId: unit.unitId,
+    clusterId: unit.clusterId ?? "",
+    name: unit.unitName ?? "",
+    // The unit's own are written at the opening that follows.
+    epoch: 0,
+    instance: "",
+    nextNumber: Math.max(nextNumber, ...volumes.map((volume) => volume.number + 1)),
+    volumes,
+    // What is free may have been anybody's since this copy was made.
+    zeroed: free.map(([start, length]) => [start, length]),
+  };
+}
+
+/** The record as it came with another medium of the same volume: all have to tell the same. */
+function movedBefore(record: VolumeRecord, others: readonly Label[]): VolumeRecord | null {
+  for (const other of others) {
+    for (const held of other.volumes) {
+      if (held.id !== record.id) continue;
+      if (held.sequence === record.sequence + ADOPTED_SEQUENCE_STEP) return held;
+    }
+  }
+  return null;
+}
+
+function fencedRecord(record: VolumeRecord, number: number): VolumeRecord {
+  const { grant, fencedThrough } = record;
+  const sequence = record.sequence + ADOPTED_SEQUENCE_STEP;
+  if (grant === null) return { ...record, number, sequence };
+  const isFenced = fencedThrough !== null &&
+    compareGenerations(fencedThrough, grant.generation) >= 0;
+  return {
+    ...record,
+    number,
+    sequence,
+    grant: { ...grant, state: "fenced" },
+    fencedThrough: isFenced ? fencedThrough : grant.generation,
+  };
+}

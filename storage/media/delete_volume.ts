@@ -1,0 +1,57 @@
+import type { VolumeDelete } from "../../protocol/config/bodies.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { withoutVolume } from "./changes.ts";
+import type { StoreState } from "./store_state.ts";
+import {
+  inTurn,
+  isRepeat,
+  mediaOf,
+  mismatch,
+  requireSequence,
+  requireWhole,
+  writeRecord,
+} from "./volume_changes.ts";
+
+export async function deleteVolume(state: StoreState, body: VolumeDelete): Promise<null> {
+  await state.accept(body.station);
+  const volume = state.volumes.get(body.volumeId);
+  if (volume === undefined) return null;
+  return await inTurn(volume, async () => {
+    if (state.volumes.get(body.volumeId) !== volume) return null;
+    const { record } = volume;
+    if (!record.deleting) requireSequence(state, volume, body);
+    else if (!isRepeat(record, body)) throw mismatch(state, volume, body);
+    if (volume.broken?.isFinal) return await dropEverywhere(state, record.id);
+    requireWhole(state, volume);
+    if (record.grant !== null && record.grant.state !== "fenced") {
+      throw new DvsanError(
+        "busy",
+        `Cannot delete volume ${record.id}: it is granted to host ${record.grant.hostId}. ` +
+          "Revoke the grant first.",
+      );
+    }
+    const media = mediaOf(state, record);
+    // With several media a crash could leave half of a deletion; so it is announced on all first.
+    if (media.length > 1 && !record.deleting) {
+      const next = { ...record, sequence: record.sequence + 1, deleting: true };
+      await writeRecord(state, volume, { next, gaining: new Set() });
+    }
+    await Promise.all(media.map((medium) => medium.update(withoutVolume(record.id))));
+    state.volumes.delete(record.id);
+    state.bump();
+    state.kick();
+    return null;
+  });
+}
+
+/** Of a volume that is never served again: every record of it that is here. */
+async function dropEverywhere(state: StoreState, volumeId: string): Promise<null> {
+  const holders = state.okMedia().filter(({ nextLabel }) =>
+    nextLabel.volumes.some((record) => record.id === volumeId)
+  );
+  await Promise.all(holders.map((medium) => medium.update(withoutVolume(volumeId))));
+  state.volumes.delete(volumeId);
+  state.bump();
+  state.kick();
+  return null;
+}

@@ -1,0 +1,51 @@
+import type { MediumInfo } from "../../protocol/config/bodies.ts";
+import {
+  EXTENT_STEP_BYTES,
+  EXTENTS_PER_VOLUME_MAX,
+  VOLUME_HEADER_BYTES,
+} from "../../protocol/core/limits.ts";
+import { largestSteps, type Space } from "./allocate.ts";
+import type { Medium } from "./medium.ts";
+import { intersect, totalOf } from "./ranges.ts";
+
+/** What a unit tells of its media. */
+
+/** The most that a volume could get of these spaces, after its header. */
+export function largestVolumeBytes(spaces: readonly Space[]): number {
+  const bytes = largestSteps(spaces, EXTENTS_PER_VOLUME_MAX) * EXTENT_STEP_BYTES;
+  return Math.max(0, bytes - VOLUME_HEADER_BYTES);
+}
+
+export function mediumInfoOf(medium: Medium): MediumInfo {
+  const { label } = medium;
+  const free = medium.free();
+  const zeroed = intersect(free, label.zeroed);
+  const space: Space = { mediumId: medium.id, free, zeroed: label.zeroed };
+  return {
+    id: medium.id,
+    path: medium.file.path,
+    sizeBytes: medium.sizeBytes,
+    freeBytes: totalOf(free) * EXTENT_STEP_BYTES,
+    zeroedBytes: totalOf(zeroed) * EXTENT_STEP_BYTES,
+    largestVolumeBytes: medium.ok ? largestVolumeBytes([space]) : 0,
+    state: medium.state,
+    ...(medium.reason === null ? {} : { reason: medium.reason }),
+    sequence: label.sequence,
+    errors: medium.errors,
+  };
+}
+
+export function missingInfo(id: string, sequence: number): MediumInfo {
+  return {
+    id,
+    path: "",
+    sizeBytes: 0,
+    freeBytes: 0,
+    zeroedBytes: 0,
+    largestVolumeBytes: 0,
+    state: "missing",
+    reason: "this unit has served it before, and none of the paths given holds it",
+    sequence,
+    errors: 0,
+  };
+}

@@ -1,0 +1,136 @@
+import type { MediumInfo, StorageInfo } from "../../protocol/config/bodies.ts";
+import type { MediumChange } from "../../protocol/config/media_bodies.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { DRAIN_MS_MAX } from "../../protocol/core/limits.ts";
+import type { UnitStart } from "./messages.ts";
+import { limited } from "./time_limit.ts";
+import { UnitService, type UnitServiceOptions } from "./unit_service.ts";
+
+export interface UnitHolderOptions extends UnitServiceOptions {
+  /** Stops listening and shuts every connection; resolves when nothing of them is under way. */
+  readonly shutAll: (reason: string) => Promise<void>;
+  /** Listens again where it did, with the gate of the unit that is here now. */
+  readonly listenAgain: () => void;
+}
+
+/**
+ * A worker's unit, from one opening of its media to the next: an operator's decision about a medium
+ * has all media closed and opened anew, so that there is one way by which media come in. Calls
+ * wait meanwhile.
+ */
+export class UnitHolder {
+  readonly #options: UnitHolderOptions;
+  #start: UnitStart;
+  #unit: UnitService;
+  #calls = 0;
+  /** Called when the last call under way has ended. */
+  #idle: (() => void) | null = null;
+  #reopening: Promise<void> | null = null;
+
+  private constructor(options: UnitHolderOptions, start: UnitStart, unit: UnitService) {
+    this.#options = options;
+    this.#start = start;
+    this.#unit = unit;
+  }
+
+  static async open(start: UnitStart, options: UnitHolderOptions): Promise<UnitHolder> {
+    return new UnitHolder(options, start, await UnitService.open(start, options));
+  }
+
+  /** The unit as it is now; for what does not wait. */
+  get unit(): UnitService {
+    return this.#unit;
+  }
+
+  /** Runs a call, after a reopening that is under way. */
+  async run<T>(call: (unit: UnitService) => T | Promise<T>): Promise<T> {
+    while (this.#reopening !== null) await this.#reopening;
+    this.#calls++;
+    try {
+      return await call(this.#unit);
+    } finally {
+      this.#calls--;
+      if (this.#calls === 0) this.#idle?.();
+    }
+  }
+
+  /** DvsanError "stale-epoch", "not-found", "busy", "sequence-mismatch", or why it cannot be had. */
+  async mediumChange(body: MediumChange): Promise<MediumInfo | null> {
+    await this.run((unit) => unit.accept(body.station));
+    while (this.#reopening !== null) await this.#reopening;
+    const { mediumId, action, expectedSequence } = body;
+    const medium = mediumOf(this.#unit.storageInfo(), mediumId);
+    if (medium === null) {
+      // A repeat of the request that forgot it.
+      if (action === "forget") return null;
+      throw new DvsanError("not-found", `This unit knows no medium ${mediumId}.`);
+    }
+    if (action === "adopt" && medium.state === "ok") return medium;
+    if (medium.sequence !== expectedSequence && action !== "reopen") {
+      throw new DvsanError(
+        "sequence-mismatch",
+        `The label of medium ${mediumId} has sequence ${medium.sequence}, not ` +
+          `${expectedSequence}: look at it again.`,
+      );
+    }
+    if (action === "forget") {
+      this.#unit.forgetMedium(mediumId);
+      const forgottenMedia = [...this.#start.forgottenMedia ?? [], mediumId];
+      this.#start = { ...this.#start, forgottenMedia };
+      return null;
+    }
+    await this.#reopen(action === "adopt" ? { mediumId, sequence: medium.sequence } : undefined);
+    return this.#outcome(mediumId, action);
+  }
+
+  #outcome(mediumId: string, action: "adopt" | "reopen"): MediumInfo {
+    const medium = mediumOf(this.#unit.storageInfo(), mediumId);
+    if (medium?.state === "ok") return medium;
+    const why = medium === null ? "it is not there" : `it is ${medium.state}: ${medium.reason}`;
+    throw new DvsanError("busy", `Could not ${action} medium ${mediumId}: ${why}.`);
+  }
+
+  async #reopen(adopting: UnitServiceOptions["adopting"]): Promise<void> {
+    if (this.#unit.isFencing) {
+      throw new DvsanError("busy", "A fence or grant is under way on this unit. Ask again.");
+    }
+    const { promises } = this.#options;
+    const done = promises.deferred<void>();
+    this.#reopening = done.promise;
+    try {
+      await this.#quiet();
+      this.#unit.drain();
+      await this.#options.shutAll("the unit opens its media anew");
+      const knownSequences = this.#unit.sequences();
+      await this.#unit.close();
+      const forgottenMedia = (this.#start.forgottenMedia ?? [])
+        .filter((id) => id !== adopting?.mediumId);
+      this.#start = { ...this.#start, knownSequences, forgottenMedia };
+      const more = adopting === undefined ? {} : { adopting };
+      this.#unit = await UnitService.open(this.#start, {
+        ...this.#options,
+        ...more,
+        isReopening: true,
+      });
+      this.#options.listenAgain();
+    } finally {
+      this.#reopening = null;
+      done.resolve();
+    }
+  }
+
+  async #quiet(): Promise<void> {
+    if (this.#calls === 0) return;
+    const { promise, resolve } = this.#options.promises.deferred<void>();
+    this.#idle = resolve;
+    const ended = await limited(this.#options, { done: promise, limitMs: DRAIN_MS_MAX });
+    this.#idle = null;
+    if (ended === null) {
+      throw new DvsanError("busy", "A change of this unit does not end. Ask again later.");
+    }
+  }
+}
+
+function mediumOf(info: StorageInfo, mediumId: string): MediumInfo | null {
+  return info.media.find(({ id }) => id === mediumId) ?? null;
+}
