@@ -11,6 +11,7 @@ import { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
 import type { CounterTable } from "../counters/table.ts";
 import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
+import type { TlsDoor } from "../tls/door.ts";
 import { HostDisk } from "./host_disk.ts";
 import type { DiskAttach, DiskStatus, NodeIdentity, Notice } from "./messages.ts";
 
@@ -22,6 +23,8 @@ export interface HostServiceOptions {
   readonly counters: CounterTable;
   readonly notify: (notice: Notice) => void;
   readonly identity: NodeIdentity;
+  /** Secures connections to units, as it demands. */
+  readonly door?: TlsDoor | undefined;
   /** How long I/O waits for a unit that is away. */
   readonly ioTimeoutMs: number;
 }
