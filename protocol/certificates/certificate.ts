@@ -30,6 +30,7 @@ import {
   Version,
 } from "@peculiar/asn1-x509";
 import { createHash } from "node:crypto";
+import { nodeUri } from "./node_uri.ts";
 import { publicKeyDer, signatureOf, signingPublicKey } from "./signing_key.ts";
 
 /**
@@ -53,11 +54,6 @@ export interface CertifiedNode {
   readonly name: string;
   /** Ed25519, 32 bytes: of its TLS key, not its identity. */
   readonly publicKey: Uint8Array;
-}
-
-/** What a node's certificate names it by. */
-export function nodeUri(role: "unit" | "host", id: string): string {
-  return `urn:dvsan:${role}:${id}`;
 }
 
 /** The authority's own certificate, DER: always the same for the same key and cluster. */
