@@ -27,6 +27,7 @@ async function main(): Promise<number> {
       console.log(run.summary());
     }
     await run.finish();
+    console.log(`Passed with seed ${seed}: ${run.summary()}`);
   } catch (error) {
     console.error(`--- the machine's console:\n${run.console}`);
     console.error(`Failed with seed ${seed}, after: ${run.summary()}`);
@@ -35,7 +36,6 @@ async function main(): Promise<number> {
   } finally {
     await run.close();
   }
-  console.log(`Passed with seed ${seed}: ${run.summary()}`);
   return 0;
 }
 
