@@ -1,6 +1,6 @@
 import type { Assignment } from "../../../protocol/config/bodies.ts";
 import { fromUtf8 } from "../../../protocol/core/bytes.ts";
-import { messageOf } from "../../../protocol/core/errors.ts";
+import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type {
   DiskView,
   HostView,
@@ -40,22 +40,32 @@ export async function pictureOf(scene: Scene): Promise<PoolPicture> {
 }
 
 /** What keeps station, units and hosts from agreeing, in words; nothing when they do. */
-export async function differencesOf(scene: Scene): Promise<string[]> {
+export async function differencesOf(
+  scene: Scene,
+): Promise<{ readonly differences: string[]; readonly picture: PoolPicture | null }> {
   const away = scene.roles.filter((role) => !role.isReady && !scene.revoked.has(role));
-  if (away.length > 0) return away.map(({ name }) => `${name} is not ready`);
-  let picture: PoolPicture;
-  try {
-    picture = await pictureOf(scene);
-  } catch (error) {
-    return [`the station does not answer: ${messageOf(error)}`];
+  if (away.length > 0) {
+    return { differences: away.map(({ name }) => `${name} is not ready`), picture: null };
   }
+  try {
+    const picture = await pictureOf(scene);
+    const differences = seenByStation(scene, picture);
+    if (differences.length === 0) differences.push(...seenFromOutside(scene, picture));
+    return { differences, picture };
+  } catch (error) {
+    if (!(error instanceof DvsanError)) throw error;
+    return { differences: [`the station does not answer: ${messageOf(error)}`], picture: null };
+  }
+}
+
+function seenByStation(scene: Scene, picture: PoolPicture): string[] {
   const { pool, units, hosts, volumes, disks, tasks } = picture;
-  const revoked = new Set([...scene.revoked].map(({ name }) => name));
-  const members = [...units, ...hosts].filter(({ name }) => !revoked.has(name));
+  const isRevoked = (host: string) => [...scene.revoked].some(({ name }) => name === host);
   const found: string[] = [];
   if (pool.state !== "normal") found.push(`the station's state is ${pool.state}`);
-  for (const { name, state, reason } of members) {
-    if (state !== "online") found.push(`${name} is ${state}: ${reason}`);
+  for (const { name, state, reason } of [...units, ...hosts]) {
+    const wanted = isRevoked(name) ? "revoked" : "online";
+    if (state !== wanted) found.push(`${name} is ${state}: ${reason}`);
   }
   for (const { media, name } of units) {
     for (const { path, state, reason } of media) {
@@ -69,10 +79,15 @@ export async function differencesOf(scene: Scene): Promise<string[]> {
     if (difference !== null) found.push(`volume ${id} on ${unit}: ${difference}`);
   }
   for (const { name, host, state, reason } of disks) {
-    const isOver = revoked.has(host);
-    if (state !== "ready" && !isOver) found.push(`disk ${host}/${name} is ${state}: ${reason}`);
+    if (state === "ready" || isRevoked(host)) continue;
+    found.push(`disk ${host}/${name} is ${state}: ${reason}`);
   }
-  if (found.length > 0) return found;
+  return found;
+}
+
+/** Labels and hosts' books are read as they lie on their disks. */
+function seenFromOutside(scene: Scene, { disks }: PoolPicture): string[] {
+  const revoked = new Set([...scene.revoked].map(({ name }) => name));
   const wanted = stationLegs(disks.filter(({ host }) => !revoked.has(host)));
   return [
     ...compare("the catalog", wanted, "the labels", labelLegs(scene, revoked)),

@@ -1,4 +1,9 @@
-import type { AccessGrant, AccessRevoke, VolumeCreate } from "../../../protocol/config/bodies.ts";
+import type {
+  AccessGrant,
+  AccessRevoke,
+  Assignment,
+  VolumeCreate,
+} from "../../../protocol/config/bodies.ts";
 import type { SimWrite } from "../../../storage/io/sim_world.ts";
 import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
 import { diskHashOf, readSector } from "./stamp.ts";
@@ -10,11 +15,14 @@ interface Volume {
   holder: string | null;
   /** When that was acknowledged, in words. */
   since: string;
+  /** The most that was ever granted of it. */
+  grantedBytes: number;
 }
 
 /**
  * From a unit's acknowledgement of a fence on, no block that the fenced host's consumers wrote
- * reaches a medium of that unit, whatever is restarted. It looks at the media themselves.
+ * reaches a medium of that unit, whatever is restarted. It looks at the media themselves. And no
+ * host is told of space that its unit has not granted yet.
  */
 export class FencesChecker implements Checker {
   readonly name = "fences";
@@ -29,6 +37,10 @@ export class FencesChecker implements Checker {
   }
 
   workerAnswered({ process, call, params, error }: WorkerAnswer): void {
+    if (call === "diskAttach") {
+      this.#told(process, (params as { assignment: Assignment }).assignment);
+    }
+    if (call === "diskUpdate") this.#told(process, params as Assignment);
     if (error !== null) return;
     const volumes = this.#volumesOf(process);
     switch (call) {
@@ -36,14 +48,21 @@ export class FencesChecker implements Checker {
         const { volumeId, leg } = params as VolumeCreate;
         const known = volumes.get(volumeId);
         if (known === undefined) {
-          volumes.set(volumeId, { diskId: leg.diskId, holder: null, since: "its creation" });
+          volumes.set(volumeId, {
+            diskId: leg.diskId,
+            holder: null,
+            since: "its creation",
+            grantedBytes: 0,
+          });
         }
         return;
       }
       case "accessGrant": {
-        const { volumeId, hostId } = params as AccessGrant;
+        const { volumeId, hostId, sizeBytes } = params as AccessGrant;
         const volume = volumes.get(volumeId);
-        if (volume !== undefined) volume.holder = hostId;
+        if (volume === undefined) return;
+        volume.holder = hostId;
+        volume.grantedBytes = Math.max(volume.grantedBytes, sizeBytes);
         return;
       }
       case "accessRevoke": {
@@ -79,6 +98,16 @@ export class FencesChecker implements Checker {
           `${volume!.since} that nobody may write that disk any more`,
       );
       return;
+    }
+  }
+
+  #told(host: string, assignment: Assignment): void {
+    for (const { volumeId, unitName, sizeBytes } of assignment.legs) {
+      const volume = this.#units.get(unitName)?.get(volumeId);
+      if (volume === undefined || sizeBytes <= volume.grantedBytes) continue;
+      const text = `${host} was told of ${sizeBytes} bytes of volume ${volumeId} on ${unitName}, ` +
+        `which has acknowledged grants of ${volume.grantedBytes}`;
+      this.#sim.violated(this.name, text);
     }
   }
 

@@ -1,4 +1,4 @@
-import { FAIR } from "../network/network.ts";
+import { ATTACKER_ADDRESS, FAIR } from "../network/network.ts";
 import type { SimMachine } from "../machines/machine.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { NO_FAULTS } from "../../../storage/io/sim_faults.ts";
@@ -88,7 +88,7 @@ export function replays(scene: Scene): void {
   for (let i = 0; i < 1 + sim.below(8) && network.kept.length > 0; i++) {
     const sent = sim.pick(network.kept);
     const packet = sent.packet.slice();
-    const from = sim.chance(0.5) ? sent.from : { address: "10.66.6.6", port: 10810 };
+    const from = sim.chance(0.5) ? sent.from : { address: ATTACKER_ADDRESS, port: 10810 };
     const isSpoilt = sim.chance(0.4);
     if (isSpoilt) packet[sim.below(packet.length)]! ^= 1 + sim.below(255);
     const what = `an attacker sends ${isSpoilt ? "a spoilt" : "an old"} packet`;

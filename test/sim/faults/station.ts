@@ -1,7 +1,99 @@
+import { addStation, stateOf } from "../machines/cluster.ts";
+import type { SimMachine } from "../machines/machine.ts";
+import { readReal, writeReal } from "../machines/real_files.ts";
 import type { Scene } from "../scenario/scene.ts";
+import { lasting } from "./lasting.ts";
 
-/** The catalog is restored from an old copy, damaged, or lost. */
-export function catalog(_scene: Scene): void {}
+/** A station's state directory, as a backup holds it. */
+export interface Backup {
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly database: ReadonlyMap<string, Uint8Array>;
+}
 
-/** The station runs twice for a while, with one key. */
-export function clone(_scene: Scene): void {}
+const BACKUPS_MAX = 4;
+const MARKS = "station.marks";
+
+/** The catalog is restored from an old copy, damaged, or lost; now and then a copy is made. */
+export function catalog(scene: Scene): void {
+  const { sim, station, backups } = scene;
+  const { machine } = station;
+  if (!machine.isOn) return;
+  station.end("killed");
+  const choice = sim.pick(["copy", "copy", "old", "older", "lost", "damaged"] as const);
+  const now = backupOf(machine);
+  if (choice === "copy" || backups.length === 0) {
+    sim.say("the catalog is copied");
+    backups.push(now);
+    if (backups.length > BACKUPS_MAX) backups.shift();
+  } else if (choice === "old") {
+    sim.say("the catalog alone is restored from an old copy");
+    restore(machine, { ...now, database: sim.pick(backups).database });
+  } else if (choice === "older") {
+    sim.say("the whole state directory of the station is restored from an old copy");
+    restore(machine, sim.pick(backups));
+  } else if (choice === "lost") {
+    const files = new Map([...now.files].filter(([name]) => name !== MARKS || sim.chance(0.5)));
+    sim.say(`the catalog is lost${files.has(MARKS) ? "" : ", and what was beside it"}`);
+    restore(machine, { files, database: new Map() });
+  } else restore(machine, { ...now, database: damaged(scene, now.database) });
+}
+
+/** The station runs twice for a while, with one key; some nodes find the one, some the other. */
+export function clone(scene: Scene): void {
+  const { sim, station, world } = scene;
+  if (scene.clone !== null || !station.machine.isOn) return;
+  station.end("killed");
+  const number = ++scene.clones;
+  const twin = addStation(world, { name: `twin${number}`, address: `10.0.0.${1 + number}` });
+  restore(twin.machine, backupOf(station.machine));
+  scene.clone = twin;
+  const led = [...scene.units, ...scene.hosts].filter(() => sim.chance(0.5));
+  for (const { role } of led) world.leads.set(role.machine.name, twin.machine.address);
+  twin.start();
+  lasting(scene, {
+    what: `${twin.name} is a clone of the station; ${
+      led.map(({ role }) => role.name).join(", ") || "nobody"
+    } is led to it`,
+    undo: () => {
+      twin.wanted = false;
+      twin.end("killed");
+      scene.clone = null;
+      for (const { role } of led) world.leads.delete(role.machine.name);
+    },
+  });
+}
+
+function backupOf(machine: SimMachine): Backup {
+  const state = `${stateOf(machine)}/`;
+  const files = [...machine.files].filter(([path]) => path.startsWith(state));
+  return {
+    files: new Map(files.map(([path, bytes]) => [path.slice(state.length), bytes])),
+    database: readReal(machine.realDirectory(stateOf(machine))),
+  };
+}
+
+function restore(machine: SimMachine, { files, database }: Backup): void {
+  const state = stateOf(machine);
+  for (const path of [...machine.files.keys()]) {
+    if (path.startsWith(`${state}/`)) machine.files.delete(path);
+  }
+  for (const [name, bytes] of files) machine.files.set(`${state}/${name}`, bytes);
+  writeReal(machine.realDirectory(state), database);
+}
+
+/** Cut short, with pages of zeroes, or with flipped bits. */
+function damaged({ sim }: Scene, files: Backup["database"]): Map<string, Uint8Array> {
+  const how = sim.pick(["cut short", "zeroed in part", "with flipped bits"]);
+  sim.say(`the catalog is ${how}`);
+  const spoil = (bytes: Uint8Array): Uint8Array => {
+    const copy = bytes.slice();
+    const at = sim.below(copy.length);
+    if (how === "cut short") return copy.slice(0, at);
+    if (how === "zeroed in part") return copy.fill(0, at, at + 4096 * (1 + sim.below(4)));
+    for (let i = 0; i < 20; i++) copy[sim.below(copy.length)]! ^= 1 << sim.below(8);
+    return copy;
+  };
+  return new Map([...files].map(([name, bytes]) => {
+    return [name, name.endsWith(".sqlite") && bytes.length > 0 ? spoil(bytes) : bytes];
+  }));
+}

@@ -23,7 +23,8 @@ const SIM_BUFFERS = [
 ] as const;
 
 export const STATION_ADDRESS = "10.0.0.1";
-export const STATION_PLACE = { host: STATION_ADDRESS, port: CONTROL_PORT };
+/** By name: whoever looks for it may be led to another. */
+export const STATION_PLACE = { host: "station.example", port: CONTROL_PORT };
 
 export function stateOf(machine: SimMachine): string {
   return `/${machine.name}/state`;

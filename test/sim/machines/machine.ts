@@ -71,6 +71,11 @@ export class SimMachine {
     return real;
   }
 
+  /** Likewise, for a directory. */
+  realDirectory(path: string): string {
+    return dirname(this.realPath(`${path}/any`));
+  }
+
   /** The machine is gone at once, with whatever its disks had not made durable. */
   cutPower(): void {
     if (!this.isOn) return;

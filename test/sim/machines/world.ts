@@ -13,8 +13,8 @@ export class SimWorldOfMachines {
   /** A real directory, for SQLite. */
   readonly directory: string;
   readonly machines = new Map<string, SimMachine>();
-  /** Name service. */
-  readonly names = new Map<string, string>();
+  /** Machines that look for the station and are led to another address than the first one's. */
+  readonly leads = new Map<string, string>();
   /** How many faults cut each way between two machines. */
   readonly #cuts = new Map<string, number>();
   readonly #delays = new Map<string, number>();
@@ -57,8 +57,9 @@ export class SimWorldOfMachines {
     this.kernel.setLink(from.name, to.name, { cut: count > 0 });
   }
 
-  resolve(host: string): string[] {
-    const address = this.names.get(host) ?? (/^\d+\./.test(host) ? host : undefined);
-    return address === undefined ? [] : [address];
+  /** Name service, as one machine sees it. */
+  resolve(host: string, machine: SimMachine): string[] {
+    if (/^\d+\./.test(host)) return [host];
+    return [this.leads.get(machine.name) ?? "10.0.0.1"];
   }
 }

@@ -1,5 +1,13 @@
-import { CONTROL_MUTATIONS } from "./table_control.ts";
 import type { Mutation } from "./mutation.ts";
+import { CONTROL_MUTATIONS } from "./table_control.ts";
+import { HOST_MUTATIONS } from "./table_host.ts";
+import { TRUTH_MUTATIONS } from "./table_truth.ts";
+import { UNIT_MUTATIONS } from "./table_unit.ts";
 
 /** Every bug that the simulator must find. */
-export const MUTATIONS: readonly Mutation[] = [...CONTROL_MUTATIONS];
+export const MUTATIONS: readonly Mutation[] = [
+  ...CONTROL_MUTATIONS,
+  ...TRUTH_MUTATIONS,
+  ...UNIT_MUTATIONS,
+  ...HOST_MUTATIONS,
+];

@@ -31,8 +31,10 @@ export interface Ways {
 }
 
 const PACKETS_KEPT = 200;
+/** Where somebody is who sees and sends packets, and is no node. */
+export const ATTACKER_ADDRESS = "10.66.6.6";
 
-interface Sent {
+export interface Sent {
   readonly packet: Uint8Array;
   readonly from: Endpoint;
   readonly to: Endpoint;
@@ -43,6 +45,8 @@ export class SimNetwork {
   weather: Weather = { ...FAIR };
   /** Old packets, for replays by an attacker. */
   readonly kept: Sent[] = [];
+  /** Sees every packet that a process sends. */
+  onSent: (sent: Sent) => void = () => {};
   readonly #sim: Simulation;
   readonly #ways: Ways;
   readonly #sockets = new Map<string, SimSocket>();
@@ -72,6 +76,7 @@ export class SimNetwork {
 
   send({ packet, from, to }: Sent): void {
     const sent = { packet: packet.slice(), from, to };
+    this.onSent(sent);
     this.#keep(sent);
     const group = [...this.#sockets.values()].filter((socket) => socket.group === to.address);
     const targets = group.length > 0 ? group.map((socket) => socket.local) : [to];

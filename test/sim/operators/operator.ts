@@ -1,5 +1,12 @@
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
+import type { RecoveryView } from "../../../web/station_api.ts";
+import type { PoolPicture } from "../agreement/agreement.ts";
+import type { SimRole } from "../machines/role.ts";
 import type { Scene } from "../scenario/scene.ts";
+import { askStation } from "./api.ts";
+
+/** How long an operator waits before the same remedy is tried again. */
+const AGAIN_MS = 20_000;
 
 /** What the operator does when the faults are over and something still differs. */
 export class Operator {
@@ -11,23 +18,60 @@ export class Operator {
     this.#scene = scene;
   }
 
-  /** Reads what differs, and does what the texts ask of a person. */
-  mend(differences: readonly string[]): void {
-    const { units } = this.#scene;
-    for (const text of differences) {
-      const broken = /^(\S+)'s medium (\S+) is (poisoned|failed|missing)/.exec(text);
-      const unit = units.find(({ plan }) => plan.name === broken?.[1]);
-      if (unit !== undefined) this.#try(`restart ${unit.plan.name}`, () => unit.role.stop());
+  revoke(host: SimRole): void {
+    const path = `/nodes/${host.name}/revoke`;
+    this.#try(`revoke ${host.name}`, () => this.#ask("POST", path));
+  }
+
+  /** Looks at the pool, and does what it asks of a person. */
+  mend({ pool, units, hosts }: PoolPicture): void {
+    const { station, revoked } = this.#scene;
+    if (pool.state === "superseded") {
+      this.#try("restart the station, whose twin is gone", () => station.stop());
     }
+    const allAreHere = units.every(({ state }) => state === "online");
+    if (pool.state === "recovered" && allAreHere) {
+      this.#try("confirm the recovery", () => this.#confirm());
+    }
+    for (const { name, state } of hosts) {
+      const isRevoked = [...revoked].some((role) => role.name === name);
+      if (isRevoked && state !== "revoked") {
+        this.#try(`revoke ${name} again`, () => this.#ask("POST", `/nodes/${name}/revoke`));
+      }
+    }
+    for (const { name, media } of units) {
+      for (const { id, state } of media) {
+        if (state !== "poisoned" && state !== "failed") continue;
+        this.#try(
+          `reopen medium ${id} of ${name}`,
+          () => this.#ask("POST", `/units/${name}/media/${id}`, { action: "reopen", yes: true }),
+        );
+      }
+    }
+  }
+
+  async #confirm(): Promise<void> {
+    const view = await this.#ask<RecoveryView>("GET", "/recovery");
+    if (view.state !== "recovered" || view.unseen.length > 0) return;
+    await this.#ask("POST", "/recovery/confirm", { list: view.list });
+  }
+
+  #ask<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
+    return askStation<T>(this.#scene.station, {
+      method,
+      path,
+      ...(body === undefined ? {} : { body }),
+    });
   }
 
   #try(what: string, run: () => unknown): void {
     const { sim } = this.#scene;
     const last = this.#triedMs.get(what) ?? -Infinity;
-    if (sim.nowMs() - last < 30_000) return;
+    if (sim.nowMs() - last < AGAIN_MS) return;
     this.#triedMs.set(what, sim.nowMs());
     sim.say(`the operator: ${what}`);
-    Promise.try(run).catch((error) => {
+    sim.touch();
+    Promise.try(run).then(() => sim.say(`the operator did it: ${what}`), (error) => {
       if (!(error instanceof DvsanError)) throw error;
       sim.say(`the operator could not ${what}: ${messageOf(error)}`);
     });

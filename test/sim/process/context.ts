@@ -58,7 +58,7 @@ export function simProcess(
     fail: (error) => life.fail(error),
     openDatagrams: (options: DatagramOptions) =>
       Promise.resolve(machine.world.network.bind(owner, options, machine.address)),
-    resolve: (host) => Promise.resolve(machine.world.resolve(host)),
+    resolve: (host) => Promise.resolve(machine.world.resolve(host, machine)),
     openStateFiles: (directory, options) =>
       openSimFiles(owner, machine, { directory, lock: options?.lock === true }),
     openDatabase: (path) => openSimDatabase(owner, machine.realPath(path)),

@@ -1,8 +1,12 @@
 import { makeDataCheckers } from "../checkers/all.ts";
+import { StrangersChecker } from "../checkers/strangers.ts";
+import { ATTACKER_ADDRESS } from "../network/network.ts";
 import type { Scene } from "./scene.ts";
 
 /** Everything that watches a run. */
 export function addCheckers(scene: Scene): void {
   const { sim, world } = scene;
-  sim.checkers.push(...makeDataCheckers(sim, world.kernel).all);
+  const strangers = new StrangersChecker(sim, ATTACKER_ADDRESS);
+  world.network.onSent = (sent) => strangers.sent(sent);
+  sim.checkers.push(...makeDataCheckers(sim, world.kernel).all, strangers);
 }

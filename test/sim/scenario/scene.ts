@@ -12,6 +12,7 @@ import {
 } from "../machines/cluster.ts";
 import type { SimRole } from "../machines/role.ts";
 import { SimWorldOfMachines } from "../machines/world.ts";
+import type { Backup } from "../faults/station.ts";
 import { Operator } from "../operators/operator.ts";
 import type { Plan } from "./plan.ts";
 import { Users } from "./users.ts";
@@ -30,6 +31,11 @@ export class Scene {
   readonly revoked = new Set<SimRole>();
   /** What takes the faults back that last. */
   readonly heals = new Set<() => void>();
+  /** Copies of the station's state directory, oldest first. */
+  readonly backups: Backup[] = [];
+  /** A second station with the first one's key, while it runs. */
+  clone: SimRole | null = null;
+  clones = 0;
   /** Paths of media that a fault has its hands on. */
   readonly movedMedia = new Set<string>();
   /** No faults any more. */

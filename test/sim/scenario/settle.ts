@@ -47,11 +47,11 @@ async function agree(scene: Scene): Promise<void> {
   const look = () => {
     if (looks >= LOOKS) return;
     sim.later(LOOK_MS, "an inspector looks whether all agree", look);
-    differencesOf(scene).then((differences) => {
+    differencesOf(scene).then(({ differences, picture }) => {
       last = differences;
       looks = differences.length === 0 ? looks + 1 : 0;
       for (const text of differences) sim.say(`no agreement: ${text}`);
-      if (differences.length > 0) scene.operator.mend(differences);
+      if (differences.length > 0 && picture !== null) scene.operator.mend(picture);
     }, (error) => sim.violated("bug", String(error?.stack ?? error)));
   };
   look();

@@ -1,0 +1,87 @@
+import type { Mutation } from "./mutation.ts";
+
+/** Bugs in what a host's agent does with its disks. */
+export const HOST_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "replay-skipped",
+    breaks: "what was acknowledged and not flushed is replayed after a power cut",
+    file: "storage/devices/leg_life.ts",
+    old: "    const replay = changed || this.queue.flushFailed;\n",
+    new: "    const replay = changed && this.queue.flushFailed;\n",
+    only: ["power"],
+  },
+  {
+    name: "verifier-ignored",
+    breaks: "a host sees by the verifier that a unit may have forgotten",
+    file: "storage/devices/leg_life.ts",
+    old: "    const changed = this.#verifier !== null && !bytesEqual(this.#verifier, offered);\n",
+    new: "    const changed = this.#verifier === null && !bytesEqual(offered, offered);\n",
+    only: ["power"],
+  },
+  {
+    name: "repeat-without-a-new-number",
+    breaks: "a connection that was lost with writes in flight forces a new attachment number",
+    file: "storage/devices/leg_link.ts",
+    old: "      attachment: this.#nextAttachment++,\n",
+    new: "      attachment: this.#nextAttachment,\n",
+    only: ["streams", "cut"],
+  },
+  {
+    name: "attachment-numbers-not-durable",
+    breaks: "attachment numbers rise also over a host's restart",
+    file: "roles/host/disk_book.ts",
+    old: "    entry.runs++;\n    this.#save();\n",
+    new: "    entry.runs++;\n",
+    only: ["kill"],
+  },
+  {
+    name: "log-trimmed-too-early",
+    breaks: "a flush covers only what was acknowledged before it was sent",
+    file: "storage/devices/leg_queue.ts",
+    old: "    this.log.releaseBefore(request.mark);\n",
+    new: "    this.log.releaseBefore(this.log.end);\n",
+    only: ["power"],
+  },
+  {
+    name: "failed-flush-forgotten",
+    breaks: "a failed FLUSH stays failed until everything was replayed",
+    file: "storage/devices/leg_queue.ts",
+    old: "    if (request.error !== 0) this.flushFailed = true;\n",
+    new: "    if (request.error !== 0) this.log.releaseBefore(request.mark);\n",
+    only: ["media-errors", "power", "kill"],
+  },
+  {
+    name: "overlapping-writes-race",
+    breaks: "two changes of one block are never under way side by side",
+    file: "storage/devices/leg_queue.ts",
+    old:
+      "    return !request.isChange || !this.flying.hasChangeIn(request.position, request.length);\n",
+    new: "    return true;\n",
+    only: ["power"],
+  },
+  {
+    name: "one-leg-is-not-flushed",
+    breaks: "FLUSH waits for every leg that was written",
+    file: "storage/devices/linear.ts",
+    old: "    for (const leg of this.#legs) leg.device.flush(this.#piece(split));\n",
+    new: "    for (const leg of this.#legs) this.#legs[0]!.device.flush(this.#piece(split));\n",
+    only: ["users", "power"],
+  },
+  {
+    name: "new-requests-before-repeats",
+    breaks: "what was never answered is repeated before anything else runs",
+    file: "storage/devices/leg_queue.ts",
+    old:
+      "      if (request.isChange) this.repeats.push(request);\n      else this.waiting.push(request);\n",
+    new: "      this.later.put(this.#giveBack(request, 0), 0);\n",
+    only: ["streams", "kill"],
+  },
+  {
+    name: "lost-write-answered-as-done",
+    breaks: "a write is acknowledged by its unit, not by hope",
+    file: "storage/devices/leg_queue.ts",
+    old: "    let result = request.error === 0 ? 0 : -wireErrorOf(request.error);\n",
+    new: "    let result = 0;\n    if (request.error !== 0) request.error = 0;\n",
+    only: ["media-errors", "full"],
+  },
+];

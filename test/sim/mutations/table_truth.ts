@@ -1,0 +1,141 @@
+import type { Mutation } from "./mutation.ts";
+
+/** Bugs in labels, catalog, epochs and sessions: in who is right. */
+export const TRUTH_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "one-label-copy-written",
+    breaks: "a power cut at any instant leaves a label that opens",
+    file: "storage/media/medium.ts",
+    old: "  await file.write(copyBStart(label.sizeBytes), copies.B);\n",
+    new: "  if (label.sequence === 1) await file.write(copyBStart(label.sizeBytes), copies.B);\n",
+    only: ["power", "kill"],
+  },
+  {
+    name: "label-not-synced",
+    breaks: "a label is durable before anything is said about it",
+    file: "storage/media/medium.ts",
+    old: "    await file.sync();\n",
+    new: "    await Promise.resolve();\n",
+    only: ["power", "users"],
+  },
+  {
+    name: "older-label-accepted",
+    breaks: "a medium that was rolled back is recognised",
+    file: "storage/media/open_media.ts",
+    old: "  if (known !== undefined && own.sequence < known) {\n",
+    new: "  if (known !== undefined && own.sequence < 0) {\n",
+    only: ["rollback"],
+  },
+  {
+    name: "another-units-label-accepted",
+    breaks: "a medium labelled by another unit is not served",
+    file: "storage/media/open_media.ts",
+    old: "  if (label !== null && label.unitId !== options.unitId) {\n",
+    new: '  if (label !== null && label.unitId === "") {\n',
+    only: ["swap", "copy"],
+  },
+  {
+    name: "unknown-volume-deleted",
+    breaks: "volumes that the station does not know are adopted, never deleted",
+    file: "roles/station/plan.ts",
+    old:
+      '    return held === null ? AGREED : act({ kind: "adopt", held }, "not known here: will be adopted");\n',
+    new: "    if (held === null) return AGREED;\n" +
+      "    const { id: volumeId, sequence, grant } = held;\n" +
+      '    if (grant?.state === "active") {\n' +
+      '      return act({ kind: "revoke", volumeId, generation: grant.generation, sequence }, "x");\n' +
+      "    }\n" +
+      '    return act({ kind: "delete", volumeId, sequence }, "x");\n',
+    only: ["catalog"],
+  },
+  {
+    name: "tombstone-forgotten",
+    breaks: "a volume that was deleted while its unit was away is deleted at its return",
+    file: "roles/station/plan.ts",
+    old: "  if (tombstone !== null) return planBurial(tombstone, input);\n",
+    new: "",
+    only: ["users"],
+  },
+  {
+    name: "recovered-station-destroys",
+    breaks: "a station that is behind deletes and fences nothing before an operator confirmed",
+    file: "roles/station/plan.ts",
+    old: "  const withheld = plan.destroys && input.destroysNothing;\n",
+    new: '  const withheld = plan.destroys && input.destroysNothing && input.unitId === "";\n',
+    only: ["catalog", "users"],
+  },
+  {
+    name: "newer-grant-on-label-ignored",
+    breaks: "the label is right about the current grant",
+    file: "roles/station/plan.ts",
+    old: "  if (newer) {\n",
+    new: "  if (newer && grant === null) {\n",
+    only: ["catalog"],
+  },
+  {
+    name: "generation-used-again",
+    breaks: "a generation is never given twice, also after the catalog was lost",
+    file: "roles/station/epoch.ts",
+    old: "    return { epoch: this.#value, counter: ++this.#counter };\n",
+    new: "    return { epoch: 1, counter: ++this.#counter };\n",
+    only: ["catalog", "users"],
+  },
+  {
+    name: "lower-epoch-accepted",
+    breaks: "a unit obeys no station of a lower epoch than it has seen",
+    file: "storage/media/store_state.ts",
+    old: "    if (station.epoch < known.epoch) {\n",
+    new: "    if (station.epoch < 0) {\n",
+    only: ["clone", "users"],
+  },
+  {
+    name: "two-instances-obeyed",
+    breaks: "of two stations with one key, one loses",
+    file: "storage/media/store_state.ts",
+    old:
+      "    if (station.epoch === known.epoch && station.instance !== known.instance && !fresh) {\n",
+    new: '    if (station.epoch === known.epoch && station.instance === "" && !fresh) {\n',
+    only: ["clone", "users"],
+  },
+  {
+    name: "epoch-not-raised",
+    breaks: "a station raises its epoch durably at every start",
+    file: "roles/station/epoch.ts",
+    old: "    const value = seen + 1;\n",
+    new: "    const value = Math.max(1, seen);\n",
+    only: ["kill", "users", "clone"],
+  },
+  {
+    name: "replayed-handshake-acted-on",
+    breaks: "message 1 can be replayed, so it changes nothing",
+    file: "roles/station/link/node_sessions.ts",
+    old: "      if (reply !== null) this.#transmit(reply, from);\n",
+    new: "      if (reply !== null) this.#transmit(reply, from);\n" +
+      "      this.#members.get(packet.session)?.moveTo(from);\n",
+    only: ["replays", "users"],
+  },
+  {
+    name: "address-trusted",
+    breaks: "addresses are hints: only a genuine packet moves a node",
+    file: "roles/station/link/node_sessions.ts",
+    old: "    if (opened.newest && member.moveTo(from)) this.counters.moves++;\n",
+    new: "    member.moveTo(from);\n",
+    only: ["replays", "users"],
+  },
+  {
+    name: "replay-window-off",
+    breaks: "a packet is taken once",
+    file: "protocol/config/replay_window.ts",
+    old: "    const newest = counter >= this.#next;\n    if (newest) {\n",
+    new: "    const newest = true;\n    this.#seen.fill(0);\n    if (newest) {\n",
+    only: ["replays", "users"],
+  },
+  {
+    name: "told-before-granted",
+    breaks: "a host is told of space only after every unit acknowledged its grant",
+    file: "roles/station/assignments.ts",
+    old: "      sizeBytes: volume.publishedBytes,\n",
+    new: "      sizeBytes: volume.sizeBytes,\n",
+    only: ["users", "stalls"],
+  },
+];
