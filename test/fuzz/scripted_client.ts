@@ -1,4 +1,3 @@
-import { concat } from "../../protocol/core/bytes.ts";
 import type { Handle } from "../../storage/io/io.ts";
 import { Operation } from "../../storage/io/operation.ts";
 import type { SimIo } from "../../storage/io/sim.ts";
@@ -19,9 +18,7 @@ export class ScriptedClient {
   readonly #off: number;
   readonly #receive = new Operation(() => this.#received());
   readonly #send = new Operation(() => this.#sent());
-  readonly #heard: Uint8Array[] = [];
   #at = 0;
-  #heardBytes = 0;
   #isWaiting = false;
   #ended = false;
   #isSaid = false;
@@ -38,10 +35,6 @@ export class ScriptedClient {
     this.#off = io.buffers.take(PIECE_BYTES);
     io.receive(this.#receive, this.#handle);
     this.#next();
-  }
-
-  get heard(): Uint8Array {
-    return concat(...this.#heard);
   }
 
   /** It has nothing left to say or hear. */
@@ -65,7 +58,7 @@ export class ScriptedClient {
 
   #next(): void {
     // Goodbye comes last: nothing that a request waits for may depend on more bytes.
-    const isHearing = this.#heardBytes < this.#script.heardBytes;
+    const isHearing = !this.#script.isAllHeard;
     this.#isWaiting = this.#ends.length === 1 && isHearing && !this.#script.isBroken &&
       !this.#ended;
     if (this.#isWaiting) return;
@@ -93,9 +86,9 @@ export class ScriptedClient {
       this.#ended = true;
       return;
     }
-    this.#heard.push(this.#io.bytes.slice(off, off + result));
+    // What a broken client hears need not make sense to it.
+    if (!this.#script.isBroken) this.#script.heard.take(this.#io.bytes.slice(off, off + result));
     this.#io.buffers.release(off);
-    this.#heardBytes += result;
     if (this.#isWaiting) this.#next();
     this.#io.receive(this.#receive, this.#handle);
   }
