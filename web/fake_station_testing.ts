@@ -1,4 +1,5 @@
 import { DvsanError } from "../protocol/core/errors.ts";
+import type { LoadRow } from "./load_views.ts";
 import type {
   CatalogView,
   EventRecord,
@@ -83,6 +84,8 @@ export class FakeStation implements StationApi {
   hosts = () => [];
   volumes = () => [];
   disks = () => [];
+  loads: LoadRow[] = [];
+  load = () => this.loads;
   tasks = (options?: { limit?: number }) => {
     this.asked.push(options);
     return Promise.resolve([fakeTask("one", "x")]);

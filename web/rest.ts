@@ -1,6 +1,7 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { WEB_PAGE_ITEMS, WEB_PAGE_ITEMS_MAX } from "../protocol/core/limits.ts";
 import type { WebVariables } from "./auth.ts";
+import { LOAD_KINDS, LoadRow } from "./load_views.ts";
 import { answer, type App, body, security } from "./rest_parts.ts";
 import { addCatalog, addRecovery } from "./rest_recovery.ts";
 import {
@@ -47,6 +48,16 @@ function addReads(app: App, station: StationApi): void {
   app.openapi(list("/disks", "Disks and their legs", z.array(DiskView)), (c) => {
     return c.json(station.disks(), 200);
   });
+
+  const load = createRoute({
+    method: "get",
+    path: "/load/{kind}",
+    summary: "What each of these does now: requests and bytes a second, latency, in flight",
+    security,
+    request: { params: z.object({ kind: z.enum(LOAD_KINDS) }) },
+    responses: answer(200, z.array(LoadRow)),
+  });
+  app.openapi(load, (c) => c.json(station.load(c.req.valid("param").kind), 200));
 }
 
 /** Registers tasks and events. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { LoadKind, LoadRow } from "./load_views.ts";
 
 /**
  * The one interface through which web/ sees the station. REST and (later) the console are two views
@@ -242,6 +243,8 @@ export interface StationApi {
   hosts(): HostView[];
   volumes(): VolumeView[];
   disks(): DiskView[];
+  /** Nodes tell more, for some seconds, once this was asked. */
+  load(kind: LoadKind): LoadRow[];
   tasks(options?: { limit?: number }): Promise<TaskRecord[]>;
   task(id: string): Promise<TaskRecord>;
   cancelTask(id: string): Promise<TaskRecord>;

@@ -8,6 +8,9 @@ import {
   VOLUMES_PER_UNIT_MAX,
 } from "../core/limits.ts";
 import { ERROR_CODES } from "../core/errors.ts";
+import { Meters, NodeFigures } from "./meters.ts";
+
+export { NodeFigures };
 
 /**
  * The things that station, unit and host tell each other about, as schemas. Bodies of packets are
@@ -248,26 +251,20 @@ export const TaskAnswer = z.strictObject({
 });
 export const TaskQuery = z.strictObject({ taskId: z.string().max(64) });
 
-/** Counters of a node since it started, for the console. */
-export const NodeFigures = z.strictObject({
-  uptimeMs: Count,
-  connections: Count,
-  readBytes: Count,
-  writtenBytes: Count,
-  reads: Count,
-  writes: Count,
-  errors: Count,
-});
-export type NodeFigures = z.infer<typeof NodeFigures>;
-
 export const Heartbeat = z.strictObject({
   /** Unit: StorageInfo.revision. Host: digest of the assignments it holds (diskId, version). */
   digest: z.string().max(128),
   dataAddresses: Addresses,
   figures: NodeFigures,
+  meters: Meters.optional(),
 });
 /** `digest`: what the station believes the node holds; it pulls or pushes when they differ. */
-export const HeartbeatAnswer = z.strictObject({ digest: z.string().max(128), epoch: Count });
+export const HeartbeatAnswer = z.strictObject({
+  digest: z.string().max(128),
+  epoch: Count,
+  /** Somebody looks at figures: the next heartbeats tell all that changed. */
+  watched: z.boolean().optional(),
+});
 
 export const Goodbye = z.strictObject({
   reason: Text,

@@ -4,6 +4,7 @@
  */
 
 export * from "./limits_io.ts";
+export * from "./limits_counters.ts";
 export * from "./limits_tls.ts";
 export * from "./limits_truth.ts";
 
@@ -228,16 +229,6 @@ export const WORKER_BUFFERS = [
   { bytes: 4 * MIB + 4 * KIB, count: 16 },
   { bytes: NBD_PAYLOAD_BYTES_MAX + 4 * KIB, count: 4 },
 ] as const;
-
-// Counters (storage/counters, roles/agent).
-/** Rows of counters of one data worker, 1.25 KiB each; who finds none shares one. */
-export const COUNTER_ROWS = 4096;
-/** Of a row's name, in UTF-8; the rest is cut off. */
-export const COUNTER_NAME_BYTES = 256;
-/** Tries of a reader that meets rows being made; then it answers what it read last. */
-export const COUNTER_READS_MAX = 1000;
-/** Connections with metrics of their own; the rest is in the sums of exports alone. */
-export const METRICS_CONNECTIONS_MAX = 64;
 
 // Roles: the agent's local socket and waiting for the station.
 export const LOCAL_LINE_BYTES_MAX = 1 * MIB;

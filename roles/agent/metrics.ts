@@ -1,10 +1,10 @@
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { fromUtf8 } from "../../protocol/core/bytes.ts";
 import { writeBuild, writeConfigCounters, writeProcess } from "../../protocol/metrics/common.ts";
-import { METRICS_CONTENT_TYPE, MetricsText } from "../../protocol/metrics/text.ts";
+import { MetricsText } from "../../protocol/metrics/text.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
-import { isSameToken, METRICS_TOKEN_FILE, tokenIn } from "../process/bearer.ts";
-import type { HttpHandler, ProcessContext, StateFiles } from "../process/context.ts";
+import { answerMetrics, METRICS_TOKEN_FILE, tokenIn } from "../process/metrics_door.ts";
+import type { ProcessContext, StateFiles } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { MetricsSettings } from "../process/settings.ts";
 import { writeWorker } from "./worker_metrics.ts";
@@ -35,30 +35,9 @@ export interface MetricsPlace {
 export function serveMetrics(source: MetricsSource, place: MetricsPlace): { metrics?: string } {
   const { settings, process } = place;
   if (settings.metrics === null) return {};
-  const handler = answerMetrics(metricsToken(place), () => metricsText(source, process));
+  const handler = answerMetrics([metricsToken(place)], () => metricsText(source, process));
   const server = process.serveHttp(settings.metrics, handler);
   return { metrics: formatEndpoint(server.local ?? settings.metrics) };
-}
-
-/** Answers GET /metrics to who sends the token. */
-export function answerMetrics(token: string, text: () => string): HttpHandler {
-  return (request) => {
-    if (new URL(request.url).pathname !== "/metrics") {
-      return new Response("There is only /metrics here.\n", { status: 404 });
-    }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return new Response("Use GET.\n", { status: 405, headers: { Allow: "GET, HEAD" } });
-    }
-    const header = request.headers.get("Authorization") ?? "";
-    const given = /^Bearer +([\x21-\x7e]+)$/i.exec(header)?.[1];
-    if (given === undefined || !isSameToken(given, token)) {
-      return new Response(
-        'This needs a token: send "Authorization: Bearer" with the content of metrics.token.\n',
-        { status: 401, headers: { "WWW-Authenticate": 'Bearer realm="dvsan metrics"' } },
-      );
-    }
-    return new Response(text(), { headers: { "Content-Type": METRICS_CONTENT_TYPE } });
-  };
 }
 
 export function metricsText(

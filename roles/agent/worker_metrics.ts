@@ -34,7 +34,7 @@ export function writeWorker(text: MetricsText, rows: readonly ReadRow[], crowded
   writeServers(text, rows);
   const exported = ["export", "volume"] as const;
   const exports = exported.flatMap((kind) =>
-    rowsWithParts(rows, kind).map((row) => ({ row, labels: { export: row.name, kind } }))
+    rowsWithParts(rows, kind).map((row) => ({ row, labels: { export: row.name } }))
   );
   const disks = rowsWithParts(rows, "disk").map((row) => ({ row, labels: diskLabels(row.name) }));
   for (const [prefix, shown] of [["export", exports], ["disk", disks]] as const) {

@@ -49,10 +49,24 @@ export function ctlCommand<F extends FlagTable>(definition: {
 }
 
 export function listing(
-  kind: "pool" | "units" | "volumes" | "hosts" | "disks" | "tasks" | "media",
+  kind: "pool" | "tasks",
   summary: string,
 ): Command {
   return ctlCommand({ words: kind, summary, flags: {}, positionals: [], action: () => ({ kind }) });
+}
+
+/** A listing that can also show, every second, what each of them does. */
+export function watchable(
+  kind: "units" | "volumes" | "hosts" | "disks" | "media",
+  summary: string,
+): Command {
+  return ctlCommand({
+    words: kind,
+    summary,
+    flags: { watch: switchFlag("Show what each does, every second, until Ctrl-C") },
+    positionals: [],
+    action: ({ flags }) => flags.watch ? { kind: "watch", what: kind } : { kind },
+  });
 }
 
 export function wordOf(given: { readonly words: readonly string[] }, index = 0): string {

@@ -1,6 +1,6 @@
 import type { Command, Positional } from "../process/commands.ts";
 import { countFlag, parseName, required, sizeFlag, switchFlag } from "../process/flags.ts";
-import { ctlCommand, listing, parseWord, WATCH, wordOf } from "./ctl_command.ts";
+import { ctlCommand, listing, parseWord, WATCH, watchable, wordOf } from "./ctl_command.ts";
 import { TRUTH_COMMANDS } from "./ctl_truth_commands.ts";
 
 const SIZE = { size: required(sizeFlag("80GB is decimal, 80GiB and 80G are binary")) };
@@ -27,10 +27,17 @@ function isText(parsed: { value: string } | string): parsed is string {
 
 const LISTINGS: readonly Command[] = [
   listing("pool", "Show the pool: its size, what is free, what runs"),
-  listing("units", "List units and their media"),
-  listing("volumes", "List volumes, grants and differences"),
-  listing("hosts", "List hosts, their quotas and disks"),
-  listing("disks", "List disks and their legs"),
+  watchable("units", "List units and their media"),
+  watchable("volumes", "List volumes, grants and differences"),
+  watchable("hosts", "List hosts, their quotas and disks"),
+  watchable("disks", "List disks and their legs"),
+  ctlCommand({
+    words: "legs",
+    summary: "Show what the legs of disks do, every second, until Ctrl-C",
+    flags: {},
+    positionals: [],
+    action: () => ({ kind: "watch", what: "legs" }),
+  }),
   listing("tasks", "List tasks"),
   ctlCommand({
     words: "events",

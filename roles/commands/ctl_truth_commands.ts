@@ -1,6 +1,6 @@
 import type { Command, Positional } from "../process/commands.ts";
 import { switchFlag, textFlag } from "../process/flags.ts";
-import { ctlCommand, listing, parseWord, WATCH, wordOf } from "./ctl_command.ts";
+import { ctlCommand, parseWord, WATCH, watchable, wordOf } from "./ctl_command.ts";
 
 /** For when station, units and hosts disagree. */
 
@@ -53,7 +53,7 @@ export const TRUTH_COMMANDS: readonly Command[] = [
     positionals: [],
     action: ({ flags }) => ({ kind: "check", repair: flags.repair }),
   }),
-  listing("media", "List media, and what can be done about those that are not served"),
+  watchable("media", "List media, and what can be done about those that are not served"),
   mediumCommand("adopt", "Let a unit take over a medium of another unit, or an older copy"),
   mediumCommand("forget", "Give a missing medium up for lost, with what was on it"),
   mediumCommand("reopen", "Use a medium that failed again"),

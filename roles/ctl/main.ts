@@ -20,6 +20,7 @@ import {
   VolumeView,
 } from "../../web/station_api.ts";
 import { readToken, StationClient } from "./client.ts";
+import { watchLoad } from "./watch.ts";
 import * as tables from "./tables.ts";
 import * as truth from "./truth_tables.ts";
 
@@ -59,6 +60,12 @@ class Ctl {
         return this.#print(await client.get("/disks", z.array(DiskView)), tables.disksText);
       case "tasks":
         return this.#print(await client.get("/tasks", z.array(TaskRecord)), tables.tasksText);
+      case "watch":
+        return await watchLoad(action.what, {
+          client,
+          json: this.#json,
+          process: this.#process,
+        });
       case "events":
         return await this.#events(action);
       case "explain": {

@@ -1,8 +1,8 @@
 import { serveMetrics } from "../agent/metrics.ts";
 import { Heartbeats } from "../agent/heartbeats.ts";
-import { nodeFigures } from "../../storage/counters/figures.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
 import { drainAtShutdown } from "../agent/data_worker.ts";
+import { NodeMeters } from "../agent/node_meters.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { ProcessContext, StateFiles } from "../process/context.ts";
@@ -23,7 +23,7 @@ interface HostContext {
 export async function runHost(settings: HostSettings, context: HostContext): Promise<void> {
   const { process, worker } = context;
   const { clock, random, log } = process;
-  const startedMs = clock.nowMs();
+  const meters = new NodeMeters(worker.counters, clock);
   const node = openNode("host", { settings, process });
   const { files, identity } = node;
   const localSocket = socketPathIn(files, LOCAL_SOCKET);
@@ -64,8 +64,9 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
     body: () => ({
       digest: host.digest(),
       dataAddresses: [],
-      figures: nodeFigures(worker.counters.read(), clock.nowMs() - startedMs),
+      ...meters.tell(),
     }),
+    answered: (answer) => meters.answered(answer),
   });
   process.onShutdown("heartbeats", () => heartbeats.stop());
   await host.start();

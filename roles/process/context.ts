@@ -72,6 +72,8 @@ export interface Terminal {
   readonly isTerminal: boolean;
   /** Columns of the terminal; 80 when it is none. */
   readonly columns: number;
+  /** Lines of the terminal; 24 when it is none or not there. */
+  readonly rows?: number;
 }
 
 export interface Machine {

@@ -104,6 +104,11 @@ export type CtlAction =
     readonly yes: boolean;
     readonly watch: boolean;
   }
+  /** What these do, every second, until it is stopped. */
+  | {
+    readonly kind: "watch";
+    readonly what: "units" | "volumes" | "hosts" | "disks" | "media" | "legs";
+  }
   | { readonly kind: "task"; readonly id: string; readonly watch: boolean }
   | { readonly kind: "task-cancel"; readonly id: string }
   | { readonly kind: "events"; readonly follow: boolean; readonly after: number | null }

@@ -8,6 +8,7 @@ export interface OutputStream {
 }
 
 const COLUMNS_DEFAULT = 80;
+const ROWS_DEFAULT = 24;
 
 /**
  * Writes synchronously, so that a line is out before the process can end. When the reader has gone
@@ -32,7 +33,10 @@ export function createTerminal(
     write,
     isTerminal: stream.isTerminal(),
     get columns() {
-      return columnsOf(stream);
+      return sizeOf(stream)?.columns ?? COLUMNS_DEFAULT;
+    },
+    get rows() {
+      return sizeOf(stream)?.rows ?? ROWS_DEFAULT;
     },
   };
 }
@@ -51,11 +55,10 @@ function writeAll(stream: OutputStream, bytes: Uint8Array): void {
   }
 }
 
-function columnsOf(stream: OutputStream): number {
-  if (!stream.isTerminal()) return COLUMNS_DEFAULT;
+function sizeOf(stream: OutputStream): { columns: number; rows: number } | null {
   try {
-    return Deno.consoleSize().columns;
+    return stream.isTerminal() ? Deno.consoleSize() : null;
   } catch {
-    return COLUMNS_DEFAULT;
+    return null;
   }
 }

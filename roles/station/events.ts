@@ -26,6 +26,11 @@ export class Events {
   readonly #subscribers = new Set<(event: EventRecord) => void>();
   #next: number;
 
+  /** Number of the newest event. */
+  get last(): number {
+    return this.#next - 1;
+  }
+
   private constructor(catalog: Catalog, marks: Marks, world: World, next: number) {
     this.#catalog = catalog;
     this.#marks = marks;

@@ -53,7 +53,13 @@ function presenceHandlers(running: () => Running): Handlers<KnownNode> {
       if (digest !== body.digest) {
         void (row.role === "unit" ? pool.observed.pull(row.id) : pool.delivery.resend(row.id));
       }
-      return Promise.resolve({ digest, epoch: pool.epoch.value });
+      const nowMs = pool.world.clock.nowMs();
+      const watched = pool.nodes.presence(row.id)?.load.isWatched(nowMs) ?? false;
+      return Promise.resolve({
+        digest,
+        epoch: pool.epoch.value,
+        ...(watched ? { watched } : {}),
+      });
     },
     UNIT_SHUTDOWN: (body, from) => {
       running().pool.nodes.goodbye(goodbye(from, "unit").id, body);

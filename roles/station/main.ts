@@ -1,9 +1,17 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { createWebApp } from "../../web/app.ts";
 import type { Authorize } from "../../web/auth.ts";
 import type { Log } from "../../protocol/core/log.ts";
-import type { ProcessContext } from "../process/context.ts";
+import { writeBuild, writeConfigCounters, writeProcess } from "../../protocol/metrics/common.ts";
+import { MetricsText } from "../../protocol/metrics/text.ts";
+import type { StationLink } from "../../protocol/config/link.ts";
+import type { ProcessContext, StateFiles } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
+import {
+  answerMetrics,
+  isSameToken,
+  METRICS_TOKEN_FILE,
+  tokenIn,
+} from "../process/metrics_door.ts";
 import type { StationSettings } from "../process/settings.ts";
 import { STATION_MULTICAST_ADDRESS } from "../../protocol/core/limits.ts";
 import type { StationIdentity } from "./identity.ts";
@@ -53,25 +61,46 @@ export async function runStation(
   process.onShutdown("sessions", () => link.close());
   station.attachLink(link);
   await station.start();
-  const web = serveWeb(station, { settings, process });
+  const web = serveWeb(station, { settings, process, files, link });
   tellFiles(station.identity, log);
   process.ready({ ready: "station", control: formatEndpoint(datagrams.local), web });
   await process.stopped;
 }
 
-/** Serves the API; its URL. */
+interface WebParts {
+  readonly settings: StationSettings;
+  readonly process: ProcessContext;
+  readonly files: StateFiles;
+  readonly link: Pick<StationLink, "counters">;
+}
+
+/** Serves the API and /metrics; its URL. */
 function serveWeb(
   station: Station,
-  { settings, process }: { settings: StationSettings; process: ProcessContext },
+  { settings, process, files, link }: WebParts,
 ): string {
+  const adminToken = station.identity.adminToken();
   const app = createWebApp({
     station: station.api,
-    authorize: authorizeAdmin(station.identity.adminToken()),
+    authorize: authorizeAdmin(adminToken),
     clock: process.clock,
     log: process.log,
     version: process.version,
   });
-  const server = process.serveHttp(settings.web, (request) => app.fetch(request));
+  const metricsToken = tokenIn(files, { name: METRICS_TOKEN_FILE, random: process.random });
+  const answer = answerMetrics([metricsToken, adminToken], () => {
+    const text = new MetricsText();
+    writeBuild(text, { version: process.version, role: "station", name: settings.name });
+    writeProcess(text, process.usage());
+    station.writeMetrics(text);
+    writeConfigCounters(text, link.counters);
+    return text.toString();
+  });
+  const server = process.serveHttp(
+    settings.web,
+    (request, peer) =>
+      new URL(request.url).pathname === "/metrics" ? answer(request, peer) : app.fetch(request),
+  );
   return `http://${formatEndpoint(server.local ?? settings.web)}`;
 }
 
@@ -88,9 +117,6 @@ function tellFiles(identity: StationIdentity, log: Log): void {
   log.warn(text, { identity: identity.path("identity") });
 }
 
-/** Knows one token, compared by digest so that neither length nor content shows in time. */
 function authorizeAdmin(token: string): Authorize {
-  const digestOf = (text: string) => createHash("sha256").update(text).digest();
-  const expected = digestOf(token);
-  return (given) => timingSafeEqual(digestOf(given), expected) ? "admin" : null;
+  return (given) => isSameToken(given, token) ? "admin" : null;
 }

@@ -213,6 +213,7 @@ export class Nodes {
     const row = this.row(id);
     if (presence === undefined || row === null) return;
     presence.figures = { ...body.figures };
+    presence.load.heard(body, this.#o.world.clock.nowMs());
     const moved = { ...row, dataAddressesJson: JSON.stringify(body.dataAddresses) };
     this.#put(row, moved).catch((error) =>
       this.#o.world.log.error(`Cannot keep addresses of "${row.name}": ${messageOf(error)}`)

@@ -3,6 +3,7 @@ import type { Clock } from "../../protocol/core/clock.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { StationLink, StationLinkEvents } from "../../protocol/config/link.ts";
+import type { MetricsText } from "../../protocol/metrics/text.ts";
 import type { StationApi } from "../../web/station_api.ts";
 import type { StationIdentity } from "./identity.ts";
 
@@ -47,6 +48,8 @@ export interface Station {
   readonly api: StationApi;
   /** Handed to the link that carries the sessions. */
   readonly linkEvents: StationLinkEvents;
+  /** The pool in figures; nothing before `start`. */
+  writeMetrics(text: MetricsText): void;
   /** The key by which a member of the catalog is known, or null. */
   publicKeyOf(nodeId: string): Uint8Array | null;
   /** The sessions; before `start`. */

@@ -1,6 +1,7 @@
 import { NODE_SILENT_MS } from "../../protocol/core/limits.ts";
 import type { NODE_STATES } from "../../web/station_api.ts";
 import type { NodeRow } from "./catalog/rows.ts";
+import { NodeLoad } from "./load.ts";
 import { timeText } from "./words.ts";
 
 export type NodeState = (typeof NODE_STATES)[number];
@@ -18,6 +19,7 @@ export interface NodePresence {
   /** Monotonic; when it said goodbye last. */
   goodbyeMs: number;
   figures: Record<string, number>;
+  readonly load: NodeLoad;
 }
 
 /** A node of which nothing was heard in this run. */
@@ -32,6 +34,7 @@ export function absent(row: NodeRow): NodePresence {
     awayReason: "",
     goodbyeMs: 0,
     figures: {},
+    load: new NodeLoad(),
   };
 }
 

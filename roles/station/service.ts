@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { randomUuid } from "../../protocol/core/random.ts";
+import type { LoadKind, LoadRow } from "../../web/load_views.ts";
 import type {
   AllocationInput,
   AllocationView,
@@ -24,6 +25,7 @@ import { allocate } from "./allocation.ts";
 import type { StationIdentity } from "./identity.ts";
 import { mustDiskNamed, mustNode } from "./lookup.ts";
 import { mediumOrder } from "./medium_orders.ts";
+import { loadRows } from "./load_rows.ts";
 import type { Orders } from "./orders.ts";
 import { candidatesOf, type Pool } from "./pool.ts";
 import type { CatalogKeeper } from "./catalog/keeper.ts";
@@ -77,6 +79,11 @@ export class StationService implements StationApi {
   disks(): DiskView[] {
     const { pool, tasks } = this.#running();
     return views.livingDisks(pool).map((disk) => views.diskView(pool, disk, tasks));
+  }
+
+  load(kind: LoadKind): LoadRow[] {
+    const { pool, tasks } = this.#running();
+    return loadRows(pool, tasks, kind);
   }
 
   async tasks(options: { limit?: number } = {}): Promise<TaskRecord[]> {

@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../../protocol/core/clock.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { SNAPSHOT_MS, STATION_TICK_MS } from "../../protocol/core/limits.ts";
 import type { StationLink, StationLinkEvents } from "../../protocol/config/link.ts";
+import type { MetricsText } from "../../protocol/metrics/text.ts";
 import type { StationApi } from "../../web/station_api.ts";
 import { CatalogKeeper } from "./catalog/keeper.ts";
 import { openCatalog } from "./catalog/open.ts";
@@ -15,6 +16,7 @@ import { Events } from "./events.ts";
 import { linkEvents } from "./handlers.ts";
 import { StationIdentity } from "./identity.ts";
 import { Marks } from "./marks.ts";
+import { writeStation } from "./metrics.ts";
 import { Nodes } from "./nodes.ts";
 import { Observed } from "./observed.ts";
 import { Orders } from "./orders.ts";
@@ -67,6 +69,10 @@ class StationRole implements Station {
     const running = () => this.#mustRun();
     this.api = new StationService(running, this.identity);
     this.linkEvents = linkEvents({ running, urisOf: (id) => this.#uris.get(id) ?? null });
+  }
+
+  writeMetrics(text: MetricsText): void {
+    if (this.#running !== null) writeStation(text, this.#running);
   }
 
   publicKeyOf(nodeId: string): Uint8Array | null {

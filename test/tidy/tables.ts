@@ -19,7 +19,7 @@ export const IMPORT_DIRECTIONS: Readonly<Record<string, readonly string[]>> = {
   "roles/process/": [
     "protocol/core/",
     "protocol/config/link.ts",
-    "protocol/metrics/common.ts",
+    "protocol/metrics/",
     "roles/process/",
   ],
   "roles/commands/": ["protocol/core/", "roles/process/", "roles/commands/"],

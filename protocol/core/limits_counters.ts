@@ -1,0 +1,20 @@
+/** Limits of counters, metrics and meters (storage/counters, roles/agent, roles/station). */
+
+/** Rows of counters of one data worker, 1.25 KiB each; who finds none shares one. */
+export const COUNTER_ROWS = 4096;
+/** Of a row's name, in UTF-8; the rest is cut off. */
+export const COUNTER_NAME_BYTES = 256;
+/** Tries of a reader that meets rows being made; then it answers what it read last. */
+export const COUNTER_READS_MAX = 1000;
+/** Connections with metrics of their own; the rest is in the sums of exports alone. */
+export const METRICS_CONNECTIONS_MAX = 64;
+/** Meters in a heartbeat: so many fit into one packet; and while somebody watches, several. */
+export const METERS_PER_HEARTBEAT_MAX = 6;
+export const METERS_PER_HEARTBEAT_WATCHED_MAX = 512;
+/** How long the station asks nodes for all their meters after somebody looked. */
+export const METERS_WATCHED_MS = 5000;
+/** Meters that the station keeps of one node, and how long one that nobody tells of. */
+export const METERS_PER_NODE_MAX = 4096;
+export const METER_KEPT_MS = 10 * 60_000;
+/** How often `dvsan ctl … --watch` looks. */
+export const LOAD_WATCH_MS = 1000;

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import type { LoadRow } from "../../web/load_views.ts";
+import { loadText, watchLoad } from "./watch.ts";
+
+function row(name: string, reads: number | null): LoadRow {
+  const rates = { reads, writes: 0, others: 0, readBytes: 4096, writtenBytes: 0, errors: 0 };
+  return {
+    id: name,
+    name,
+    nodeId: "u",
+    node: "unit1",
+    load: {
+      ageMs: 0,
+      connections: 1,
+      inFlight: 3,
+      queued: 0,
+      totals: { reads: 1, writes: 0, others: 0, readBytes: 0, writtenBytes: 0, errors: 0 },
+      perSecond: rates,
+      latencyMs: { readMean: 0.25, readP99: 12.3, writeMean: null, writeP99: null },
+    },
+  };
+}
+
+Deno.test("loadText() shows the busiest first, and says what it leaves out", () => {
+  const text = loadText("volumes", [row("a/0", 1), row("b/0", 500), row("c/0", null)], 2);
+  const lines = text.split("\n");
+  assert.match(lines[1]!, /^unit1 +b\/0 +500 .*4 KiB\/s.*250 µs +12 ms +- +- +3 +0$/);
+  assert.match(lines[2]!, /^unit1 +a\/0 +1 /);
+  assert.match(lines[3]!, /and 1 more/);
+  assert.equal(loadText("disks", [], 5), "No disks yet.");
+  assert.match(loadText("units", [{ ...row("u", 1), load: null }], 5), /^unit1$/m);
+});
+
+for (const json of [true, false]) {
+  Deno.test(`watchLoad() goes on until it is asked to stop${json ? ", a line each time" : ""}`, async () => {
+    const stop = new AbortController();
+    const said: string[] = [];
+    let asked = 0;
+    const clock = {
+      nowMs: () => 0,
+      wallMs: () => 5,
+      after: (_: number, run: () => void) => {
+        const isLast = asked === 3;
+        queueMicrotask(() => {
+          if (isLast) stop.abort(new DvsanError("cancelled", "stopping"));
+          else run();
+        });
+        return { cancel: () => {} };
+      },
+    };
+    const client = {
+      get: (path: string) => {
+        asked++;
+        assert.equal(path, "/load/volumes");
+        return Promise.resolve([row("a/0", asked)]) as never;
+      },
+    };
+    const stdout = {
+      line: (text: string) => said.push(text),
+      write: (text: string) => said.push(text),
+      isTerminal: !json,
+      columns: 80,
+    };
+    const watching = watchLoad("volumes", {
+      client,
+      json,
+      process: { clock, signal: stop.signal, stdout } as never,
+    });
+    await watching.catch((error) => assert.equal(error.code, "cancelled"));
+    assert.equal(asked, 3);
+    if (json) assert.deepEqual(said.map((text) => JSON.parse(text).volumes.length), [1, 1, 1]);
+    else assert.ok(said.slice(1).every((text) => text.startsWith("\x1b[H")), "drawn in place");
+  });
+}

@@ -1,0 +1,164 @@
+import type { NodeFigures } from "../../protocol/config/bodies.ts";
+import {
+  type Meter,
+  METER_FIELDS,
+  type MeterField,
+  type MeterKind,
+  type Meters,
+} from "../../protocol/config/meters.ts";
+import {
+  METER_KEPT_MS,
+  METERS_PER_NODE_MAX,
+  METERS_WATCHED_MS,
+} from "../../protocol/core/limits.ts";
+import type { LoadView } from "../../web/load_views.ts";
+
+type Numbers = Readonly<Record<MeterField, number>>;
+
+interface Kept {
+  readonly kind: MeterKind | "node";
+  readonly id: string;
+  readonly now: Numbers;
+  readonly atMs: number;
+  /** The last one before, when it can be subtracted. */
+  readonly before: Numbers | null;
+  readonly beforeMs: number;
+}
+
+/** Fields that are sums; a sum that fell is one of a node that started anew. */
+const SUMS = [
+  "reads",
+  "writes",
+  "others",
+  "readBytes",
+  "writtenBytes",
+  "errors",
+  "readMicros",
+  "writeMicros",
+] as const satisfies readonly MeterField[];
+
+/**
+ * What one node's heartbeats said of its load, in this run of the station: the last numbers of each
+ * thing and those before, from which rates come. A node that restarted counts from 0 again: its
+ * first numbers have no rate, and never a negative one.
+ */
+export class NodeLoad {
+  readonly #kept = new Map<string, Kept>();
+  #watchedUntilMs = 0;
+  #uptimeMs = 0;
+  #atMs = 0;
+
+  /** One heartbeat. `nowMs` is the station's monotonic clock. */
+  heard(said: { figures: NodeFigures; meters?: Meters | undefined }, nowMs: number): void {
+    const { figures, meters } = said;
+    if (figures.uptimeMs < this.#uptimeMs) this.#kept.clear();
+    this.#uptimeMs = figures.uptimeMs;
+    const lastMs = this.#atMs;
+    this.#atMs = nowMs;
+    this.#keep({ kind: "node", id: "", now: numbersOfNode(figures) }, { nowMs, lastMs });
+    if (meters === undefined) return;
+    const told = new Set<string>();
+    for (const meter of meters.rows) {
+      const [kind, id] = meter;
+      told.add(`${kind} ${id}`);
+      this.#keep({ kind, id, now: numbersOf(meter) }, { nowMs, lastMs });
+    }
+    if (meters.whole) this.#restWereIdle(told, nowMs);
+  }
+
+  /** For a while after somebody looked, the node is asked to tell all that changes. */
+  isWatched(nowMs: number): boolean {
+    return nowMs < this.#watchedUntilMs;
+  }
+
+  /** Somebody looks: everything of this kind, by id; the node's own sum has the id "". */
+  look(kind: MeterKind | "node", nowMs: number): ReadonlyMap<string, LoadView> {
+    this.#watchedUntilMs = nowMs + METERS_WATCHED_MS;
+    const views = new Map<string, LoadView>();
+    for (const kept of this.#kept.values()) {
+      if (kept.kind === kind) views.set(kept.id, viewOf(kept, nowMs));
+    }
+    return views;
+  }
+
+  #keep(
+    what: Pick<Kept, "kind" | "id" | "now">,
+    at: { readonly nowMs: number; readonly lastMs: number },
+  ): void {
+    const key = `${what.kind} ${what.id}`;
+    const last = this.#kept.get(key);
+    if (last === undefined && this.#kept.size >= METERS_PER_NODE_MAX) return;
+    const fits = last !== undefined && SUMS.every((sum) => what.now[sum] >= last.now[sum]);
+    this.#kept.set(key, {
+      ...what,
+      atMs: at.nowMs,
+      before: fits ? last.now : null,
+      beforeMs: fits ? last.atMs : at.lastMs,
+    });
+  }
+
+  /** A whole heartbeat says of what it leaves out that nothing happened there. */
+  #restWereIdle(told: ReadonlySet<string>, nowMs: number): void {
+    for (const [key, kept] of this.#kept) {
+      if (kept.kind === "node" || told.has(key)) continue;
+      // Once more with the same numbers; what is gone for good is forgotten in the end.
+      const isIdle = kept.before !== null &&
+        SUMS.every((sum) => kept.before![sum] === kept.now[sum]);
+      const idleMs = isIdle ? nowMs - kept.beforeMs : 0;
+      if (idleMs > METER_KEPT_MS) this.#kept.delete(key);
+      else {
+        const beforeMs = isIdle ? kept.beforeMs : kept.atMs;
+        this.#kept.set(key, { ...kept, before: kept.now, beforeMs, atMs: nowMs });
+      }
+    }
+  }
+}
+
+function numbersOf([, , ...values]: Meter): Numbers {
+  return Object.fromEntries(METER_FIELDS.map((field, i) => [field, values[i]!])) as Numbers;
+}
+
+function numbersOfNode(figures: NodeFigures): Numbers {
+  const zeroes = Object.fromEntries(METER_FIELDS.map((field) => [field, 0])) as Numbers;
+  const { uptimeMs: _, ...counts } = figures;
+  return { ...zeroes, ...counts };
+}
+
+function viewOf({ now, before, atMs, beforeMs }: Kept, nowMs: number): LoadView {
+  const seconds = (atMs - beforeMs) / 1000;
+  const rate = (sum: (typeof SUMS)[number]) =>
+    before === null || seconds <= 0 ? null : (now[sum] - before[sum]) / seconds;
+  const answered = (count: "reads" | "writes") => before === null ? 0 : now[count] - before[count];
+  const latency = (count: "reads" | "writes", micros: "readMicros" | "writeMicros") => {
+    const lately = answered(count);
+    return before === null || lately <= 0 ? null : (now[micros] - before[micros]) / lately / 1000;
+  };
+  return {
+    ageMs: Math.round(nowMs - atMs),
+    connections: now.connections,
+    inFlight: now.inFlight,
+    queued: now.queued,
+    totals: {
+      reads: now.reads,
+      writes: now.writes,
+      others: now.others,
+      readBytes: now.readBytes,
+      writtenBytes: now.writtenBytes,
+      errors: now.errors,
+    },
+    perSecond: {
+      reads: rate("reads"),
+      writes: rate("writes"),
+      others: rate("others"),
+      readBytes: rate("readBytes"),
+      writtenBytes: rate("writtenBytes"),
+      errors: rate("errors"),
+    },
+    latencyMs: {
+      readMean: latency("reads", "readMicros"),
+      readP99: answered("reads") > 0 ? now.readP99Micros / 1000 : null,
+      writeMean: latency("writes", "writeMicros"),
+      writeP99: answered("writes") > 0 ? now.writeP99Micros / 1000 : null,
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import { z } from "zod";
+
+/** What the station tells of the load of its nodes, as their heartbeats say it. */
+
+const Rate = z.number().nullable();
+const Counts = z.object({
+  reads: z.number(),
+  writes: z.number(),
+  others: z.number(),
+  readBytes: z.number(),
+  writtenBytes: z.number(),
+  errors: z.number(),
+});
+
+/** What something does, as its node's heartbeats say. */
+export const LoadView = z.object({
+  /** Since the heartbeat that told of it. */
+  ageMs: z.number(),
+  connections: z.number(),
+  inFlight: z.number(),
+  /** Of those in flight, the ones that no device has. */
+  queued: z.number(),
+  /** Since the node started. */
+  totals: Counts,
+  /** Null: it was told of once only since the node started. */
+  perSecond: z.object({
+    reads: Rate,
+    writes: Rate,
+    others: Rate,
+    readBytes: Rate,
+    writtenBytes: Rate,
+    errors: Rate,
+  }),
+  /** Of what was answered lately; null: nothing was. The p99 is rounded up, at most doubled. */
+  latencyMs: z.object({ readMean: Rate, readP99: Rate, writeMean: Rate, writeP99: Rate }),
+});
+export type LoadView = z.infer<typeof LoadView>;
+
+export const LOAD_KINDS = ["volumes", "media", "disks", "legs", "units", "hosts"] as const;
+export type LoadKind = (typeof LOAD_KINDS)[number];
+
+/** One volume, medium, disk, leg, unit or host with its load. */
+export const LoadRow = z.object({
+  id: z.string(),
+  /** A disk's, unit's or host's name; a medium's path; a volume's or leg's disk and leg. */
+  name: z.string(),
+  nodeId: z.string(),
+  node: z.string(),
+  /** Null: its node has told nothing of it in this run of the station. */
+  load: LoadView.nullable(),
+});
+export type LoadRow = z.infer<typeof LoadRow>;
