@@ -104,8 +104,7 @@ function merge(
         `Start it without the key, or rejoin it if it is to belong to the other station.`,
     );
   }
-  // A node that has joined keeps its membership; a new key in the same place changes nothing.
-  if (same && stored.station.joinSecret === null && o.rejoin !== true) return stored;
+  // Of its own station: a member needs no key, but a station that lost its catalog knows no members.
   return { ...stored, station: stationOf(key) };
 }
 

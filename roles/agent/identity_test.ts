@@ -56,6 +56,18 @@ Deno.test("openIdentity() makes an identity once, and needs no key any more afte
   assert.equal(files.writes, writes, "nothing is written when nothing changes");
 });
 
+Deno.test("openIdentity() of a member proves a join key that is there: the catalog may be lost", () => {
+  const files = new MemoryFiles();
+  files.files.set("unit.key", utf8(joinKey()));
+  const first = openIdentity({ files, random, role });
+  forgetJoinSecret(files);
+  const second = openIdentity({ files, random, role });
+  assert.deepEqual([second.id, second.joinSecret], [first.id, first.joinSecret]);
+  const text = joinKey({ secret: new Uint8Array(32).fill(4) });
+  const rotated = openIdentity({ files, random, role, key: { text, path: "K" } });
+  assert.deepEqual(rotated.joinSecret, new Uint8Array(32).fill(4));
+});
+
 Deno.test("openIdentity() refuses no key, a bad key and the other role's key in words", () => {
   const files = new MemoryFiles();
   const open = (text?: string) => () =>

@@ -4,4 +4,13 @@ export interface KeptSeed {
   readonly reason: string;
 }
 
-export const KEPT_SEEDS: readonly KeptSeed[] = [];
+export const KEPT_SEEDS: readonly KeptSeed[] = [
+  {
+    seed: 10,
+    reason: "the label sequence that a unit's start wrote was not kept: a rolled-back medium served",
+  },
+  {
+    seed: 3,
+    reason: "nodes that had restarted could not prove their join key to a station without catalog",
+  },
+];

@@ -93,6 +93,7 @@ function nodeSettings(
     spare: false,
     advertise: [],
     io: null,
+    tls: { policy: "off", certificate: null, key: null, authorities: null },
     metrics: null,
     metricsToken: null,
   };

@@ -25,11 +25,12 @@ export class Operator {
 
   /** Looks at the pool, and does what it asks of a person. */
   mend({ pool, units, hosts }: PoolPicture): void {
-    const { station, revoked } = this.#scene;
+    const { station, revoked, units: all } = this.#scene;
     if (pool.state === "superseded") {
       this.#try("restart the station, whose twin is gone", () => station.stop());
     }
-    const allAreHere = units.every(({ state }) => state === "online");
+    const allAreHere = units.length === all.length &&
+      units.every(({ state }) => state === "online");
     if (pool.state === "recovered" && allAreHere) {
       this.#try("confirm the recovery", () => this.#confirm());
     }

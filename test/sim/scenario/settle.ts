@@ -48,9 +48,10 @@ async function agree(scene: Scene): Promise<void> {
     if (looks >= LOOKS) return;
     sim.later(LOOK_MS, "an inspector looks whether all agree", look);
     differencesOf(scene).then(({ differences, picture }) => {
+      const news = differences.filter((text) => !last.includes(text));
       last = differences;
       looks = differences.length === 0 ? looks + 1 : 0;
-      for (const text of differences) sim.say(`no agreement: ${text}`);
+      for (const text of news) sim.say(`no agreement: ${text}`);
       if (differences.length > 0 && picture !== null) scene.operator.mend(picture);
     }, (error) => sim.violated("bug", String(error?.stack ?? error)));
   };
