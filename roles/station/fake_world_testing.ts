@@ -169,6 +169,11 @@ export class FakeWorld {
     await this.station.start();
   }
 
+  /** Runs a statement on the catalog behind the station's back. */
+  spoil(statement: string): void {
+    for (const database of this.#databases) if (database.isOpen) database.exec(statement);
+  }
+
   path(name: string): string {
     return `${this.#folder}/${name}`;
   }

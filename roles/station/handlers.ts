@@ -1,5 +1,10 @@
 import type { Handlers, KnownNode, StationLinkEvents } from "../../protocol/config/link.ts";
 import type { AnswerBody } from "../../protocol/config/requests.ts";
+import {
+  type Authority,
+  authorityCertificate,
+  issueCertificate,
+} from "../../protocol/certificates/certificate.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { DiskRow, NodeRow, TaskRow } from "./catalog/rows.ts";
 import type { Running } from "./service.ts";
@@ -8,6 +13,8 @@ import { errorOf, viewOf } from "./tasks/task.ts";
 export interface HandlersOptions {
   /** Throws DvsanError "unavailable" before the start. */
   readonly running: () => Running;
+  /** Signs the nodes' certificates. */
+  readonly authority: Authority;
   /** URIs of a finished disk.access task, while this run of the station lasts. */
   readonly urisOf: (taskId: string) => readonly string[] | null;
 }
@@ -29,7 +36,11 @@ export function linkEvents(options: HandlersOptions): StationLinkEvents {
     },
     connected: (node, joinProved) => nodesIfRunning()?.connected(node, joinProved),
     heard: (nodeId) => nodesIfRunning()?.heard(nodeId),
-    handlers: { ...presenceHandlers(running), ...diskHandlers(options) },
+    handlers: {
+      ...presenceHandlers(running),
+      ...certificateHandlers(options),
+      ...diskHandlers(options),
+    },
   };
 }
 
@@ -68,6 +79,19 @@ function presenceHandlers(running: () => Running): Handlers<KnownNode> {
     HOST_SHUTDOWN: (body, from) => {
       running().pool.nodes.goodbye(goodbye(from, "host").id, body);
       return Promise.resolve({});
+    },
+  };
+}
+
+function certificateHandlers({ running, authority }: HandlersOptions): Handlers<KnownNode> {
+  return {
+    // The same key gets the same certificate: nothing is kept of it, and nothing to take back.
+    CERTIFICATE_REQUEST: ({ publicKey }, from) => {
+      const { role, id, name } = member(running(), from);
+      return Promise.resolve({
+        certificate: issueCertificate(authority, { role, id, name, publicKey }),
+        authority: authorityCertificate(authority),
+      });
     },
   };
 }

@@ -4,12 +4,13 @@ import { defined } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { type Random, randomUuid } from "../../protocol/core/random.ts";
 import { formatJoinKey } from "../../protocol/config/join_key.ts";
+import type { Authority } from "../../protocol/certificates/certificate.ts";
 import { KEY_BYTES, type KeyPair, keyPairOf } from "../../protocol/noise/keys.ts";
 import type { StateFiles } from "./ports.ts";
 
 export type NodeRole = "unit" | "host";
 
-/** Together with the key files, what a recovery bundle holds. */
+/** The recovery bundle: whoever has it is this station, to its nodes and as their authority. */
 const IDENTITY_FILE = "station.json";
 const KEY_FILES = { unit: "unit.key", host: "host.key" } as const;
 const TOKEN_FILE = "admin.token";
@@ -20,8 +21,11 @@ const Stored = z.strictObject({
   clusterId: z.uuid(),
   privateKey: Secret,
   joinSecrets: z.strictObject({ unit: Secret, host: Secret }),
+  /** Of the certificate authority (protocol/certificates); its certificate follows from it. */
+  authorityKey: Secret.optional(),
 });
-type Stored = z.infer<typeof Stored>;
+/** A station of before TLS has no authority yet. */
+type Stored = z.infer<typeof Stored> & { readonly authorityKey: string };
 
 /** Who the station is. Its secrets stay in its state directory and out of every log. */
 export class StationIdentity {
@@ -40,8 +44,10 @@ export class StationIdentity {
     this.#random = random;
     const bytes = files.read(IDENTITY_FILE);
     this.isNew = bytes === null;
-    this.#stored = bytes === null ? newIdentity(random) : parseIdentity(bytes, files);
-    if (this.isNew) this.#save();
+    const found = bytes === null ? newIdentity(random) : parseIdentity(bytes, files);
+    const { authorityKey = hexOf(random.bytes(KEY_BYTES)) } = found;
+    this.#stored = { ...found, authorityKey };
+    if (this.isNew || found.authorityKey === undefined) this.#save();
     this.keys = keyPairOf(bytesOf(this.#stored.privateKey));
     this.clusterId = this.#stored.clusterId;
     this.#writeKeyFile("unit");
@@ -51,6 +57,11 @@ export class StationIdentity {
   /** The cluster id's 16 bytes, as packets carry them. */
   get clusterBytes(): Uint8Array {
     return bytesOf(this.clusterId.replaceAll("-", ""));
+  }
+
+  /** Signs the certificates of this cluster's nodes. */
+  get authority(): Authority {
+    return { privateKey: bytesOf(this.#stored.authorityKey), clusterId: this.clusterId };
   }
 
   /** The secret with which new nodes of this role join; changes when it is rotated. */
@@ -106,17 +117,18 @@ export class StationIdentity {
   }
 }
 
-function newIdentity(random: Random): Stored {
+function newIdentity(random: Random): z.infer<typeof Stored> {
   const secret = () => hexOf(random.bytes(KEY_BYTES));
   return {
     clusterId: randomUuid(random),
     privateKey: secret(),
     joinSecrets: { unit: secret(), host: secret() },
+    authorityKey: secret(),
   };
 }
 
 /** A station never makes a new identity over an unreadable one: its nodes would not know it. */
-function parseIdentity(bytes: Uint8Array, files: StateFiles): Stored {
+function parseIdentity(bytes: Uint8Array, files: StateFiles): z.infer<typeof Stored> {
   try {
     return Stored.parse(JSON.parse(fromUtf8(bytes) ?? ""));
   } catch {

@@ -25,6 +25,7 @@ export class Recovery {
   readonly #o: RecoveryOptions;
   /** Units that have obeyed this instance. */
   readonly #obeyed = new Set<string>();
+  #isSettling = false;
 
   constructor(options: RecoveryOptions) {
     this.#o = options;
@@ -88,11 +89,13 @@ export class Recovery {
     }
   }
 
-  /** As `settle`, for callers that go on at once. */
+  /** As `settle`, for callers that go on at once: adoptions and the like end when they end. */
   settleSoon(): void {
+    if (this.#isSettling) return;
+    this.#isSettling = true;
     this.settle().catch((error) =>
       this.#o.pool.world.log.error(`Cannot bring rebuilt disks back: ${messageOf(error)}`)
-    );
+    ).finally(() => this.#isSettling = false);
   }
 
   async #tellAgain(disk: DiskRow): Promise<void> {

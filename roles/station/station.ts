@@ -68,7 +68,11 @@ class StationRole implements Station {
     this.identity = new StationIdentity(options.files, options.random);
     const running = () => this.#mustRun();
     this.api = new StationService(running, this.identity);
-    this.linkEvents = linkEvents({ running, urisOf: (id) => this.#uris.get(id) ?? null });
+    this.linkEvents = linkEvents({
+      running,
+      authority: this.identity.authority,
+      urisOf: (id) => this.#uris.get(id) ?? null,
+    });
   }
 
   writeMetrics(text: MetricsText): void {
@@ -111,7 +115,10 @@ class StationRole implements Station {
     const text = `The station "${name}" started, epoch ${epoch.value}.`;
     events.say({ kind: "station.started", severity: "info", subject: name, text });
     await tasks.resume();
-    this.#every(STATION_TICK_MS, () => pool.nodes.tick());
+    this.#every(STATION_TICK_MS, () => {
+      pool.nodes.tick();
+      recovery.settleSoon();
+    });
     this.#every(SNAPSHOT_MS, () => this.#save());
   }
 
@@ -150,7 +157,6 @@ class StationRole implements Station {
         pool.nodes.pooled(unitId);
         pool.watch.notify();
         void pool.reconciler.kick(unitId);
-        this.#mustRun().recovery.settleSoon();
       },
     });
     const nodes = new Nodes({

@@ -9,6 +9,7 @@ import type {
   VolumeView,
 } from "../../web/station_api.ts";
 import type { DiskRow, NodeRow, VolumeRow } from "./catalog/rows.ts";
+import { uncertainty } from "./certainty.ts";
 import type { Pool } from "./pool.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 
@@ -200,6 +201,8 @@ function diskState(
   if (owner?.admission === "revoked") {
     return { state: "failed", reason: `its host "${owner.name}" was revoked` };
   }
+  const uncertain = uncertainty(pool, disk);
+  if (uncertain !== null) return { state: "degraded", reason: `owner uncertain: ${uncertain}` };
   for (const leg of options.legs) {
     const away = pool.nodes.reason(leg.unitId);
     const unit = pool.catalog.nodes.get(leg.unitId)?.name ?? leg.unitId;

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { GIB } from "../../protocol/core/limits.ts";
+import type { GrantInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
+import type { GrantRow, TombstoneRow, VolumeRow } from "./catalog/rows.ts";
+import { type PlanInput, planVolume } from "./plan.ts";
+
+const VOLUME = "aaaaaaaa-0000-4000-8000-000000000001";
+const HOST = "f".repeat(32);
+
+function grantOf(counter: number, changes: Partial<GrantInfo> = {}): GrantInfo {
+  return {
+    generation: { epoch: 3, counter },
+    hostId: HOST,
+    hostKey: new Uint8Array(32),
+    state: "active",
+    sizeBytes: GIB,
+    ...changes,
+  };
+}
+
+function heldWith(grant: GrantInfo | null): VolumeInfo {
+  return {
+    id: VOLUME,
+    number: 1,
+    sizeBytes: GIB,
+    startLba: 0,
+    endLba: GIB / 512 - 1,
+    media: [VOLUME],
+    sequence: 5,
+    state: "ready",
+    zeroedBytes: GIB,
+    allocatedBytes: GIB,
+    leg: {
+      diskId: VOLUME,
+      diskName: "db",
+      layout: "linear",
+      leg: 0,
+      legs: 1,
+      ownerId: HOST,
+      ownerName: "h1",
+      ownerKey: new Uint8Array(32),
+    },
+    grant,
+  };
+}
+
+const ROW: VolumeRow = {
+  id: VOLUME,
+  diskId: VOLUME,
+  unitId: "u1",
+  leg: 0,
+  sizeBytes: GIB,
+  publishedBytes: GIB,
+  created: 1,
+  number: 1,
+  startLba: 0,
+};
+const GRANT: GrantRow = {
+  volumeId: VOLUME,
+  epoch: 3,
+  counter: 5,
+  state: "active",
+  grantedBytes: GIB,
+  tokenHash: null,
+  addressesJson: null,
+};
+const TOMBSTONE: TombstoneRow = {
+  volumeId: VOLUME,
+  unitId: "u1",
+  diskId: VOLUME,
+  epoch: 3,
+  counter: 9,
+  knownEpoch: 3,
+  knownCounter: 5,
+  done: 0,
+  reason: "released",
+  createdMs: 0,
+};
+
+function planOf(changes: Partial<PlanInput>) {
+  return planVolume({
+    unitId: "u1",
+    volume: ROW,
+    grant: GRANT,
+    tombstone: null,
+    held: heldWith(grantOf(5)),
+    mayChangeLength: true,
+    destroysNothing: false,
+    ...changes,
+  });
+}
+
+Deno.test("planVolume() deletes by a tombstone, and fences before", () => {
+  const buried = { volume: null, grant: null, tombstone: TOMBSTONE };
+  const step = planOf(buried).step;
+  assert.deepEqual(step?.kind === "revoke" && step.generation, { epoch: 3, counter: 9 });
+  const fenced = heldWith(grantOf(5, { state: "fenced" }));
+  assert.equal(planOf({ ...buried, held: fenced }).step?.kind, "delete");
+  assert.equal(planOf({ ...buried, held: null }).step?.kind, "bury");
+  const done = { ...buried, tombstone: { ...TOMBSTONE, done: 1 as const } };
+  assert.equal(planOf({ ...done, held: fenced }).step?.kind, "delete", "an old copy came back");
+});
+
+Deno.test("planVolume() deletes nothing whose grant the tombstone's catalog did not know", () => {
+  const buried = { volume: null, grant: null, tombstone: TOMBSTONE };
+  for (const state of ["active", "fenced"] as const) {
+    assert.equal(planOf({ ...buried, held: heldWith(grantOf(6, { state })) }).step?.kind, "adopt");
+  }
+});
+
+Deno.test("planVolume() fences and deletes nothing before an operator confirmed", () => {
+  const buried = { volume: null, grant: null, tombstone: TOMBSTONE };
+  const revoked = { grant: { ...GRANT, counter: 6, state: "revoked" as const } };
+  for (const wanted of [buried, revoked]) {
+    assert.equal(planOf(wanted).destroys, true);
+    const { step, difference } = planOf({ ...wanted, destroysNothing: true });
+    assert.equal(step, null);
+    assert.match(difference ?? "", /dvsan ctl recover --confirm/);
+  }
+});
+
+Deno.test("planVolume() believes the label's newer grant and larger size", () => {
+  assert.equal(planOf({ held: heldWith(grantOf(6)) }).step?.kind, "learn");
+  assert.equal(planOf({ grant: null }).step?.kind, "learn");
+  const larger = { held: heldWith(grantOf(5, { sizeBytes: 2 * GIB })) };
+  assert.equal(planOf(larger).step?.kind, "learn");
+  const middle = planOf({ ...larger, mayChangeLength: false });
+  assert.equal(middle.step, null, "what comes after it would move");
+  assert.equal(planOf({}).difference, null);
+});
+
+Deno.test("planVolume() fences a copy on another unit, and never writes to it else", () => {
+  const copy = { unitId: "u2" };
+  assert.equal(planOf(copy).step?.kind, "revoke");
+  assert.equal(planOf({ ...copy, held: heldWith(null) }).step, null);
+  assert.equal(planOf({ ...copy, held: null }).difference, null);
+});
+
+Deno.test("planVolume() tells how long a fence has been under way", () => {
+  const revoked = { ...GRANT, counter: 6, state: "revoked" as const };
+  const held = heldWith(grantOf(5, { state: "fencing", fencingForMs: 61_000 }));
+  assert.match(planOf({ grant: revoked, held }).difference ?? "", /being fenced for 61 s/);
+});
