@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { concat, viewOf } from "../../../protocol/core/bytes.ts";
-import { COMMAND, WIRE_ERROR } from "../../../protocol/nbd/constants.ts";
-import { RequestReader, writeSimpleReply } from "../../../protocol/nbd/request.ts";
+import { concat } from "../../../protocol/core/bytes.ts";
+import { COMMAND, COMMAND_FLAGS, STATE } from "../../../protocol/nbd/constants.ts";
+import { RequestReader } from "../../../protocol/nbd/request.ts";
 import type { Handle } from "../../../storage/io/io.ts";
 import { Operation } from "../../../storage/io/operation.ts";
 import { SimIo } from "../../../storage/io/sim.ts";
@@ -9,6 +9,7 @@ import { SimWorld } from "../../../storage/io/sim_world.ts";
 import { CLIENT_BUFFER_BYTES, ClientConnection } from "../../../storage/nbd/client_connection.ts";
 import { ClientRequest } from "../../../storage/nbd/client_request.ts";
 import type { Chance } from "../chance.ts";
+import { contentAt, framesOf, isZeroAt, LOOSE_CONTEXT_ID } from "../loose_replies.ts";
 import type { FuzzTarget } from "../target.ts";
 
 const PAYLOAD_BYTES_MAX = 64 * 1024;
@@ -30,8 +31,9 @@ export const NBD_CLIENT: FuzzTarget = {
     const io = new SimIo({ world, arena: { classes } });
     const [ours, theirs] = io.socketPair();
     const isHonest = !chance.oneIn(3);
-    const server = new LooseServer(io, { handle: theirs, chance, isHonest });
-    const client = new Client(io, { handle: ours, chance, isTrusting: isHonest });
+    const structured = !chance.oneIn(3);
+    const server = new LooseServer(io, { handle: theirs, chance, isHonest, structured });
+    const client = new Client(io, { handle: ours, chance, isTrusting: isHonest, structured });
     for (let turns = 0; !client.isOver; turns++) {
       assert.ok(turns < TURNS_MAX, "the client waits for ever");
       client.go();
@@ -46,10 +48,20 @@ export const NBD_CLIENT: FuzzTarget = {
   },
 };
 
-/** The bytes that a READ at this position brings. */
-function contentAt(position: number): number {
-  return (position * 7 + (position >> 8)) & 255;
+interface ClientOptions {
+  readonly handle: Handle;
+  readonly chance: Chance;
+  readonly isTrusting: boolean;
+  readonly structured: boolean;
 }
+
+const { read, write, flush, blockStatus, cache } = COMMAND;
+const COMMANDS = [read, read, read, write, flush, blockStatus, cache];
+const STRUCTURED_TERMS = {
+  flags: 0xffff,
+  structuredReplies: true,
+  allocationId: LOOSE_CONTEXT_ID,
+};
 
 /** Submits requests while it has some left, then says goodbye. */
 class Client {
@@ -65,7 +77,7 @@ class Client {
 
   constructor(
     io: SimIo,
-    { handle, chance, isTrusting }: { handle: Handle; chance: Chance; isTrusting: boolean },
+    { handle, chance, isTrusting, structured }: ClientOptions,
   ) {
     this.#io = io;
     this.#isTrusting = isTrusting;
@@ -75,6 +87,7 @@ class Client {
       handle,
       buffer: io.buffers.take(CLIENT_BUFFER_BYTES),
       replyTimeoutMs: REPLY_TIMEOUT_MS,
+      ...structured ? { terms: STRUCTURED_TERMS } : {},
       owner: {
         answered: (request) => this.#answered(request),
         ended: () => {
@@ -102,10 +115,13 @@ class Client {
   #submit(): void {
     const chance = this.#chance;
     const request = new ClientRequest();
-    request.command = chance.pick([COMMAND.read, COMMAND.read, COMMAND.write, COMMAND.flush]);
+    request.command = chance.pick(COMMANDS);
     request.position = chance.below(1 << 20);
     const isFlush = request.command === COMMAND.flush;
     request.length = isFlush ? 0 : chance.between(1, chance.pick([20, 5000, PAYLOAD_BYTES_MAX]));
+    const isOne = request.command === COMMAND.blockStatus && chance.oneIn(3);
+    request.flags = isOne ? COMMAND_FLAGS.reqOne : 0;
+    request.countMax = isOne ? 1 : chance.between(1, 8);
     request.off = this.#io.buffers.take(PAYLOAD_BYTES_MAX);
     assert.ok(request.off >= 0);
     this.#under.add(request);
@@ -115,12 +131,28 @@ class Client {
   #answered(request: ClientRequest): void {
     assert.ok(!this.#ended, "nothing is answered after the end");
     assert.ok(this.#under.delete(request), "a request is answered once");
-    if (this.#isTrusting && request.command === COMMAND.read && request.error === 0) {
-      const { off, position, length } = request;
-      assert.equal(this.#io.bytes[off], contentAt(position));
-      assert.equal(this.#io.bytes[off + length - 1], contentAt(position + length - 1));
-    }
+    if (this.#isTrusting && request.error === 0) this.#check(request);
     this.#io.buffers.release(request.off);
+  }
+
+  #check({ command, off, position, length, count, countMax }: ClientRequest): void {
+    if (command === COMMAND.read) {
+      for (let at = 0; at < length; at++) {
+        if (this.#io.bytes[off + at] !== contentAt(position + at)) {
+          assert.fail(`byte ${at} differs`);
+        }
+      }
+    } else if (command === COMMAND.blockStatus) {
+      assert.ok(count >= 1 && count <= countMax, `${count} runs`);
+      let at = position;
+      for (let run = 0; run < count; run++) {
+        const isZero = (this.#io.view.getUint32(off + 8 * run + 4) & STATE.zero) !== 0;
+        // A server without structured replies was not asked: nothing is known.
+        if (isZero) assert.ok(isZeroAt(at));
+        at += this.#io.view.getUint32(off + 8 * run);
+      }
+      assert.ok(at > position && at <= position + length, "runs lie in what was asked about");
+    }
   }
 }
 
@@ -134,11 +166,18 @@ class LooseServer {
   readonly #send = new Operation(() => {});
   readonly #off: number;
   #reader = new RequestReader();
+  readonly #structured: boolean;
   #asked: RequestReader[] = [];
+  /** Replies that were begun: frames that are left of each. */
+  #frames: Uint8Array[][] = [];
   #output: Uint8Array = new Uint8Array(0);
 
-  constructor(io: SimIo, o: { handle: Handle; chance: Chance; isHonest: boolean }) {
+  constructor(
+    io: SimIo,
+    o: { handle: Handle; chance: Chance; isHonest: boolean; structured: boolean },
+  ) {
     this.#io = io;
+    this.#structured = o.structured;
     this.#handle = o.handle;
     this.#chance = o.chance;
     this.#isHonest = o.isHonest;
@@ -150,9 +189,14 @@ class LooseServer {
     const chance = this.#chance;
     while (this.#asked.length > 0 && !chance.oneIn(3)) {
       const [one] = this.#asked.splice(chance.below(this.#asked.length), 1);
-      const reply = replyTo(one!, chance);
+      this.#frames.push(framesOf(one!, { chance, structured: this.#structured }));
+    }
+    while (this.#frames.length > 0 && !chance.oneIn(8)) {
+      const index = chance.below(this.#frames.length);
+      const frame = this.#frames[index]!.shift()!;
+      if (this.#frames[index]!.length === 0) this.#frames.splice(index, 1);
       const isBent = !this.#isHonest && chance.oneIn(6);
-      this.#output = concat(this.#output, isBent ? chance.bend(reply) : reply);
+      this.#output = concat(this.#output, isBent ? chance.bend(frame) : frame);
     }
     if (!this.#isHonest && chance.oneIn(200)) this.#io.shutdown(this.#handle);
     if (this.#send.busy || this.#output.length === 0) return;
@@ -182,15 +226,4 @@ class LooseServer {
     this.#io.buffers.release(off);
     this.#io.receive(this.#receive, this.#handle);
   }
-}
-
-function replyTo(header: RequestReader, chance: Chance): Uint8Array {
-  const { cookieHigh, cookieLow, position, length } = header;
-  const error = chance.oneIn(10) ? WIRE_ERROR.io : 0;
-  const reply = new Uint8Array(16);
-  writeSimpleReply(viewOf(reply), 0, { cookieHigh, cookieLow, error });
-  if (header.command !== COMMAND.read || error !== 0) return reply;
-  const data = new Uint8Array(length);
-  for (let at = 0; at < length; at++) data[at] = contentAt(position + at);
-  return concat(reply, data);
 }
