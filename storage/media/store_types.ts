@@ -14,6 +14,8 @@ export interface UnitStoreOptions {
   readonly knownSequences: Readonly<Record<string, number>>;
   /** Media that an operator gave up for lost; one that comes back is not served by itself. */
   readonly forgotten?: readonly string[];
+  /** Media that were poisoned before, and why: they stay so until an operator reopens them. */
+  readonly poisoned?: Readonly<Record<string, string>>;
   /** The medium that an operator has this unit take over, by the label that was shown. */
   readonly adopting?: { readonly mediumId: string; readonly sequence: number };
   readonly random: Random;
@@ -28,6 +30,8 @@ export interface StoreChange {
   readonly revision: number;
   /** Medium id to label sequence; may lag behind the label, never leads it. */
   readonly sequences: Readonly<Record<string, number>>;
+  /** Reasons by medium id, of media that are away too. */
+  readonly poisoned: Readonly<Record<string, string>>;
 }
 
 /** A path that UnitStore.open would not take, and why. */

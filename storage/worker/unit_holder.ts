@@ -79,7 +79,8 @@ export class UnitHolder {
       this.#start = { ...this.#start, forgottenMedia };
       return null;
     }
-    await this.#reopen(action === "adopt" ? { mediumId, sequence: medium.sequence } : undefined);
+    const adopting = action === "adopt" ? { mediumId, sequence: medium.sequence } : undefined;
+    await this.#reopen({ reopened: mediumId, adopting });
     return this.#outcome(mediumId, action);
   }
 
@@ -90,7 +91,9 @@ export class UnitHolder {
     throw new DvsanError("busy", `Could not ${action} medium ${mediumId}: ${why}.`);
   }
 
-  async #reopen(adopting: UnitServiceOptions["adopting"]): Promise<void> {
+  async #reopen(
+    { reopened, adopting }: { reopened: string; adopting: UnitServiceOptions["adopting"] },
+  ): Promise<void> {
     if (this.#unit.isFencing) {
       throw new DvsanError("busy", "A fence or grant is under way on this unit. Ask again.");
     }
@@ -101,11 +104,13 @@ export class UnitHolder {
       await this.#quiet();
       this.#unit.drain();
       await this.#options.shutAll("the unit opens its media anew");
-      const knownSequences = this.#unit.sequences();
+      const known = this.#unit.known();
+      // The operator has seen to this one; others are opened with it and stay what they are.
+      const { [reopened]: _, ...poisonedMedia } = known.poisonedMedia ?? {};
       await this.#unit.close();
       const forgottenMedia = (this.#start.forgottenMedia ?? [])
         .filter((id) => id !== adopting?.mediumId);
-      this.#start = { ...this.#start, knownSequences, forgottenMedia };
+      this.#start = { ...this.#start, ...known, forgottenMedia, poisonedMedia };
       const more = adopting === undefined ? {} : { adopting };
       this.#unit = await UnitService.open(this.#start, {
         ...this.#options,

@@ -90,6 +90,7 @@ export class UnitService implements GrantedVolumes {
       clusterId: start.clusterId,
       knownSequences: start.knownSequences,
       forgotten: start.forgottenMedia ?? [],
+      poisoned: start.poisonedMedia ?? {},
       ...(options.adopting && { adopting: options.adopting }),
       random: options.random,
       log: options.log,
@@ -117,9 +118,9 @@ export class UnitService implements GrantedVolumes {
     return this.#store.accept(station);
   }
 
-  /** Medium id to label sequence, of media that are away too. */
-  sequences(): Readonly<Record<string, number>> {
-    return this.#store.sequences();
+  /** What the next opening must know of media, also of those that are away. */
+  known(): Pick<UnitStart, "knownSequences" | "poisonedMedia"> {
+    return { knownSequences: this.#store.sequences(), poisonedMedia: this.#store.poisoned() };
   }
 
   /** Keeping that durably is the caller's. */
@@ -202,7 +203,8 @@ export class UnitService implements GrantedVolumes {
    * media. A medium that cannot be synced is logged; its hosts replay what they did not flush.
    */
   async close(): Promise<void> {
-    for (const { id, path } of this.#store.storageInfo().media) {
+    for (const { id, path, state } of this.#store.storageInfo().media) {
+      if (state !== "ok") continue;
       try {
         await this.#store.mediumFile(id)?.sync();
       } catch (error) {
