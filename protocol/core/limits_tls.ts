@@ -12,3 +12,7 @@ export const TLS_LINGER_MS = 5_000;
 export const TLS_REASON_BYTES_MAX = 512;
 /** What of a connection's ciphertext is held each way, beside what the kernel holds. */
 export const TLS_WIRE_BYTES = 65_536;
+/** A file with certificates or a key that the operator names. */
+export const TLS_FILE_BYTES_MAX = 65_536;
+/** A node that was not given its certificate asks again after this. */
+export const TLS_CERTIFICATE_RETRY_MS = 2_000;

@@ -27,6 +27,7 @@ import {
   type StationPlace,
   type UnitSettings,
 } from "../process/settings.ts";
+import { nodeTls, standAloneTls, TLS_FLAGS } from "./tls_flags.ts";
 import { isThere, requirePath } from "../process/system_process.ts";
 
 const CONTROL = "0.0.0.0:10810";
@@ -66,6 +67,7 @@ function nodeFlags(role: "unit" | "host", state: string) {
     spare: switchFlag("Hold it back to replace one that fails"),
     advertise: repeatable(addressFlag("Address that others should use to reach this node")),
     io: choiceFlag(["uring", "epoll"], "Kernel interface (default the best that is there)"),
+    ...TLS_FLAGS,
     ...METRICS_FLAGS,
   };
 }
@@ -87,6 +89,7 @@ function nodeSettings(given: NodeGiven, station: StationPlace): NodeSettings {
     spare: flags.spare,
     advertise: flags.advertise,
     io: flags.io,
+    tls: nodeTls(given),
     ...metricsSettings(given),
   };
 }
@@ -166,7 +169,8 @@ function standAlone(given: UnitGiven): UnitSettings {
   if (metrics.metrics !== null && metrics.metricsToken === null) {
     throw usage("Cannot use --metrics with --export: --metrics-token is missing. Give a FILE.");
   }
-  return { kind: "stand-alone", exports, nbd: flags.nbd, io: flags.io, ...metrics };
+  const tls = standAloneTls(given);
+  return { kind: "stand-alone", exports, nbd: flags.nbd, io: flags.io, tls, ...metrics };
 }
 
 function pooled(given: UnitGiven): UnitSettings {

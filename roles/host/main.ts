@@ -5,6 +5,7 @@ import { drainAtShutdown } from "../agent/data_worker.ts";
 import { NodeMeters } from "../agent/node_meters.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { certifyNode, startTls } from "../agent/tls.ts";
 import type { ProcessContext, StateFiles } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { HostSettings } from "../process/settings.ts";
@@ -35,7 +36,9 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
     sockets.close();
   });
   const datagrams = await openControl(settings, process);
+  const tls = await startTls(settings.tls, context);
   drainAtShutdown(worker, process);
+  const certificate = certifyNode(tls, node, process);
   await worker.call("hostStart", {
     identity: { id: identity.id, name: settings.name, ...identity.keyPair },
     ioTimeoutMs: settings.ioTimeoutMs,
@@ -57,6 +60,7 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
     dataAddresses: () => [],
     handlers: host.handlers(),
   });
+  certificate.ask(link);
   const heartbeats = new Heartbeats({
     link,
     clock,

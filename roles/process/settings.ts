@@ -24,6 +24,14 @@ export interface MetricsSettings {
   readonly metricsToken: string | null;
 }
 
+/** TLS on data connections. Files are as the user named them; without them it is the cluster's. */
+export interface TlsSettings {
+  readonly policy: "off" | "allow" | "require";
+  readonly certificate: string | null;
+  readonly key: string | null;
+  readonly authorities: string | null;
+}
+
 /** What units and hosts have in common. */
 export interface NodeSettings extends MetricsSettings {
   readonly state: string;
@@ -37,6 +45,7 @@ export interface NodeSettings extends MetricsSettings {
   readonly advertise: readonly string[];
   /** Null: the best that this machine has. */
   readonly io: "uring" | "epoll" | null;
+  readonly tls: TlsSettings;
 }
 
 /** In a unit's state directory since it first labelled a medium. */
@@ -60,6 +69,7 @@ export interface StandAloneUnitSettings extends MetricsSettings {
   }[];
   readonly nbd: Endpoint;
   readonly io: "uring" | "epoll" | null;
+  readonly tls: TlsSettings;
 }
 
 export type UnitSettings = PooledUnitSettings | StandAloneUnitSettings;

@@ -136,7 +136,8 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     const { device } = entry;
     const counters = this.#options.counters.addConnection(this, entry.counters, this.#io.nowMs());
     this.#counters = counters;
-    this.#session = new Session(this, { ...this.#options, ...terms, device, counters });
+    const handle = this.#handle;
+    this.#session = new Session(this, { ...this.#options, ...terms, handle, device, counters });
     const source = { bytes: rest, view: new DataView(rest.buffer, rest.byteOffset, rest.length) };
     this.#session.take(source, 0, rest.length);
     if (this.#session.hungry) this.receiveMore();

@@ -135,7 +135,8 @@ export class Negotiator {
     if (event !== null) {
       if (event.kind === "upgrade") this.#upgrade(event);
       else if (!isAsking(event)) this.#end(event);
-      return false;
+      // Secured at once, it goes on.
+      return machine.event !== event;
     }
     if (this.#received.length === 0) {
       this.#host.receiveMore();

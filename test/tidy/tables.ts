@@ -35,7 +35,10 @@ export const IMPORT_DIRECTIONS: Readonly<Record<string, readonly string[]>> = {
 
 /** `import("…")` of a role or worker: loaded only when it is asked for, and here only. */
 export const DYNAMIC_IMPORTS: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["roles/", "storage/worker/main.ts", "storage/io/epoll_helper.ts"],
+  "main.ts": [
+    ...["roles/", "storage/worker/main.ts", "storage/tls/worker.ts"],
+    "storage/io/epoll_helper.ts",
+  ],
   "roles/commands/": ["roles/"],
 };
 
@@ -143,6 +146,26 @@ export const SYSTEM_PLACES: readonly Exemption[] = [
     path: "storage/worker/thread.ts",
     may: ["Worker"],
     reason: "starts the data worker (data-path.md §1)",
+  },
+  {
+    path: "storage/tls/pipe.ts",
+    may: ["node:net", "node:tls", "setTimeout", "clearTimeout"],
+    reason: "the TLS worker has an event loop, and the runtime's TLS (data-path.md §6)",
+  },
+  {
+    path: "storage/tls/wire.ts",
+    may: ["node:stream"],
+    reason: "streams of the TLS worker's event loop (data-path.md §6)",
+  },
+  {
+    path: "storage/tls/service.ts",
+    may: ["node:net", "setTimeout", "clearTimeout"],
+    reason: "takes descriptors over from the data worker (data-path.md §6)",
+  },
+  {
+    path: "storage/tls/client.ts",
+    may: ["Worker"],
+    reason: "starts the TLS worker (data-path.md §6)",
   },
   {
     path: "storage/worker/mailbox.ts",
