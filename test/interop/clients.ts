@@ -1,21 +1,9 @@
 import assert from "node:assert/strict";
 import { KIB, MIB } from "../../protocol/core/limits.ts";
-import type { Needs } from "../needs.ts";
+import { ALLOCATION_CHECKS } from "./allocation_checks.ts";
+import type { ClientCheck, Target } from "./client_check.ts";
 import { makeFile, withDirectory } from "./exports.ts";
 import { runTool } from "./tools.ts";
-
-/** What a client is pointed at: something of dvsan's that may be written over. */
-export interface Target {
-  readonly uri: string;
-  readonly sizeBytes: number;
-}
-
-/** One program, and what it has to see and do. */
-export interface ClientCheck {
-  readonly name: string;
-  readonly needs: Needs;
-  run(target: Target): Promise<void>;
-}
 
 /** Every check leaves the target with content of its own: they run in any order. */
 export const CLIENT_CHECKS: readonly ClientCheck[] = [
@@ -26,6 +14,7 @@ export const CLIENT_CHECKS: readonly ClientCheck[] = [
   { name: "nbdcopy keeps every byte", needs: { tools: ["nbdkit", "nbdcopy"] }, run: copies },
   { name: "fio verifies what it wrote", needs: { tools: ["fio"] }, run: fio },
   { name: "libnbd flushes over connections", needs: { tools: ["nbdsh"] }, run: libnbd },
+  ...ALLOCATION_CHECKS,
 ];
 
 async function info({ uri, sizeBytes }: Target): Promise<void> {
@@ -35,9 +24,9 @@ async function info({ uri, sizeBytes }: Target): Promise<void> {
   const [served] = said.exports;
   assert.equal(served["export-size"], sizeBytes);
   assert.equal(served.is_read_only, false);
-  for (const ability of ["flush", "fua", "trim", "zero", "multi_conn"]) {
-    assert.equal(served[`can_${ability}`], true, ability);
-  }
+  const abilities = ["flush", "fua", "trim", "zero", "multi_conn", "cache", "fast_zero", "df"];
+  for (const ability of abilities) assert.equal(served[`can_${ability}`], true, ability);
+  assert.deepEqual(served.contexts, ["base:allocation"]);
   assert.equal(served.block_size_maximum, 32 * MIB);
 }
 

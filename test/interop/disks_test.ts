@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { MIB } from "../../protocol/core/limits.ts";
 import { testWith } from "../needs.ts";
-import { CLIENT_CHECKS, type ClientCheck, type Target } from "./clients.ts";
+import type { ClientCheck, Target } from "./client_check.ts";
+import { CLIENT_CHECKS } from "./clients.ts";
 import { Loopback } from "./loopback.ts";
 import { runTool } from "./tools.ts";
 

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { MIB } from "../../protocol/core/limits.ts";
+import { type ParsedFamily, parseMetrics, valueOf } from "../../protocol/metrics/testing_parser.ts";
+import { LoadRow } from "../../web/load_views.ts";
+import { testWith } from "../needs.ts";
+import { waitFor } from "../wait.ts";
+import { makeFile, startDvsan, withDirectory } from "./exports.ts";
+import { runTool } from "./tools.ts";
+
+/** What real processes count, against what fio says that it asked for. */
+
+const LOCAL = "127.0.0.1:0";
+const TOKEN = "0123456789abcdef0123456789abcdef";
+type Families = ReadonlyMap<string, ParsedFamily>;
+
+/** What one fio job did. */
+interface Asked {
+  readonly reads: number;
+  readonly writes: number;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+}
+
+async function fio(uri: string, directory: string): Promise<Asked> {
+  const output = `${directory}/fio.json`;
+  await runTool("fio", ...[
+    ...["--name=x", "--ioengine=nbd", `--uri=${uri}`, "--rw=randrw", "--bs=4k", "--iodepth=16"],
+    ...["--number_ios=2000", "--size=8M", "--randseed=1"],
+    ...["--output-format=json", `--output=${output}`],
+  ]);
+  const text = Deno.readTextFileSync(output);
+  const { read, write } = JSON.parse(text.slice(text.indexOf("{"))).jobs[0];
+  assert.ok(read.total_ios > 0 && write.total_ios > 0);
+  return {
+    reads: read.total_ios,
+    writes: write.total_ios,
+    readBytes: read.io_bytes,
+    writtenBytes: write.io_bytes,
+  };
+}
+
+async function scrape(at: string, token: string): Promise<Families> {
+  const headers = { Authorization: `Bearer ${token}` };
+  const response = await fetch(`http://${at}/metrics`, { headers });
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+  return parseMetrics(await response.text());
+}
+
+function counted(families: Families, prefix: string): Asked {
+  const of = (name: string, type: string) => valueOf(families, `${prefix}_${name}_total`, { type });
+  return {
+    reads: of("requests", "read"),
+    writes: of("requests", "write"),
+    readBytes: of("bytes", "read"),
+    writtenBytes: of("bytes", "write"),
+  };
+}
+
+for (const io of ["uring", "epoll"]) {
+  testWith({
+    name: `an export over ${io} counts what fio asked for, and from 0 after a restart`,
+    needs: { tools: ["fio"] },
+    fn: () =>
+      withDirectory(async (directory) => {
+        const path = makeFile(`${directory}/disk`, 8 * MIB);
+        Deno.writeTextFileSync(`${directory}/token`, `${TOKEN}\n`);
+        for (const round of [1, 2]) {
+          const { program, ready } = await startDvsan([
+            ...["unit", "--export", `disk=${path}`, "--nbd", LOCAL, "--io", io],
+            ...["--metrics", LOCAL, "--metrics-token", `${directory}/token`],
+          ]);
+          try {
+            const at = ready["metrics"] ?? "";
+            assert.equal((await tryFetch(`http://${at}/metrics`)).status, 401);
+            assert.equal((await tryFetch(`http://${at}/`)).status, 404);
+            const before = counted(await scrape(at, TOKEN), "dvsan_export");
+            assert.equal(before.reads + before.writes, 0, `round ${round} starts from 0`);
+            const asked = await fio(`nbd://${ready["nbd"]}/disk`, directory);
+            const families = await scrape(at, TOKEN);
+            assert.deepEqual(counted(families, "dvsan_export"), asked);
+            const durations = "dvsan_export_request_duration_seconds_count";
+            assert.equal(valueOf(families, durations, { type: "read" }), asked.reads);
+            assert.equal(valueOf(families, "dvsan_export_requests_in_flight"), 0);
+            assert.equal(counted(families, "dvsan_medium").readBytes, asked.readBytes);
+          } finally {
+            program.signal("SIGTERM");
+            await program.ended;
+          }
+        }
+      }),
+  });
+}
+
+testWith({
+  name: "the load of a disk is at the host, at the unit and, by heartbeat, at the station",
+  needs: { tools: ["fio"] },
+  fn: () =>
+    withDirectory(async (directory) => {
+      const state = (name: string) => `${directory}/${name}`;
+      const programs: Awaited<ReturnType<typeof startDvsan>>[] = [];
+      const start = async (...flags: string[]) => {
+        const started = await startDvsan(flags);
+        programs.unshift(started);
+        return started;
+      };
+      try {
+        const { ready: station } = await start(
+          ...["station", "--state", state("s"), "--control", LOCAL, "--web", LOCAL],
+        );
+        const node = (role: string, name: string) => [
+          ...[role, "--state", state(name), "--station", station["control"] ?? ""],
+          ...["--control", LOCAL, "--key", `${state("s")}/${role}.key`, "--name", name],
+          ...["--metrics", LOCAL],
+        ];
+        const medium = makeFile(`${directory}/medium`, 64 * MIB);
+        const { ready: unit } = await start(
+          ...node("unit", "u1"),
+          ...["--device", medium, "--nbd", LOCAL],
+        );
+        const { ready: host } = await start(...node("host", "h1"));
+        const main = new URL("../../main.ts", import.meta.url).pathname;
+        const dvsan = ["run", "-A", "--quiet", main];
+        const said = await runTool(
+          Deno.execPath(),
+          ...[...dvsan, "disk", "create", "db", "--size", "16M", "--state", state("h1")],
+        );
+        const asked = await fio(said.trimEnd().split("\n").at(-1) ?? "", directory);
+
+        const token = (name: string, file: string) =>
+          Deno.readTextFileSync(`${state(name)}/${file}`).trim();
+        const atHost = await scrape(host["metrics"] ?? "", token("h1", "metrics.token"));
+        assert.deepEqual(counted(atHost, "dvsan_disk"), asked);
+        assert.equal(valueOf(atHost, "dvsan_leg_ready"), 1);
+        assert.equal(valueOf(atHost, "dvsan_station_connected"), 1);
+        const atUnit = await scrape(unit["metrics"] ?? "", token("u1", "metrics.token"));
+        assert.deepEqual(counted(atUnit, "dvsan_export"), counted(atHost, "dvsan_leg"));
+
+        const web = station["web"] ?? "";
+        const ofStation = await scrape(web.replace("http://", ""), token("s", "metrics.token"));
+        assert.equal(valueOf(ofStation, "dvsan_pool_nodes", { role: "unit", state: "online" }), 1);
+        const refused = await tryFetch(`${web}/api/v1/pool`, token("s", "metrics.token"));
+        assert.equal(refused.status, 401, "a reader of metrics reads nothing else");
+        const load = async (kind: string) => {
+          const { text, status } = await tryFetch(
+            `${web}/api/v1/load/${kind}`,
+            token("s", "admin.token"),
+          );
+          assert.equal(status, 200, text);
+          const rows = LoadRow.array().parse(JSON.parse(text));
+          for (const { load } of rows) {
+            for (const rate of Object.values(load?.perSecond ?? {})) assert.ok((rate ?? 0) >= 0);
+          }
+          return rows[0]?.load?.totals;
+        };
+        for (const kind of ["volumes", "disks", "units", "hosts", "legs", "media"]) {
+          await waitFor(`the station to know the load of ${kind}`, async () => {
+            const totals = await load(kind);
+            return totals !== undefined && totals.reads >= asked.reads &&
+              totals.writtenBytes >= asked.writtenBytes;
+          });
+        }
+      } finally {
+        for (const { program } of programs) {
+          program.signal("SIGTERM");
+          await program.ended;
+        }
+      }
+    }),
+});
+
+async function tryFetch(url: string, token?: string): Promise<{ status: number; text: string }> {
+  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+  const response = await fetch(url, { headers });
+  return { status: response.status, text: await response.text() };
+}
