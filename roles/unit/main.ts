@@ -6,12 +6,13 @@ import { serveMetrics } from "../agent/metrics.ts";
 import { Heartbeats } from "../agent/heartbeats.ts";
 import { NodeMeters } from "../agent/node_meters.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
+import { certifyNode, startTls } from "../agent/tls.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { PooledUnitSettings, UnitSettings } from "../process/settings.ts";
 import { drainAtShutdown } from "../agent/data_worker.ts";
-import { ForgottenMedia } from "./forgotten.ts";
-import { LabelSequences } from "./sequences.ts";
+import type { ForgottenMedia } from "./forgotten.ts";
+import { KnownMedia } from "./known_media.ts";
 import { runStandAlone } from "./stand_alone.ts";
 
 interface UnitContext {
@@ -32,17 +33,18 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   const meters = new NodeMeters(worker.counters, clock);
   const node = openNode("unit", { settings, process });
   const { identity } = node;
-  const sequences = new LabelSequences(node.files, log);
-  const forgotten = new ForgottenMedia(node.files, log);
+  const media = new KnownMedia(node.files, log);
   const datagrams = await openControl(settings, process);
+  const tls = await startTls(settings.tls, context);
   drainAtShutdown(worker, process);
+  const certificate = certifyNode(tls, node, process);
   let revision = 0;
   let changed = () => {};
   // From the start on: opening the media writes their labels, and an older label must be known by
   // that also when nothing else changes.
   worker.onNotice((notice) => {
     if (notice.notice !== "storage-changed") return;
-    sequences.keep(notice.sequences);
+    media.keep(notice);
     revision = notice.revision;
     changed();
   });
@@ -50,8 +52,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
     identity: { id: identity.id, name: settings.name, ...identity.keyPair },
     clusterId: identity.clusterId,
     media: settings.devices,
-    knownSequences: sequences.known,
-    forgottenMedia: forgotten.list(),
+    ...media.known(),
   });
   const local = await worker.call("listen", settings.nbd);
 
@@ -61,8 +62,9 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
     process,
     datagrams,
     dataAddresses,
-    handlers: answers(worker, { forgotten, log }),
+    handlers: answers(worker, { forgotten: media.forgotten, log }),
   });
+  certificate.ask(link);
   revision = Math.max(revision, opened.revision);
   const heartbeats = new Heartbeats({
     link,

@@ -1,6 +1,7 @@
 import type { DataWorker } from "../../storage/worker/client.ts";
 import { drainAtShutdown } from "../agent/data_worker.ts";
 import { serveMetrics } from "../agent/metrics.ts";
+import { startTls } from "../agent/tls.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { StandAloneUnitSettings } from "../process/settings.ts";
@@ -10,6 +11,7 @@ export async function runStandAlone(
   settings: StandAloneUnitSettings,
   { process, worker }: { process: ProcessContext; worker: DataWorker },
 ): Promise<void> {
+  await startTls(settings.tls, { process, worker });
   drainAtShutdown(worker, process);
   for (const one of settings.exports) await worker.call("addExport", one);
   const local = await worker.call("listen", settings.nbd);

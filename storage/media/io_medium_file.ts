@@ -84,6 +84,10 @@ export class IoMediumFile implements MediumFile {
     this.#check(result, "Zeroing", range);
   }
 
+  poison(): void {
+    this.state.poison();
+  }
+
   close(): Promise<void> {
     this.#io.close(this.handle);
     return Promise.resolve();

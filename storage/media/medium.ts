@@ -174,7 +174,7 @@ export class Medium {
     return new DvsanError(
       "io",
       `Medium ${this.id} (${this.file.path}) is ${this.state}: ${this.reason}. Nothing on it can ` +
-        "be changed until the unit was restarted with a sound medium.",
+        "be changed until an operator had it opened anew: dvsan ctl media reopen.",
       { cause },
     );
   }

@@ -15,6 +15,8 @@ export interface MediumFile {
   sync(): Promise<void>;
   /** Zeroes a range (BLKZEROOUT, or a punched hole on a file); durable after `sync()`. */
   zero(position: number, length: number): Promise<void>;
+  /** From now on nothing on it is called durable: what was written to it may be lost. */
+  poison(): void;
   close(): Promise<void>;
 }
 

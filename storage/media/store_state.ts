@@ -77,6 +77,7 @@ export class StoreState {
       if (missing.every((id) => this.#forgotten.has(id))) loseIfBroken(volume, missing);
     }
     await this.#writeOpening(resolution, { opens, number });
+    this.#markPoisoned();
     this.bump();
     this.kick();
   }
@@ -102,6 +103,20 @@ export class StoreState {
         instance: this.#instance,
       }));
     }));
+  }
+
+  /**
+   * That it was opened anew makes no medium good that has lost what it was given. Its label is
+   * written first: the opening counts, so that hosts replay what they still have.
+   */
+  #markPoisoned(): void {
+    for (const [id, reason] of Object.entries(this.options.poisoned ?? {})) {
+      const medium = this.media.get(id);
+      if (medium?.ok !== true) continue;
+      medium.file.poison();
+      medium.errors++;
+      medium.fail("poisoned", reason);
+    }
   }
 
   nextNumber(): number {
@@ -198,7 +213,11 @@ export class StoreState {
   bump(): void {
     if (this.#closed) return;
     this.#revision++;
-    this.options.onChange({ revision: this.#revision, sequences: this.sequences() });
+    this.options.onChange({
+      revision: this.#revision,
+      sequences: this.sequences(),
+      poisoned: this.poisoned(),
+    });
   }
 
   /** Media that are not served keep what was known of them. */
@@ -206,6 +225,15 @@ export class StoreState {
     const sequences: Record<string, number> = { ...this.options.knownSequences };
     for (const [id, medium] of this.media) sequences[id] = medium.label.sequence;
     return sequences;
+  }
+
+  /** Why, by medium id; those of before stay so. */
+  poisoned(): Record<string, string> {
+    const poisoned: Record<string, string> = { ...this.options.poisoned };
+    for (const [id, { state, reason }] of this.media) {
+      if (state === "poisoned") poisoned[id] = reason ?? state;
+    }
+    return poisoned;
   }
 
   volumeInfo(volume: Volume): VolumeInfo {

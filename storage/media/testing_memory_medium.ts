@@ -88,6 +88,7 @@ export class MemoryMedium {
       write: (position, bytes) => act("write", () => this.#put(position, bytes)),
       sync: () => act("sync", () => this.#sync()),
       zero: (position, length) => act("zero", () => this.#zero(position, length)),
+      poison: () => {},
       close: () => {
         if (incarnation === this.#incarnation) this.#isOpen = false;
         return Promise.resolve();

@@ -18,7 +18,7 @@ import type {
   ServedVolume,
   UnitStoreOptions,
 } from "./store_types.ts";
-import { servedVolumeOf } from "./volume.ts";
+import { isReadable, servedVolumeOf } from "./volume.ts";
 import { deleteVolume } from "./delete_volume.ts";
 import { createVolume, resizeVolume } from "./volume_changes.ts";
 
@@ -93,7 +93,10 @@ export class UnitStore {
     return this.#state.adoptCluster(clusterId);
   }
 
-  /** The volume when it can be served now (its media are all there and ok, zeroed), else null. */
+  /**
+   * The volume when it can be served now, else null. Its media are all there and zeroed, and ok or
+   * poisoned: what is there can be read away from a poisoned one, and nothing made durable on it.
+   */
   served(volumeId: string): ServedVolume | null {
     const { volumes, media, options } = this.#state;
     const volume = volumes.get(volumeId);
@@ -110,10 +113,15 @@ export class UnitStore {
     return [...this.#state.media.keys()];
   }
 
-  /** The open file of an ok medium, for the data path; null when it is not served. */
+  /** The open file of an ok or poisoned medium, for the data path; null when it is not served. */
   mediumFile(mediumId: string): MediumFile | null {
     const medium = this.#state.media.get(mediumId);
-    return medium?.ok ? medium.file : null;
+    return medium !== undefined && isReadable(medium) ? medium.file : null;
+  }
+
+  /** Media that have lost what was written to them, and why; those that are away too. */
+  poisoned(): Readonly<Record<string, string>> {
+    return this.#state.poisoned();
   }
 
   /** The data path's notice that a medium failed. A failed sync poisons it. */

@@ -97,10 +97,19 @@ export function volumeInfoOf(volume: Volume, media: Media, nowMs: number): Volum
   };
 }
 
+/** It is what was opened, though what was written to it may be lost. */
+export function isReadable({ state }: Medium): boolean {
+  return state === "ok" || state === "poisoned";
+}
+
 /** The volume for the data path, or null while nothing of it may be served. */
 export function servedVolumeOf(volume: Volume, media: Media, nowMs: number): ServedVolume | null {
   const { record } = volume;
-  if (record.deleting || troubleOf(volume, media) !== null) return null;
+  if (record.deleting || volume.broken !== null) return null;
+  for (const id of record.media) {
+    const medium = media.get(id);
+    if (medium === undefined || !isReadable(medium)) return null;
+  }
   const zeroed = zeroedStepsOf(record, media) === stepsOf(record);
   // A grown part is served once it was granted too: hosts are told of it only then.
   const sizeBytes = record.grant?.sizeBytes ?? (zeroed ? record.sizeBytes : 0);

@@ -52,6 +52,8 @@ export interface UnitStart {
   readonly knownSequences: Readonly<Record<string, number>>;
   /** Media that an operator gave up for lost (from its state directory). */
   readonly forgottenMedia?: readonly string[];
+  /** Media that are poisoned, and why (from its state directory). */
+  readonly poisonedMedia?: Readonly<Record<string, string>>;
 }
 
 export interface DiskAttach {
@@ -143,11 +145,12 @@ export type AnswerMessage =
 
 /** Notices from the worker, without an answer. */
 export type Notice =
-  /** The unit's StorageInfo has a new revision. `sequences` are to be kept durably. */
+  /** The unit's StorageInfo has a new revision. The rest is to be kept durably. */
   | {
     readonly notice: "storage-changed";
     readonly revision: number;
     readonly sequences: Readonly<Record<string, number>>;
+    readonly poisoned: Readonly<Record<string, string>>;
   }
   | { readonly notice: "disk-changed"; readonly status: DiskStatus }
   /** For the TLS worker of this process. */

@@ -13,7 +13,7 @@ import { Operation } from "../io/operation.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
 import { UnitAttach } from "../nbd/client_attach.ts";
 import type { AttachOutcome } from "../nbd/client_attach_types.ts";
-import type { CallName, Calls, Notice } from "./messages.ts";
+import type { CallName, Calls, Notice, UnitStart } from "./messages.ts";
 import { BLOCK_BYTES, TestClient } from "./testing_client.ts";
 import { WorkerService } from "./worker_service.ts";
 
@@ -123,6 +123,8 @@ export class UnitWorld {
   readonly #real: Io;
   readonly #service: WorkerService;
   #waiting: (() => void)[] = [];
+  /** As a unit keeps it durably. */
+  poisoned: Readonly<Record<string, string>> = {};
   address: SocketAddress = { address: "127.0.0.1", port: 0 };
 
   constructor(options: { kind: "uring" | "epoll"; path: string; fenceAnswerMs?: number }) {
@@ -167,8 +169,9 @@ export class UnitWorld {
     return run(params);
   }
 
-  async start(): Promise<void> {
+  async start(more: Pick<UnitStart, "poisonedMedia"> = {}): Promise<void> {
     await this.call("unitStart", {
+      ...more,
       identity: { ...UNIT, name: "u1" },
       clusterId: CLUSTER,
       media: [{ path: this.path, wipe: false }],
@@ -263,6 +266,7 @@ export class UnitWorld {
 
   #noticed(notice: Notice): void {
     if (notice.notice !== "storage-changed") return;
+    this.poisoned = notice.poisoned;
     for (const run of this.#waiting.splice(0)) run();
   }
 }

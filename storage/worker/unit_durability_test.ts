@@ -55,10 +55,50 @@ for (const whose of ["a host's flush", "a label's update"] as const) {
     assert.deepEqual([media[0]?.state, media[0]?.errors], ["poisoned", 1]);
     assert.equal(volumes[0]?.state, "failed");
     assert.match(volumes[0]?.reason ?? "", /poisoned/);
-    assert.equal(await world.refusal({ attachment: 9 }), "unknown");
     await client.leave();
+    const another = await world.attached({ attachment: 9 });
+    assert.equal(await another.read(4096), 4, "also by who comes later");
+    assert.equal(await another.flush(), EIO);
+    await another.leave();
   });
 }
+
+unitTest("a medium stays poisoned over restarts until an operator reopens it", async (setting) => {
+  const { kind, path, world } = setting;
+  const client = await world.attached({ attachment: 1 });
+  assert.equal(await client.write(0, 3), 0);
+  world.stall.failingSyncs = 1;
+  assert.equal(await client.flush(), EIO);
+  await client.leave();
+  const [mediumId] = Object.keys(world.poisoned);
+  assert.match(world.poisoned[mediumId!] ?? "", /may be lost/);
+  const copy = `${path}-copy`;
+  Deno.copyFileSync(path, copy);
+  const next = new UnitWorld({ kind, path: copy });
+  try {
+    await next.start({ poisonedMedia: world.poisoned });
+    assert.deepEqual(next.poisoned, world.poisoned);
+    const back = await next.attached({ attachment: 2 });
+    assert.equal(await back.read(0), 3);
+    assert.equal(await back.write(0, 4), 0);
+    assert.equal(await back.flush(), EIO, "the process is new, and what was lost is lost");
+    const { media } = await next.call("storageInfo", null);
+    assert.equal(media[0]?.state, "poisoned");
+    const { sequence } = media[0];
+    const reopen = { station: STATION, mediumId: mediumId!, expectedSequence: sequence };
+    const opened = await next.call("mediumChange", { ...reopen, action: "reopen" });
+    assert.equal(opened?.state, "ok");
+    assert.deepEqual(next.poisoned, {});
+    await back.leave();
+    const again = await next.attached({ attachment: 3 });
+    assert.equal(await again.write(0, 5), 0);
+    assert.equal(await again.flush(), 0);
+    await again.leave();
+    await next.drain();
+  } finally {
+    next.destroy();
+  }
+});
 
 unitTest("a medium that was truncated is not served as if it were whole", async (setting) => {
   const { path, world } = setting;

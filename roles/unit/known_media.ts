@@ -1,0 +1,34 @@
+import type { Log } from "../../protocol/core/log.ts";
+import type { Notice, UnitStart } from "../../storage/worker/messages.ts";
+import type { StateFiles } from "../process/context.ts";
+import { ForgottenMedia } from "./forgotten.ts";
+import { PoisonMarks } from "./poison_marks.ts";
+import { LabelSequences } from "./sequences.ts";
+
+/** What a unit must know of media from before, and labels cannot tell: kept in its directory. */
+export class KnownMedia {
+  readonly forgotten: ForgottenMedia;
+  readonly #sequences: LabelSequences;
+  readonly #marks: PoisonMarks;
+
+  constructor(files: StateFiles, log: Log) {
+    this.forgotten = new ForgottenMedia(files, log);
+    this.#sequences = new LabelSequences(files, log);
+    this.#marks = new PoisonMarks(files, log);
+  }
+
+  /** For opening the media. */
+  known(): Pick<UnitStart, "knownSequences" | "forgottenMedia" | "poisonedMedia"> {
+    return {
+      knownSequences: this.#sequences.known,
+      forgottenMedia: this.forgotten.list(),
+      poisonedMedia: this.#marks.known,
+    };
+  }
+
+  /** Durable when it returns. */
+  keep(notice: Extract<Notice, { notice: "storage-changed" }>): void {
+    this.#sequences.keep(notice.sequences);
+    this.#marks.keep(notice.poisoned);
+  }
+}
