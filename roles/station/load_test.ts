@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import type { NodeFigures } from "../../protocol/config/bodies.ts";
+import { Meter } from "../../protocol/config/meters.ts";
+import {
+  METER_KEPT_MS,
+  METERS_PER_NODE_MAX,
+  METERS_WATCHED_MS,
+} from "../../protocol/core/limits.ts";
+import { NodeLoad } from "./load.ts";
+
+const ID = "11111111-1111-4111-8111-111111111111";
+
+function figures(uptimeMs: number, reads = 0): NodeFigures {
+  return { uptimeMs, connections: 0, readBytes: 0, writtenBytes: 0, reads, writes: 0, errors: 0 };
+}
+
+/** A volume after so many reads of 4 KiB, 100 µs each. */
+function meter(reads: number, id = ID): Meter {
+  return Meter.parse([
+    "volume",
+    id,
+    1,
+    2,
+    0,
+    reads,
+    0,
+    0,
+    reads * 4096,
+    0,
+    0,
+    reads * 100,
+    0,
+    160,
+    0,
+  ]);
+}
+
+function tell(load: NodeLoad, at: { nowMs: number; uptimeMs: number }, ...rows: Meter[]): void {
+  load.heard({ figures: figures(at.uptimeMs), meters: { rows, whole: true } }, at.nowMs);
+}
+
+Deno.test("NodeLoad makes rates of two heartbeats", () => {
+  const load = new NodeLoad();
+  tell(load, { nowMs: 1000, uptimeMs: 500 }, meter(100));
+  const first = load.look("volume", 1000).get(ID)!;
+  assert.deepEqual([first.perSecond.reads, first.totals.reads, first.inFlight], [null, 100, 2]);
+  tell(load, { nowMs: 3000, uptimeMs: 2500 }, meter(300));
+  const second = load.look("volume", 3500).get(ID)!;
+  assert.equal(second.perSecond.reads, 100);
+  assert.equal(second.perSecond.readBytes, 409_600);
+  assert.equal(second.ageMs, 500);
+  assert.deepEqual([second.latencyMs.readMean, second.latencyMs.readP99], [0.1, 0.16]);
+  assert.deepEqual([second.latencyMs.writeMean, second.latencyMs.writeP99], [null, null]);
+});
+
+Deno.test("NodeLoad takes what a whole heartbeat leaves out for idle", () => {
+  const load = new NodeLoad();
+  tell(load, { nowMs: 1000, uptimeMs: 500 }, meter(100));
+  tell(load, { nowMs: 2000, uptimeMs: 1500 }, meter(200));
+  tell(load, { nowMs: 3000, uptimeMs: 2500 });
+  const idle = load.look("volume", 3000).get(ID)!;
+  assert.deepEqual([idle.perSecond.reads, idle.latencyMs.readMean, idle.totals.reads], [
+    0,
+    null,
+    200,
+  ]);
+  // What comes after a pause is a rate of the last interval, not of the whole pause.
+  tell(load, { nowMs: 4000, uptimeMs: 3500 }, meter(250));
+  assert.equal(load.look("volume", 4000).get(ID)!.perSecond.reads, 50);
+});
+
+Deno.test("NodeLoad never makes a negative rate of a node that started anew", () => {
+  const load = new NodeLoad();
+  tell(load, { nowMs: 1000, uptimeMs: 60_000 }, meter(1000));
+  tell(load, { nowMs: 2000, uptimeMs: 100 }, meter(5));
+  assert.equal(load.look("volume", 2000).get(ID)!.perSecond.reads, null);
+  // Also when its clock says nothing: a sum that fell is one that began anew.
+  tell(load, { nowMs: 3000, uptimeMs: 1100 }, meter(2));
+  assert.equal(load.look("volume", 3000).get(ID)!.perSecond.reads, null);
+  tell(load, { nowMs: 4000, uptimeMs: 2100 }, meter(12));
+  assert.equal(load.look("volume", 4000).get(ID)!.perSecond.reads, 10);
+});
+
+Deno.test("NodeLoad keeps no more than its limit, and forgets what nobody tells of", () => {
+  const load = new NodeLoad();
+  const rows = Array.from({ length: METERS_PER_NODE_MAX + 10 }, (_, i) => meter(1, `${i}`));
+  tell(load, { nowMs: 1, uptimeMs: 1 }, ...rows);
+  assert.equal(load.look("volume", 1).size, METERS_PER_NODE_MAX - 1, "one is the node's own");
+  tell(load, { nowMs: METER_KEPT_MS * 2, uptimeMs: 2 });
+  tell(load, { nowMs: METER_KEPT_MS * 4, uptimeMs: 3 });
+  assert.equal(load.look("volume", 1).size, 0);
+});
+
+Deno.test("NodeLoad asks for more only for a while after somebody looked", () => {
+  const load = new NodeLoad();
+  assert.equal(load.isWatched(0), false);
+  load.look("node", 1000);
+  assert.equal(load.isWatched(1000 + METERS_WATCHED_MS - 1), true);
+  assert.equal(load.isWatched(1000 + METERS_WATCHED_MS), false);
+});
