@@ -69,7 +69,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     breaks: "the label is right about the current grant",
     file: "roles/station/plan.ts",
     old: "  if (newer) {\n",
-    new: "  if (newer && grant === null) {\n",
+    new: "  if (newer && held.sequence < 0) {\n",
     only: ["catalog"],
   },
   {
