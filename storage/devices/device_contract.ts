@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { STATE } from "../../protocol/nbd/constants.ts";
 import type { Io } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { Device } from "./device.ts";
@@ -12,6 +13,8 @@ export interface DeviceUnderTest {
 }
 
 const CHUNK = 64 * 1024;
+const MIB = 1 << 20;
+const EOPNOTSUPP = 95;
 
 /** Runs `submit` to its end and returns its result. */
 export function resultOf(io: Io, submit: (operation: Operation) => void): number {
@@ -76,6 +79,7 @@ export function testDevice(name: string, open: () => DeviceUnderTest): void {
     });
   testTransfers(test);
   testZeroesAndDiscards(test);
+  testAllocation(test);
   testDurability(test);
 }
 
@@ -130,6 +134,66 @@ function testZeroesAndDiscards(test: DefineTest): void {
     assert.equal(result, 0);
     writeBytes(on, CHUNK, pattern(CHUNK, 2));
     assert.deepEqual(readBytes(on, CHUNK, CHUNK), pattern(CHUNK, 2));
+  });
+}
+
+/** Runs as [length, whether it is known to be zero]. */
+export function runsOf(
+  on: { io: Io; device: Device },
+  at: { position: number; length: number; countMax: number },
+): [number, boolean][] {
+  const off = on.io.buffers.take(8 * at.countMax);
+  const count = resultOf(on.io, (operation) => on.device.allocation(operation, { ...at, off }));
+  assert.ok(count >= 1 && count <= at.countMax, `${count} runs`);
+  const { view } = on.io;
+  const runs = Array.from({ length: count }, (_, i): [number, boolean] => {
+    return [view.getUint32(off + 8 * i), (view.getUint32(off + 8 * i + 4) & STATE.zero) !== 0];
+  });
+  on.io.buffers.release(off);
+  return runs;
+}
+
+function testAllocation(test: DefineTest): void {
+  test("tells runs that are not empty, end in the range, and are zero where they say so", (on) => {
+    const { sizeBytes } = on.device.traits;
+    for (const at of [CHUNK, 1 << 20, 3 << 20]) writeBytes(on, at, pattern(CHUNK, at));
+    for (const countMax of [1, 3, 64]) {
+      for (let position = 0; position < sizeBytes;) {
+        const query = { position, length: Math.min(3 * MIB, sizeBytes - position), countMax };
+        const end = position + query.length;
+        for (const [length, isZero] of runsOf(on, query)) {
+          assert.ok(length > 0 && position + length <= end, `a run of ${length}`);
+          for (let at = position; isZero && at < position + length; at += CHUNK) {
+            const part = readBytes(on, at, Math.min(CHUNK, position + length - at));
+            assert.ok(part.every((byte) => byte === 0), `zero at ${at}`);
+          }
+          position += length;
+        }
+      }
+    }
+  });
+
+  test("takes advice about any range, and changes nothing by it", (on) => {
+    const { sizeBytes } = on.device.traits;
+    const data = pattern(CHUNK, 6);
+    writeBytes(on, 0, data);
+    for (const length of [0, CHUNK, sizeBytes]) {
+      assert.equal(resultOf(on.io, (operation) => on.device.readAhead(operation, 0, length)), 0);
+    }
+    assert.deepEqual(readBytes(on, 0, CHUNK), data);
+  });
+
+  test("zeroes fast, or says that it cannot and keeps what there is", (on) => {
+    const data = pattern(CHUNK, 8);
+    for (const [mayDiscard, fua] of [[true, false], [false, true]] as const) {
+      writeBytes(on, 0, data);
+      const at = { position: 0, length: CHUNK, mayDiscard, fast: true };
+      const result = resultOf(on.io, (operation) => on.device.zero(operation, at, fua));
+      assert.ok(result === 0 || result === -EOPNOTSUPP, `result ${result}`);
+      assert.deepEqual(readBytes(on, 0, CHUNK), result === 0 ? new Uint8Array(CHUNK) : data);
+    }
+    // That it could not is no failure: what is durable stays so.
+    assert.equal(resultOf(on.io, (operation) => on.device.flush(operation)), 0);
   });
 }
 
