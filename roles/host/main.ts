@@ -1,8 +1,7 @@
 import { serveMetrics } from "../agent/metrics.ts";
-import { Heartbeats } from "../agent/heartbeats.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
 import { drainAtShutdown } from "../agent/data_worker.ts";
-import { NodeMeters } from "../agent/node_meters.ts";
+import { nodeHeartbeats } from "../agent/node_heartbeats.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { certifyNode, startTls } from "../agent/tls.ts";
@@ -24,7 +23,6 @@ interface HostContext {
 export async function runHost(settings: HostSettings, context: HostContext): Promise<void> {
   const { process, worker } = context;
   const { clock, random, log } = process;
-  const meters = new NodeMeters(worker.counters, clock);
   const node = openNode("host", { settings, process });
   const { files, identity } = node;
   const localSocket = socketPathIn(files, LOCAL_SOCKET);
@@ -61,18 +59,8 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
     handlers: host.handlers(),
   });
   certificate.ask(link);
-  const heartbeats = new Heartbeats({
-    link,
-    clock,
-    log,
-    body: () => ({
-      digest: host.digest(),
-      dataAddresses: [],
-      ...meters.tell(),
-    }),
-    answered: (answer) => meters.answered(answer),
-  });
-  process.onShutdown("heartbeats", () => heartbeats.stop());
+  const said = () => ({ digest: host.digest(), dataAddresses: [] });
+  const heartbeats = nodeHeartbeats(worker, { link, process, said });
   await host.start();
   heartbeats.beatNow();
   const service = new DiskService({ host, book, link, clock, random });

@@ -3,8 +3,7 @@ import type { Log } from "../../protocol/core/log.ts";
 import { ADDRESSES_PER_NODE_MAX } from "../../protocol/core/limits.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
 import { serveMetrics } from "../agent/metrics.ts";
-import { Heartbeats } from "../agent/heartbeats.ts";
-import { NodeMeters } from "../agent/node_meters.ts";
+import { nodeHeartbeats } from "../agent/node_heartbeats.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
 import { certifyNode, startTls } from "../agent/tls.ts";
 import type { ProcessContext } from "../process/context.ts";
@@ -29,8 +28,7 @@ export async function runUnit(settings: UnitSettings, context: UnitContext): Pro
 
 async function runPooled(settings: PooledUnitSettings, context: UnitContext): Promise<void> {
   const { process, worker } = context;
-  const { clock, log } = process;
-  const meters = new NodeMeters(worker.counters, clock);
+  const { log } = process;
   const node = openNode("unit", { settings, process });
   const { identity } = node;
   const media = new KnownMedia(node.files, log);
@@ -66,21 +64,11 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   });
   certificate.ask(link);
   revision = Math.max(revision, opened.revision);
-  const heartbeats = new Heartbeats({
-    link,
-    clock,
-    log,
-    body: async () => {
-      await worker.call("checkMedia", null);
-      return {
-        digest: String(revision),
-        dataAddresses: dataAddresses(),
-        ...meters.tell(),
-      };
-    },
-    answered: (answer) => meters.answered(answer),
-  });
-  process.onShutdown("heartbeats", () => heartbeats.stop());
+  const said = async () => {
+    await worker.call("checkMedia", null);
+    return { digest: String(revision), dataAddresses: dataAddresses() };
+  };
+  const heartbeats = nodeHeartbeats(worker, { link, process, said });
   changed = () => heartbeats.beatNow();
   heartbeats.beatNow();
   const source = { role: "unit", name: settings.name, worker, link } as const;
