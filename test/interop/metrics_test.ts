@@ -92,76 +92,85 @@ for (const io of ["uring", "epoll"]) {
   });
 }
 
+/** A station, a unit and a host with metrics, and the URI of a disk; all in `directory`. */
+async function startPool(
+  directory: string,
+  start: (...flags: string[]) => Promise<Readonly<Record<string, string>>>,
+) {
+  const state = (name: string) => `${directory}/${name}`;
+  const station = await start(
+    ...["station", "--state", state("s"), "--control", LOCAL, "--web", LOCAL],
+  );
+  const node = (role: string, name: string) => [
+    ...[role, "--state", state(name), "--station", station["control"] ?? ""],
+    ...["--control", LOCAL, "--key", `${state("s")}/${role}.key`, "--name", name],
+    ...["--metrics", LOCAL],
+  ];
+  const medium = makeFile(`${directory}/medium`, 64 * MIB);
+  const unit = await start(...node("unit", "u1"), "--device", medium, "--nbd", LOCAL);
+  const host = await start(...node("host", "h1"));
+  const main = new URL("../../main.ts", import.meta.url).pathname;
+  const create = ["disk", "create", "db", "--size", "16M", "--state", state("h1")];
+  const said = await runTool(Deno.execPath(), "run", "-A", "--quiet", main, ...create);
+  const token = (name: string, file: string) =>
+    Deno.readTextFileSync(`${state(name)}/${file}`).trim();
+  return {
+    uri: said.trimEnd().split("\n").at(-1) ?? "",
+    web: station["web"] ?? "",
+    adminToken: token("s", "admin.token"),
+    metricsToken: token("s", "metrics.token"),
+    ofStation: () => scrape((station["web"] ?? "").slice(7), token("s", "metrics.token")),
+    ofUnit: () => scrape(unit["metrics"] ?? "", token("u1", "metrics.token")),
+    ofHost: () => scrape(host["metrics"] ?? "", token("h1", "metrics.token")),
+  };
+}
+
+type Pool = Awaited<ReturnType<typeof startPool>>;
+
+async function checkMetrics(pool: Pool, asked: Asked): Promise<void> {
+  const atHost = await pool.ofHost();
+  assert.deepEqual(counted(atHost, "dvsan_disk"), asked);
+  assert.equal(valueOf(atHost, "dvsan_leg_ready"), 1);
+  assert.equal(valueOf(atHost, "dvsan_station_connected"), 1);
+  assert.deepEqual(counted(await pool.ofUnit(), "dvsan_export"), counted(atHost, "dvsan_leg"));
+  const online = { role: "unit", state: "online" };
+  assert.equal(valueOf(await pool.ofStation(), "dvsan_pool_nodes", online), 1);
+  const { status } = await tryFetch(`${pool.web}/api/v1/pool`, pool.metricsToken);
+  assert.equal(status, 401, "a reader of metrics reads nothing else");
+}
+
+/** Waits until the station was told of all that was asked for, of each kind of thing. */
+async function checkLoad(pool: Pool, asked: Asked): Promise<void> {
+  for (const kind of ["volumes", "disks", "units", "hosts", "legs", "media"]) {
+    await waitFor(`the station to know the load of ${kind}`, async () => {
+      const { text, status } = await tryFetch(`${pool.web}/api/v1/load/${kind}`, pool.adminToken);
+      assert.equal(status, 200, text);
+      const [row] = LoadRow.array().parse(JSON.parse(text));
+      const load = row?.load ?? null;
+      for (const rate of Object.values(load?.perSecond ?? {})) assert.ok((rate ?? 0) >= 0);
+      return load !== null && load.totals.reads >= asked.reads &&
+        load.totals.writtenBytes >= asked.writtenBytes;
+    });
+  }
+}
+
 testWith({
   name: "the load of a disk is at the host, at the unit and, by heartbeat, at the station",
   needs: { tools: ["fio"] },
   fn: () =>
     withDirectory(async (directory) => {
-      const state = (name: string) => `${directory}/${name}`;
-      const programs: Awaited<ReturnType<typeof startDvsan>>[] = [];
-      const start = async (...flags: string[]) => {
-        const started = await startDvsan(flags);
-        programs.unshift(started);
-        return started;
-      };
+      const programs: Awaited<ReturnType<typeof startDvsan>>["program"][] = [];
       try {
-        const { ready: station } = await start(
-          ...["station", "--state", state("s"), "--control", LOCAL, "--web", LOCAL],
-        );
-        const node = (role: string, name: string) => [
-          ...[role, "--state", state(name), "--station", station["control"] ?? ""],
-          ...["--control", LOCAL, "--key", `${state("s")}/${role}.key`, "--name", name],
-          ...["--metrics", LOCAL],
-        ];
-        const medium = makeFile(`${directory}/medium`, 64 * MIB);
-        const { ready: unit } = await start(
-          ...node("unit", "u1"),
-          ...["--device", medium, "--nbd", LOCAL],
-        );
-        const { ready: host } = await start(...node("host", "h1"));
-        const main = new URL("../../main.ts", import.meta.url).pathname;
-        const dvsan = ["run", "-A", "--quiet", main];
-        const said = await runTool(
-          Deno.execPath(),
-          ...[...dvsan, "disk", "create", "db", "--size", "16M", "--state", state("h1")],
-        );
-        const asked = await fio(said.trimEnd().split("\n").at(-1) ?? "", directory);
-
-        const token = (name: string, file: string) =>
-          Deno.readTextFileSync(`${state(name)}/${file}`).trim();
-        const atHost = await scrape(host["metrics"] ?? "", token("h1", "metrics.token"));
-        assert.deepEqual(counted(atHost, "dvsan_disk"), asked);
-        assert.equal(valueOf(atHost, "dvsan_leg_ready"), 1);
-        assert.equal(valueOf(atHost, "dvsan_station_connected"), 1);
-        const atUnit = await scrape(unit["metrics"] ?? "", token("u1", "metrics.token"));
-        assert.deepEqual(counted(atUnit, "dvsan_export"), counted(atHost, "dvsan_leg"));
-
-        const web = station["web"] ?? "";
-        const ofStation = await scrape(web.replace("http://", ""), token("s", "metrics.token"));
-        assert.equal(valueOf(ofStation, "dvsan_pool_nodes", { role: "unit", state: "online" }), 1);
-        const refused = await tryFetch(`${web}/api/v1/pool`, token("s", "metrics.token"));
-        assert.equal(refused.status, 401, "a reader of metrics reads nothing else");
-        const load = async (kind: string) => {
-          const { text, status } = await tryFetch(
-            `${web}/api/v1/load/${kind}`,
-            token("s", "admin.token"),
-          );
-          assert.equal(status, 200, text);
-          const rows = LoadRow.array().parse(JSON.parse(text));
-          for (const { load } of rows) {
-            for (const rate of Object.values(load?.perSecond ?? {})) assert.ok((rate ?? 0) >= 0);
-          }
-          return rows[0]?.load?.totals;
-        };
-        for (const kind of ["volumes", "disks", "units", "hosts", "legs", "media"]) {
-          await waitFor(`the station to know the load of ${kind}`, async () => {
-            const totals = await load(kind);
-            return totals !== undefined && totals.reads >= asked.reads &&
-              totals.writtenBytes >= asked.writtenBytes;
-          });
-        }
+        const pool = await startPool(directory, async (...flags) => {
+          const { program, ready } = await startDvsan(flags);
+          programs.unshift(program);
+          return ready;
+        });
+        const asked = await fio(pool.uri, directory);
+        await checkMetrics(pool, asked);
+        await checkLoad(pool, asked);
       } finally {
-        for (const { program } of programs) {
+        for (const program of programs) {
           program.signal("SIGTERM");
           await program.ended;
         }
