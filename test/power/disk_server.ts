@@ -11,6 +11,7 @@ const COMMAND = { read: 0, write: 1, disconnect: 2, flush: 3, writeZeroes: 6 } a
 const FUA = 1;
 /** HAS_FLAGS, SEND_FLUSH, SEND_FUA, SEND_WRITE_ZEROES. */
 const EXPORT_FLAGS = 1 | 4 | 8 | 64;
+const EIO = 5;
 const EINVAL = 22;
 
 export class DiskServer {
@@ -90,7 +91,7 @@ export class DiskServer {
       let error = 0;
       if (command === COMMAND.read) data = this.#disk.read(position, length);
       else if (command === COMMAND.write) this.#disk.write(position, payload, { fua });
-      else if (command === COMMAND.flush) this.#disk.flush();
+      else if (command === COMMAND.flush) error = this.#disk.flush() ? 0 : EIO;
       else if (command === COMMAND.writeZeroes) {
         this.#disk.write(position, new Uint8Array(length), { fua });
       } else error = EINVAL;

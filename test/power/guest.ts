@@ -9,7 +9,10 @@ import { VolatileDisk } from "./volatile_disk.ts";
 /** A machine that is emulated takes its time to come up, the more so on a busy one. */
 const BOOT_MS_MAX = 180_000;
 const MEMORY_MIB = 768;
-/** Without the wide vectors of newer ones, which programs prefer and emulation is slow at. */
+/**
+ * One, since emulated kernels were seen to lock up between two; and without the wide vectors of
+ * newer ones, which programs prefer and emulation is slow at.
+ */
 const PROCESSOR = "Nehalem,+rdrand";
 
 export interface GuestOptions {
@@ -56,12 +59,12 @@ export class Guest {
       ...[
         "-drive",
         `if=none,id=d${i},format=raw,file.driver=nbd,file.server.type=unix,` +
-        `file.server.path=${socketPath},cache=writeback,discard=ignore`,
+        `file.server.path=${socketPath},cache=writeback,discard=ignore,werror=report`,
       ],
       ...["-device", `virtio-blk-pci,drive=d${i}`],
     ]);
     this.#qemu = await lab.spawn(machine, [
-      ...["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-cpu", PROCESSOR],
+      ...["qemu-system-x86_64", "-accel", "tcg", "-smp", "1", "-cpu", PROCESSOR],
       ...["-m", `${MEMORY_MIB}`],
       ...["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"],
       ...["-kernel", kernel.image, "-initrd", root],

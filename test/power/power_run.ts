@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { agree } from "../e2e/agreement.ts";
 import type { Cluster } from "../e2e/cluster.ts";
+import { openDisk } from "../e2e/consumer.ts";
+import { readLabel } from "../e2e/label_reader.ts";
 import { Chance } from "../fuzz/chance.ts";
 import { Lane } from "../kills/lane.ts";
 import { findKernel } from "../runner/kernel.ts";
+import { waitFor } from "../wait.ts";
 import { Guest } from "./guest.ts";
 import { makeGuestImage } from "./guest_image.ts";
 
@@ -26,6 +29,7 @@ export class PowerRun {
   readonly #chance: Chance;
   readonly #lanes: Lane[] = [];
   #guest: Guest | null = null;
+  #uri = "";
   cuts = 0;
 
   constructor(cluster: Cluster, seed: number) {
@@ -44,6 +48,7 @@ export class PowerRun {
     await this.#guest.start();
     await cluster.untilPooled("u1");
     const uri = await cluster.createDisk("h1", "db", `${LANES * LANE_BYTES}B`);
+    this.#uri = uri;
     for (let i = 0; i < LANES; i++) {
       const chance = new Chance(this.#chance.below(2 ** 32));
       this.#lanes.push(new Lane({ uri, start: i * LANE_BYTES, length: LANE_BYTES, chance }));
@@ -67,6 +72,32 @@ export class PowerRun {
 
   async finish(): Promise<void> {
     for (const lane of this.#lanes) await lane.stop();
+  }
+
+  /**
+   * The medium fails a flush: nothing on it is durable from then on, also after the machine has
+   * lost its power, until an operator has it opened anew. The writers have ended.
+   */
+  async poison(): Promise<void> {
+    const guest = this.#guest;
+    assert.ok(guest !== null, "it was started");
+    const client = await openDisk(this.#uri);
+    const data = new Uint8Array(4096).fill(7);
+    await client.write(0, data);
+    guest.disks[0]!.failingFlushes = 1;
+    await assert.rejects(client.flush(), /error 5/);
+    await assert.rejects(client.flush(), /error 5/, "the device would call this one a success");
+    await guest.cutPower(this.#chance);
+    this.cuts++;
+    await guest.start();
+    assert.deepEqual(await client.read(0, data.length), data, "replayed, and read");
+    await assert.rejects(client.flush(), /error 5/, "what was lost stays lost");
+    const { mediumId } = readLabel(guest.disks[0]!.path);
+    await this.#cluster.mustCtl("media", "reopen", "u1", mediumId, "--yes");
+    await waitFor("a flush to succeed", () => client.flush().then(() => true));
+    assert.deepEqual(await client.read(0, data.length), data);
+    await client.close();
+    await agree(this.#cluster);
   }
 
   /** What was done, in words. */

@@ -14,6 +14,8 @@ export class VolatileDisk {
   readonly #file: Deno.FsFile;
   /** Sectors that are not on the image yet. */
   #cached = new Map<number, Uint8Array>();
+  /** So many flushes fail from now on; what they were to write out stays in the cache. */
+  failingFlushes = 0;
   /** What became of unflushed sectors at all cuts so far. */
   kept = 0;
   lost = 0;
@@ -46,9 +48,15 @@ export class VolatileDisk {
     if (options.fua) this.#put(position, bytes);
   }
 
-  flush(): void {
+  /** Answers whether everything that was written before is on the image now. */
+  flush(): boolean {
+    if (this.failingFlushes > 0) {
+      this.failingFlushes--;
+      return false;
+    }
     for (const [sector, bytes] of this.#cached) this.#put(sector * SECTOR_BYTES, bytes);
     this.#cached.clear();
+    return true;
   }
 
   cutPower(chance: Chance): void {
