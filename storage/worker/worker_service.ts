@@ -72,7 +72,10 @@ export class WorkerService {
     diskUpdate: async (params) => await this.#theHost().diskUpdate(params),
     diskDetach: async (params) => await this.#theHost().diskDetach(params),
     diskList: async () => await this.#theHost().diskList(),
-    checkMedia: () => Promise.try(() => (this.#unit?.unit.checkMedia(), null)),
+    checkMedia: async () => {
+      await this.#unit?.run((unit) => unit.checkMedia());
+      return null;
+    },
     drain: ({ timeoutMs }) => this.#drained ??= this.#drain(timeoutMs),
   };
 

@@ -82,10 +82,14 @@ function movedRow(
   const row = pool.catalog.volumes.get(held.id);
   if (row === undefined || row.unitId === unitId) return null;
   const former = pool.nodes.row(row.unitId)?.name ?? row.unitId;
-  if (pool.observed.fresh(row.unitId)?.volumes.some((other) => other.id === held.id)) {
+  const isThere = pool.nodes.isOnline(row.unitId) &&
+    pool.observed.fresh(row.unitId)?.volumes.some((other) => other.id === held.id);
+  if (isThere === true) {
     task.log(`Volume ${held.number} stays with unit "${former}", which holds it too.`);
     return null;
   }
+  // What the former unit told last is over; should it come back with a copy, it will say so.
+  pool.observed.answered(row.unitId, held.id, null);
   task.log(`Volume ${held.number} (disk "${held.leg.diskName}") came from unit "${former}".`);
   const { number, startLba } = held;
   const put: VolumeRow = { ...row, unitId, created: 1, number, startLba };
