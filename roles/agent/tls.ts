@@ -14,7 +14,7 @@ interface Running {
   readonly worker: DataWorker;
 }
 
-/** The TLS worker of a process, beside its data worker. Null when TLS is off: nothing is started. */
+/** The TLS worker of a process, beside its data worker. */
 export interface ProcessTls {
   /** For connections from now on. */
   use(credentials: TlsCredentials): void;
@@ -73,7 +73,7 @@ export function certifyNode(
   return { ask: (link) => certificate.ask(link) };
 }
 
-/** For consumers of this host that go to units themselves (`--direct`): the names that they know. */
+/** For consumers of this host that go to units by themselves: the file names that they know. */
 function writeClientFiles(
   { certificate, key, authorities }: TlsCredentials,
   { files }: OpenNode,
