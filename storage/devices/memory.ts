@@ -70,9 +70,13 @@ export class MemoryDevice implements Device {
     const runs = new RunWriter(this.#io.view, at);
     for (let isMore = true; isMore;) {
       const end = Math.min((Math.floor(runs.position / PAGE_BYTES) + 1) * PAGE_BYTES, runs.end);
-      const page = this.bytes.subarray(runs.position, end);
-      isMore = runs.add(end, page.every((byte) => byte === 0));
+      isMore = runs.add(end, isZero(this.bytes, runs.position, end));
     }
     this.#queue.end(operation, runs.count);
   }
+}
+
+function isZero(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (bytes[at] !== 0) return false;
+  return true;
 }
