@@ -12,10 +12,13 @@ export interface SimFaults {
   syncError: number;
   /** -ENOSPC for writes and zeroes on files. */
   noSpace: number;
-  /** The medium stands still for `stallMs`, with all that was asked of it. */
+  /** The medium stands still for `stallMs` with all that was asked of it, or one operation does. */
   stall: number;
   stallMs: readonly [number, number];
-  /** A connection's bytes stand still on the way for `delayedMs`; other connections go on. */
+  /**
+   * A connection's bytes stand still on the way for `delayedMs`; other connections go on. Ten times
+   * as likely when it begins.
+   */
   delayed: number;
   delayedMs: readonly [number, number];
   /** A connection is reset while bytes arrive on it. */

@@ -94,7 +94,7 @@ export abstract class SimLife {
     this.ready();
   }
 
-  /** Reads the time and takes the timers that are due; what comes from now on needs another turn. */
+  /** Reads the time and takes the timers that are due; what comes later needs another turn. */
   protected turnBegins(): void {
     this.#saidReady = false;
     this.timeMs = this.trueMs;

@@ -45,12 +45,7 @@ export class SimMediaCalls {
     this.#underWay.add(one);
     let delayMs = least + (most - least) * schedule.fraction();
     const nowMs = schedule.nowMs();
-    if (this.#chance(faults.stall)) {
-      const [leastMs, mostMs] = faults.stallMs;
-      const stallMs = leastMs + (mostMs - leastMs) * schedule.fraction();
-      call.medium.stalledUntilMs = Math.max(call.medium.stalledUntilMs, nowMs + stallMs);
-      schedule.say(`${call.medium.path} stalls for ${Math.round(stallMs)} ms`);
-    }
+    if (this.#chance(faults.stall)) delayMs += this.#stall(call.medium);
     delayMs += Math.max(0, call.medium.stalledUntilMs - nowMs);
     // A quarter act well before their end: others see it before it is acknowledged.
     const earlyMs = schedule.fraction() < 0.25 ? delayMs * schedule.fraction() : null;
@@ -67,6 +62,19 @@ export class SimMediaCalls {
       one.result = this.#act(one);
       one.alarm = schedule.after(delayMs - earlyMs, `${what} ends`, finish);
     });
+  }
+
+  /** The medium stands still, or this one operation takes long; how much longer than others. */
+  #stall(medium: SimMedium): number {
+    const schedule = this.#world.schedule!;
+    const [leastMs, mostMs] = this.#world.faults.stallMs;
+    const stallMs = leastMs + (mostMs - leastMs) * schedule.fraction();
+    const isAlone = schedule.fraction() < 0.5;
+    const what = isAlone ? "takes its time for one operation:" : "stalls for";
+    schedule.say(`${medium.path} ${what} ${Math.round(stallMs)} ms`);
+    if (isAlone) return stallMs;
+    medium.stalledUntilMs = Math.max(medium.stalledUntilMs, schedule.nowMs() + stallMs);
+    return 0;
   }
 
   /** The process is gone: each operation under way acts yet, wholly or in part, or does not. */

@@ -71,6 +71,11 @@ export class SimMedium {
     return into.length;
   }
 
+  /** What a power cut would surely leave there; where it could leave several things, the oldest. */
+  readDurable(into: Uint8Array, position: number): void {
+    this.#pieces.readDurable(into, position);
+  }
+
   /** `what` names the write when a power cut loses it. */
   write(from: Uint8Array, position: number, what = ""): number {
     if (this.readOnly) return -Errno.EBADF;

@@ -129,16 +129,19 @@ export class SimNetwork implements WireNetwork {
 
   trouble(end: WireEnd): "none" | "reset" {
     const { faults } = this.#world;
-    if (faults.delayed > 0 && this.#schedule.fraction() < faults.delayed) {
-      const [least, most] = faults.delayedMs;
-      const delayMs = least + (most - least) * this.#schedule.fraction();
-      const pipe = end.other?.out;
-      this.#schedule.say(`${pipe?.name}: bytes are held up for ${Math.round(delayMs)} ms`);
-      if (pipe !== undefined) pipe.heldUntilMs = this.#schedule.nowMs() + delayMs;
-    }
+    if (end.other !== null) this.#holdUp(end.other.out, faults.delayed);
     if (faults.reset === 0 || this.#schedule.fraction() >= faults.reset) return "none";
     this.#schedule.say(`${end.out.name}: is reset on its way`);
     return "reset";
+  }
+
+  /** What follows on this connection is slow, with this chance. */
+  #holdUp(pipe: SimPipe, chance: number): void {
+    if (chance === 0 || this.#schedule.fraction() >= chance) return;
+    const [least, most] = this.#world.faults.delayedMs;
+    const delayMs = least + (most - least) * this.#schedule.fraction();
+    this.#schedule.say(`${pipe.name}: what follows is held up for ${Math.round(delayMs)} ms`);
+    pipe.heldUntilMs = this.#schedule.nowMs() + delayMs;
   }
 
   arrived(end: WireEnd, bytes: Uint8Array): void {
@@ -167,8 +170,9 @@ export class SimNetwork implements WireNetwork {
       const arrive = () => attempt.end(-Errno.ECONNREFUSED);
       return back.push({ bytes: null, what: "a refusal", arrive });
     }
-    const ends = this.#ends2(o, listener.place);
+    const ends = this.#makeEnds(o, listener.place);
     listener.arrived.push(ends.server.stream);
+    this.#holdUp(o.there, 10 * this.#world.faults.delayed);
     back.push({
       bytes: null,
       what: "the answer to its first packet",
@@ -180,7 +184,7 @@ export class SimNetwork implements WireNetwork {
     listener.pump();
   }
 
-  #ends2(o: Arrival, place: SimPlace | null): { client: WireEnd; server: WireEnd } {
+  #makeEnds(o: Arrival, place: SimPlace | null): { client: WireEnd; server: WireEnd } {
     assert(place !== null, "a listener in a world with a schedule has a place");
     const { near, to, number } = o;
     // Their owners set it when they take the streams.

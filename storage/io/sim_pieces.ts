@@ -55,6 +55,13 @@ export class SimPieces {
     return { isHole, end: (index + 1) * PIECE_BYTES };
   }
 
+  readDurable(into: Uint8Array, position: number): void {
+    eachPiece(position, into.length, (index, part) => {
+      const bytes = this.#durable.get(index) ?? ZEROES;
+      into.set(bytes.subarray(part.from, part.from + part.length), part.done);
+    });
+  }
+
   write(from: Uint8Array, position: number, what: string): void {
     this.#changes++;
     eachPiece(position, from.length, (index, part) => {

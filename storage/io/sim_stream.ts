@@ -37,7 +37,7 @@ export interface SimWire {
   hangUp(errno: number): void;
 }
 
-/** One end of a connection. Bytes wait in the receiver's inbox, at most as many as it has room for. */
+/** One end of a connection. Bytes wait in the receiver's inbox, as many as it has room for. */
 export class SimStream {
   readonly local: SocketAddress;
   readonly remote: SocketAddress;

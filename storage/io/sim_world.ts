@@ -120,7 +120,7 @@ export class SimWorld {
     network.setLink(network.link(from, to), link);
   }
 
-  /** Every process of the machine is gone at once, and what its media had not synced is at stake. */
+  /** Every process of the machine is gone at once, and its media lose what was not synced. */
   powerCut(machine: string): void {
     const { schedule, network } = this;
     assert(schedule !== null && network !== null, "only a world with a schedule has machines");

@@ -2,6 +2,7 @@ import type { SimWorld } from "../../../storage/io/sim_world.ts";
 import type { Checker, Sim } from "../types.ts";
 import { AttachmentsChecker } from "./attachments.ts";
 import { BlocksChecker } from "./blocks.ts";
+import { DurableLabelsChecker } from "./durable_labels.ts";
 import { FencesChecker } from "./fences.ts";
 
 export interface DataCheckers {
@@ -16,6 +17,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const blocks = new BlocksChecker(sim);
   const fences = new FencesChecker(sim);
   const attachments = new AttachmentsChecker(sim);
+  const labels = new DurableLabelsChecker(sim, kernel.media);
   kernel.tap = {
     wrote: (write) => {
       fences.wrote(write);
@@ -30,8 +32,9 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
     finished: () =>
       sim.say(
         `judged: ${blocks.judged} blocks that were read, ${fences.judged} blocks written to media, ` +
-          `${attachments.judged} of them by the connection that brought them`,
+          `${attachments.judged} of them by the connection that brought them, and ${labels.judged} ` +
+          "changes of labels",
       ),
   };
-  return { all: [blocks, fences, attachments, tally], blocks, fences, attachments };
+  return { all: [blocks, fences, attachments, labels, tally], blocks, fences, attachments };
 }

@@ -23,7 +23,8 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     name: "fence-answers-while-writes-run",
     breaks: "a fence waits for every submitted media operation",
     file: "storage/nbd/gate.ts",
-    old: "    if (table.isSettled(volumeId)) options.settled();\n",
+    old: "    if (table.isSettled(volumeId)) options.settled();\n" +
+      "    else this.#fences.push({ volumeId, settled: options.settled });\n",
     new: "    options.settled();\n",
     only: ["users", "revoke", "stalls"],
   },
