@@ -8,15 +8,23 @@ import { readSkips, runSuite, type Suite } from "./runner/suites.ts";
 const SUITES: readonly Suite[] = [
   {
     name: "unit",
-    paths: ["protocol", "storage", "roles", "web", "test/tidy_test.ts", "test/link", "test/runner"],
+    paths: [
+      ...["protocol", "storage", "roles", "web", "test/tidy_test.ts", "test/link", "test/runner"],
+      ...["test/sim/checkers", "test/sim/mutations"],
+    ],
     isParallel: true,
   },
   { name: "interop", paths: ["test/interop"], isParallel: false },
+  {
+    name: "sim",
+    paths: ["test/sim/regressions_test.ts", "test/sim/sim_test.ts"],
+    isParallel: false,
+  },
   { name: "fuzz", paths: ["test/fuzz"], isParallel: false },
   { name: "e2e", paths: ["test/e2e", "test/kills", "test/power"], isParallel: false },
 ];
 
-const USAGE = `Usage: deno task test [--only unit|interop|fuzz|e2e] [--filter TEXT]`;
+const USAGE = `Usage: deno task test [--only unit|interop|sim|fuzz|e2e] [--filter TEXT]`;
 
 /** Runs all tests, or those asked for; the status is 0 only when some ran and none failed. */
 async function main(): Promise<number> {

@@ -1,12 +1,12 @@
 import { parseArgs } from "node:util";
-import { runMany, runOne, runTree, shrink } from "./command/runs.ts";
+import { runHours, runMany, runOne, runTree, seedsFrom, shrink } from "./command/runs.ts";
 import { FAULT_KINDS, type FaultKind } from "./scenario/plan.ts";
 
 const USAGE = `Usage: deno task sim [WHAT] [HOW]
 
 What to run (the seeds of this tree when nothing is said, as the tests do):
   --seed N            one seed, twice; the two traces must be the same
-  --seeds FROM..TO    many seeds, once each
+  --seeds 3,10..20    many seeds, once each
   --hours H           fresh seeds until the time is over: a night's run
   --shrink N          fewer kinds of faults and fewer events for a seed that fails
   --mutations [NAME]  plants bugs, one at a time, and shows that each one is caught
@@ -66,16 +66,10 @@ async function main(): Promise<number> {
     const around = values.around === undefined ? null : numberOf(values.around);
     return await runOne(numberOf(values.seed), { options, trace: values.trace ?? null, around });
   }
-  const range = values.seeds === undefined ? null : rangeOf(values.seeds);
-  const hours = values.hours === undefined ? null : Number(values.hours);
-  if (range === null && hours === null) return await runTree(jobs);
-  return await runMany({
-    range,
-    hours,
-    jobs,
-    options,
-    untilViolated: values["until-violated"] === true,
-  });
+  if (values.hours !== undefined) return await runHours(Number(values.hours), { jobs, options });
+  if (values.seeds === undefined) return await runTree(jobs);
+  const untilViolated = values["until-violated"] === true;
+  return await runMany({ seeds: seedsOf(values.seeds), jobs, options, untilViolated });
 }
 
 function kindsOf(text: string): FaultKind[] {
@@ -91,10 +85,12 @@ function numberOf(text: string): number {
   return Number(text);
 }
 
-function rangeOf(text: string): { from: number; to: number } {
-  const match = /^(\d{1,12})\.\.(\d{1,12})$/.exec(text);
-  if (match === null) throw new Error(`"${text}" is no range like 1..100. ${USAGE}`);
-  return { from: Number(match[1]), to: Number(match[2]) };
+/** "3,10,100..120". */
+function seedsOf(text: string): number[] {
+  return text.split(",").flatMap((part) => {
+    const [from, to = from] = part.split("..").map(numberOf);
+    return seedsFrom(from!, to!);
+  });
 }
 
 Deno.exit(await main());

@@ -7,7 +7,8 @@ export interface KeptSeed {
 export const KEPT_SEEDS: readonly KeptSeed[] = [
   {
     seed: 10,
-    reason: "the label sequence that a unit's start wrote was not kept: a rolled-back medium served",
+    reason:
+      "the label sequence that a unit's start wrote was not kept: a rolled-back medium served",
   },
   {
     seed: 3,

@@ -38,41 +38,61 @@ export async function runOne(seed: number, o: OneOptions): Promise<number> {
   return first.violation === null && same ? 0 : 1;
 }
 
-/** Fresh processes, so that a night's run does not grow; the output is theirs. */
-export async function runMany(o: {
-  readonly range: { readonly from: number; readonly to: number } | null;
-  readonly hours: number | null;
+export interface ManyOptions {
+  readonly seeds: readonly number[];
   readonly jobs: number;
   readonly options: PlanOptions;
   readonly untilViolated?: boolean;
-}): Promise<number> {
-  const endMs = o.hours === null ? Infinity : Date.now() + o.hours * 3_600_000;
-  // Other seeds every night.
-  let next = o.range?.from ?? Math.floor(Date.now() / 1000) * 1000;
-  const last = o.range?.to ?? Infinity;
-  if (o.jobs === 1 && last - next < SEEDS_PER_PROCESS) {
-    return await runHere(seedsFrom(next, last), o.options, o.untilViolated);
-  }
+}
+
+/** Each seed once; with several jobs, in processes of their own. */
+export async function runMany(o: ManyOptions): Promise<number> {
+  if (o.jobs === 1 && o.seeds.length <= SEEDS_PER_PROCESS) return await runHere(o);
+  const share = Math.min(SEEDS_PER_PROCESS, Math.ceil(o.seeds.length / o.jobs / 4));
+  const left = [...o.seeds];
+  return await inJobs(o.jobs, async (status) => {
+    if (left.length === 0 || (o.untilViolated === true && status !== 0)) return null;
+    return await runThere(left.splice(0, share), o.options);
+  });
+}
+
+/** A night's run: other seeds every night, in fresh processes, so that nothing grows. */
+export async function runHours(
+  hours: number,
+  { jobs, options }: { readonly jobs: number; readonly options: PlanOptions },
+): Promise<number> {
+  const endMs = Date.now() + hours * 3_600_000;
+  let next = Math.floor(Date.now() / 1000) * 1000;
+  return await inJobs(jobs, async () => {
+    if (Date.now() >= endMs) return null;
+    const from = next;
+    next += SEEDS_PER_PROCESS;
+    return await runThere(seedsFrom(from, next - 1), options);
+  });
+}
+
+/** Runs `work` again and again in so many places at a time, until it answers null. */
+async function inJobs(
+  jobs: number,
+  work: (status: number) => Promise<number | null>,
+): Promise<number> {
   let status = 0;
-  const worker = async () => {
-    while (next <= last && Date.now() < endMs && !(o.untilViolated === true && status !== 0)) {
-      const share = Math.ceil((Math.min(last, next + 10_000) - next + 1) / o.jobs);
-      const from = next;
-      next += Math.min(SEEDS_PER_PROCESS, share);
-      const to = Math.min(last, next - 1);
-      if (await runThere(`${from}..${to}`, o.options) !== 0) status = 1;
+  const one = async () => {
+    for (;;) {
+      const ended = await work(status);
+      if (ended === null) return;
+      status = Math.max(status, ended);
     }
   };
-  await Promise.all(Array.from({ length: o.jobs }, worker));
+  await Promise.all(Array.from({ length: jobs }, one));
   return status;
 }
 
 /** The seeds of this very tree, and every seed that ever found a bug. */
 export async function runTree(jobs: number): Promise<number> {
   const { from, to } = await seedsOfTree();
-  const kept = await runHere(KEPT_SEEDS.map(({ seed }) => seed), {});
-  const fresh = await runMany({ range: { from, to }, hours: null, jobs, options: {} });
-  return Math.max(kept, fresh);
+  const seeds = [...KEPT_SEEDS.map(({ seed }) => seed), ...seedsFrom(from, to)];
+  return await runMany({ seeds, jobs, options: {} });
 }
 
 /** Leaves out what a failure does not need. */
@@ -97,27 +117,23 @@ export async function shrink(seed: number, options: PlanOptions): Promise<number
   return 1;
 }
 
-function seedsFrom(from: number, to: number): number[] {
+export function seedsFrom(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
 
-async function runHere(
-  seeds: readonly number[],
-  options: PlanOptions,
-  untilViolated = false,
-): Promise<number> {
+async function runHere({ seeds, options, untilViolated }: ManyOptions): Promise<number> {
   let status = 0;
   for (const seed of seeds) {
     const outcome = await runSeed(seed, options);
     report(outcome);
     if (outcome.violation === null) continue;
     status = 1;
-    if (untilViolated) break;
+    if (untilViolated === true) break;
   }
   return status;
 }
 
-async function runThere(range: string, options: PlanOptions): Promise<number> {
+async function runThere(seeds: readonly number[], options: PlanOptions): Promise<number> {
   const list = (name: string, of: readonly string[] | undefined) =>
     of === undefined ? [] : [`--${name}`, of.join(",") || ","];
   const steps = options.chaosSteps === undefined ? [] : ["--steps", `${options.chaosSteps}`];
@@ -125,7 +141,12 @@ async function runThere(range: string, options: PlanOptions): Promise<number> {
     args: [
       ...["run", "-A", "--no-prompt", "--quiet", "--no-check"],
       new URL("../main.ts", import.meta.url).pathname,
-      ...["--seeds", range, ...list("only", options.only), ...list("without", options.without)],
+      ...[
+        "--seeds",
+        seeds.join(","),
+        ...list("only", options.only),
+        ...list("without", options.without),
+      ],
       ...steps,
     ],
     stdin: "null",

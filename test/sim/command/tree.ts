@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
 const ROOT = new URL("../../..", import.meta.url).pathname;
-const SEEDS = 60;
+const SEEDS = 40;
 const PARTS = ["main.ts", "deno.json", "protocol", "storage", "roles", "web", "test"];
 
 /**

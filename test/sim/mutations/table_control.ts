@@ -6,9 +6,8 @@ export const CONTROL_MUTATIONS: readonly Mutation[] = [
     name: "forget-opened-sequences",
     breaks: "a medium that was rolled back to before its unit's last start is recognised",
     file: "roles/unit/main.ts",
-    old: "    sequences.keep(notice.sequences);\n",
-    new: "    if (changed.length > 1) sequences.keep(notice.sequences);\n",
-    seed: 10,
+    old: "    media.keep(notice);\n",
+    new: "    if (revision > 0) media.keep(notice);\n",
     only: ["kill", "rollback"],
   },
 ];
