@@ -21,7 +21,7 @@ const UNIT = {
 } as const;
 const UNIT_URI = nodeUri("unit", UNIT_ID);
 
-Deno.test("authorityCertificate() makes a root that signs, for ever, and always the same one", () => {
+Deno.test("authorityCertificate() makes a root for ever, and always the same one", () => {
   const der = authorityCertificate(AUTHORITY);
   const certificate = new X509Certificate(der);
   assert.ok(certificate.ca);

@@ -77,8 +77,8 @@ export class TlsPipe {
   }
 
   /**
-   * The data worker has closed its end. Its end of stream says so as well, but is not seen while the
-   * peer takes nothing.
+   * The data worker has closed its end. The end of its stream says so as well, but is not seen
+   * while the peer takes nothing.
    */
   end(): void {
     if (this.#state === "handshake") return this.#lost("it was given up");

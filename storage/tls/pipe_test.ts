@@ -7,7 +7,7 @@ import { decodeVerdict, encodeVerdict } from "./verdict.ts";
 
 const UNIT_URI = nodeUri("unit", UNIT_ID);
 
-Deno.test("a TlsPipe at each end carries what is said, both ways, and both ends of it", async () => {
+Deno.test("TlsPipes at both ends carry what is said, both ways, and each end of it", async () => {
   await using link = connectPipes({});
   await link.client.until(() => link.client.bytes.length === 1);
   assert.deepEqual(link.client.bytes, Uint8Array.of(0), "the verdict comes first");
@@ -85,7 +85,7 @@ Deno.test("a TlsPipe as a client refuses a unit with another unit's certificate"
   await link.finish();
 });
 
-Deno.test("a TlsPipe as a client refuses a host's certificate, also with the right id", async () => {
+Deno.test("a TlsPipe as a client refuses a host's certificate with the right id", async () => {
   await using link = connectPipes({ server: credentialsOf("host", { id: UNIT_ID }) });
   await link.client.end();
   assert.equal(decodeVerdict(link.client.bytes).kind, "failed");
@@ -133,7 +133,7 @@ Deno.test("a TlsPipe closes the data worker's side when the peer's connection br
   await link.finish();
 });
 
-Deno.test("a TlsPipe cuts off a peer that takes nothing, once the data worker has ended", async () => {
+Deno.test("a TlsPipe cuts off a peer that takes nothing, when the data worker ends", async () => {
   await using link = connectPipes({ times: { lingerMs: 20 } });
   await link.client.until(() => link.client.bytes.length === 1);
   link.client.socket.pause();
