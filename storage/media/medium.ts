@@ -133,6 +133,14 @@ export class Medium {
     while (this.#writing !== null) await this.#writing;
   }
 
+  /** It has lost what it was given, before it was opened or since. */
+  poison(reason: string): void {
+    if (!this.ok) return;
+    this.file.poison();
+    this.errors++;
+    this.fail("poisoned", reason);
+  }
+
   fail(state: "poisoned" | "failed", reason: string): void {
     if (this.state === "poisoned" || this.state === state) return;
     this.state = state;

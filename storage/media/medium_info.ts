@@ -35,6 +35,15 @@ export function mediumInfoOf(medium: Medium): MediumInfo {
   };
 }
 
+/** Why, by medium id. */
+export function poisonedOf(media: ReadonlyMap<string, Medium>): Record<string, string> {
+  const poisoned: Record<string, string> = {};
+  for (const [id, { state, reason }] of media) {
+    if (state === "poisoned") poisoned[id] = reason ?? state;
+  }
+  return poisoned;
+}
+
 export function missingInfo(id: string, sequence: number): MediumInfo {
   return {
     id,

@@ -5,7 +5,7 @@ import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/
 import { type Space } from "./allocate.ts";
 import { withoutVolume, withRecord } from "./changes.ts";
 import { Medium } from "./medium.ts";
-import { mediumInfoOf, missingInfo } from "./medium_info.ts";
+import { mediumInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
 import type { OpenedMedia } from "./open_media.ts";
 import { type Fix, type Resolution, resolveVolumes } from "./resolve.ts";
 import type { UnitStoreOptions } from "./store_types.ts";
@@ -32,6 +32,7 @@ export class StoreState {
   #revision = 0;
   #epoch = 0;
   #instance = "";
+  #refused = "";
   #epochWritten: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -111,11 +112,7 @@ export class StoreState {
    */
   #markPoisoned(): void {
     for (const [id, reason] of Object.entries(this.options.poisoned ?? {})) {
-      const medium = this.media.get(id);
-      if (medium?.ok !== true) continue;
-      medium.file.poison();
-      medium.errors++;
-      medium.fail("poisoned", reason);
+      this.media.get(id)?.poison(reason);
     }
   }
 
@@ -143,6 +140,10 @@ export class StoreState {
   async accept(station: Station): Promise<void> {
     const known = { epoch: this.#epoch, instance: this.#instance };
     const fresh = known.epoch === 0 && known.instance === "";
+    const isOther = station.instance !== known.instance && !fresh;
+    if (station.epoch < known.epoch || (station.epoch === known.epoch && isOther)) {
+      this.#tellRefused(station);
+    }
     if (station.epoch < known.epoch) {
       throw new DvsanError(
         "stale-epoch",
@@ -165,6 +166,18 @@ export class StoreState {
       this.#epochWritten = this.#writeEpoch(station);
     }
     await this.#epochWritten;
+  }
+
+  /** In words, once for each station: an older one came back, or two run with the same key. */
+  #tellRefused({ epoch, instance }: Station): void {
+    const refused = `${epoch} ${instance}`;
+    if (this.#refused === refused) return;
+    this.#refused = refused;
+    this.options.log.warn(
+      "refused a station that is behind the one this unit follows: two stations run with the " +
+        "same key, or one was restored from a backup. Stop the one that is wrong",
+      { epoch, follows: this.#epoch },
+    );
   }
 
   async #writeEpoch({ epoch, instance }: Station): Promise<void> {
@@ -229,11 +242,7 @@ export class StoreState {
 
   /** Why, by medium id; those of before stay so. */
   poisoned(): Record<string, string> {
-    const poisoned: Record<string, string> = { ...this.options.poisoned };
-    for (const [id, { state, reason }] of this.media) {
-      if (state === "poisoned") poisoned[id] = reason ?? state;
-    }
-    return poisoned;
+    return { ...this.options.poisoned, ...poisonedOf(this.media) };
   }
 
   volumeInfo(volume: Volume): VolumeInfo {
