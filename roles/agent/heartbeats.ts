@@ -24,6 +24,7 @@ export class Heartbeats {
   #timer: Timer | null = null;
   #busy = false;
   #again = false;
+  #epoch = 0;
 
   constructor(options: HeartbeatsOptions) {
     this.#options = options;
@@ -57,6 +58,18 @@ export class Heartbeats {
     this.#stopped.abort(new DvsanError("cancelled", "The node stops."));
   }
 
+  /** A station's epoch only rises: one that fell is another station's, with the same key. */
+  #watchEpoch(epoch: number): void {
+    if (epoch < this.#epoch) {
+      this.#options.log.warn(
+        "the station answers with an older epoch than before: a second one runs with its key, or " +
+          "it was restored from a backup. Stop the one that is wrong",
+        { epoch, before: this.#epoch },
+      );
+    }
+    this.#epoch = epoch;
+  }
+
   async #beat(): Promise<void> {
     const { link, log, answered } = this.#options;
     const { signal } = this.#stopped;
@@ -64,6 +77,7 @@ export class Heartbeats {
       await link.connected(signal);
       const body = await this.#options.body();
       const answer = await link.request("HEARTBEAT", body, { signal, timeoutMs: HEARTBEAT_MS * 5 });
+      this.#watchEpoch(answer.epoch);
       answered?.(answer);
     } catch (error) {
       if (!(error instanceof DvsanError)) throw error;

@@ -3,12 +3,16 @@ import type { AgentLink } from "../../protocol/config/link.ts";
 import type { Clock } from "../../protocol/core/clock.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { HEARTBEAT_MS } from "../../protocol/core/limits.ts";
-import { silentLog } from "../../protocol/core/log.ts";
+import { createLog } from "../../protocol/core/log.ts";
 import { Heartbeats } from "./heartbeats.ts";
 
 /** Lets everything run that waits for promises alone. */
 async function settle(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+function answerOf(epoch: number): Promise<unknown> {
+  return Promise.resolve({ digest: "", epoch });
 }
 
 function makeHeartbeats() {
@@ -23,7 +27,8 @@ function makeHeartbeats() {
     },
   };
   const digests: string[] = [];
-  const world = { digest: "a", answer: Promise.resolve() as Promise<unknown> };
+  const lines: string[] = [];
+  const world = { digest: "a", answer: answerOf(1) as Promise<unknown>, lines };
   const link: AgentLink = {
     state: "connected",
     reason: null,
@@ -48,7 +53,7 @@ function makeHeartbeats() {
   const heartbeats = new Heartbeats({
     link,
     clock,
-    log: silentLog(),
+    log: createLog((line) => line.level === "warn" && lines.push(line.message)),
     body: () => Promise.resolve({ digest: world.digest, dataAddresses: [], figures }),
   });
   const waiting = () => timers.filter((timer) => !timer.cancelled);
@@ -71,7 +76,7 @@ Deno.test("Heartbeats goes on after each answer and after each failure", async (
 
 Deno.test("Heartbeats sends changes at once, one heartbeat at a time", async () => {
   const { heartbeats, digests, world } = makeHeartbeats();
-  const answered = Promise.withResolvers<void>();
+  const answered = Promise.withResolvers<unknown>();
   world.answer = answered.promise;
   heartbeats.beatNow();
   await settle();
@@ -80,7 +85,7 @@ Deno.test("Heartbeats sends changes at once, one heartbeat at a time", async () 
   heartbeats.beatNow();
   await settle();
   assert.deepEqual(digests, ["a"]);
-  answered.resolve();
+  answered.resolve({ digest: "", epoch: 1 });
   await settle();
   assert.deepEqual(digests, ["a", "b"]);
   heartbeats.stop();
@@ -95,4 +100,16 @@ Deno.test("Heartbeats is silent once it was stopped", async () => {
   await settle();
   assert.deepEqual(digests, ["a"]);
   assert.deepEqual(waiting(), []);
+});
+
+Deno.test("Heartbeats tells in words that a station with an older epoch answers", async () => {
+  const { heartbeats, world } = makeHeartbeats();
+  for (const epoch of [3, 4, 4, 2, 2]) {
+    world.answer = answerOf(epoch);
+    heartbeats.beatNow();
+    await settle();
+  }
+  heartbeats.stop();
+  assert.equal(world.lines.length, 1);
+  assert.match(world.lines[0]!, /a second one runs with its key/);
 });

@@ -7,8 +7,8 @@ const FILE = "forgotten-media.json";
 const Stored = z.array(z.uuid());
 
 /**
- * Media that an operator gave up for lost: what they held part of can be deleted, and one that comes
- * back is not served by itself. A damaged file counts as none: such media are missing again.
+ * Media that an operator gave up for lost: what they held part of can be deleted, and one that
+ * comes back is not served by itself. A damaged file counts as none: such media are missing again.
  */
 export class ForgottenMedia {
   readonly #files: StateFiles;

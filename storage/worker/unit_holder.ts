@@ -54,7 +54,7 @@ export class UnitHolder {
     }
   }
 
-  /** DvsanError "stale-epoch", "not-found", "busy", "sequence-mismatch", or why it cannot be had. */
+  /** DvsanError "stale-epoch", "not-found", "busy", "sequence-mismatch", or why it cannot be. */
   async mediumChange(body: MediumChange): Promise<MediumInfo | null> {
     await this.run((unit) => unit.accept(body.station));
     while (this.#reopening !== null) await this.#reopening;
