@@ -31,20 +31,20 @@ export class DurableLabelsChecker implements Checker {
 
   workerAnswered({ process, call, params, error }: WorkerAnswer): void {
     if (error !== null) return;
-    const { volumeId } = params as { volumeId: string };
     switch (call) {
       case "volumeCreate":
-        return this.#check(process, volumeId, created(params as VolumeCreate));
+        return this.#check(process, params, created(params as VolumeCreate));
       case "volumeDelete":
-        return this.#check(process, volumeId, deleted);
+        return this.#check(process, params, deleted);
       case "accessGrant":
-        return this.#check(process, volumeId, granted(params as AccessGrant));
+        return this.#check(process, params, granted(params as AccessGrant));
       case "accessRevoke":
-        return this.#check(process, volumeId, revoked(params as AccessRevoke));
+        return this.#check(process, params, revoked(params as AccessRevoke));
     }
   }
 
-  #check(unit: string, volumeId: string, holds: Holds): void {
+  #check(unit: string, params: unknown, holds: Holds): void {
+    const { volumeId } = params as { volumeId: string };
     this.judged++;
     for (const medium of this.#media.values()) {
       // Only those that the unit serves: it has them open.
