@@ -22,3 +22,22 @@ Deno.test("rotate() that cannot be written leaves the old join key valid", () =>
   identity.rotate("host");
   assert.notDeepEqual(identity.joinSecret("host"), before);
 });
+
+Deno.test("a station of before TLS gets an authority, and keeps it", () => {
+  const files = new Map<string, Uint8Array>();
+  let next = 0;
+  const open = () =>
+    new StationIdentity({
+      read: (name) => files.get(name) ?? null,
+      write: (name, bytes) => void files.set(name, bytes),
+      path: (name) => name,
+    }, { bytes: (count) => new Uint8Array(count).fill(++next) });
+  const first = open().authority;
+  assert.deepEqual(open().authority, first);
+  const stored = JSON.parse(new TextDecoder().decode(files.get("station.json")));
+  const { authorityKey: _authorityKey, ...old } = stored;
+  files.set("station.json", new TextEncoder().encode(JSON.stringify(old)));
+  const made = open().authority;
+  assert.notDeepEqual(made, first);
+  assert.deepEqual(open().authority, made);
+});
