@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Assignment } from "../../protocol/config/bodies.ts";
 import { fromHex, fromUtf8, hexOf, utf8 } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { type Random, randomFraction } from "../../protocol/core/random.ts";
 import { ATTACHMENTS_PER_RUN } from "../../storage/worker/messages.ts";
 
 /** What the book needs of a state directory; roles/process/state_files.ts provides it. */
@@ -41,21 +42,23 @@ interface Entry {
  */
 export class DiskBook {
   readonly #files: BookFiles;
+  readonly #random: Random;
   readonly #entries: Map<string, Entry>;
 
-  private constructor(files: BookFiles, entries: Map<string, Entry>) {
+  private constructor(files: BookFiles, random: Random, entries: Map<string, Entry>) {
     this.#files = files;
+    this.#random = random;
     this.#entries = entries;
   }
 
   /** Throws DvsanError when the file is there and cannot be understood. */
-  static load(files: BookFiles): DiskBook {
+  static load(files: BookFiles, random: Random): DiskBook {
     const bytes = files.read(FILE);
     const entries = new Map<string, Entry>();
     if (bytes !== null) {
       for (const entry of parse(bytes)) entries.set(entry.assignment.diskId, entry);
     }
-    return new DiskBook(files, entries);
+    return new DiskBook(files, random, entries);
   }
 
   list(): Assignment[] {
@@ -80,7 +83,11 @@ export class DiskBook {
     if (this.#entries.delete(diskId)) this.#save();
   }
 
-  /** The first of ATTACHMENTS_PER_RUN attachment numbers that nobody has used. */
+  /**
+   * The first of ATTACHMENTS_PER_RUN attachment numbers that nobody has used. Where in a run's
+   * numbers they begin is random: two copies of this book that are used at once never come in as
+   * connections of one attachment, and the unit shuts one of them out.
+   */
   reserveAttachments(diskId: string): number {
     const entry = this.#entries.get(diskId);
     if (entry === undefined) {
@@ -88,7 +95,8 @@ export class DiskBook {
     }
     entry.runs++;
     this.#save();
-    return entry.runs * ATTACHMENTS_PER_RUN;
+    const offset = Math.floor(randomFraction(this.#random) * ATTACHMENTS_PER_RUN);
+    return entry.runs * 2 * ATTACHMENTS_PER_RUN + offset;
   }
 
   #save(): void {

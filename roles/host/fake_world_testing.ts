@@ -1,3 +1,4 @@
+import { seededRandom } from "../../storage/media/testing.ts";
 import type { Assignment } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { silentLog } from "../../protocol/core/log.ts";
@@ -110,7 +111,7 @@ export function memoryFiles() {
 
 export function makeHost(files = memoryFiles()) {
   const worker = new FakeWorker();
-  const book = DiskBook.load(files);
+  const book = DiskBook.load(files, seededRandom(1));
   const removed: string[] = [];
   let changes = 0;
   const host = new Host({

@@ -26,7 +26,7 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
   const node = openNode("host", { settings, process });
   const { files, identity } = node;
   const localSocket = socketPathIn(files, LOCAL_SOCKET);
-  const book = DiskBook.load(files);
+  const book = DiskBook.load(files, process.random);
   const sockets = process.openStateFiles(files.path("disks"));
   const removeSocket = (disk: string) => sockets.remove(`${disk}.sock`);
   process.onShutdown("disk sockets", () => {
