@@ -65,6 +65,7 @@ const RELATIONS: readonly (readonly [string, boolean])[] = [
         (limits.DISK_CONNECTIONS_MAX + limits.LEGS_PER_DISK_MAX + 1) <
       limits.IO_HANDLES_MAX,
   ],
+  ["every connection has a handle", limits.CONNECTIONS_CEILING < limits.IO_HANDLES_MAX],
   ["strangers do not fill a unit", limits.NBD_NEGOTIATING_MAX < limits.NBD_CONNECTIONS_MAX],
   ["a token fits an export's name", limits.DIRECT_TOKEN_BYTES_MAX <= limits.NBD_STRING_BYTES_MAX],
   [
@@ -77,6 +78,19 @@ const RELATIONS: readonly (readonly [string, boolean])[] = [
     "a role drains and says goodbye before its process gives up",
     limits.DRAIN_MS_MAX + limits.GOODBYE_MS_MAX + limits.HTTP_CLOSE_TIMEOUT_MS <
       limits.SHUTDOWN_TIMEOUT_MS,
+  ],
+  [
+    "secured connections end within what a shutdown may take, behind the drain",
+    limits.DRAIN_MS_MAX + limits.TLS_LINGER_MS + limits.GOODBYE_MS_MAX <
+      limits.SHUTDOWN_TIMEOUT_MS,
+  ],
+  [
+    "a unit's connections can all be secured",
+    limits.NBD_CONNECTIONS_MAX <= limits.TLS_CONNECTIONS_MAX,
+  ],
+  [
+    "a certificate and its authority's fit one packet",
+    2 * limits.CERTIFICATE_BYTES_MAX + 64 < limits.PACKET_BYTES_MAX - 72 - 16,
   ],
   ["a host detaches within a drain", limits.DISK_DETACH_WAIT_MS <= limits.DRAIN_MS_MAX],
   ["a child ends before it is killed", limits.SHUTDOWN_TIMEOUT_MS < limits.CHILD_STOP_TIMEOUT_MS],

@@ -101,7 +101,7 @@ function merge(
     throw new DvsanError(
       "denied",
       `Cannot use this join key: it is of another station than the one this ${role} belongs to. ` +
-        `Start it without the key, or rejoin it if it is to belong to the other station.`,
+        `Start it without the key, or with --rejoin if it is to belong to the other station.`,
     );
   }
   // Of its own station: a member needs no key, but a station that lost its catalog knows no members.

@@ -36,6 +36,7 @@ export function openNode(
     files,
     random: process.random,
     role,
+    rejoin: settings.rejoin ?? false,
     ...(key === null ? {} : { key }),
   });
   return { role, settings, files, identity };

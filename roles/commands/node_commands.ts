@@ -27,6 +27,7 @@ import {
   type StationPlace,
   type UnitSettings,
 } from "../process/settings.ts";
+import { NBD_FLAGS, nbdLimits } from "./nbd_flags.ts";
 import { nodeTls, standAloneTls, TLS_FLAGS } from "./tls_flags.ts";
 import { isThere, requirePath } from "../process/system_process.ts";
 
@@ -63,6 +64,7 @@ function nodeFlags(role: "unit" | "host", state: string) {
     ),
     control: withDefault(endpointFlag("Where to talk to the station (UDP)"), CONTROL),
     key: pathFlag("FILE", `Join key (default ${role}.key in the state directory; once only)`),
+    rejoin: switchFlag("Belong to the station of the join key from now on, not to the one before"),
     name: nameFlag("Name in the pool (default the host name)"),
     spare: switchFlag("Hold it back to replace one that fails"),
     advertise: repeatable(addressFlag("Address that others should use to reach this node")),
@@ -86,6 +88,7 @@ function nodeSettings(given: NodeGiven, station: StationPlace): NodeSettings {
     control: flags.control,
     key: flags.key,
     name: flags.name ?? given.nodeName,
+    rejoin: flags.rejoin,
     spare: flags.spare,
     advertise: flags.advertise,
     io: flags.io,
@@ -129,6 +132,7 @@ const UNIT_FLAGS = {
   device: repeatable(pathFlag("PATH", "Block device or file to make volumes of")),
   wipe: repeatable(pathFlag("PATH", "A --device whose content may be destroyed")),
   nbd: withDefault(endpointFlag("Where hosts read and write (TCP)"), NBD),
+  ...NBD_FLAGS,
   export: repeatable(exportFlag("Serve this file or device alone, without a station")),
   "read-only": switchFlag("With --export: refuse writes"),
 };
@@ -150,7 +154,7 @@ type UnitGiven = Given<typeof UNIT_FLAGS>;
 
 function standAlone(given: UnitGiven): UnitSettings {
   const { flags, origin } = given;
-  for (const name of ["station", "state", "device", "wipe", "key", "spare"] as const) {
+  for (const name of ["station", "state", "device", "wipe", "key", "rejoin", "spare"] as const) {
     // DVSAN_STATE and the like are often set for a whole machine: only what was asked for beside
     // --export, in the same place, contradicts it.
     if (origin(name) !== "environment" && origin(name) === origin("export")) {
@@ -170,7 +174,8 @@ function standAlone(given: UnitGiven): UnitSettings {
     throw usage("Cannot use --metrics with --export: --metrics-token is missing. Give a FILE.");
   }
   const tls = standAloneTls(given);
-  return { kind: "stand-alone", exports, nbd: flags.nbd, io: flags.io, tls, ...metrics };
+  const nbd = { nbd: flags.nbd, nbdLimits: nbdLimits(given) };
+  return { kind: "stand-alone", exports, ...nbd, io: flags.io, tls, ...metrics };
 }
 
 function pooled(given: UnitGiven): UnitSettings {
@@ -193,7 +198,8 @@ function pooled(given: UnitGiven): UnitSettings {
     );
   }
   const devices = [...paths].map((path) => ({ path, wipe: flags.wipe.includes(path) }));
-  return { kind: "pooled", ...nodeSettings(given, station), devices, nbd: flags.nbd };
+  const nbd = { nbd: flags.nbd, nbdLimits: nbdLimits(given) };
+  return { kind: "pooled", ...nodeSettings(given, station), devices, ...nbd };
 }
 
 /**
