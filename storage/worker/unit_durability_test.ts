@@ -115,3 +115,11 @@ unitTest("a medium that was truncated is not served as if it were whole", async 
   assert.equal(await world.refusal({ attachment: 2 }), "unknown");
   await client.leave();
 });
+
+unitTest(
+  "a heartbeat that comes while the unit drains finds its media closed",
+  async ({ world }) => {
+    await world.drain();
+    assert.equal(await world.call("checkMedia", null), null);
+  },
+);

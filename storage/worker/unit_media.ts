@@ -16,6 +16,7 @@ import type { UnitStore } from "../media/unit_store.ts";
 export class UnitMedia {
   readonly #io: Io;
   readonly #store: UnitStore;
+  #isStopped = false;
   readonly #table: CounterTable;
   readonly #counted = new Map<string, { readonly file: IoMediumFile; readonly row: CounterRow }>();
 
@@ -43,11 +44,17 @@ export class UnitMedia {
     return device;
   }
 
+  /** They are being closed: a heartbeat that asks meanwhile has nothing to look at. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /**
    * Looks whether the media still have their size. A file that was truncated would grow again with
    * the next write, and read as zeroes in between.
    */
   check(): void {
+    if (this.#isStopped) return;
     for (const id of this.#store.mediumIds()) {
       const file = this.#store.mediumFile(id);
       if (!(file instanceof IoMediumFile)) continue;

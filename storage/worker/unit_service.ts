@@ -203,6 +203,7 @@ export class UnitService implements GrantedVolumes {
    * media. A medium that cannot be synced is logged; its hosts replay what they did not flush.
    */
   async close(): Promise<void> {
+    this.#media.stop();
     for (const { id, path, state } of this.#store.storageInfo().media) {
       if (state !== "ok") continue;
       try {
