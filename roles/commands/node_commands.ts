@@ -27,7 +27,6 @@ import {
   type StationPlace,
   type UnitSettings,
 } from "../process/settings.ts";
-import { NBD_FLAGS, nbdLimits } from "./nbd_flags.ts";
 import { nodeTls, standAloneTls, TLS_FLAGS } from "./tls_flags.ts";
 import { isThere, requirePath } from "../process/system_process.ts";
 
@@ -132,7 +131,6 @@ const UNIT_FLAGS = {
   device: repeatable(pathFlag("PATH", "Block device or file to make volumes of")),
   wipe: repeatable(pathFlag("PATH", "A --device whose content may be destroyed")),
   nbd: withDefault(endpointFlag("Where hosts read and write (TCP)"), NBD),
-  ...NBD_FLAGS,
   export: repeatable(exportFlag("Serve this file or device alone, without a station")),
   "read-only": switchFlag("With --export: refuse writes"),
 };
@@ -174,8 +172,7 @@ function standAlone(given: UnitGiven): UnitSettings {
     throw usage("Cannot use --metrics with --export: --metrics-token is missing. Give a FILE.");
   }
   const tls = standAloneTls(given);
-  const nbd = { nbd: flags.nbd, nbdLimits: nbdLimits(given) };
-  return { kind: "stand-alone", exports, ...nbd, io: flags.io, tls, ...metrics };
+  return { kind: "stand-alone", exports, nbd: flags.nbd, io: flags.io, tls, ...metrics };
 }
 
 function pooled(given: UnitGiven): UnitSettings {
@@ -198,8 +195,7 @@ function pooled(given: UnitGiven): UnitSettings {
     );
   }
   const devices = [...paths].map((path) => ({ path, wipe: flags.wipe.includes(path) }));
-  const nbd = { nbd: flags.nbd, nbdLimits: nbdLimits(given) };
-  return { kind: "pooled", ...nodeSettings(given, station), devices, ...nbd };
+  return { kind: "pooled", ...nodeSettings(given, station), devices, nbd: flags.nbd };
 }
 
 /**

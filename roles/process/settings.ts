@@ -32,16 +32,6 @@ export interface TlsSettings {
   readonly authorities: string | null;
 }
 
-/** What keeps clients that do nothing, or not enough, from keeping others out. */
-export interface NbdLimits {
-  readonly connectionsMax: number;
-  /** Connections that have not reached transmission; the oldest goes when one more comes. */
-  readonly negotiatingMax: number;
-  readonly negotiationMs: number;
-  /** While others wait for buffers, how long a client may keep some without reading or sending. */
-  readonly stallMs: number;
-}
-
 /** What units and hosts have in common. */
 export interface NodeSettings extends MetricsSettings {
   readonly state: string;
@@ -69,8 +59,6 @@ export interface PooledUnitSettings extends NodeSettings {
   /** `wipe`: whatever this device holds may be destroyed. */
   readonly devices: readonly { readonly path: string; readonly wipe: boolean }[];
   readonly nbd: Endpoint;
-  /** As protocol/core/limits.ts has them when not given. */
-  readonly nbdLimits?: NbdLimits;
 }
 
 /** `unit --export`: serves files and devices, and knows no station. */
@@ -82,8 +70,6 @@ export interface StandAloneUnitSettings extends MetricsSettings {
     readonly readOnly: boolean;
   }[];
   readonly nbd: Endpoint;
-  /** As protocol/core/limits.ts has them when not given. */
-  readonly nbdLimits?: NbdLimits;
   readonly io: "uring" | "epoll" | null;
   readonly tls: TlsSettings;
 }
