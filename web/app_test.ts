@@ -159,3 +159,16 @@ Deno.test("the event stream catches up by number and goes on live", async () => 
   }
   assert.equal(station.subscribers, 0);
 });
+
+Deno.test("a recovery is confirmed by the list's name, by the owner of the token", async () => {
+  const { station, ask, post } = makeApp();
+  assert.equal((await (await ask("/api/v1/recovery")).json()).list, "abc");
+  assert.equal((await post("/api/v1/recovery/confirm", {})).status, 400);
+  assert.equal((await post("/api/v1/recovery/confirm", { list: "abc" })).status, 200);
+  assert.deepEqual(station.asked, [{ list: "abc", owner: "admin" }]);
+  const wrong = await post("/api/v1/units/u1/media/m1", { action: "burn" });
+  assert.equal(wrong.status, 400);
+  assert.equal((await post("/api/v1/units/u1/media/m1", { action: "forget" })).status, 202);
+  const asked = { at: { unit: "u1", medium: "m1" }, input: { action: "forget", yes: false } };
+  assert.deepEqual(station.asked.at(-1), asked);
+});

@@ -45,7 +45,13 @@ interface Entry {
 export class GrantTable {
   readonly #entries = new Map<string, Entry>();
   readonly #volumeOf = new Map<ConnectionId, string>();
+  readonly #connectionsMax: number;
   #draining = false;
+
+  /** `connectionsMax`: of one grant; CONNECTIONS_PER_GRANT_MAX when not given. */
+  constructor(options: { readonly connectionsMax?: number | undefined } = {}) {
+    this.#connectionsMax = options.connectionsMax ?? CONNECTIONS_PER_GRANT_MAX;
+  }
 
   get draining(): boolean {
     return this.#draining;
@@ -124,7 +130,7 @@ export class GrantTable {
       case "refuse":
         return verdict;
       case "add":
-        if (entry.open.size >= CONNECTIONS_PER_GRANT_MAX) {
+        if (entry.open.size >= this.#connectionsMax) {
           return refuse("busy", `${entry.open.size} connections are open already`);
         }
         return this.#take(volumeId, entry, request);

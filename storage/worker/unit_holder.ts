@@ -4,7 +4,8 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import { DRAIN_MS_MAX } from "../../protocol/core/limits.ts";
 import type { UnitStart } from "./messages.ts";
 import { limited } from "./time_limit.ts";
-import { UnitService, type UnitServiceOptions } from "./unit_service.ts";
+import { UnitService } from "./unit_service.ts";
+import type { UnitServiceOptions } from "./unit_service_options.ts";
 
 export interface UnitHolderOptions extends UnitServiceOptions {
   /** Stops listening and shuts every connection; resolves when nothing of them is under way. */

@@ -12,41 +12,18 @@ import type {
 import { uuidBytes } from "../../protocol/nbd/attach.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { FENCE_ANSWER_MS_MAX } from "../../protocol/core/limits.ts";
-import type { Log } from "../../protocol/core/log.ts";
-import type { Random } from "../../protocol/core/random.ts";
 import type { CounterRow } from "../counters/row.ts";
-import type { CounterTable } from "../counters/table.ts";
 import type { Device } from "../devices/device.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
-import type { Io } from "../io/io.ts";
-import type { IoPromises } from "../io/promises.ts";
 import { ioMediumSource } from "../media/io_medium_file.ts";
-import type { FenceHook, StoreChange } from "../media/store_types.ts";
+import type { FenceHook } from "../media/store_types.ts";
 import { UnitStore } from "../media/unit_store.ts";
 import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
-import type { ExportGate } from "../nbd/server_types.ts";
 import type { UnitStart } from "./messages.ts";
 import { UnitMedia } from "./unit_media.ts";
 import { limited } from "./time_limit.ts";
-
-export interface UnitServiceOptions {
-  readonly io: Io;
-  readonly promises: IoPromises;
-  readonly bootId: string;
-  readonly random: Random;
-  readonly log: Log;
-  readonly counters: CounterTable;
-  /** Answers for names that are no grant's. */
-  readonly others: ExportGate;
-  readonly onChange: (change: StoreChange) => void;
-  /** The medium that is to be taken over at this opening. */
-  readonly adopting?: { readonly mediumId: string; readonly sequence: number };
-  /** It was open already: it stays, also when no medium can be had. */
-  readonly isReopening?: boolean;
-  /** How long a call waits for a fence; FENCE_ANSWER_MS_MAX but in tests. */
-  readonly fenceAnswerMs?: number;
-}
+import type { UnitServiceOptions } from "./unit_service_options.ts";
 
 /**
  * A unit's calls: the storage engine, the grants and the connections put together. Its one concern
@@ -57,7 +34,7 @@ export class UnitService implements GrantedVolumes {
   readonly #options: UnitServiceOptions;
   readonly #store: UnitStore;
   readonly #media: UnitMedia;
-  readonly #table = new GrantTable();
+  readonly #table: GrantTable;
   /** Of each volume that was ever opened. */
   readonly #counters = new Map<string, CounterRow>();
   /** Fences and grants under way, by what was asked: a repeat joins instead of starting anew. */
@@ -68,6 +45,7 @@ export class UnitService implements GrantedVolumes {
     this.#options = options;
     this.#store = parts.store;
     this.#media = new UnitMedia(parts.store, options);
+    this.#table = new GrantTable({ connectionsMax: options.connectionsPerGrantMax });
     this.gate = new UnitGate({
       table: this.#table,
       volumes: this,

@@ -1,0 +1,27 @@
+import type { Log } from "../../protocol/core/log.ts";
+import type { Random } from "../../protocol/core/random.ts";
+import type { CounterTable } from "../counters/table.ts";
+import type { Io } from "../io/io.ts";
+import type { IoPromises } from "../io/promises.ts";
+import type { StoreChange } from "../media/store_types.ts";
+import type { ExportGate } from "../nbd/server_types.ts";
+
+export interface UnitServiceOptions {
+  readonly io: Io;
+  readonly promises: IoPromises;
+  readonly bootId: string;
+  readonly random: Random;
+  readonly log: Log;
+  readonly counters: CounterTable;
+  /** Answers for names that are no grant's. */
+  readonly others: ExportGate;
+  readonly onChange: (change: StoreChange) => void;
+  /** CONNECTIONS_PER_GRANT_MAX when not given. */
+  readonly connectionsPerGrantMax?: number;
+  /** The medium that is to be taken over at this opening. */
+  readonly adopting?: { readonly mediumId: string; readonly sequence: number };
+  /** It was open already: it stays, also when no medium can be had. */
+  readonly isReopening?: boolean;
+  /** How long a call waits for a fence; FENCE_ANSWER_MS_MAX but in tests. */
+  readonly fenceAnswerMs?: number;
+}
