@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { nodeUri } from "../../protocol/certificates/node_uri.ts";
+import { peerProblem } from "../../protocol/certificates/peer.ts";
 import { GIB } from "../../protocol/core/limits.ts";
 import { order, smallPool } from "./fake_pool_testing.ts";
 import { FakeUnit } from "./fake_unit_testing.ts";
@@ -153,5 +155,20 @@ Deno.test("a node that says goodbye and does not go is back, and not at its last
   assert.equal(state(), "leaving");
   await world.pass(6000);
   assert.equal(state(), "online");
+  await world.end();
+});
+
+Deno.test("a member gets a certificate that names it, the same for the same key", async () => {
+  const { world, units } = await smallPool();
+  const [unit] = units as [FakeUnit];
+  const publicKey = new Uint8Array(32).fill(9);
+  const answer = await world.ask(unit, "CERTIFICATE_REQUEST", { publicKey });
+  const expected = { authorities: [answer.authority], uri: nodeUri("unit", unit.id) };
+  assert.equal(peerProblem(answer.certificate, expected), null);
+  assert.deepEqual(await world.ask(unit, "CERTIFICATE_REQUEST", { publicKey }), answer);
+  const endpoint = { address: "192.0.2.9", port: 1 };
+  const stranger = { id: "ff".repeat(16), publicKey, hello: unit.hello, endpoint };
+  const { CERTIFICATE_REQUEST: certify } = world.station.linkEvents.handlers;
+  assert.throws(() => certify?.({ publicKey }, stranger), { code: "denied" });
   await world.end();
 });
