@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { makePki } from "../interop/tls_pki.ts";
 import { testWith } from "../needs.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -7,8 +8,8 @@ const ALONE = ["--no-config", "--no-lock", "--no-remote", "--no-npm", "--cached-
 const SIZE_BYTES = 8 * 1024 * 1024;
 
 testWith({
-  name: "one bundle is the whole program: unit, data worker and epoll's helper",
-  needs: { tools: ["qemu-io"] },
+  name: "one bundle is the whole program: unit, data worker, TLS worker and epoll's helper",
+  needs: { tools: ["qemu-io", "openssl"] },
   async fn(t) {
     const folder = Deno.makeTempDirSync({ prefix: "dvsan-bundle-" });
     try {
@@ -18,8 +19,10 @@ testWith({
       assert.ok(made.success, made.text);
       assert.ok(!Deno.readTextFileSync(bundle).includes(ROOT), "it names nothing of the sources");
       for (const io of ["uring", "epoll"]) {
-        await t.step(`with --io ${io}`, () => serveAndUse({ bundle, folder, io }));
+        await t.step(`with --io ${io}`, () => serveAndUse({ bundle, folder, io, tls: false }));
       }
+      await makePki(folder);
+      await t.step("with TLS", () => serveAndUse({ bundle, folder, io: "uring", tls: true }));
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }
@@ -28,13 +31,18 @@ testWith({
 
 /** Serves a file from an empty folder; writes with FUA, flushes and zeroes, as a client does. */
 async function serveAndUse(
-  { bundle, folder, io }: { bundle: string; folder: string; io: string },
+  { bundle, folder, io, tls }: { bundle: string; folder: string; io: string; tls: boolean },
 ): Promise<void> {
-  const empty = `${folder}/empty-${io}`;
-  const medium = `${folder}/medium-${io}`;
+  const empty = `${folder}/empty-${io}-${tls}`;
+  const medium = `${folder}/medium-${io}-${tls}`;
+  const pki = `${folder}/good`;
   Deno.mkdirSync(empty);
   Deno.writeFileSync(medium, new Uint8Array(SIZE_BYTES));
   const flags = ["unit", "--export", `disk=${medium}`, "--nbd", "127.0.0.1:0", "--io", io];
+  if (tls) {
+    flags.push("--tls", "require", "--tls-ca", `${pki}/ca-cert.pem`);
+    flags.push("--tls-certificate", `${pki}/server-cert.pem`, "--tls-key", `${pki}/server-key.pem`);
+  }
   const unit = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-prompt", ...ALONE, bundle, ...flags],
     cwd: empty,
@@ -46,8 +54,11 @@ async function serveAndUse(
     const ready = JSON.parse(await firstLine(unit.stdout));
     assert.equal(ready.ready, "unit");
     const commands = ["write -f -P 7 4k 64k", "flush", "write -z 128k 64k", "read -P 7 4k 64k"];
-    const uri = `nbd://${ready.nbd}/disk`;
-    const args = ["-f", "raw", ...commands.flatMap((command) => ["-c", command]), uri];
+    const args = commands.flatMap((command) => ["-c", command]);
+    const [host, port] = ready.nbd.split(":");
+    const image = `driver=nbd,host=${host},port=${port},export=disk`;
+    if (tls) args.push("--object", `tls-creds-x509,id=t,endpoint=client,dir=${pki}`);
+    args.push("--image-opts", tls ? `${image},tls-creds=t` : image);
     const used = run("qemu-io", args);
     assert.ok(used.success && !/failed|error/i.test(used.text), used.text);
     assert.ok(Deno.readFileSync(medium).subarray(4096, 4096 + 65536).every((byte) => byte === 7));
