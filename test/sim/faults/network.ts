@@ -94,4 +94,12 @@ export function replays(scene: Scene): void {
     const what = `an attacker sends ${isSpoilt ? "a spoilt" : "an old"} packet`;
     network.inject({ ...sent, packet, from }, what);
   }
+  if (sim.chance(0.5)) return;
+  network.shadows = sim.pick([0.05, 0.5]);
+  lasting(scene, {
+    what: `an attacker follows packets with its own: ${network.shadows}`,
+    undo: () => {
+      network.shadows = 0;
+    },
+  });
 }

@@ -118,8 +118,10 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     name: "address-trusted",
     breaks: "addresses are hints: only a genuine packet moves a node",
     file: "roles/station/link/node_sessions.ts",
-    old: "    if (opened.newest && member.moveTo(from)) this.counters.moves++;\n",
-    new: "    member.moveTo(from);\n",
+    old:
+      '    const opened = member.open(packet, this.#o.clock.nowMs());\n    if (opened === "dead") {\n',
+    new: "    member.moveTo(from);\n" +
+      '    const opened = member.open(packet, this.#o.clock.nowMs());\n    if (opened === "dead") {\n',
     only: ["replays", "users"],
   },
   {

@@ -45,6 +45,11 @@ export class SimNetwork {
   weather: Weather = { ...FAIR };
   /** Old packets, for replays by an attacker. */
   readonly kept: Sent[] = [];
+  /**
+   * How often the attacker answers a packet that passes with a packet of its own to the same place:
+   * a copy of that one, or an old one. They come right behind it, before an answer leaves.
+   */
+  shadows = 0;
   /** Sees every packet that a process sends. */
   onSent: (sent: Sent) => void = () => {};
   readonly #sim: Simulation;
@@ -81,6 +86,18 @@ export class SimNetwork {
     const group = [...this.#sockets.values()].filter((socket) => socket.group === to.address);
     const targets = group.length > 0 ? group.map((socket) => socket.local) : [to];
     for (const target of targets) this.#carry({ ...sent, to: target });
+    if (this.shadows > 0 && this.#sim.chance(this.shadows)) this.#shadow(sent);
+  }
+
+  #shadow(sent: Sent): void {
+    const sim = this.#sim;
+    const old = sim.chance(0.5) ? sent : sim.pick(this.kept);
+    const from = { address: ATTACKER_ADDRESS, port: sent.from.port };
+    const delayMs = this.weather.delayMsMax + 0.2 * sim.fraction();
+    const packet = old.packet.slice();
+    sim.later(delayMs, `an attacker sends what ${formatEndpoint(old.from)} once sent`, () => {
+      this.#deliver({ packet, from, to: sent.to });
+    });
   }
 
   /** Brings a packet as if `from` had sent it now, whatever the weather. */
