@@ -1,9 +1,9 @@
-import { STATE, STATUS_DESCRIPTOR_BYTES } from "../../protocol/nbd/constants.ts";
 import type { AllocationQuery } from "./io.ts";
 import type { SimMedium } from "./sim_medium.ts";
 
-/** What a hole is called: nothing is allocated there, and it reads as zeroes. */
-const HOLE_FLAGS = STATE.hole | STATE.zero;
+/** A run's length and flags; the flags of a hole, which is not allocated (1) and zero (2). */
+const RUN_BYTES = 8;
+const HOLE_FLAGS = 1 | 2;
 
 /**
  * Writes the runs that answer an AllocationQuery, in order; neighbours that are alike become one.
@@ -32,11 +32,11 @@ export class RunWriter {
     const flags = isHole ? HOLE_FLAGS : 0;
     const length = Math.min(end, this.end) - this.position;
     if (flags === this.#lastFlags) {
-      const at = this.#off + STATUS_DESCRIPTOR_BYTES * (this.count - 1);
+      const at = this.#off + RUN_BYTES * (this.count - 1);
       this.#view.setUint32(at, this.#view.getUint32(at) + length);
     } else {
       if (this.count === this.#countMax) return false;
-      const at = this.#off + STATUS_DESCRIPTOR_BYTES * this.count;
+      const at = this.#off + RUN_BYTES * this.count;
       this.#view.setUint32(at, length);
       this.#view.setUint32(at + 4, flags);
       this.#lastFlags = flags;

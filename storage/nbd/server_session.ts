@@ -4,13 +4,7 @@ import {
   NBD_REQUESTS_PER_CONNECTION_MAX,
 } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
-import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
-import {
-  type Agreed,
-  type ByteSource,
-  requestError,
-  RequestReader,
-} from "../../protocol/nbd/request.ts";
+import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd/request.ts";
 import { errnoName } from "../io/errno.ts";
 import type { Io, Off } from "../io/io.ts";
 import { bufferBytesOf, type CallsHost, DeviceCalls, hasBuffer } from "./server_calls.ts";
@@ -34,8 +28,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   readonly #host: SessionHost;
   readonly #io: Io;
   readonly #pool: RequestPool;
-  readonly #info: ExportInfo;
-  readonly #agreed: Agreed;
+  readonly #terms: Pick<SessionOptions, "info" | "agreed">;
   readonly #form: ReplyForm;
   readonly #meter: RequestMeter;
   readonly #replies: ReplyQueue;
@@ -64,8 +57,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#payload = new PayloadReceiver(io, handle, () => this.#payloadReceived());
     const failed = (command: number, errno: number) => host.deviceFailed(command, errno);
     this.#calls = new DeviceCalls(this, { ...options, failed });
-    this.#info = options.info;
-    this.#agreed = options.agreed;
+    this.#terms = options;
     this.#form = new ReplyForm(io, options);
     this.#meter = new RequestMeter(options.io, options.counters);
     this.#replies = new ReplyQueue(options.io, options.handle, this);
@@ -163,7 +155,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   /** Takes the request in the reader on, or pauses; false when it pauses before any payload. */
   #admit(): boolean {
     const reader = this.#reader;
-    const error = requestError(reader, this.#info, this.#agreed);
+    const error = requestError(reader, this.#terms.info, this.#terms.agreed);
     const needsBuffer = error === 0 && reader.length > 0 && hasBuffer(reader.command);
     const tooMuch = needsBuffer && this.#held.bytes > 0 &&
       this.#held.bytes + bufferBytesOf(reader) > NBD_CONNECTION_HELD_BYTES_MAX;

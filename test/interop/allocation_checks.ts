@@ -4,7 +4,7 @@ import type { ClientCheck, Target } from "./client_check.ts";
 import { makeFile, withDirectory } from "./exports.ts";
 import { runTool } from "./tools.ts";
 
-/** What clients see and do of holes: BLOCK_STATUS, structured replies, and the flags of commands. */
+/** What clients see and do of holes, and with the flags of commands. */
 export const ALLOCATION_CHECKS: readonly ClientCheck[] = [
   {
     name: "nbdinfo and qemu-img map what is allocated",
