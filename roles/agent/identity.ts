@@ -104,7 +104,7 @@ function merge(
         `Start it without the key, or with --rejoin if it is to belong to the other station.`,
     );
   }
-  // Of its own station: a member needs no key, but a station that lost its catalog knows no members.
+  // Of its own station: a member needs no key, but one that lost its catalog knows no members.
   return { ...stored, station: stationOf(key) };
 }
 
