@@ -123,6 +123,10 @@ export const NBD_NEGOTIATION_MS = 10_000;
 export const NBD_STALL_MS = 30_000;
 export const NBD_CONNECTIONS_MAX = 1024;
 export const NBD_NEGOTIATING_MAX = 128;
+/** What an operator may set deadlines and caps of data connections to. */
+export const CONNECTION_TIMEOUT_MS_MIN = 100;
+export const CONNECTION_TIMEOUT_MS_MAX = 10 * 60_000;
+export const CONNECTIONS_CEILING = 16 * KIB;
 /** Options whose payload is read; longer ones are drained and refused. */
 export const NBD_OPTION_BYTES_MAX = 16 * KIB;
 export const NBD_OPTIONS_MAX = 8192;

@@ -1,15 +1,16 @@
 import { DRAIN_MS_MAX } from "../../protocol/core/limits.ts";
 import { DataWorker } from "../../storage/worker/client.ts";
+import type { DataLimits } from "../../storage/worker/data_limits.ts";
 import type { ProcessContext } from "../process/context.ts";
 
 /** Begins to load the data worker of a unit or host: it is slow, so let it be the first thing. */
 export function spawnDataWorker(
-  io: "uring" | "epoll" | null,
+  { io, limits }: { readonly io: "uring" | "epoll" | null; readonly limits: DataLimits },
   process: ProcessContext,
 ): DataWorker {
   return new DataWorker({
     mainUrl: process.mainUrl,
-    start: { io: io ?? "uring", bootId: process.machine.bootId },
+    start: { io: io ?? "uring", bootId: process.machine.bootId, limits },
     log: process.log,
     onFatal: (error) => process.fail(error),
   });

@@ -21,12 +21,14 @@ import {
 } from "../process/flags.ts";
 import type { ProcessContext } from "../process/context.ts";
 import {
+  type HostSettings,
   LABEL_SEQUENCES_FILE,
   type MetricsSettings,
   type NodeSettings,
   type StationPlace,
   type UnitSettings,
 } from "../process/settings.ts";
+import { HOST_LIMIT_FLAGS, hostLimits, UNIT_LIMIT_FLAGS, unitLimits } from "./limit_flags.ts";
 import { nodeTls, standAloneTls, TLS_FLAGS } from "./tls_flags.ts";
 import { isThere, requirePath } from "../process/system_process.ts";
 
@@ -75,7 +77,7 @@ function nodeFlags(role: "unit" | "host", state: string) {
 
 type NodeGiven = Given<ReturnType<typeof nodeFlags>>;
 
-function nodeSettings(given: NodeGiven, station: StationPlace): NodeSettings {
+function nodeSettings(given: NodeGiven, station: StationPlace): Omit<NodeSettings, "limits"> {
   const { flags } = given;
   if (flags.key !== null) requirePath(flags.key, "--key");
   if (flags.advertise.length > ADDRESSES_PER_NODE_MAX) {
@@ -133,6 +135,7 @@ const UNIT_FLAGS = {
   nbd: withDefault(endpointFlag("Where hosts read and write (TCP)"), NBD),
   export: repeatable(exportFlag("Serve this file or device alone, without a station")),
   "read-only": switchFlag("With --export: refuse writes"),
+  ...UNIT_LIMIT_FLAGS,
 };
 
 const UNIT = defineCommand({
@@ -171,8 +174,8 @@ function standAlone(given: UnitGiven): UnitSettings {
   if (metrics.metrics !== null && metrics.metricsToken === null) {
     throw usage("Cannot use --metrics with --export: --metrics-token is missing. Give a FILE.");
   }
-  const tls = standAloneTls(given);
-  return { kind: "stand-alone", exports, nbd: flags.nbd, io: flags.io, tls, ...metrics };
+  const common = { nbd: flags.nbd, io: flags.io, limits: unitLimits(given) };
+  return { kind: "stand-alone", exports, ...common, tls: standAloneTls(given), ...metrics };
 }
 
 function pooled(given: UnitGiven): UnitSettings {
@@ -195,7 +198,8 @@ function pooled(given: UnitGiven): UnitSettings {
     );
   }
   const devices = [...paths].map((path) => ({ path, wipe: flags.wipe.includes(path) }));
-  return { kind: "pooled", ...nodeSettings(given, station), devices, nbd: flags.nbd };
+  const limits = unitLimits(given);
+  return { kind: "pooled", ...nodeSettings(given, station), limits, devices, nbd: flags.nbd };
 }
 
 /**
@@ -215,6 +219,7 @@ const HOST_FLAGS = {
     durationFlag("How long I/O waits for a unit that is away before it fails"),
     IO_TIMEOUT,
   ),
+  ...HOST_LIMIT_FLAGS,
 };
 
 const HOST = defineCommand({
@@ -226,6 +231,7 @@ const HOST = defineCommand({
   settings: (given) => ({
     ...nodeSettings(given, given.flags.station),
     ioTimeoutMs: given.flags["io-timeout"],
+    limits: hostLimits(given),
   }),
   run: async (settings, process) => {
     const worker = await spawnDataWorker(settings, process);
@@ -234,11 +240,8 @@ const HOST = defineCommand({
 });
 
 /** It loads its program in its own thread while this one loads the role's. */
-async function spawnDataWorker(
-  { io }: { readonly io: "uring" | "epoll" | null },
-  process: ProcessContext,
-) {
-  return (await import("../agent/data_worker.ts")).spawnDataWorker(io, process);
+async function spawnDataWorker(settings: UnitSettings | HostSettings, process: ProcessContext) {
+  return (await import("../agent/data_worker.ts")).spawnDataWorker(settings, process);
 }
 
 function neededStation(given: NodeGiven, role: string): StationPlace {

@@ -3,7 +3,7 @@ import { DURATION_MS_MAX } from "../../protocol/core/limits.ts";
 import { invalidName } from "../../protocol/core/names.ts";
 import { parseEndpoint, parsePlace } from "./endpoints.ts";
 import type { AskedSize, StationPlace } from "./settings.ts";
-import { parseAskedSize, parseDuration } from "./sizes.ts";
+import { formatDuration, parseAskedSize, parseDuration } from "./sizes.ts";
 
 /**
  * One flag of a command, as data: help, parsing, environment, TOML file and `config show` all
@@ -127,19 +127,35 @@ function parseSizeValue(text: string): { value: AskedSize } | string {
   return typeof size === "string" ? size : { value: size };
 }
 
-export function durationFlag(help: string): Flag<number | null> {
+/** What a number may be, both ends included. */
+interface Range {
+  readonly least?: number;
+  readonly most?: number;
+}
+
+/** Milliseconds; at most a year unless told otherwise. */
+export function durationFlag(
+  help: string,
+  { least = 0, most = DURATION_MS_MAX }: Range = {},
+): Flag<number | null> {
   return flag("DURATION", help, (text) => {
     const durationMs = parseDuration(text);
     if (typeof durationMs === "string") return durationMs;
-    return durationMs > DURATION_MS_MAX ? "it is longer than a year" : { value: durationMs };
+    if (durationMs > DURATION_MS_MAX) return "it is longer than a year";
+    if (durationMs < least) return `it is shorter than ${formatDuration(least)}`;
+    return durationMs > most ? `it is longer than ${formatDuration(most)}` : { value: durationMs };
   });
 }
 
-export function countFlag(help: string): Flag<number | null> {
+export function countFlag(
+  help: string,
+  { least = 0, most = Number.MAX_SAFE_INTEGER }: Range = {},
+): Flag<number | null> {
   return flag("NUMBER", help, (text) => {
     const value = Number(text);
-    const isCount = /^\d+$/.test(text) && Number.isSafeInteger(value);
-    return isCount ? { value } : "a whole number is wanted";
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) return "a whole number is wanted";
+    if (value >= least && value <= most) return { value };
+    return `a number from ${least} to ${most} is wanted`;
   });
 }
 

@@ -1,4 +1,5 @@
 import type { Endpoint } from "../../protocol/config/link.ts";
+import type { DataLimits } from "../../storage/worker/data_limits.ts";
 
 /**
  * Checked settings, as the commands get them: flags, environment, TOML file and defaults are
@@ -47,6 +48,7 @@ export interface NodeSettings extends MetricsSettings {
   readonly advertise: readonly string[];
   /** Null: the best that this machine has. */
   readonly io: "uring" | "epoll" | null;
+  readonly limits: DataLimits;
   readonly tls: TlsSettings;
 }
 
@@ -71,6 +73,7 @@ export interface StandAloneUnitSettings extends MetricsSettings {
   }[];
   readonly nbd: Endpoint;
   readonly io: "uring" | "epoll" | null;
+  readonly limits: DataLimits;
   readonly tls: TlsSettings;
 }
 

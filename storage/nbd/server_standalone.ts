@@ -14,12 +14,23 @@ import type {
   PrivateOption,
 } from "./server_types.ts";
 
+interface StandaloneEntry extends ExportEntry {
+  /** Ids of those that have opened it. */
+  readonly connections: Set<number>;
+}
+
 /**
  * Exports that stand for themselves: a name and a device, open to everybody who can connect. The
  * name "" is the first that was added.
  */
 export class StandaloneExports implements ExportGate {
-  readonly #entries = new Map<string, ExportEntry>();
+  readonly #entries = new Map<string, StandaloneEntry>();
+  readonly #connectionsMax: number;
+
+  /** `connectionsMax`: of one export; as many as the server has when not given. */
+  constructor(options: { readonly connectionsMax?: number } = {}) {
+    this.#connectionsMax = options.connectionsMax ?? Infinity;
+  }
 
   /**
    * `counters`: where its requests are counted; nowhere when not given. Throws "invalid" for a
@@ -37,7 +48,14 @@ export class StandaloneExports implements ExportGate {
       );
     }
     const counters = options.counters ?? CounterRow.unread();
-    this.#entries.set(name, { device, counters, opened: () => {}, closed: () => {} });
+    const connections = new Set<number>();
+    this.#entries.set(name, {
+      device,
+      counters,
+      connections,
+      opened: ({ id }) => connections.add(id),
+      closed: ({ id }) => connections.delete(id),
+    });
   }
 
   list(): readonly string[] {
@@ -46,7 +64,11 @@ export class StandaloneExports implements ExportGate {
 
   find(_connection: GateConnection, name: string): ExportEntry | ExportRefusal {
     const entry = this.#entries.get(name) ?? (name === "" ? this.#first() : undefined);
-    if (entry !== undefined) return entry;
+    if (entry !== undefined && entry.connections.size < this.#connectionsMax) return entry;
+    if (entry !== undefined) {
+      const text = `"${name}" has ${entry.connections.size} connections already; close one first`;
+      return { refused: REPLY_ERROR.policy, text };
+    }
     return { refused: REPLY_ERROR.unknown, text: `there is no export "${name}"` };
   }
 
@@ -61,7 +83,7 @@ export class StandaloneExports implements ExportGate {
 
   ended(_connection: GateConnection, _how: ConnectionEnd): void {}
 
-  #first(): ExportEntry | undefined {
+  #first(): StandaloneEntry | undefined {
     return this.#entries.values().next().value;
   }
 }

@@ -1,6 +1,6 @@
 import type { Assignment } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { DISK_CONNECTIONS_MAX, DISK_REQUESTS_MAX } from "../../protocol/core/limits.ts";
+import { DISK_REQUESTS_MAX } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { KeyPair } from "../../protocol/noise/handshake.ts";
@@ -13,6 +13,7 @@ import { BufferUser, type Io, type TurnTask } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import { NbdServer } from "../nbd/server.ts";
 import type { TlsDoor } from "../tls/door.ts";
+import { type DataLimits, diskServerLimitsOf } from "./data_limits.ts";
 import { DiskGate } from "./host_gate.ts";
 import { ATTACHMENTS_PER_RUN, type DiskAttach, type DiskStatus } from "./messages.ts";
 import { limited } from "./time_limit.ts";
@@ -30,8 +31,7 @@ export interface HostDiskOptions {
   readonly door?: TlsDoor | undefined;
   /** Called in a turn when the status has truly changed. */
   readonly changed: (status: DiskStatus) => void;
-  /** For tests. */
-  readonly replyTimeoutMs?: number;
+  readonly limits: DataLimits;
 }
 
 /**
@@ -73,7 +73,7 @@ export class HostDisk {
         log,
         counters: { table, row: this.#counters },
         bufferUser: new BufferUser(),
-        limits: { connectionsMax: DISK_CONNECTIONS_MAX, requestsMax: DISK_REQUESTS_MAX },
+        limits: { ...diskServerLimitsOf(options.limits), requestsMax: DISK_REQUESTS_MAX },
       });
       this.#listen();
     } catch (error) {
@@ -194,6 +194,8 @@ export class HostDisk {
     this.#legCounters.push(counters);
     return new RemoteLeg({
       ...this.#options,
+      attachTimeoutMs: this.#options.limits.attachTimeoutMs,
+      replyTimeoutMs: this.#options.limits.replyTimeoutMs,
       counters,
       log: this.#options.log.with({ disk: this.#assignment.name }),
       assignment,
@@ -223,7 +225,7 @@ export class HostDisk {
   }
 
   #changed(): void {
-    // A leg has learned of its unit what blocks its medium has: it holds for who opens the disk now.
+    // A leg has learned what blocks its unit's medium has: that holds for who opens the disk now.
     const blockBytes = Math.max(...this.#legs.map((leg) => leg.traits.minimumBlockBytes));
     if (blockBytes !== this.#device.traits.minimumBlockBytes) this.#device = this.#combine();
     this.#options.io.atTurnEnd(this.#statusTask);

@@ -12,6 +12,7 @@ import type { CounterTable } from "../counters/table.ts";
 import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import type { TlsDoor } from "../tls/door.ts";
+import { DATA_LIMITS, type DataLimits } from "./data_limits.ts";
 import { HostDisk } from "./host_disk.ts";
 import type { DiskAttach, DiskStatus, NodeIdentity, Notice } from "./messages.ts";
 
@@ -27,6 +28,8 @@ export interface HostServiceOptions {
   readonly door?: TlsDoor | undefined;
   /** How long I/O waits for a unit that is away. */
   readonly ioTimeoutMs: number;
+  /** DATA_LIMITS when not given. */
+  readonly limits?: DataLimits;
 }
 
 /**
@@ -65,6 +68,7 @@ export class HostService {
       ...rest,
       host: identity,
       replayBuffers: this.#replayBuffers,
+      limits: this.#options.limits ?? DATA_LIMITS,
       changed: (status) => {
         if (this.#disks.get(diskId) === disk) notify({ notice: "disk-changed", status });
       },

@@ -4,6 +4,7 @@ import type { Random } from "../../protocol/core/random.ts";
 import { CounterTable } from "../counters/table.ts";
 import type { Io } from "../io/io.ts";
 import { IoPromises } from "../io/promises.ts";
+import { DATA_LIMITS } from "./data_limits.ts";
 import { answerCall, type FromWorker, type ToWorker } from "./mailbox.ts";
 import type { WorkerStart } from "./messages.ts";
 import { WorkerService } from "./worker_service.ts";
@@ -47,6 +48,7 @@ export class DataLoop {
       promises: this.promises,
       bootId: start.bootId,
       counters: new CounterTable(start.counters),
+      limits: start.limits ?? DATA_LIMITS,
       random,
       log,
       notify: (notice) => mailbox.post(notice),

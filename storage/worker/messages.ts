@@ -15,6 +15,7 @@ import type { PlainError } from "../../protocol/core/errors.ts";
 import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
 import type { SocketAddress } from "../io/io.ts";
 import type { TlsOrder } from "../tls/messages.ts";
+import type { DataLimits } from "./data_limits.ts";
 
 /**
  * The mailbox between the control thread and the data worker: calls with one answer each, and
@@ -34,6 +35,8 @@ export interface WorkerStart {
   readonly bootId: string;
   /** What it counts into (storage/counters); the control thread reads it at any time. */
   readonly counters: SharedArrayBuffer;
+  /** DATA_LIMITS when not given. */
+  readonly limits?: DataLimits;
 }
 
 /** A stand-alone export: a name and a file or block device. */

@@ -9,6 +9,13 @@ import { NbdServer } from "../nbd/server.ts";
 import { StandaloneExports } from "../nbd/server_standalone.ts";
 import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
 import { TlsHandOver } from "../tls/door.ts";
+import {
+  aloneConnectionsMaxOf,
+  DATA_LIMITS,
+  type DataLimits,
+  grantConnectionsMaxOf,
+  serverLimitsOf,
+} from "./data_limits.ts";
 import { HostService } from "./host_service.ts";
 import type { CallHandlers } from "./mailbox.ts";
 import type { Calls, ExportSpec, Notice, UnitStart } from "./messages.ts";
@@ -27,13 +34,16 @@ export interface WorkerServiceOptions {
   readonly notify: (notice: Notice) => void;
   /** How long a call waits for a fence; FENCE_ANSWER_MS_MAX but in tests. */
   readonly fenceAnswerMs?: number;
+  /** DATA_LIMITS when not given. */
+  readonly limits?: DataLimits;
 }
 
 /** Everything that the data worker does, by call. The thread it runs on is main.ts's concern. */
 export class WorkerService {
   readonly #options: WorkerServiceOptions;
   readonly #server: NbdServer;
-  readonly #exports = new StandaloneExports();
+  readonly #exports: StandaloneExports;
+  readonly #limits: DataLimits;
   readonly #media: StandaloneMedia;
   /** How its TCP connections are secured. */
   #door: TlsHandOver | undefined;
@@ -47,7 +57,12 @@ export class WorkerService {
     this.#options = options;
     const { io, log, counters: table } = options;
     const row = table.add({ kind: "server", name: "nbd", nowMs: io.nowMs() });
-    this.#server = new NbdServer({ io, log, counters: { table, row } });
+    this.#limits = options.limits ?? DATA_LIMITS;
+    this.#exports = new StandaloneExports({
+      connectionsMax: aloneConnectionsMaxOf(this.#limits),
+    });
+    const limits = serverLimitsOf(this.#limits);
+    this.#server = new NbdServer({ io, log, counters: { table, row }, limits });
     this.#media = new StandaloneMedia(options);
   }
 
@@ -120,6 +135,7 @@ export class WorkerService {
     this.#unit = await UnitHolder.open(start, {
       ...this.#options,
       others: this.#exports,
+      connectionsPerGrantMax: grantConnectionsMaxOf(this.#limits),
       shutAll: (reason) => this.#shutAll(reason),
       listenAgain: () => {
         if (this.#listening !== null) this.#listen(this.#listening);
@@ -132,7 +148,12 @@ export class WorkerService {
   #hostStart(params: Calls["hostStart"]["params"]): null {
     this.#refuseDrained();
     if (this.#host !== null) throw new DvsanError("usage", "A host is started once.");
-    this.#host = new HostService({ ...this.#options, ...params, door: this.#door });
+    this.#host = new HostService({
+      ...this.#options,
+      ...params,
+      door: this.#door,
+      limits: this.#limits,
+    });
     return null;
   }
 

@@ -5,6 +5,7 @@ import { runStation } from "../../../roles/station/main.ts";
 import { runUnit } from "../../../roles/unit/main.ts";
 import { SimIo } from "../../../storage/io/sim.ts";
 import { DataWorker } from "../../../storage/worker/client.ts";
+import { DATA_LIMITS } from "../../../storage/worker/data_limits.ts";
 import type { ProcessContext } from "../../../roles/process/context.ts";
 import { Chance } from "../core/chance.ts";
 import type { Incarnation } from "../process/incarnation.ts";
@@ -93,6 +94,7 @@ function nodeSettings(
     spare: false,
     advertise: [],
     io: null,
+    limits: DATA_LIMITS,
     tls: { policy: "off", certificate: null, key: null, authorities: null },
     metrics: null,
     metricsToken: null,
