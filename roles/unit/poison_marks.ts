@@ -9,8 +9,9 @@ const Stored = z.record(z.uuid(), z.string());
 /**
  * Which media are poisoned, and why, so that a restart does not make a medium good again that has
  * lost what was written to it: that takes an operator (data-path.md §5). It is kept here, since a
- * label that is written to such a medium could itself not be relied on. A damaged file is
- * forgotten: whoever was refused a flush was told then.
+ * label that is written to such a medium could itself not be relied on. A mark that a power cut
+ * kept from being written, and a damaged file, lose nobody's data: who asked for a flush was
+ * refused it, and hosts replay what they have not flushed to a medium that was opened anew.
  */
 export class PoisonMarks {
   readonly #files: StateFiles;

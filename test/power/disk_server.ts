@@ -86,6 +86,7 @@ export class DiskServer {
       const length = header.getUint32(24);
       if (command === COMMAND.disconnect) return;
       const payload = await stream.read(command === COMMAND.write ? length : 0);
+      if (!this.#disk.hasPower) return;
       const fua = (flags & FUA) !== 0;
       let data: Uint8Array = new Uint8Array(0);
       let error = 0;

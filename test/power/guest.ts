@@ -78,6 +78,7 @@ export class Guest {
   /** Its power fails, with all that that takes: nobody hears a word of it. */
   async cutPower(chance: Chance): Promise<void> {
     const { lab, machine } = this.#options;
+    for (const disk of this.disks) disk.hasPower = false;
     await lab.cut(machine);
     await this.#qemu?.kill();
     this.#qemu = null;

@@ -16,6 +16,8 @@ const LANE_BYTES = 3 * MIB;
 /** So many writes of each lane go through after each boot, and some more before the next cut. */
 const WRITES_LEAST = 20;
 const WRITES_MORE = 40;
+/** Sectors in the medium's cache when the power is cut. */
+const CACHED_LEAST = 8;
 /** The host waits for a machine that boots under emulation. */
 const IO_TIMEOUT = "10m";
 
@@ -62,6 +64,11 @@ export class PowerRun {
     const guest = this.#guest;
     assert.ok(guest !== null, "it was started");
     await this.#further(this.#chance.below(WRITES_MORE));
+    const [medium] = guest.disks;
+    await waitFor("something to lose", () => {
+      if (medium!.cached >= CACHED_LEAST) medium!.hasPower = false;
+      return !medium!.hasPower;
+    });
     await guest.cutPower(this.#chance);
     this.cuts++;
     await guest.start();
@@ -87,6 +94,11 @@ export class PowerRun {
     guest.disks[0]!.failingFlushes = 1;
     await assert.rejects(client.flush(), /error 5/);
     await assert.rejects(client.flush(), /error 5/, "the device would call this one a success");
+    // A unit tells its station only after the mark is durable.
+    await waitFor("the pool to know of it", async () => {
+      const [unit] = await this.#cluster.view("units");
+      return unit?.media[0]?.state === "poisoned";
+    });
     await guest.cutPower(this.#chance);
     this.cuts++;
     await guest.start();

@@ -3,7 +3,7 @@ import { scenario } from "../e2e/scenario.ts";
 import { PowerRun } from "./power_run.ts";
 
 /** Fixed, so that a run fails for what changed; `deno task power` looks further. */
-const SEED = 1;
+const SEED = 4;
 const CUTS = 1;
 
 scenario({

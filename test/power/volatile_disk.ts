@@ -14,6 +14,8 @@ export class VolatileDisk {
   readonly #file: Deno.FsFile;
   /** Sectors that are not on the image yet. */
   #cached = new Map<number, Uint8Array>();
+  /** Without power it answers nothing any more. */
+  hasPower = true;
   /** So many flushes fail from now on; what they were to write out stays in the cache. */
   failingFlushes = 0;
   /** What became of unflushed sectors at all cuts so far. */
@@ -24,6 +26,11 @@ export class VolatileDisk {
     this.path = path;
     this.#file = Deno.openSync(path, { read: true, write: true });
     this.sizeBytes = this.#file.statSync().size;
+  }
+
+  /** Sectors that a power cut may take. */
+  get cached(): number {
+    return this.#cached.size;
   }
 
   read(position: number, length: number): Uint8Array {
@@ -59,9 +66,10 @@ export class VolatileDisk {
     return true;
   }
 
+  /** What the cut leaves; on again afterwards. Nobody uses it meanwhile. */
   cutPower(chance: Chance): void {
     // A drive that had just begun to write its cache out keeps little of it, another one most.
-    const keepsOneIn = chance.pick([1000, 4, 2, 1]);
+    const keepsOneIn = chance.pick([1000, 4, 2]);
     for (const [sector, bytes] of this.#cached) {
       if (chance.oneIn(keepsOneIn)) {
         this.#put(sector * SECTOR_BYTES, bytes);
@@ -69,6 +77,7 @@ export class VolatileDisk {
       } else this.lost++;
     }
     this.#cached = new Map();
+    this.hasPower = true;
   }
 
   close(): void {
