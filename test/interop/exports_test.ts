@@ -36,7 +36,7 @@ for (const io of KINDS) {
       withLoopDevice(SIZE_BYTES, (disk) =>
         withExports({ io, paths: { disk } }, async ({ uri }) => {
           for (const check of CLIENT_CHECKS) {
-            if (!/qemu-io reads|nbdcopy|fio/.test(check.name)) continue;
+            if (!/qemu-io reads|nbdcopy keeps|fio/.test(check.name)) continue;
             await check.run({ uri: uri("disk"), sizeBytes: SIZE_BYTES });
           }
         })),
