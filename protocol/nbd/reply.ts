@@ -81,7 +81,8 @@ export class ReplyReader {
       if (this.#have === need) break;
       if (at === to) return at;
       const count = Math.min(need - this.#have, to - at);
-      this.#partial.set(source.bytes.subarray(at, at + count), this.#have);
+      // Byte by byte: a view of these few would be garbage.
+      for (let i = 0; i < count; i++) this.#partial[this.#have + i] = source.bytes[at + i]!;
       this.#have += count;
       at += count;
     }

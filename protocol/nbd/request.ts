@@ -69,7 +69,8 @@ export class RequestReader {
       return at + REQUEST_HEADER_BYTES;
     }
     const count = Math.min(REQUEST_HEADER_BYTES - this.#have, to - at);
-    this.#partial.set(source.bytes.subarray(at, at + count), this.#have);
+    // Byte by byte: a view of these few would be garbage.
+    for (let i = 0; i < count; i++) this.#partial[this.#have + i] = source.bytes[at + i]!;
     this.#have += count;
     if (this.#have === REQUEST_HEADER_BYTES) {
       this.#have = 0;
@@ -143,7 +144,7 @@ export function requestError(
     return isAddition(command) ? WIRE_ERROR.noSpace : WIRE_ERROR.invalid;
   }
   const mask = info.minimumBlockBytes - 1;
-  if ((length & mask) !== 0 || position % info.minimumBlockBytes !== 0) return WIRE_ERROR.invalid;
+  if ((length & mask) !== 0 || (position & mask) !== 0) return WIRE_ERROR.invalid;
   // A status has at least one run, and a run at least one byte.
   return command === COMMAND.blockStatus && length === 0 ? WIRE_ERROR.invalid : 0;
 }

@@ -96,8 +96,8 @@ export class LegList {
 /** Ends operations at the end of the turn, because a device never ends one inside its own call. */
 export class LaterResults {
   readonly #io: Io;
-  #operations: Operation[] = [];
-  #running: Operation[] = [];
+  #first: Operation | null = null;
+  #last: Operation | null = null;
   readonly #task: TurnTask = { queued: false, run: () => this.#run() };
 
   constructor(io: Io) {
@@ -107,19 +107,23 @@ export class LaterResults {
   /** The operation is busy; it is done with `result` soon. */
   put(operation: Operation, result: number): void {
     operation.result = result;
-    this.#operations.push(operation);
+    operation.ioNext = null;
+    if (this.#last === null) this.#first = operation;
+    else this.#last.ioNext = operation;
+    this.#last = operation;
     this.#io.atTurnEnd(this.#task);
   }
 
   #run(): void {
-    const operations = this.#operations;
-    this.#operations = this.#running;
-    this.#running = operations;
-    for (let i = 0; i < operations.length; i++) {
-      const operation = operations[i]!;
+    let operation = this.#first;
+    this.#first = null;
+    this.#last = null;
+    while (operation !== null) {
+      const next: Operation | null = operation.ioNext;
+      operation.ioNext = null;
       operation.busy = false;
       operation.done(operation);
+      operation = next;
     }
-    operations.length = 0;
   }
 }

@@ -49,7 +49,7 @@ class Pool {
 
   /** The first waiter that may have a buffer now, out of the line; null when there is none. */
   nextWaiter(): Waiting | null {
-    if (this.#freeCount === 0) return null;
+    if (this.#freeCount === 0 || this.waiters.length === 0) return null;
     const at = this.waiters.findIndex(({ user }) => this.#hasFor(user));
     return at < 0 ? null : this.waiters.splice(at, 1)[0]!;
   }
@@ -77,8 +77,10 @@ class Pool {
   }
 
   #indexOf(off: Off): number {
-    const index = (off - this.start) / this.strideBytes;
-    assert(Number.isInteger(index) && index >= 0 && index < this.count, "an offset is a buffer's");
+    // A whole number from the start: a fraction would be garbage.
+    const index = ((off - this.start) / this.strideBytes) | 0;
+    const isStart = this.start + index * this.strideBytes === off;
+    assert(isStart && index >= 0 && index < this.count, "an offset is a buffer's");
     return index;
   }
 }

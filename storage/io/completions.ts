@@ -12,8 +12,8 @@ export type LateWork = (operation: Operation) => number;
 export class Completions {
   #first: Operation | null = null;
   #last: Operation | null = null;
-  #tasks: TurnTask[] = [];
-  #spare: TurnTask[] = [];
+  #tasks = new TaskList();
+  #spare = new TaskList();
   readonly #perform: LateWork;
 
   constructor(perform: LateWork = ({ result }) => result) {
@@ -22,7 +22,7 @@ export class Completions {
 
   /** Something is to run, so a turn must not wait. */
   get pending(): boolean {
-    return this.#first !== null || this.#tasks.length > 0;
+    return this.#first !== null || this.#tasks.count > 0;
   }
 
   push(operation: Operation, result: number): void {
@@ -37,7 +37,7 @@ export class Completions {
   clear(): void {
     this.#first = null;
     this.#last = null;
-    this.#tasks.length = 0;
+    this.#tasks.clear();
   }
 
   /** The next to run. */
@@ -102,15 +102,30 @@ export class Completions {
   }
 
   runTasks(): void {
-    if (this.#tasks.length === 0) return;
+    if (this.#tasks.count === 0) return;
     const tasks = this.#tasks;
     this.#tasks = this.#spare;
     this.#spare = tasks;
-    for (let i = 0; i < tasks.length; i++) {
-      const task = tasks[i]!;
+    for (let i = 0; i < tasks.count; i++) {
+      const task = tasks.items[i]!;
       task.queued = false;
       task.run();
     }
-    tasks.length = 0;
+    tasks.clear();
+  }
+}
+
+/** Counts its items itself: an array that is cut to nothing is made anew at the next push. */
+class TaskList {
+  readonly items: (TurnTask | null)[] = [];
+  count = 0;
+
+  push(task: TurnTask): void {
+    this.items[this.count++] = task;
+  }
+
+  clear(): void {
+    for (let i = 0; i < this.count; i++) this.items[i] = null;
+    this.count = 0;
   }
 }

@@ -38,10 +38,9 @@ export class DirectCalls {
     }
   }
 
-  /** Sends of the message whose msghdr is at `address` what can be sent without waiting. */
-  sendMessage(fd: number, address: number): number {
+  /** Sends of the message whose msghdr it is given what can be sent without waiting. */
+  sendMessage(fd: number, message: Deno.PointerObject): number {
     const { call } = this.#libc;
-    const message = this.#address.of(address);
     for (;;) {
       const result = this.#libc.check(call.sendmsg(fd, message, SEND_FLAGS));
       if (result !== -Errno.EINTR) return result;

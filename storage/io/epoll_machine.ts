@@ -103,7 +103,8 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     const helper = this.#helper;
     if (!helper.isStarting) return this.#set.wait(waitMs, this);
     this.#set.wait(Math.min(waitMs, helper.startLeftMs(this.nowMs())), this);
-    helper.checkStart(this.readClock());
+    this.readClock();
+    helper.checkStart(this.readMs);
   }
 
   protected track(index: number): void {
@@ -246,7 +247,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
 
   #tryWrite(slot: Slot): boolean {
     const fd = this.handles.fileDescriptors[slot.handle]!;
-    const message = this.messages.addressOf(slot.handle);
+    const message = this.messages.pointerOf(slot.handle);
     for (;;) {
       const result = this.#calls.sendMessage(fd, message);
       if (wouldBlock(result)) return false;

@@ -41,7 +41,8 @@ export abstract class KernelIo {
   #wake: (() => void) | null = null;
   protected readonly socketFlags: number;
   #dead = false;
-  #nowMs = 0;
+  /** What the clock said last; a field, since a fraction that is answered may be garbage. */
+  protected readMs = 0;
   readonly #clock: MappedMemory;
   readonly #clockWords: Uint32Array;
 
@@ -60,15 +61,14 @@ export abstract class KernelIo {
   }
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.readMs;
   }
 
-  protected readClock(): number {
+  protected readClock(): void {
     this.libc.call.clock_gettime(abi.CLOCK_MONOTONIC, this.#clock.pointer);
     const words = this.#clockWords;
     const seconds = words[1]! * 2 ** 32 + words[0]!;
-    this.#nowMs = seconds * 1000 + words[2]! / 1e6;
-    return this.#nowMs;
+    this.readMs = seconds * 1000 + words[2]! / 1e6;
   }
 
   listenTcp(at: io.SocketAddress, options: { backlog: number }): io.Handle {
@@ -162,7 +162,8 @@ export abstract class KernelIo {
 
   timer(operation: Operation, delayMs: number): void {
     this.begin(operation);
-    this.timers.add(operation, this.readClock() + delayMs);
+    this.readClock();
+    this.timers.add(operation, this.readMs + delayMs);
   }
 
   cancel(operation: Operation): void {
@@ -192,12 +193,13 @@ export abstract class KernelIo {
     }
     const nextMs = this.timers.nextMs;
     if (waitMs > 0 && nextMs !== Infinity) {
-      waitMs = Math.max(0, Math.min(waitMs, nextMs - this.readClock()));
+      this.readClock();
+      waitMs = Math.max(0, Math.min(waitMs, nextMs - this.readMs));
     }
     this.exchange(waitMs);
-    const nowMs = this.readClock();
+    this.readClock();
     for (;;) {
-      const due = this.timers.takeDue(nowMs);
+      const due = this.timers.takeDue(this.readMs);
       if (due === null) break;
       this.completions.push(due, 0);
     }

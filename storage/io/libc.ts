@@ -88,7 +88,7 @@ const SYMBOLS = {
   // ssize_t recv(int fd, void *bytes, size_t count, int flags)
   recv: { parameters: ["i32", "u64", "u64", "i32"], result: "i32" },
   // ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
-  sendmsg: { parameters: ["i32", "u64", "i32"], result: "i32" },
+  sendmsg: { parameters: ["i32", "pointer", "i32"], result: "i32" },
   // ssize_t pread(int fd, void *bytes, size_t count, off_t position)
   pread: { parameters: ["i32", "u64", "u64", "i64"], result: "i32" },
   pwrite: { parameters: ["i32", "u64", "u64", "i64"], result: "i32" },

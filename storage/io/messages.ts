@@ -17,6 +17,7 @@ const IOVEC_WORDS = abi.IOVEC_BYTES / 4;
 export class Messages {
   readonly #memory: MappedMemory;
   readonly #arenaAddress: number;
+  readonly #pointers: (Deno.PointerObject | undefined)[] = [];
 
   constructor(libc: Libc, arenaAddress: number) {
     this.#memory = new MappedMemory(libc, IO_HANDLES_MAX * STRIDE_BYTES);
@@ -25,6 +26,11 @@ export class Messages {
 
   addressOf(handle: number): number {
     return this.#memory.address + handle * STRIDE_BYTES;
+  }
+
+  /** For calls that take a pointer. */
+  pointerOf(handle: number): Deno.PointerObject {
+    return this.#pointers[handle] ??= this.#memory.pointerTo(handle * STRIDE_BYTES);
   }
 
   setSocketAddress(handle: number, address: RawAddress): void {

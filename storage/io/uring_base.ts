@@ -77,18 +77,21 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
   }
 
   #sleep(waitMs: number): void {
-    const beganMs = this.readClock();
+    const beganMs = this.readMs;
     this.#ring.enter(waitMs);
-    this.#eagerness.slept(this.readClock() - beganMs);
+    this.readClock();
+    this.#eagerness.slept(this.readMs - beganMs);
   }
 
   /** Looks for results without sleeping; without any, the caller turns again. */
   #look(lookMs: number): void {
     const ring = this.#ring;
     if (ring.hasUnsubmitted) ring.enter(0);
-    const endMs = this.readClock() + lookMs;
+    this.readClock();
+    const endMs = this.readMs + lookMs;
     let found = ring.hasResults;
-    while (!found && this.readClock() < endMs) {
+    while (!found && this.readMs < endMs) {
+      this.readClock();
       for (let i = 0; i < LOOKS_PER_CLOCK && !found; i++) found = ring.hasResults;
     }
     this.#eagerness.looked(found);

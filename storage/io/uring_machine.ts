@@ -128,7 +128,7 @@ export abstract class UringMachine extends UringBase {
    */
   protected sendNow(slot: Slot): void {
     const fd = this.handles.fileDescriptors[slot.handle]!;
-    const result = this.#calls.sendMessage(fd, this.messages.addressOf(slot.handle));
+    const result = this.#calls.sendMessage(fd, this.messages.pointerOf(slot.handle));
     if (result === -Errno.EAGAIN) this.submit(slot);
     else this.#sentGathered(slot, result);
   }
