@@ -31,6 +31,7 @@ export interface Ways {
 }
 
 const PACKETS_KEPT = 200;
+const STARTUPS_KEPT = 20;
 /** Where somebody is who sees and sends packets, and is no node. */
 export const ATTACKER_ADDRESS = "10.66.6.6";
 
@@ -52,6 +53,8 @@ export class SimNetwork {
   shadows = 0;
   /** Sees every packet that a process sends. */
   onSent: (sent: Sent) => void = () => {};
+  /** Of those, the ones that open sessions. */
+  readonly #startups: Sent[] = [];
   readonly #sim: Simulation;
   readonly #ways: Ways;
   readonly #sockets = new Map<string, SimSocket>();
@@ -91,11 +94,16 @@ export class SimNetwork {
 
   #shadow(sent: Sent): void {
     const sim = this.#sim;
-    const old = sim.chance(0.5) ? sent : sim.pick(this.kept);
+    const old = sim.pick([
+      [sent],
+      this.kept,
+      this.#startups.length > 0 ? this.#startups : this.kept,
+    ]);
     const from = { address: ATTACKER_ADDRESS, port: sent.from.port };
     const delayMs = this.weather.delayMsMax + 0.2 * sim.fraction();
-    const packet = old.packet.slice();
-    sim.later(delayMs, `an attacker sends what ${formatEndpoint(old.from)} once sent`, () => {
+    const { packet: seen, from: once } = sim.pick(old);
+    const packet = seen.slice();
+    sim.later(delayMs, `an attacker sends what ${formatEndpoint(once)} once sent`, () => {
       this.#deliver({ packet, from, to: sent.to });
     });
   }
@@ -128,6 +136,9 @@ export class SimNetwork {
   }
 
   #keep(sent: Sent): void {
+    const decoded = decodePacket(sent.packet);
+    const isStartup = typeof decoded !== "string" && decoded.type.endsWith("_STARTUP");
+    if (isStartup && this.#startups.length < STARTUPS_KEPT) this.#startups.push(sent);
     if (this.kept.length < PACKETS_KEPT) this.kept.push(sent);
     else if (this.#sim.chance(0.05)) this.kept[this.#sim.below(PACKETS_KEPT)] = sent;
   }
