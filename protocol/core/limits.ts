@@ -3,7 +3,10 @@
  * between limits are asserted in limits_test.ts. Sections follow the folders.
  */
 
+import { NBD_PAYLOAD_BYTES_MAX } from "./limits_nbd.ts";
+
 export * from "./limits_io.ts";
+export * from "./limits_nbd.ts";
 export * from "./limits_counters.ts";
 export * from "./limits_tls.ts";
 export * from "./limits_truth.ts";
@@ -105,53 +108,6 @@ export const HINTS_PER_ADDRESS = { perSecond: 2, burst: 20 };
 export const HINTS = { perSecond: 500, burst: 2 * NODES_MAX };
 /** Addresses or nodes that one rate limit tells apart; the one unused longest is forgotten. */
 export const RATE_LIMIT_KEYS_MAX = 4096;
-
-// NBD (protocol/nbd, storage/nbd).
-export const NBD_PORT = 10809;
-export const NBD_STRING_BYTES_MAX = 4096;
-export const NBD_PAYLOAD_BYTES_MAX = 32 * MIB;
-/** Data of the private option ATTACH: a volume's UUID and one short Noise message. */
-export const NBD_ATTACH_BYTES_MAX = 512;
-
-// NBD server connections (storage/nbd/server*.ts).
-/** A client has this long to reach transmission. */
-export const NBD_NEGOTIATION_MS = 10_000;
-/**
- * While somebody waits for a buffer, a client that has not taken one send, or not finished one
- * payload, for this long is cut off.
- */
-export const NBD_STALL_MS = 30_000;
-export const NBD_CONNECTIONS_MAX = 1024;
-export const NBD_NEGOTIATING_MAX = 128;
-/** What an operator may set deadlines and caps of data connections to. */
-export const CONNECTION_TIMEOUT_MS_MIN = 100;
-export const CONNECTION_TIMEOUT_MS_MAX = 10 * 60_000;
-export const CONNECTIONS_CEILING = 16 * KIB;
-/** Options whose payload is read; longer ones are drained and refused. */
-export const NBD_OPTION_BYTES_MAX = 16 * KIB;
-export const NBD_OPTIONS_MAX = 8192;
-/** What a client accepts from a server: replies to one option, and bytes of one reply. */
-export const NBD_OPTION_REPLIES_MAX = 4096;
-export const NBD_OPTION_REPLY_BYTES_MAX = 16 * KIB;
-/**
- * What a READ's buffer has before the data, for the reply's header: a page, so that data begins at
- * a page and O_DIRECT can be had.
- */
-export const READ_HEADROOM_BYTES = 4 * KIB;
-/** Of a status chunk, as the protocol has it; and what our server tells in one. */
-export const NBD_STATUS_DESCRIPTORS_MAX = 2 ** 20;
-export const NBD_STATUS_DESCRIPTORS_AT_ONCE = 256;
-/** An error chunk that a client accepts: its text is at most a string, and little goes with it. */
-export const NBD_ERROR_CHUNK_BYTES_MAX = 4096 + 64;
-/** Pieces of one READ's reply that do not touch each other; a client drops a server with more. */
-export const NBD_SCATTERED_CHUNKS_MAX = 64;
-/** Queue depth of the Linux client is 128. */
-export const NBD_REQUESTS_PER_CONNECTION_MAX = 128;
-export const NBD_REQUESTS_PER_SERVER_MAX = 4096;
-/** Replies of one turn leave when there are so many bytes of them, and at its end. */
-export const NBD_REPLY_BATCH_BYTES = 32 * KIB;
-/** Payload buffers that one connection may hold: one largest payload, or 32 of 1 MiB. */
-export const NBD_CONNECTION_HELD_BYTES_MAX = 33 * MIB;
 
 // Labels (protocol/label) and the storage engine (storage/media).
 /** Each of a medium's two label copies has a region of this size, one at each end. */

@@ -10,6 +10,7 @@ import { CounterTable } from "../counters/table.ts";
 import { Errno, errnoName } from "../io/errno.ts";
 import { BufferUser, type Handle, type Io, type SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
+import { DeviceErrors } from "./device_errors.ts";
 import { ServerConnection } from "./server_connection.ts";
 import { ServerCounters } from "./server_counters.ts";
 import { NbdListener } from "./server_listener.ts";
@@ -51,6 +52,7 @@ export class NbdServer {
   readonly #limits: Partial<ServerLimits>;
   readonly #bufferUser: BufferUser | null;
   readonly #pool: RequestPool;
+  readonly #errors: DeviceErrors;
   readonly #connections = new Set<ServerConnection>();
   readonly #listeners = new Set<NbdListener>();
   readonly #stallTimer = new Operation(() => this.#sweep());
@@ -60,6 +62,7 @@ export class NbdServer {
   constructor(options: NbdServerOptions) {
     this.#io = options.io;
     this.#log = options.log;
+    this.#errors = new DeviceErrors(options.log);
     const { table, row } = options.counters ??
       { table: new CounterTable(), row: CounterRow.unread() };
     this.counters = new ServerCounters(table, row);
@@ -165,7 +168,11 @@ export class NbdServer {
   ): ServerConnection | null {
     const { counters } = this;
     const connectionsMax = this.#limits.connectionsMax ?? NBD_CONNECTIONS_MAX;
-    const negotiatingMax = this.#limits.negotiatingMax ?? NBD_NEGOTIATING_MAX;
+    // However few connections there may be, half of them are out of strangers' reach.
+    const negotiatingMax = Math.min(
+      this.#limits.negotiatingMax ?? NBD_NEGOTIATING_MAX,
+      Math.ceil(connectionsMax / 2),
+    );
     if (counters.negotiating >= negotiatingMax) this.#turnOldestAway();
     if (counters.connections >= connectionsMax || counters.negotiating >= negotiatingMax) {
       counters.turnAway();
@@ -182,6 +189,7 @@ export class NbdServer {
       counters,
       bufferUser: this.#bufferUser ?? new BufferUser(),
       log: this.#log,
+      errors: this.#errors,
       ...(this.#limits.negotiationMs === undefined
         ? {}
         : { negotiationMs: this.#limits.negotiationMs }),

@@ -5,6 +5,7 @@ import type { CounterRow } from "../counters/row.ts";
 import { errnoName } from "../io/errno.ts";
 import type { BufferUser, Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
+import type { DeviceErrors } from "./device_errors.ts";
 import type { ServerCounters } from "./server_counters.ts";
 import { Negotiator, type NegotiatorHost, type Terms } from "./server_negotiator.ts";
 import type { RequestPool } from "./server_request.ts";
@@ -24,6 +25,7 @@ export interface ConnectionOptions {
   readonly counters: ServerCounters;
   readonly bufferUser: BufferUser;
   readonly log: Log;
+  readonly errors: DeviceErrors;
   readonly negotiationMs?: number;
   /** What secures it; it is never secured when not given. */
   readonly door?: TlsDoor;
@@ -61,7 +63,6 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   #end: ConnectionEnd = { clean: false, reason: "" };
   #quiescent = false;
   #waiting: (() => void)[] = [];
-  #deviceErrorLogged = 0;
 
   constructor(options: ConnectionOptions) {
     this.id = options.id;
@@ -181,10 +182,9 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   }
 
   deviceFailed(command: number, errno: number): void {
-    if (this.#deviceErrorLogged === errno) return;
-    this.#deviceErrorLogged = errno;
-    const fields = { connection: this.id, command, errno };
-    this.#options.log.warn("a device refused a request", fields);
+    const exportName = this.#negotiator.exportName;
+    const error = { exportName, connection: this.id, command, errno };
+    this.#options.errors.failed(error, this.#io.nowMs());
   }
 
   /** Looks whether the end has come; called whenever something ended. */

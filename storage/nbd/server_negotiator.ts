@@ -43,6 +43,12 @@ export interface Terms {
   readonly agreed: Agreed;
 }
 
+interface Accepted {
+  readonly entry: ExportEntry;
+  readonly info: ExportInfo;
+  readonly name: string;
+}
+
 /** Output is sent in pieces of this size. */
 const PIECE_BYTES = 4096;
 /** Replies that gather before they are sent and the client's next options are read. */
@@ -67,7 +73,7 @@ export class Negotiator {
   #piece: Off = -1;
   #waitingForBuffer = false;
   /** GO or EXPORT_NAME was accepted. */
-  #accepted: { readonly entry: ExportEntry; readonly info: ExportInfo } | null = null;
+  #accepted: Accepted | null = null;
   #advancing = false;
   #asked: ServerEvent | null = null;
   #over = false;
@@ -83,6 +89,11 @@ export class Negotiator {
   /** The entry that was opened, if any. */
   get entry(): ExportEntry | null {
     return this.#accepted?.entry ?? null;
+  }
+
+  /** What it was opened by; "" may be the default export. */
+  get exportName(): string {
+    return this.#accepted?.name ?? "";
   }
 
   /** A send is under way. */
@@ -198,7 +209,7 @@ export class Negotiator {
     if ("refused" in found) return this.#machine.refuse(found.refused, found.text);
     const info = exportInfoOf(found.device);
     if (event.purpose === "go" || event.purpose === "export-name") {
-      this.#accepted = { entry: found, info };
+      this.#accepted = { entry: found, info, name: event.name };
       found.opened(this.#host);
       if (this.#over) return;
     }
