@@ -56,6 +56,8 @@ export interface WorkerAnswer {
   readonly process: string;
   readonly call: CallName;
   readonly params: unknown;
+  /** When the worker took the call, in true time. */
+  readonly askedAtMs: number;
   /** Exactly one of both is not null; a call without a result has `undefined` as its result. */
   readonly result: unknown;
   readonly error: PlainError | null;

@@ -4,7 +4,7 @@ import {
   compareGenerations,
   type VolumeCreate,
 } from "../../../protocol/config/bodies.ts";
-import { LABEL_REGION_BYTES } from "../../../protocol/core/limits.ts";
+import { EXTENT_STEP_BYTES, LABEL_REGION_BYTES } from "../../../protocol/core/limits.ts";
 import { type Copy, copyBStart, decodeCopy } from "../../../protocol/label/codec.ts";
 import type { Label, VolumeRecord } from "../../../protocol/label/label.ts";
 import type { SimMedium } from "../../../storage/io/sim_medium.ts";
@@ -19,36 +19,118 @@ type Holds = (record: VolumeRecord | null) => string | null;
  */
 export class DurableLabelsChecker implements Checker {
   readonly name = "labels";
-  readonly #sim: Pick<Sim, "violated">;
+  readonly #sim: Pick<Sim, "violated" | "nowMs">;
   readonly #media: ReadonlyMap<string, SimMedium>;
+  /** The highest station that a unit's labels have named, and since when it is known here. */
+  readonly #stations = new Map<string, Station & { readonly sinceMs: number }>();
+  /** How many steps of a volume were looked at, by volumes whose creation was seen. */
+  readonly #zeroed = new Map<string, number>();
   /** Answers that were looked at. */
   judged = 0;
 
-  constructor(sim: Pick<Sim, "violated">, media: ReadonlyMap<string, SimMedium>) {
+  constructor(sim: Pick<Sim, "violated" | "nowMs">, media: ReadonlyMap<string, SimMedium>) {
     this.#sim = sim;
     this.#media = media;
   }
 
-  workerAnswered({ process, call, params, error }: WorkerAnswer): void {
+  workerAnswered(answer: WorkerAnswer): void {
+    const { process, call, params, error } = answer;
     if (error !== null) return;
     switch (call) {
-      case "volumeCreate":
-        return this.#check(process, params, created(params as VolumeCreate));
+      case "volumeCreate": {
+        const { volumeId } = params as VolumeCreate;
+        if (!this.#zeroed.has(volumeId)) this.#zeroed.set(volumeId, 0);
+        this.#check(process, params, created(params as VolumeCreate));
+        break;
+      }
       case "volumeDelete":
-        return this.#check(process, params, deleted);
+        this.#check(process, params, deleted);
+        break;
       case "accessGrant":
-        return this.#check(process, params, granted(params as AccessGrant));
+        this.#check(process, params, granted(params as AccessGrant));
+        this.#checkZeroes(process, (params as AccessGrant).volumeId);
+        break;
       case "accessRevoke":
-        return this.#check(process, params, revoked(params as AccessRevoke));
+        this.#check(process, params, revoked(params as AccessRevoke));
+        break;
+      case "volumeResize":
+        break;
+      default:
+        return;
     }
+    this.#checkStation(answer);
+  }
+
+  /** A unit obeys no station below one that its labels name, and one instance of an epoch. */
+  #checkStation({ process, call, params, askedAtMs }: WorkerAnswer): void {
+    const { station } = params as { station: Station };
+    let named: Station | null = null;
+    for (const medium of this.#served(process)) {
+      for (const { label: { epoch, instance } } of copiesOf(medium)) {
+        if (named === null || epoch > named.epoch) named = { epoch, instance };
+      }
+    }
+    const before = this.#stations.get(process);
+    const isNamed = before !== undefined && named?.epoch === before.epoch &&
+      named.instance === before.instance;
+    if (isNamed && before.sinceMs < askedAtMs && !isSame(station, before)) {
+      if (station.epoch <= before.epoch) {
+        this.#sim.violated(
+          this.name,
+          `${process} obeyed ${call} of station ${inWords(station)}, although its labels named ` +
+            `${inWords(before)} before it was asked`,
+        );
+      }
+    }
+    if (isNamed || named === null) return;
+    this.#stations.set(process, { ...named, sinceMs: this.#sim.nowMs() });
+  }
+
+  /** What is granted for the first time is zero, all of it, durably. */
+  #checkZeroes(unit: string, volumeId: string): void {
+    const looked = this.#zeroed.get(volumeId);
+    const media = new Map<string, SimMedium>();
+    let record: VolumeRecord | null = null;
+    for (const medium of this.#served(unit)) {
+      for (const { label } of copiesOf(medium)) {
+        media.set(label.mediumId, medium);
+        record = label.volumes.find(({ id }) => id === volumeId) ?? record;
+      }
+    }
+    if (looked === undefined || record === null) return;
+    let step = 0;
+    for (const [index, start, length] of record.extents) {
+      const medium = media.get(record.media[index]!);
+      for (let i = 0; i < length; i++, step++) {
+        if (step < looked || medium === undefined) continue;
+        const bytes = new Uint8Array(EXTENT_STEP_BYTES);
+        medium.readDurable(bytes, (start + i) * EXTENT_STEP_BYTES);
+        const at = bytes.findIndex((byte) => byte !== 0);
+        if (at < 0) continue;
+        this.#sim.violated(
+          this.name,
+          `${unit} granted volume ${volumeId}, and byte ${
+            (start + i) * EXTENT_STEP_BYTES + at
+          } of ` +
+            `${medium.path}, which is its, was not zeroed`,
+        );
+        return;
+      }
+    }
+    this.#zeroed.set(volumeId, step);
+  }
+
+  /** The media that the unit serves: it has them open. */
+  #served(unit: string): SimMedium[] {
+    return [...this.#media.values()].filter((medium) =>
+      medium.held && medium.path.startsWith(`/${unit}/`)
+    );
   }
 
   #check(unit: string, params: unknown, holds: Holds): void {
     const { volumeId } = params as { volumeId: string };
     this.judged++;
-    for (const medium of this.#media.values()) {
-      // Only those that the unit serves: it has them open.
-      if (!medium.held || !medium.path.startsWith(`/${unit}/`)) continue;
+    for (const medium of this.#served(unit)) {
       const copies = copiesOf(medium);
       for (const { copy, label } of copies) {
         const record = label.volumes.find(({ id }) => id === volumeId) ?? null;
@@ -65,6 +147,19 @@ export class DurableLabelsChecker implements Checker {
       this.#sim.violated(this.name, `no durable copy of the label of ${medium.path} can be read`);
     }
   }
+}
+
+interface Station {
+  readonly epoch: number;
+  readonly instance: string;
+}
+
+function isSame(one: Station, other: Station): boolean {
+  return one.epoch === other.epoch && one.instance === other.instance;
+}
+
+function inWords({ epoch, instance }: Station): string {
+  return `epoch ${epoch} instance ${instance.slice(0, 8)}`;
 }
 
 /** A volume without a record here may be on another medium of the unit. */

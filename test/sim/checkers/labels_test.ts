@@ -13,6 +13,7 @@ import { Complaints, DISK } from "./testing_history.ts";
 const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
 const MEDIUM = "11111111-2222-4333-8444-555555555555";
 const HOST = "ab".repeat(16);
+const STATION = { epoch: 1, instance: "x" };
 const GENERATION = { epoch: 1, counter: 1 };
 
 function recordWith(state: "active" | "fenced" | null): VolumeRecord {
@@ -72,8 +73,8 @@ function mediumWith(label: Label, copies: "A" | "AB", isDurable: boolean): SimMe
 function complaintsOf(medium: SimMedium, call: CallName, params: object): string[] {
   const complaints = new Complaints();
   const checker = new DurableLabelsChecker(complaints, new Map([[medium.path, medium]]));
-  const answer = { process: "unit1", call, result: null, error: null };
-  checker.workerAnswered({ ...answer, params: { volumeId: VOLUME, ...params } });
+  const answer = { process: "unit1", call, result: null, error: null, askedAtMs: 0 };
+  checker.workerAnswered({ ...answer, params: { volumeId: VOLUME, station: STATION, ...params } });
   // Of others it is not told anything.
   checker.workerAnswered({ ...answer, call: "storageInfo", params: null });
   assert.equal(checker.judged, 1);
@@ -123,7 +124,7 @@ Deno.test("fences: a host that is told of space before its grant is caught", () 
   const complaints = new Complaints();
   const checker = new FencesChecker(complaints);
   const answer = (process: string, call: CallName, params: unknown) =>
-    checker.workerAnswered({ process, call, params, result: null, error: null });
+    checker.workerAnswered({ process, call, params, result: null, error: null, askedAtMs: 0 });
   const assignment = (sizeBytes: number) => ({
     legs: [{ volumeId: VOLUME, unitName: "unit1", sizeBytes }],
   });

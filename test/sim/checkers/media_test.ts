@@ -18,7 +18,7 @@ function fenced(): { complaints: Complaints; checker: FencesChecker; answer: Ans
   const complaints = new Complaints();
   const checker = new FencesChecker(complaints);
   const answer: Answer = (call, params, error = null) =>
-    checker.workerAnswered({ process: "unit1", call, params, result: null, error });
+    checker.workerAnswered({ process: "unit1", call, params, result: null, error, askedAtMs: 0 });
   answer("volumeCreate", { volumeId: VOLUME, leg: { diskId: DISK } });
   return { complaints, checker, answer };
 }

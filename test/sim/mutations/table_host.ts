@@ -27,12 +27,12 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     only: ["streams", "cut"],
   },
   {
-    name: "attachment-numbers-not-durable",
+    name: "attachment-numbers-start-anew",
     breaks: "attachment numbers rise also over a host's restart",
     file: "roles/host/disk_book.ts",
-    old: "    entry.runs++;\n    this.#save();\n",
-    new: "    entry.runs++;\n",
-    only: ["kill"],
+    old: "    return entry.runs * 2 * ATTACHMENTS_PER_RUN + offset;\n",
+    new: "    return ATTACHMENTS_PER_RUN;\n",
+    only: ["kill", "streams"],
   },
   {
     name: "log-trimmed-too-early",

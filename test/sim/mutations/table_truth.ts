@@ -54,7 +54,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/plan.ts",
     old: "  if (tombstone !== null) return planBurial(tombstone, input);\n",
     new: "",
-    only: ["users"],
+    only: ["users", "power"],
   },
   {
     name: "recovered-station-destroys",
@@ -138,6 +138,6 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/assignments.ts",
     old: "      sizeBytes: volume.publishedBytes,\n",
     new: "      sizeBytes: volume.sizeBytes,\n",
-    only: ["users", "stalls"],
+    only: ["users", "stalls", "kill"],
   },
 ];

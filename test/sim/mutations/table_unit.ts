@@ -73,9 +73,9 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     name: "poison-cleared-by-a-good-sync",
     breaks: "after a failed sync nothing on the medium is called durable",
     file: "storage/devices/medium_state.ts",
-    old: '    if (during === "sync") this.poison();\n',
-    new: "",
-    only: ["media-errors", "power", "kill"],
+    old: "    this.#poisoned = true;\n",
+    new: "    this.#poisoned = this.#errorCount < 0;\n",
+    only: ["media-errors", "kill"],
   },
   {
     name: "poison-not-told-to-those-who-wait",

@@ -27,7 +27,7 @@ export class SimThread implements WorkerThread {
   readonly #start: WorkerStart;
   readonly #events: ThreadEvents;
   readonly #inbox: ToWorker[] = [];
-  readonly #calls = new Map<number, CallMessage>();
+  readonly #calls = new Map<number, { readonly message: CallMessage; readonly atMs: number }>();
   #io: SimIo | null = null;
   #loop: DataLoop | null = null;
   #turnIsDue = false;
@@ -72,7 +72,8 @@ export class SimThread implements WorkerThread {
 
   drain(take: (message: ToWorker) => void): void {
     for (const message of this.#inbox.splice(0)) {
-      if ("call" in message) this.#calls.set(message.id, message);
+      const atMs = this.#o.owner.sim.nowMs();
+      if ("call" in message) this.#calls.set(message.id, { message, atMs });
       take(message);
     }
   }
@@ -148,8 +149,9 @@ export class SimThread implements WorkerThread {
     owner.sim.tell((checker) =>
       checker.workerAnswered?.({
         process: owner.name.split("#")[0]!,
-        call: asked.call,
-        params: asked.params,
+        call: asked.message.call,
+        params: asked.message.params,
+        askedAtMs: asked.atMs,
         error,
         result,
       })
