@@ -78,7 +78,8 @@ function seenByStation(scene: Scene, picture: PoolPicture): string[] {
   for (const { id, unit, difference } of volumes) {
     if (difference !== null) found.push(`volume ${id} on ${unit}: ${difference}`);
   }
-  for (const { name, host, state, reason } of disks) {
+  for (const { id, name, host, state, reason } of disks) {
+    if (scene.wiped.has(id)) found.push(`disk ${host}/${name} was wiped, and is still there`);
     if (state === "ready" || isRevoked(host)) continue;
     found.push(`disk ${host}/${name} is ${state}: ${reason}`);
   }

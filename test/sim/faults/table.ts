@@ -4,7 +4,7 @@ import { full, mediaErrors, stalls } from "./media.ts";
 import { catalog, clone } from "./station.ts";
 import { copy, rollback, swap } from "./media_moves.ts";
 import { cut, replays, slow, streams, weather } from "./network.ts";
-import { revoke } from "./people.ts";
+import { revoke, wipe } from "./people.ts";
 import { clocks, kill, midCall, power, restart } from "./processes.ts";
 
 /** What each kind of fault does when it strikes. */
@@ -28,5 +28,6 @@ export const STRIKES: Readonly<Record<FaultKind, (scene: Scene) => void>> = {
   rollback,
   copy,
   revoke,
+  wipe,
   users: ({ users }) => users.act(),
 };

@@ -51,6 +51,8 @@ export interface UnitPlan {
   readonly address: string;
   /** Paths of its media; they may change between runs. */
   readonly devices: string[];
+  /** Those whose content the operator gave up, for the next start. */
+  readonly wipes: Set<string>;
   station: NodeSettings["station"];
 }
 
@@ -60,7 +62,7 @@ export function addUnit(world: SimWorldOfMachines, plan: UnitPlan): SimRole {
     runUnit({
       kind: "pooled",
       ...nodeSettings(machine, plan),
-      devices: plan.devices.map((path) => ({ path, wipe: false })),
+      devices: plan.devices.map((path) => ({ path, wipe: plan.wipes.delete(path) })),
       nbd: { address: plan.address, port: NBD_PORT },
     }, { process, worker: dataWorker(machine, owner, process) }));
 }

@@ -24,7 +24,7 @@ export class Operator {
   }
 
   /** Looks at the pool, and does what it asks of a person. */
-  mend({ pool, units, hosts }: PoolPicture): void {
+  mend({ pool, units, hosts, disks }: PoolPicture): void {
     const { station, revoked, units: all } = this.#scene;
     if (pool.state === "superseded") {
       this.#try("restart the station, whose twin is gone", () => station.stop());
@@ -40,8 +40,18 @@ export class Operator {
         this.#try(`revoke ${name} again`, () => this.#ask("POST", `/nodes/${name}/revoke`));
       }
     }
+    for (const { id, state } of disks) {
+      if (state === "releasing" || !this.#scene.wiped.has(id)) continue;
+      this.#try(`release ${id}, which was wiped`, () => this.#ask("DELETE", `/disks/${id}`));
+    }
     for (const { name, media } of units) {
       for (const { id, state } of media) {
+        if (state === "missing" && this.#scene.wiped.size > 0) {
+          this.#try(
+            `forget medium ${id} of ${name}`,
+            () => this.#ask("POST", `/units/${name}/media/${id}`, { action: "forget", yes: true }),
+          );
+        }
         if (state !== "poisoned" && state !== "failed") continue;
         this.#try(
           `reopen medium ${id} of ${name}`,
@@ -57,7 +67,7 @@ export class Operator {
     await this.#ask("POST", "/recovery/confirm", { list: view.list });
   }
 
-  #ask<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
+  #ask<T>(method: "GET" | "POST" | "DELETE", path: string, body?: unknown): Promise<T> {
     return askStation<T>(this.#scene.station, {
       method,
       path,

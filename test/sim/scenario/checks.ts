@@ -1,3 +1,5 @@
+import { BoundsChecker } from "../agreement/bounds.ts";
+import { ExtentsChecker } from "../agreement/extents.ts";
 import { makeDataCheckers } from "../checkers/all.ts";
 import { StrangersChecker } from "../checkers/strangers.ts";
 import { ATTACKER_ADDRESS } from "../network/network.ts";
@@ -9,4 +11,5 @@ export function addCheckers(scene: Scene): void {
   const strangers = new StrangersChecker(sim, ATTACKER_ADDRESS);
   world.network.onSent = (sent) => strangers.sent(sent);
   sim.checkers.push(...makeDataCheckers(sim, world.kernel).all, strangers);
+  sim.checkers.push(new ExtentsChecker(scene), new BoundsChecker(scene));
 }

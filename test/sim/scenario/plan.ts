@@ -23,6 +23,7 @@ export const FAULT_KINDS = [
   "copy",
   "revoke",
   "users",
+  "wipe",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 

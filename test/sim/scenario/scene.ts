@@ -31,6 +31,8 @@ export class Scene {
   readonly revoked = new Set<SimRole>();
   /** What takes the faults back that last. */
   readonly heals = new Set<() => void>();
+  /** Ids of disks whose content an operator gave up. */
+  readonly wiped = new Set<string>();
   /** Copies of the station's state directory, oldest first. */
   readonly backups: Backup[] = [];
   /** A second station with the first one's key, while it runs. */
@@ -91,7 +93,13 @@ export class Scene {
       this.world.kernel.addMedium(path, { sizeBytes: this.plan.mediumBytes });
       devices.push(path);
     }
-    const plan: UnitPlan = { name, address: `10.0.1.${number}`, devices, station: STATION_PLACE };
+    const plan: UnitPlan = {
+      name,
+      address: `10.0.1.${number}`,
+      devices,
+      wipes: new Set(),
+      station: STATION_PLACE,
+    };
     this.units.push({ role: addUnit(this.world, plan), plan });
   }
 

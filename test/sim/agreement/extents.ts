@@ -1,0 +1,46 @@
+import type { Scene } from "../scenario/scene.ts";
+import type { Checker, WorkerAnswer } from "../types.ts";
+import { labelsOf } from "./labels.ts";
+
+const CHANGES: ReadonlySet<string> = new Set(["volumeCreate", "volumeResize", "volumeDelete"]);
+
+/**
+ * No extent belongs to two volumes, and no volume is on two units: looked at whenever a unit has
+ * answered a change, and at the end, when every label must be whole besides.
+ */
+export class ExtentsChecker implements Checker {
+  readonly name = "extents";
+  readonly #scene: Scene;
+
+  constructor(scene: Scene) {
+    this.#scene = scene;
+  }
+
+  workerAnswered({ call, error }: WorkerAnswer): void {
+    if (error === null && CHANGES.has(call)) this.#look(() => {});
+  }
+
+  finished(): void {
+    const { sim } = this.#scene;
+    this.#look((text) => sim.violated(this.name, text));
+  }
+
+  /** A label that is being written just now has two different copies: `complain` hears of it. */
+  #look(complain: (text: string) => void): void {
+    const { sim } = this.#scene;
+    const units = new Map<string, string>();
+    const labels = labelsOf(this.#scene, (text) => {
+      if (/step \d+ of/.test(text)) sim.violated(this.name, text);
+      else complain(text);
+    });
+    for (const { unit, path, label } of labels) {
+      if (path.includes("/copy-")) continue;
+      for (const { id } of label.volumes) {
+        const other = units.get(id);
+        units.set(id, unit);
+        if (other === undefined || other === unit || this.#scene.movedMedia.size > 0) continue;
+        sim.violated(this.name, `volume ${id} is on ${other} and on ${unit}`);
+      }
+    }
+  }
+}
