@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { concat } from "../../protocol/core/bytes.ts";
-import { silentLog } from "../../protocol/core/log.ts";
+import { createLog, type LogLine } from "../../protocol/core/log.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { encodeInfoRequest } from "../../protocol/nbd/option_data.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
@@ -8,6 +8,7 @@ import { writeRequest } from "../../protocol/nbd/request.ts";
 import { newCounterMemory } from "../counters/layout.ts";
 import { CounterReader, type ReadRow, rowsWithParts } from "../counters/reader.ts";
 import { CounterTable } from "../counters/table.ts";
+import type { Device } from "../devices/device.ts";
 import { FaultDevice } from "../devices/fault.ts";
 import { MemoryDevice } from "../devices/memory.ts";
 import { createIo } from "../io/create.ts";
@@ -105,6 +106,8 @@ export interface TestServerOptions {
   readonly kind?: Io["kind"];
   readonly limits?: Partial<ServerLimits>;
   readonly gate?: ExportGate;
+  /** Memory of 4 MiB unless given. */
+  readonly device?: (io: Io) => Device;
 }
 
 export class TestServer {
@@ -114,6 +117,7 @@ export class TestServer {
   readonly server: NbdServer;
   readonly gate: ExportGate;
   readonly ends: ConnectionEnd[] = [];
+  readonly lines: LogLine[] = [];
   readonly #reader: CounterReader;
 
   constructor(options: TestServerOptions = {}) {
@@ -126,7 +130,7 @@ export class TestServer {
     this.io = ioOfKind(options.kind ?? "uring", { classes });
     const { io } = this;
     this.memory = new MemoryDevice({ io, sizeBytes: 4 * MIB });
-    this.device = new FaultDevice(this.memory, { io });
+    this.device = new FaultDevice(options.device?.(io) ?? this.memory, { io });
     const exports = new StandaloneExports();
     const memory = newCounterMemory(COUNTER_ROWS);
     const table = new CounterTable(memory);
@@ -142,7 +146,8 @@ export class TestServer {
       ended: (_connection, how) => this.ends.push(how),
     };
     const limits = options.limits === undefined ? {} : { limits: options.limits };
-    this.server = new NbdServer({ io, log: silentLog(), counters: { table, row }, ...limits });
+    const log = createLog((line) => this.lines.push(line));
+    this.server = new NbdServer({ io, log, counters: { table, row }, ...limits });
   }
 
   /** What a reader sees of the export's requests. */
