@@ -54,6 +54,8 @@ export class NbdServer {
   readonly #pool: RequestPool;
   readonly #errors: DeviceErrors;
   readonly #connections = new Set<ServerConnection>();
+  /** Turned away, and not closed yet. */
+  readonly #leaving = new Set<ServerConnection>();
   readonly #listeners = new Set<NbdListener>();
   readonly #stallTimer = new Operation(() => this.#sweep());
   #lastId = 0;
@@ -173,8 +175,9 @@ export class NbdServer {
       this.#limits.negotiatingMax ?? NBD_NEGOTIATING_MAX,
       Math.ceil(connectionsMax / 2),
     );
-    if (counters.negotiating >= negotiatingMax) this.#turnOldestAway();
-    if (counters.connections >= connectionsMax || counters.negotiating >= negotiatingMax) {
+    const isFull = () => counters.connections - this.#leaving.size >= connectionsMax;
+    if (isFull() || counters.negotiating >= negotiatingMax) this.#turnOldestAway();
+    if (isFull() || counters.negotiating >= negotiatingMax) {
       counters.turnAway();
       this.#io.close(handle);
       return null;
@@ -209,6 +212,7 @@ export class NbdServer {
     for (const connection of this.#connections) {
       if (!connection.isNegotiating) continue;
       this.counters.turnAway();
+      this.#leaving.add(connection);
       return connection.shut("others want to come in");
     }
   }
@@ -233,6 +237,7 @@ export class NbdServer {
   #closed(connection: ServerConnection, listener: NbdListener | null): void {
     this.counters.closed();
     this.#connections.delete(connection);
+    this.#leaving.delete(connection);
     listener?.removed(connection);
     if (this.#connections.size > 0) return;
     const waiting = this.#whenEmpty;
