@@ -86,7 +86,17 @@ unitTest("a medium stays poisoned over restarts until an operator reopens it", a
     assert.equal(media[0]?.state, "poisoned");
     const { sequence } = media[0];
     const reopen = { station: STATION, mediumId: mediumId!, expectedSequence: sequence };
-    const opened = await next.call("mediumChange", { ...reopen, action: "reopen" });
+    const changing = next.begin("mediumChange", { ...reopen, action: "reopen" });
+    // A heartbeat's look at the media, at every point of their being closed and opened.
+    const looks: Promise<unknown>[] = [];
+    let through = false;
+    void changing.then(() => through = true, () => through = true);
+    while (!through) {
+      looks.push(next.begin("checkMedia", null));
+      await next.turns(1);
+    }
+    const opened = await changing;
+    await next.run(Promise.all(looks));
     assert.equal(opened?.state, "ok");
     assert.deepEqual(next.poisoned, {});
     await back.leave();

@@ -75,6 +75,16 @@ export class Guest {
     await this.#untilReady(this.#qemu);
   }
 
+  /** What `work` comes to, or a failure when the machine ends first: its dvsan has. */
+  async whileOn<T>(work: Promise<T>): Promise<T> {
+    const qemu = this.#qemu;
+    assert.ok(qemu !== null, "it is on");
+    const ended = qemu.ended.then(() => {
+      throw new Error(`the machine ended by itself:\n${qemu.lines.slice(-30).join("\n")}`);
+    });
+    return await Promise.race([work, ended]);
+  }
+
   /** Its power fails, with all that that takes: nobody hears a word of it. */
   async cutPower(chance: Chance): Promise<void> {
     const { lab, machine } = this.#options;

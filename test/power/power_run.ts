@@ -3,6 +3,7 @@ import { agree } from "../e2e/agreement.ts";
 import type { Cluster } from "../e2e/cluster.ts";
 import { openDisk } from "../e2e/consumer.ts";
 import { readLabel } from "../e2e/label_reader.ts";
+import type { NbdClient } from "../../roles/demo/nbd_client.ts";
 import { Chance } from "../fuzz/chance.ts";
 import { Lane } from "../kills/lane.ts";
 import { findKernel } from "../runner/kernel.ts";
@@ -89,6 +90,15 @@ export class PowerRun {
     const guest = this.#guest;
     assert.ok(guest !== null, "it was started");
     const client = await openDisk(this.#uri);
+    try {
+      await this.#poison(guest, client);
+    } finally {
+      await client.close();
+    }
+    await agree(this.#cluster);
+  }
+
+  async #poison(guest: Guest, client: NbdClient): Promise<void> {
     const data = new Uint8Array(4096).fill(7);
     await client.write(0, data);
     guest.disks[0]!.failingFlushes = 1;
@@ -102,14 +112,14 @@ export class PowerRun {
     await guest.cutPower(this.#chance);
     this.cuts++;
     await guest.start();
-    assert.deepEqual(await client.read(0, data.length), data, "replayed, and read");
-    await assert.rejects(client.flush(), /error 5/, "what was lost stays lost");
-    const { mediumId } = readLabel(guest.disks[0]!.path);
-    await this.#cluster.mustCtl("media", "reopen", "u1", mediumId, "--yes");
-    await waitFor("a flush to succeed", () => client.flush().then(() => true));
-    assert.deepEqual(await client.read(0, data.length), data);
-    await client.close();
-    await agree(this.#cluster);
+    await guest.whileOn((async () => {
+      assert.deepEqual(await client.read(0, data.length), data, "replayed, and read");
+      await assert.rejects(client.flush(), /error 5/, "what was lost stays lost");
+      const { mediumId } = readLabel(guest.disks[0]!.path);
+      await this.#cluster.mustCtl("media", "reopen", "u1", mediumId, "--yes");
+      await waitFor("a flush to succeed", () => client.flush().then(() => true));
+      assert.deepEqual(await client.read(0, data.length), data);
+    })());
   }
 
   /** What was done, in words. */
