@@ -11,7 +11,17 @@ export class Faults {
   }
 
   begin(): void {
-    this.#next();
+    const { sim, plan } = this.#scene;
+    if (plan.faults.length === 0) return;
+    let next = this.#nextStep();
+    sim.afterEvent.push(() => {
+      if (this.#isOver || sim.step < next) return;
+      next = this.#nextStep();
+      const kind = sim.pick(plan.faults);
+      sim.later(0, `fault: ${kind}`, () => {
+        if (!this.#isOver) STRIKES[kind](this.#scene);
+      });
+    });
   }
 
   end(): void {
@@ -20,15 +30,9 @@ export class Faults {
     for (const heal of [...this.#scene.heals]) heal();
   }
 
-  #next(): void {
+  /** By events and not by time: a busy run is struck as often as a quiet one. */
+  #nextStep(): number {
     const { sim, plan } = this.#scene;
-    if (plan.faults.length === 0) return;
-    const pauseMs = -plan.faultPauseMs * Math.log(1 - sim.fraction());
-    const kind = sim.pick(plan.faults);
-    sim.later(pauseMs, `fault: ${kind}`, () => {
-      if (this.#isOver) return;
-      STRIKES[kind](this.#scene);
-      this.#next();
-    });
+    return sim.step + Math.ceil(-plan.faultPauseSteps * Math.log(1 - sim.fraction()));
   }
 }

@@ -23,12 +23,7 @@ export function simProcess(
   const { sim } = owner;
   const clock = clockOf(owner, machine);
   const log = logOf(owner);
-  const terminal: Terminal = {
-    line: (text) => sim.say(`${owner.name} prints: ${text}`),
-    write: () => {},
-    isTerminal: false,
-    columns: 80,
-  };
+  const terminal = terminalOf(owner);
   const life = new Life({
     clock,
     log,
@@ -75,6 +70,15 @@ export function simProcess(
     spawn: () => notHere("children"),
   };
   return { process, life };
+}
+
+function terminalOf(owner: Incarnation): Terminal {
+  return {
+    line: (text) => owner.sim.say(`${owner.name} prints: ${text}`),
+    write: () => {},
+    isTerminal: false,
+    columns: 80,
+  };
 }
 
 function clockOf(owner: Incarnation, machine: SimMachine): Clock {

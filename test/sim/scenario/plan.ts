@@ -40,8 +40,8 @@ export interface Plan {
   /** How long a host's I/O waits for a unit. */
   readonly ioTimeoutMs: number;
   readonly faults: readonly FaultKind[];
-  /** Mean time between two strikes. */
-  readonly faultPauseMs: number;
+  /** Mean number of events between two strikes. */
+  readonly faultPauseSteps: number;
   /** Events with faults; before and after there are none. */
   readonly chaosSteps: number;
 }
@@ -71,7 +71,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     pauseMsMax: pick([100, 500, 2000, 8000]),
     ioTimeoutMs: pick([5_000, 60_000, 600_000]),
     faults,
-    faultPauseMs: pick([300, 1000, 3000, 10_000]),
+    faultPauseSteps: pick([100, 250, 600, 1500]),
     chaosSteps: options.chaosSteps ?? CHAOS_STEPS,
   };
 }
