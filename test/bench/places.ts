@@ -5,6 +5,8 @@ import { output } from "./processes.ts";
 /** All servers serve as much, each from a file or device of its own, written from end to end. */
 export const EXPORT_BYTES = 256 * 1024 * 1024;
 const FILL_BYTES = 1024 * 1024;
+/** Of one call of `getRandomValues`. */
+const RANDOM_BYTES_MAX = 65_536;
 
 /** Where servers get what they serve. */
 export interface Place {
@@ -42,9 +44,12 @@ export function directLacks(): string | null {
   return needs({ tools: ["losetup"], loop: true });
 }
 
-/** Holes would make reads cheaper than they are. */
+/** Random: holes and zeroes would make reads cheaper than they are. */
 function filledFile(path: string): string {
-  const block = new Uint8Array(FILL_BYTES).map((_, index) => index * 7 + (index >> 8));
+  const block = new Uint8Array(FILL_BYTES);
+  for (let at = 0; at < FILL_BYTES; at += RANDOM_BYTES_MAX) {
+    crypto.getRandomValues(block.subarray(at, at + RANDOM_BYTES_MAX));
+  }
   using file = Deno.openSync(path, { write: true, createNew: true });
   for (let written = 0; written < EXPORT_BYTES; written += block.length) file.writeSync(block);
   file.syncSync();
