@@ -14,4 +14,8 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     seed: 3,
     reason: "nodes that had restarted could not prove their join key to a station without catalog",
   },
+  {
+    seed: 915_830_658,
+    reason: "a heartbeat while a unit's media were being closed ended its process by an assertion",
+  },
 ];
