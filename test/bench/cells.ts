@@ -54,7 +54,7 @@ export const CELLS: readonly Cell[] = [
 
 /** The cells of a quick run: those that the others follow. */
 export const QUICK: readonly string[] = [
-  ...["r4k-1", "w4k-1", "r4k-1-split", "w4k-1-split", "r4k-32", "w4k-32", "m4k-32", "r4k-128"],
+  ...["r4k-1", "w4k-1", "r4k-1-split", "r4k-32", "w4k-32", "r4k-128"],
   ...["w4k-128", "r64k-16", "w64k-16", "R1m-8", "W1m-8", "r4k-32x4", "w4k-32x4"],
   ...["copy-read", "copy-write"],
   ...["direct-r4k-1", "direct-r4k-32", "direct-w4k-32", "direct-R1m-8", "direct-W1m-8"],
