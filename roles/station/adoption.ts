@@ -63,21 +63,28 @@ function adoptedDisk(
   };
 }
 
-/** What the label tells of grant and size goes into the catalog's record of a known volume. */
-export function learning(catalog: Catalog, volumeId: string, grant: GrantInfo): Change[] {
+/** What the label tells of grant, size and place goes into the record of a known volume. */
+export function learning(
+  catalog: Catalog,
+  volumeId: string,
+  { unitId, held }: { readonly unitId: string; readonly held: VolumeInfo },
+): Change[] {
   const volume = catalog.volumes.get(volumeId);
-  if (volume === undefined) return [];
+  const { grant, number, startLba } = held;
+  if (volume === undefined || grant === null) return [];
   const changes: Change[] = [];
   const known = catalog.grants.get(volumeId);
   if (known === undefined || compareGenerations(grant.generation, known) > 0) {
     changes.push(grantFromLabel(volumeId, grant));
   }
-  const { sizeBytes } = grant;
+  const sizeBytes = Math.max(grant.sizeBytes, volume.sizeBytes);
   const disk = catalog.disks.get(volume.diskId);
-  if (sizeBytes > volume.sizeBytes && disk !== undefined) {
+  const isElsewhere = volume.unitId !== unitId;
+  if ((sizeBytes > volume.sizeBytes || isElsewhere) && disk !== undefined) {
     const publishedBytes = volume.publishedBytes === 0 ? 0 : sizeBytes;
     const total = disk.sizeBytes + sizeBytes - volume.sizeBytes;
-    changes.push({ table: "volumes", put: { ...volume, sizeBytes, publishedBytes } });
+    const place = isElsewhere ? { unitId, created: 1, number, startLba } as const : {};
+    changes.push({ table: "volumes", put: { ...volume, ...place, sizeBytes, publishedBytes } });
     // Hosts may have been told already: the map is told anew, above every version.
     changes.push({ table: "disks", put: { ...disk, adopted: 1, sizeBytes: total } });
   }

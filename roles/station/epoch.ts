@@ -17,6 +17,8 @@ export class Epoch {
   readonly #catalog: Catalog;
   readonly #marks: Marks;
   #value: number;
+  /** The highest one that is being made durable. */
+  #raised: number;
   #counter = 0;
 
   private constructor(catalog: Catalog, marks: Marks, instance: string, value: number) {
@@ -24,6 +26,7 @@ export class Epoch {
     this.#catalog = catalog;
     this.#marks = marks;
     this.#value = value;
+    this.#raised = value;
   }
 
   /** `behind`: the catalog is older than one this station had before. */
@@ -58,7 +61,9 @@ export class Epoch {
   /** Goes above `seen`, durably, before anything is said under the new epoch. */
   async raiseAbove(seen: number): Promise<void> {
     if (seen < this.#value) return;
-    const value = seen + 1;
+    // Several units may show theirs at once: what is written last must not be the lower one.
+    const value = Math.max(seen + 1, this.#raised);
+    this.#raised = value;
     await this.#catalog.commit([{ table: "meta", put: { key: EPOCH_KEY, value: String(value) } }]);
     this.#marks.raise({ epoch: value });
     this.#value = Math.max(this.#value, value);

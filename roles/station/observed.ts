@@ -118,7 +118,13 @@ export class Observed {
       this.#unsaved.add(unitId);
       const unit = this.#o.catalog.nodes.get(unitId)?.name ?? unitId;
       for (const one of mediaEvents(unit, { before, now: info })) this.#o.events.say(one);
-      await this.#o.onInfo(unitId, info);
+      try {
+        await this.#o.onInfo(unitId, info);
+      } catch (error) {
+        // Nobody has compared it with the catalog: it is read again at the next heartbeat.
+        this.forgetFreshness(unitId);
+        throw error;
+      }
       return;
     }
   }

@@ -36,8 +36,8 @@ export class Orders {
 
   /** Space is promised, and the promise durable, before this resolves. */
   async create(order: DiskOrder): Promise<TaskRow> {
-    requireStanding(this.#pool, `create disk "${order.name}"`);
     await untilUnitsReturned(this.#pool);
+    requireStanding(this.#pool, `create disk "${order.name}"`);
     const before = this.#createdBefore(order);
     if (before !== null) return before;
     const { world } = this.#pool;
@@ -130,8 +130,8 @@ export class Orders {
     asked: DiskRow,
     options: { readonly sizeBytes: number; readonly owner: string },
   ): Promise<TaskRow> {
-    requireStanding(this.#pool, `grow disk "${asked.name}"`);
     await untilUnitsReturned(this.#pool);
+    requireStanding(this.#pool, `grow disk "${asked.name}"`);
     const disk = mustDisk(this.#pool, asked.id);
     requireCertain(this.#pool, disk, "grow");
     const wanted = roundUp(options.sizeBytes, SIZE_STEP_BYTES);
@@ -183,7 +183,7 @@ export class Orders {
     options: { readonly direct: boolean; readonly owner: string },
   ): Promise<TaskRow> {
     const { direct, owner } = options;
-    requireStanding(this.#pool, `change the access to disk "${disk.name}"`);
+    requireStanding(this.#pool, `change the access to disk "${disk.name}"`, { destroys: true });
     requireCertain(this.#pool, disk, "change the access to");
     const same = this.#running("disk.access", disk.id, (row) => paramOf(row, "direct") === direct);
     if (same !== null) return same;
@@ -203,14 +203,14 @@ export class Orders {
       row.kind === "node.revoke" && isActive(row) && paramOf(row, "nodeId") === node.id
     );
     if (same !== null) return same;
-    const disks = this.#disksOf(node.id).map((disk) => `disk:${disk.id}`);
+    // It waits for no other task of its disks: who is to be shut out is not let in meanwhile.
     return await this.#tasks.create({
       kind: "node.revoke",
       title: `Revoke ${node.role} "${node.name}"`,
       params: { nodeId: node.id },
       owner,
       hostId: null,
-      locks: [`node:${node.id}`, ...disks],
+      locks: [`node:${node.id}`],
     });
   }
 

@@ -46,6 +46,8 @@ export interface PlanInput {
   readonly grant: GrantRow | null;
   readonly tombstone: TombstoneRow | null;
   readonly held: VolumeInfo | null;
+  /** What the unit holds of it that the catalog names, where that is another one. */
+  readonly heldAtHome: VolumeInfo | null;
   /** It is its disk's last leg, or the disk is rebuilt from labels: what follows is not moved. */
   readonly mayChangeLength: boolean;
   /** Recovered state: nothing is fenced or deleted before an operator confirmed. */
@@ -70,7 +72,11 @@ function planWanted(input: PlanInput): Plan {
   if (volume === null) {
     return held === null ? AGREED : act({ kind: "adopt", held }, "not known here: will be adopted");
   }
-  if (volume.unitId !== input.unitId) return held === null ? AGREED : planCopy(volume, input, held);
+  if (volume.unitId !== input.unitId) {
+    if (held === null) return AGREED;
+    if (!isMoved(input, held)) return planCopy(volume, input, held);
+    return act({ kind: "learn", volume, held }, "was granted here after the catalog was written");
+  }
   if (held === null) {
     if (volume.created === 0) return act({ kind: "create", volume }, "wanted: not made yet");
     return wait("the unit no longer holds it: a medium is missing or was replaced");
@@ -99,6 +105,14 @@ function planBurial(tombstone: TombstoneRow, { held }: PlanInput): Plan {
     return destroy(step, `is to be deleted: ${fencingWords(grant)}`);
   }
   return destroy({ kind: "delete", volumeId, sequence }, "is to be deleted");
+}
+
+/** Granted here later than wherever the catalog has it: a medium was moved and adopted. */
+function isMoved({ grant, heldAtHome }: PlanInput, held: VolumeInfo): boolean {
+  const here = held.grant?.generation;
+  if (here === undefined) return false;
+  const elsewhere = [grant, heldAtHome?.grant?.generation].filter((one) => one != null);
+  return elsewhere.every((generation) => compareGenerations(here, generation) > 0);
 }
 
 /** The catalog has the volume on another unit: what is held here is a copy, or was left behind. */
@@ -176,7 +190,11 @@ function planGrant(volume: VolumeRow, input: Held): Plan {
   const grown = grant.grantedBytes < volume.sizeBytes;
   if (order === 0 && held.grant?.state === "active" && !grown) return AGREED;
   if (order === 0 && held.grant?.state !== "active") return wait("was fenced by its unit");
-  return act({ kind: "grant", volume, grant, sequence }, "is to be granted");
+  const step: PlanStep = { kind: "grant", volume, grant, sequence };
+  // Its own newer grant shuts a host out as a fence does.
+  return order < 0 && heldActive
+    ? destroy(step, "is to be granted anew, and its older grant fenced")
+    : act(step, "is to be granted");
 }
 
 function act(step: PlanStep, difference: string | null): Plan {

@@ -84,6 +84,7 @@ function planOf(changes: Partial<PlanInput>) {
     grant: GRANT,
     tombstone: null,
     held: heldWith(grantOf(5)),
+    heldAtHome: null,
     mayChangeLength: true,
     destroysNothing: false,
     ...changes,
@@ -127,6 +128,25 @@ Deno.test("planVolume() believes the label's newer grant and larger size", () =>
   const middle = planOf({ ...larger, mayChangeLength: false });
   assert.equal(middle.step, null, "what comes after it would move");
   assert.equal(planOf({}).difference, null);
+});
+
+Deno.test("planVolume() takes a volume for moved that was granted later on another unit", () => {
+  const moved = { unitId: "u2", held: heldWith(grantOf(7)) };
+  for (const heldAtHome of [null, heldWith(grantOf(5)), heldWith(null)]) {
+    assert.equal(planOf({ ...moved, heldAtHome }).step?.kind, "learn");
+    assert.equal(planOf({ ...moved, heldAtHome, destroysNothing: true }).step?.kind, "learn");
+  }
+  assert.equal(planOf({ ...moved, heldAtHome: heldWith(grantOf(8)) }).step?.kind, "revoke");
+});
+
+Deno.test("planVolume() puts no new grant over one in use before an operator confirmed", () => {
+  const newer = { grant: { ...GRANT, counter: 6 } };
+  assert.equal(planOf(newer).step?.kind, "grant");
+  assert.equal(planOf({ ...newer, destroysNothing: true }).step, null);
+  const fenced = { ...newer, held: heldWith(grantOf(5, { state: "fenced" })) };
+  assert.equal(planOf({ ...fenced, destroysNothing: true }).step?.kind, "grant");
+  const grown = { grant: { ...GRANT, grantedBytes: 0 } };
+  assert.equal(planOf({ ...grown, destroysNothing: true }).step?.kind, "grant", "the same one");
 });
 
 Deno.test("planVolume() fences a copy on another unit, and never writes to it else", () => {

@@ -87,6 +87,9 @@ export class Reconciler {
       grant: catalog.grants.get(volumeId) ?? null,
       tombstone: catalog.tombstones.get(volumeId) ?? null,
       held: observed.volume(unitId, volumeId),
+      heldAtHome: volume === null || volume.unitId === unitId
+        ? null
+        : observed.volume(volume.unitId, volumeId),
       destroysNothing: this.#o.standing() !== "normal",
     });
   }
@@ -210,7 +213,7 @@ export class Reconciler {
     const { catalog, events } = this.#o;
     const { held, volume } = step;
     if (held.grant === null) return;
-    await catalog.commit(learning(catalog, volume.id, held.grant));
+    await catalog.commit(learning(catalog, volume.id, { unitId, held }));
     const text = `Took over from the label what unit "${this.#unitName(unitId)}" holds of leg ` +
       `${held.leg.leg} of disk "${held.leg.diskName}": the catalog was older.`;
     events.say({ kind: "volume.learned", severity: "warn", subject: held.leg.diskName, text });

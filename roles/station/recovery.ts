@@ -43,13 +43,13 @@ export class Recovery {
       if (this.#obeyed.has(unitId) && later) return standing.supersede(supersededWords(unit, info));
       const words = `Unit "${unit}" has obeyed another station with this key (epoch ` +
         `${info.epoch}): this catalog is older than the pool, or two stations run.`;
-      await epoch.raiseAbove(info.epoch);
       await standing.recover(words);
+      await epoch.raiseAbove(info.epoch);
     }
     const behind = behindWords(info, { catalog, unit, adopting });
     if (behind === null) return;
-    await epoch.raiseAbove(highestEpoch(info));
     await standing.recover(behind);
+    await epoch.raiseAbove(highestEpoch(info));
   }
 
   /** An operator confirms the list that was shown; DvsanError "busy" when it is another now. */
@@ -79,8 +79,10 @@ export class Recovery {
   async settle(): Promise<void> {
     const { pool } = this.#o;
     if (pool.standing.state !== "normal") return;
-    for (const disk of [...pool.catalog.disks.values()]) {
-      if (disk.adopted === 0 || disk.state !== "ready" || uncertainty(pool, disk) !== null) {
+    for (const id of [...pool.catalog.disks.keys()]) {
+      // As it is now: bringing the one before it back took its time.
+      const disk = pool.catalog.disks.get(id);
+      if (disk?.adopted !== 1 || disk.state !== "ready" || uncertainty(pool, disk) !== null) {
         continue;
       }
       if (pool.catalog.legsOf(disk.id).every((leg) => pool.catalog.grants.has(leg.id))) {

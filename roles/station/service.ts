@@ -162,6 +162,7 @@ export class StationService implements StationApi {
 
   rotateJoinKey(role: "unit" | "host", owner: string): Promise<{ path: string }> {
     const { pool } = this.#running();
+    requireStanding(pool, `make a new join key for ${role}s`);
     this.#identity.rotate(role);
     const text = `A new join key for ${role}s was made by ${owner}; the old one admits nobody.`;
     pool.events.say({ kind: "key.rotated", severity: "warn", subject: `${role}.key`, text });

@@ -25,12 +25,18 @@ export class Standing {
   readonly #o: StandingOptions;
   readonly #reasons: string[] = [];
   #recovered: boolean;
+  /** The catalog says so, durably. */
+  #isKept: boolean;
+  /** How often something spoke for being behind: what was confirmed is not what came after. */
+  #evidence = 0;
+  #isConfirming = false;
   #superseded = false;
 
   /** In `recovered` when an earlier run of the station was. */
   constructor(options: StandingOptions) {
     this.#o = options;
     this.#recovered = options.catalog.meta.get(STATE_KEY)?.value === "recovered";
+    this.#isKept = this.#recovered;
     if (this.#recovered) this.#reasons.push("It was recovered before its last restart.");
   }
 
@@ -47,11 +53,13 @@ export class Standing {
   /**
    * Enters the recovered state, or adds a reason to it; durable when it resolves. What hosts were
    * told may be newer than the catalog from here on, so every disk has to be seen whole first.
+   * Nothing is taken away from the call on, also when the catalog cannot be written.
    */
   async recover(reason: string): Promise<void> {
     this.#say("station.recovered", reason);
-    if (this.#recovered) return;
+    this.#evidence++;
     this.#recovered = true;
+    if (this.#isKept) return;
     const { catalog } = this.#o;
     const marks = [...catalog.disks.values()].map((disk): Change => ({
       table: "disks",
@@ -59,6 +67,7 @@ export class Standing {
     }));
     const state: Change = { table: "meta", put: { key: STATE_KEY, value: "recovered" } };
     await catalog.commit([state, ...marks]);
+    this.#isKept = true;
   }
 
   /** Until the next start: whoever starts later goes above the other. */
@@ -68,9 +77,28 @@ export class Standing {
     this.#say("station.superseded", reason);
   }
 
-  /** An operator has seen the differences. */
+  /**
+   * An operator has seen the differences. DvsanError "busy" when another one confirms just now, or
+   * when more came to light meanwhile: the state stays, and there is another list to confirm.
+   */
   async confirm(): Promise<void> {
-    await this.#o.catalog.commit([{ table: "meta", remove: STATE_KEY }]);
+    if (this.#isConfirming) throw new DvsanError("busy", "Somebody else confirms just now.");
+    const evidence = this.#evidence;
+    this.#isConfirming = true;
+    // What comes to light from here on writes the state anew, behind this.
+    this.#isKept = false;
+    try {
+      await this.#o.catalog.commit([{ table: "meta", remove: STATE_KEY }]);
+    } finally {
+      this.#isConfirming = false;
+    }
+    if (this.#evidence !== evidence) {
+      throw new DvsanError(
+        "busy",
+        `More came to light while the list was confirmed: ${this.#reasons.at(-1)} Look at it ` +
+          "again with: dvsan ctl recover",
+      );
+    }
     this.#recovered = false;
     if (!this.#superseded) this.#reasons.length = 0;
   }

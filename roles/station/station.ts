@@ -232,15 +232,13 @@ class StationRole implements Station {
   async #moved(pool: Pool, unitId: string): Promise<void> {
     const row = pool.nodes.row(unitId);
     if (row?.role !== "unit") return;
-    const disks = new Set(
-      [...pool.catalog.volumes.values()].filter((leg) => leg.unitId === unitId)
-        .map((leg) => pool.catalog.disks.get(leg.diskId))
-        .filter((disk) => disk !== undefined && disk.version > 0 && disk.state === "ready"),
-    );
+    const legs = [...pool.catalog.volumes.values()].filter((leg) => leg.unitId === unitId);
     const text = `Unit "${row.name}" has other data addresses: ${row.dataAddressesJson}.`;
     pool.events.say({ kind: "unit.moved", severity: "info", subject: row.name, text });
-    for (const disk of disks) {
-      if (disk === undefined) continue;
+    for (const diskId of new Set(legs.map((leg) => leg.diskId))) {
+      // As it is now: telling of the one before it took its time.
+      const disk = pool.catalog.disks.get(diskId);
+      if (disk === undefined || disk.version === 0 || disk.state !== "ready") continue;
       const put = { ...disk, version: nextVersion(pool, disk) };
       await pool.catalog.commit([{ table: "disks", put }]);
       void pool.delivery.kick(disk.hostId);

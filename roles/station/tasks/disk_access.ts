@@ -7,7 +7,7 @@ import type { Change } from "../catalog/catalog.ts";
 import type { NodeRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
-import { grantOf, isGranted, mustDisk, untilLegs } from "./legs.ts";
+import { grantOf, isGranted, mustDisk, requireMember, untilLegs } from "./legs.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), direct: z.boolean() });
@@ -35,6 +35,7 @@ export async function accessWork(
     await putAccess(pool, diskId, "direct");
     await untilDelivered(pool, diskId, task);
   }
+  requireMember(pool, mustDisk(pool, diskId));
   const legs = pool.catalog.legsOf(diskId);
   const tokens = legs.map(() => hexOf(pool.world.random.bytes(TOKEN_BYTES)));
   await pool.catalog.commit(legs.map((leg, index): Change => {

@@ -6,6 +6,7 @@ import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import type { Trouble } from "../reconcile.ts";
+import { requireStanding } from "../standing.ts";
 import type { TaskContext } from "./task.ts";
 
 /** Refusals that no repeat turns into a yes; all others are repeated a while. */
@@ -36,6 +37,7 @@ export async function raiseLegs(pool: Pool, diskId: string, task: TaskContext): 
   kickDisk(pool, diskId);
   await untilLegs(pool, { diskId, task, what: "to be ready", test: isReady });
   const missing = pool.catalog.legsOf(diskId).filter((leg) => !pool.catalog.grants.has(leg.id));
+  requireMember(pool, mustDisk(pool, diskId));
   await pool.catalog.commit(missing.map((leg) => grantOf(pool, leg.id)));
   kickDisk(pool, diskId);
   await untilLegs(pool, { diskId, task, what: "to be granted", test: isGranted });
@@ -123,6 +125,14 @@ async function publish(pool: Pool, diskId: string): Promise<void> {
   ]);
 }
 
+/** DvsanError "denied" when the disk's host was revoked: it is given no grant any more. */
+export function requireMember(pool: Pool, disk: DiskRow): void {
+  const host = pool.nodes.row(disk.hostId);
+  if (host?.admission === "admitted") return;
+  const name = host?.name ?? disk.hostId;
+  throw new DvsanError("denied", `Cannot grant disk "${disk.name}": "${name}" is not a member.`);
+}
+
 export function mustDisk(pool: Pool, diskId: string): DiskRow {
   const disk = pool.catalog.disks.get(diskId);
   if (disk === undefined) {
@@ -163,6 +173,10 @@ function legDone(
   const fresh = pool.observed.fresh(leg.unitId) !== null;
   if (fresh && held !== null && leg.created === 1 && options.wait.test(pool, leg, held)) {
     return true;
+  }
+  if (pool.standing.state === "superseded") requireStanding(pool, "go on with this disk");
+  if (pool.catalog.grants.get(leg.id)?.state === "revoked") {
+    throw new DvsanError("denied", "The disk's host was revoked: it gets no grant any more.");
   }
   const unit = pool.nodes.row(leg.unitId)?.name ?? leg.unitId;
   const trouble = pool.reconciler.trouble(leg.id);
