@@ -6,6 +6,7 @@ import {
 } from "../../../protocol/config/bodies.ts";
 import { EXTENT_STEP_BYTES, LABEL_REGION_BYTES } from "../../../protocol/core/limits.ts";
 import { type Copy, copyBStart, decodeCopy } from "../../../protocol/label/codec.ts";
+import { isZero } from "../../../protocol/label/judge.ts";
 import type { Label, VolumeRecord } from "../../../protocol/label/label.ts";
 import type { SimMedium } from "../../../storage/io/sim_medium.ts";
 import type { Checker, Sim, WorkerAnswer } from "../types.ts";
@@ -99,14 +100,14 @@ export class DurableLabelsChecker implements Checker {
     }
     if (looked === undefined || record === null) return;
     let step = 0;
+    const bytes = new Uint8Array(EXTENT_STEP_BYTES);
     for (const [index, start, length] of record.extents) {
       const medium = media.get(record.media[index]!);
       for (let i = 0; i < length; i++, step++) {
         if (step < looked || medium === undefined) continue;
-        const bytes = new Uint8Array(EXTENT_STEP_BYTES);
         medium.readDurable(bytes, (start + i) * EXTENT_STEP_BYTES);
+        if (isZero(bytes)) continue;
         const at = bytes.findIndex((byte) => byte !== 0);
-        if (at < 0) continue;
         this.#sim.violated(
           this.name,
           `${unit} granted volume ${volumeId}, and byte ${
