@@ -1,6 +1,7 @@
 import type { FuzzTarget } from "./target.ts";
 import { BODIES } from "./targets/bodies.ts";
 import { CONFIG_PACKETS } from "./targets/config_packets.ts";
+import { HOSTILE_UNIT } from "./targets/hostile_unit.ts";
 import { LABELS } from "./targets/labels.ts";
 import { NBD_CLIENT } from "./targets/nbd_client.ts";
 import { CLIENT_NEGOTIATION, SERVER_NEGOTIATION } from "./targets/nbd_negotiation.ts";
@@ -13,6 +14,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   CLIENT_NEGOTIATION,
   NBD_SERVER,
   NBD_CLIENT,
+  HOSTILE_UNIT,
   CONFIG_PACKETS,
   LABELS,
   BODIES,
