@@ -1,4 +1,4 @@
-import { type Cell, isLarge } from "./cells.ts";
+import { type Cell, FAIRNESS, isLarge } from "./cells.ts";
 import type { DataPathResult, Sample } from "./data_path.ts";
 import { type Figures, figuresOf, ratioToBest } from "./figures.ts";
 
@@ -34,7 +34,7 @@ export function verdictOf({ figures, wanted, limit }: Bar): Verdict {
 
 /** All bars for which there are figures. */
 export function barsOf(result: DataPathResult): Bar[] {
-  return result.cells.flatMap((cell) => [
+  return result.cells.filter((cell) => !FAIRNESS.includes(cell)).flatMap((cell) => [
     ...speedBars(result, cell),
     ...processorBars(result, cell),
     ...hostBars(result, cell),

@@ -51,7 +51,7 @@ const DIRECTION = {
   total_ios: 200,
   iops: 100.5,
   bw_bytes: 411_648,
-  clat_ns: { percentile: { "50.000000": 9920 } },
+  clat_ns: { percentile: { "50.000000": 9920, "99.000000": 50_000 } },
 };
 const IDLE = { total_ios: 0, iops: 0, bw_bytes: 0, clat_ns: { min: 0 } };
 
@@ -65,6 +65,7 @@ Deno.test("parseFio() reads the requests of both directions", () => {
     requestsPerSecond: 100.5,
     bytesPerSecond: 411_648,
     latencyUsMedian: 9.92,
+    latencyUsP99: 50,
   };
   assert.deepEqual(parseFio(reportOf({ error: 0, read: DIRECTION, write: IDLE })), one);
   assert.deepEqual(parseFio(reportOf({ error: 0, read: IDLE, write: DIRECTION })), one);
@@ -131,7 +132,8 @@ Deno.test("readSettings() reads parts and limits, and says what is wrong", () =>
 });
 
 function sampleOf(requestsPerSecond: number, processorUs = 1, hostProcessorUs?: number): Sample {
-  const rest = { requests: 1, bytesPerSecond: 1, latencyUsMedian: 1 };
+  const latency = { latencyUsMedian: 1, latencyUsP99: 1 };
+  const rest = { requests: 1, bytesPerSecond: 1, ...latency, besidePerSecond: null };
   return { ...rest, requestsPerSecond, processorUs, hostProcessorUs: hostProcessorUs ?? null };
 }
 

@@ -19,6 +19,8 @@ export interface Cell {
   readonly depth: number;
   readonly connections: number;
   readonly placement: Placement;
+  /** Who uses the same export meanwhile; the figures are of the cell itself. */
+  readonly beside?: Cell;
 }
 
 const KIB = 1024;
@@ -45,7 +47,20 @@ const DIRECT = [
   ...["r64k-16", "w64k-16", "R1m-8", "W1m-8", "r4k-32x4", "w4k-32x4"],
 ];
 
+/** A reader of one request at a time, alone and beside one that writes at depth 128. */
+const ALONE: Cell = { ...cellOf("r4k-1", "tmpfs"), name: "fairness-alone", placement: "free" };
+export const FAIRNESS: readonly Cell[] = [
+  { ...ALONE, title: "a reader at depth 1, alone" },
+  {
+    ...ALONE,
+    name: "fairness",
+    title: "a reader at depth 1, beside a writer at depth 128",
+    beside: cellOf("w4k-128", "tmpfs"),
+  },
+];
+
 export const CELLS: readonly Cell[] = [
+  ...FAIRNESS,
   ...TMPFS.map((name) => cellOf(name, "tmpfs")),
   copyCell("copy-read", "read"),
   copyCell("copy-write", "write"),

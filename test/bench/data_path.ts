@@ -11,6 +11,8 @@ export interface Sample extends RunResult {
   readonly processorUs: number;
   /** The host's part of it; null where there is none. */
   readonly hostProcessorUs: number | null;
+  /** Requests a second of who was beside; null where nobody was. */
+  readonly besidePerSecond: number | null;
 }
 
 /** For each cell and each contender, one sample for each round. */
@@ -23,6 +25,8 @@ export interface DataPathResult {
 }
 
 const WARM_UP_SECONDS = 0.5;
+/** Half of it before, half of it after. */
+const BESIDE_SECONDS = 2;
 
 /** All servers of a medium stand beside each other, and one at a time is measured, in turns. */
 export async function measureDataPath(run: BenchRun): Promise<DataPathResult> {
@@ -138,17 +142,36 @@ async function measure(
   await pinAll(String(last));
   try {
     const before = timesOf(server);
+    const beside = cell.beside === undefined
+      ? null
+      : await startBeside(server, cell.beside, seconds);
     const result = await runClient(server, cell, { seconds, prefix, source });
+    const besidePerSecond = beside === null ? null : (await beside.result).requestsPerSecond;
     const after = timesOf(server);
     const each = (us: number) => us / Math.max(1, result.requests);
     return {
       ...result,
+      besidePerSecond,
       processorUs: each(after.all - before.all),
       hostProcessorUs: after.host === null ? null : each(after.host - (before.host ?? 0)),
     };
   } finally {
     await pinAll(all);
   }
+}
+
+/** Begins before the cell's own client, and goes on until after it. */
+async function startBeside(
+  { target }: Server,
+  cell: Cell,
+  seconds: number,
+): Promise<{ readonly result: Promise<RunResult> }> {
+  const options = { seconds: seconds + BESIDE_SECONDS, sizeBytes: EXPORT_BYTES };
+  const result = output(["fio", ...fioArguments(cell, target, options)]).then(parseFio);
+  // Whoever waits for it hears of its failure, also when the cell's own client fails first.
+  result.catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, BESIDE_SECONDS * 500));
+  return { result };
 }
 
 async function runClient(

@@ -8,6 +8,7 @@ export interface RunResult {
   readonly bytesPerSecond: number;
   /** Null where the client does not tell. */
   readonly latencyUsMedian: number | null;
+  readonly latencyUsP99: number | null;
 }
 
 /** What fio is pointed at: an NBD server, or a file or device without any server. */
@@ -50,7 +51,7 @@ export function fioArguments(cell: Cell, target: Target, options: RunOptions): s
     "--time_based",
     "--norandommap",
     "--randrepeat=0",
-    "--percentile_list=50",
+    "--percentile_list=50:99",
     "--output-format=json",
   ];
 }
@@ -67,5 +68,6 @@ export function parseFio(output: string): RunResult {
     requestsPerSecond: read.iops + write.iops,
     bytesPerSecond: read.bw_bytes + write.bw_bytes,
     latencyUsMedian: (main.clat_ns.percentile?.["50.000000"] ?? 0) / 1000,
+    latencyUsP99: (main.clat_ns.percentile?.["99.000000"] ?? 0) / 1000,
   };
 }

@@ -22,5 +22,6 @@ export async function runNbdcopy(
     requestsPerSecond: perSecond * requestsPerCopy,
     bytesPerSecond: perSecond * sizeBytes,
     latencyUsMedian: null,
+    latencyUsP99: null,
   };
 }

@@ -1,5 +1,5 @@
 import { type Bar, barsOf, verdictOf } from "./bars.ts";
-import { type Cell, isLarge, MIB } from "./cells.ts";
+import { type Cell, FAIRNESS, isLarge, MIB } from "./cells.ts";
 import type { DataPathResult, Sample } from "./data_path.ts";
 import { figuresOf, formatFigures, formatNumber, formatTable, ratioToBest } from "./figures.ts";
 import type { LatencyResult } from "./latency.ts";
@@ -9,7 +9,10 @@ export function latencyReport(result: LatencyResult): string {
   return `## Power-on and requests, milliseconds\n\n${formatTable([["what", "ms"], ...rows])}`;
 }
 
-export function dataPathReport(result: DataPathResult): string {
+export function dataPathReport(whole: DataPathResult): string {
+  const isFairness = (cell: Cell) => FAIRNESS.includes(cell);
+  const result = { ...whole, cells: whole.cells.filter((cell) => !isFairness(cell)) };
+  const fairness = fairnessReport({ ...whole, cells: whole.cells.filter(isFairness) });
   const rate = (cell: Cell) => (sample: Sample) =>
     isLarge(cell) ? sample.bytesPerSecond / MIB : sample.requestsPerSecond;
   const settings = result.contenders.map(({ name, settings }) => `- ${name}: \`${settings}\``);
@@ -31,7 +34,22 @@ export function dataPathReport(result: DataPathResult): string {
     ];
   });
   const bars = `## Bars\n\n${barsTable(barsOf(result))}`;
-  return [...parts, bars, "Servers:", [...settings, ...leftOut].join("\n")].join("\n\n");
+  return [...parts, ...fairness, bars, "Servers:", [...settings, ...leftOut].join("\n")].join(
+    "\n\n",
+  );
+}
+
+/** What a client is left with when another one takes all that it gets. */
+function fairnessReport(result: DataPathResult): string[] {
+  if (result.cells.length === 0) return [];
+  return [
+    "## Fairness: median latency of the reader, µs",
+    figuresTable(result, () => ({ latencyUsMedian }) => latencyUsMedian ?? 0),
+    "## Fairness: latency of the reader that 99 of 100 requests keep to, µs",
+    figuresTable(result, () => ({ latencyUsP99 }) => latencyUsP99 ?? 0),
+    "## Fairness: requests a second of the writer beside it",
+    figuresTable(result, () => ({ besidePerSecond }) => besidePerSecond ?? 0),
+  ];
 }
 
 /** Every sample of a run, for programs. */
