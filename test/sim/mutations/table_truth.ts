@@ -8,6 +8,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/medium.ts",
     old: "  await file.write(copyBStart(label.sizeBytes), copies.B);\n",
     new: "  if (label.sequence === 1) await file.write(copyBStart(label.sizeBytes), copies.B);\n",
+    seed: 1,
     only: ["power", "kill"],
   },
   {
@@ -16,6 +17,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/medium.ts",
     old: "    await file.sync();\n",
     new: "    void file.sync().catch(() => {});\n",
+    seed: 1,
     only: ["power", "users"],
   },
   {
@@ -24,6 +26,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/open_media.ts",
     old: "  if (known !== undefined && own.sequence < known) {\n",
     new: "  if (known !== undefined && own.sequence < 0) {\n",
+    seed: 1,
     only: ["rollback"],
   },
   {
@@ -46,6 +49,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
       '      return act({ kind: "revoke", volumeId, generation: grant.generation, sequence }, "x");\n' +
       "    }\n" +
       '    return act({ kind: "delete", volumeId, sequence }, "x");\n',
+    seed: 1,
     only: ["catalog"],
   },
   {
@@ -122,6 +126,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
       '    const opened = member.open(packet, this.#o.clock.nowMs());\n    if (opened === "dead") {\n',
     new: "    member.moveTo(from);\n" +
       '    const opened = member.open(packet, this.#o.clock.nowMs());\n    if (opened === "dead") {\n',
+    seed: 4,
     only: ["replays", "users"],
   },
   {
@@ -130,6 +135,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "protocol/config/replay_window.ts",
     old: "    const newest = counter >= this.#next;\n    if (newest) {\n",
     new: "    const newest = true;\n    this.#seen.fill(0);\n    if (newest) {\n",
+    seed: 1,
     only: ["replays", "users"],
   },
   {

@@ -9,6 +9,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     old: "    await writeRecord(state, volume, change);\n    volume.fencing = null;\n",
     new:
       "    void writeRecord(state, volume, change).catch(() => {});\n    volume.fencing = null;\n",
+    seed: 2,
     only: ["revoke", "users", "kill", "stalls"],
   },
   {
@@ -51,6 +52,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/extents.ts",
     old: "    if (!this.#media.some(needsSync)) return this.#queue.end(operation, 0);\n",
     new: "    if (this.#media.length > 0) return this.#queue.end(operation, 0);\n",
+    seed: 1,
     only: ["power"],
   },
   {
@@ -59,6 +61,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/extent_parts.ts",
     old: "    if (this.#durable) this.#sync();\n    else this.#end(result);\n",
     new: "    this.#end(result);\n",
+    seed: 3,
     only: ["power"],
   },
   {
@@ -99,6 +102,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/zeroer.ts",
     old: "      await file.zero(position, bytes);\n",
     new: "      if (bytes > 0) return true;\n",
+    seed: 1,
     only: ["users"],
   },
   {
@@ -107,6 +111,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/extents.ts",
     old: "    join.end = position + length;\n",
     new: '    join.end = position + (kind === "zero" ? Math.min(length, 4096) : length);\n',
+    seed: 1,
     only: ["weather"],
   },
   {
@@ -116,6 +121,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     old: "    work.position = extent.start + (join.at - extent.begin);\n",
     new: "    work.position = extent.start + (join.at - extent.begin);\n" +
       '    if (join.kind === "read" && join.at >= 1048576) work.position += 4096;\n',
+    seed: 1,
     only: ["weather"],
   },
   {
@@ -124,6 +130,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/allocate.ts",
     old: "  return subtract([[1, lastStep - 1]], taken);\n",
     new: "  return subtract([[1, lastStep - 1]], taken.slice(1));\n",
+    seed: 1,
     only: ["users"],
   },
   {
