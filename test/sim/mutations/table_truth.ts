@@ -105,8 +105,8 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     name: "epoch-not-raised",
     breaks: "a station raises its epoch durably at every start",
     file: "roles/station/epoch.ts",
-    old: "    const value = seen + 1;\n",
-    new: "    const value = Math.max(1, seen);\n",
+    old: "    const value = Math.max(seen + 1, this.#raised);\n",
+    new: "    const value = Math.max(1, seen, this.#raised);\n",
     only: ["kill", "users", "clone"],
   },
   {
