@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { KIB, MIB } from "../../protocol/core/limits.ts";
+import { COMMAND } from "../../protocol/nbd/constants.ts";
+import { CELL, ERROR_KINDS } from "../../storage/counters/layout.ts";
+import { FileDevice } from "../../storage/devices/file.ts";
+import {
+  type RawClient,
+  reply,
+  request,
+  TestServer,
+  write,
+} from "../../storage/nbd/server_testing.ts";
+import { testWith } from "../needs.ts";
+import { makeFile, withDirectory } from "./exports.ts";
+import { runTool } from "./tools.ts";
+
+/** Errors that the kernel gives: no space on a file system, a device whose bytes have gone. */
+
+const ENOSPC = 28;
+const EIO = 5;
+const BLOCK = 64 * KIB;
+
+function errorsOf(on: TestServer, wire: number): number {
+  const kind = ERROR_KINDS.findIndex(({ errno }) => errno === wire);
+  return on.counted().cells[CELL.errors + kind]!;
+}
+
+function ask(client: RawClient, bytes: Uint8Array): number {
+  client.say(bytes);
+  return reply(client.hear(16))[0];
+}
+
+function serverOf(kind: "uring" | "epoll", path: string): TestServer {
+  return new TestServer({ kind, device: (io) => new FileDevice({ io, path, readOnly: false }) });
+}
+
+for (const kind of ["uring", "epoll"] as const) {
+  testWith({
+    name: `a full file system is ENOSPC to who writes, and others go on (${kind})`,
+    needs: { root: true, tools: ["mount", "umount"] },
+    fn: () =>
+      withDirectory(async (directory) => {
+        await runTool("mount", "-t", "tmpfs", "-o", "size=1m", "dvsan-test", directory);
+        try {
+          fillUp(kind, makeFile(`${directory}/disk`, 4 * MIB));
+        } finally {
+          await runTool("umount", directory);
+        }
+      }),
+  });
+
+  testWith({
+    name: `a block device whose bytes have gone is EIO to who reads, and others go on (${kind})`,
+    needs: { loop: true, tools: ["losetup"] },
+    fn: () =>
+      withDirectory(async (directory) => {
+        const file = makeFile(`${directory}/loop`, 8 * MIB);
+        Deno.writeFileSync(file, new Uint8Array(8 * MIB).fill(0x61));
+        const device = (await runTool("losetup", "--find", "--show", file)).trim();
+        try {
+          takeAway(kind, device, () => Deno.truncateSync(file, MIB));
+        } finally {
+          await runTool("losetup", "--detach", device);
+        }
+      }),
+  });
+}
+
+function fillUp(kind: "uring" | "epoll", path: string): void {
+  const on = serverOf(kind, path);
+  const { client } = on.attach();
+  const { client: other } = on.attach();
+  const payload = new Uint8Array(BLOCK).fill(0x61);
+  const errors = Array.from({ length: (4 * MIB) / BLOCK }, (_, i) => {
+    return ask(client, write(i * BLOCK, payload));
+  });
+  const written = errors.filter((error) => error === 0).length;
+  assert.ok(written > 0 && written < errors.length, `${written} blocks fitted`);
+  assert.deepEqual([...new Set(errors)].sort(), [0, ENOSPC]);
+  assert.equal(errorsOf(on, ENOSPC), errors.length - written);
+  assert.equal(on.lines.filter(({ fields }) => fields["error"] === "ENOSPC").length, 1);
+  // What was there stays, for this client and the others; and space that is given back is used.
+  for (const each of [client, other]) {
+    assert.equal(ask(each, request({ command: COMMAND.read, length: BLOCK })), 0);
+    assert.deepEqual(each.hear(BLOCK), payload);
+  }
+  assert.equal(ask(client, request({ command: COMMAND.trim, length: 2 * BLOCK })), 0);
+  assert.equal(ask(client, write(4 * MIB - BLOCK, payload)), 0);
+  assert.equal(ask(client, request({ command: COMMAND.flush })), 0);
+  on.close();
+}
+
+function takeAway(kind: "uring" | "epoll", path: string, away: () => void): void {
+  const on = serverOf(kind, path);
+  const { client } = on.attach();
+  const { client: other } = on.attach();
+  assert.equal(ask(client, request({ command: COMMAND.read, length: 4096 })), 0);
+  client.hear(4096);
+  away();
+  for (let i = 0; i < 3; i++) {
+    const read = request({ command: COMMAND.read, position: (4 + i) * MIB, length: 4096 });
+    assert.equal(ask(client, read), EIO);
+  }
+  assert.equal(errorsOf(on, EIO), 3);
+  assert.equal(on.lines.filter(({ fields }) => fields["error"] === "EIO").length, 1);
+  for (const each of [client, other]) {
+    assert.equal(ask(each, request({ command: COMMAND.read, length: 4096 })), 0);
+    assert.ok(each.hear(4096).every((byte) => byte === 0x61));
+  }
+  on.close();
+}

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { concat, viewOf } from "../../protocol/core/bytes.ts";
+import { MIB } from "../../protocol/core/limits.ts";
+import { OPTION, REPLY, REPLY_ERROR } from "../../protocol/nbd/constants.ts";
+import { encodeInfoRequest } from "../../protocol/nbd/option_data.ts";
+import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
+import { testWith } from "../needs.ts";
+import { makeFile, withDirectory, withExports } from "./exports.ts";
+
+/** Deadlines and caps of the real command, as its flags set them. */
+
+const GREETING_BYTES = 18;
+const GO = encodeOption(OPTION.go, encodeInfoRequest({ name: "disk", infos: [] }));
+
+/** All that the server says until it has said `count` bytes or closes. */
+async function hear(connection: Deno.Conn, count: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(count);
+  let at = 0;
+  while (at < count) {
+    const got = await connection.read(bytes.subarray(at));
+    if (got === null) break;
+    at += got;
+  }
+  return bytes.subarray(0, at);
+}
+
+async function isClosed(connection: Deno.Conn): Promise<boolean> {
+  try {
+    return await connection.read(new Uint8Array(1)) === null;
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionReset) return true;
+    throw error;
+  }
+}
+
+/** The type of the answer to GO. */
+async function go(connection: Deno.Conn): Promise<number> {
+  await hear(connection, GREETING_BYTES);
+  await connection.write(concat(encodeClientFlags(3), GO));
+  return viewOf(await hear(connection, 20)).getUint32(12);
+}
+
+testWith({
+  name: "an export keeps to its deadline for handshakes and to its cap of connections",
+  needs: {},
+  fn: () =>
+    withDirectory((directory) => {
+      const disk = makeFile(`${directory}/disk`, MIB);
+      const flags = ["--handshake-timeout", "3s", "--max-export-connections", "2"];
+      return withExports({ io: "uring", paths: { disk }, flags }, async ({ port }) => {
+        const connect = () => Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+        using silent = await connect();
+        using first = await connect();
+        using second = await connect();
+        assert.equal(await go(first), REPLY.info);
+        assert.equal(await go(second), REPLY.info);
+        using third = await connect();
+        assert.equal(await go(third), REPLY_ERROR.policy);
+        // Both are within the handshake, and are left.
+        await hear(silent, GREETING_BYTES);
+        assert.equal(await isClosed(silent), true);
+      });
+    }),
+});
