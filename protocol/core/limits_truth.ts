@@ -7,3 +7,5 @@ export const MEDIUM_CHANGE_MS_MAX = 30_000;
 /** Runs of a node's process that are told apart, and how long a copied identity stays shown. */
 export const RUNS_PER_NODE_KEPT = 4;
 export const COPY_SHOWN_MS = 10 * 60_000;
+/** A task whose end cannot be written (the catalog's disk is full) tries that again after this. */
+export const CATALOG_RETRY_MS = 2000;

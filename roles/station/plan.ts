@@ -111,7 +111,9 @@ function planBurial(tombstone: TombstoneRow, { held }: PlanInput): Plan {
 function isMoved({ grant, heldAtHome }: PlanInput, held: VolumeInfo): boolean {
   const here = held.grant?.generation;
   if (here === undefined) return false;
-  const elsewhere = [grant, heldAtHome?.grant?.generation].filter((one) => one != null);
+  const elsewhere = [grant, heldAtHome?.grant?.generation].filter((one) =>
+    one !== null && one !== undefined
+  );
   return elsewhere.every((generation) => compareGenerations(here, generation) > 0);
 }
 

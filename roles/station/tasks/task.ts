@@ -46,3 +46,13 @@ export function viewOf(row: TaskRow) {
 export function errorOf(row: TaskRow): PlainError | null {
   return row.errorJson === null ? null : JSON.parse(row.errorJson) as PlainError;
 }
+
+/** How a task ends that met `error`. */
+export function failureOf({ code }: PlainError): "cancelled" | "failed" {
+  return code === "cancelled" ? "cancelled" : "failed";
+}
+
+/** Why work was interrupted when the station stops: such a task goes on at the next start. */
+export class Stopping extends Error {
+  override readonly name = "Stopping";
+}

@@ -1,6 +1,8 @@
 import { assert, defined } from "../../../protocol/core/assert.ts";
 import { DvsanError, type PlainError, toPlainError } from "../../../protocol/core/errors.ts";
+import { wait } from "../../../protocol/core/clock.ts";
 import {
+  CATALOG_RETRY_MS,
   TASK_LOG_LINES_MAX,
   TASKS_ACTIVE_MAX,
   TASKS_KEPT_MAX,
@@ -8,14 +10,18 @@ import {
 import { randomUuid } from "../../../protocol/core/random.ts";
 import type { TaskRecord } from "../../../web/station_api.ts";
 import type { Catalog, Change } from "../catalog/catalog.ts";
-import type { TaskRow, TaskState } from "../catalog/rows.ts";
+import type { TaskRow } from "../catalog/rows.ts";
 import type { Events } from "../events.ts";
 import type { World } from "../ports.ts";
 import type { Watch } from "../watch.ts";
 import { Locks } from "./locks.ts";
+import { Rate } from "./rate.ts";
+import { logOf, nextLineOf } from "./task_logs.ts";
 import {
   errorOf,
+  failureOf,
   isActive,
+  Stopping,
   type TaskContext,
   type TaskSpec,
   type TaskWork,
@@ -25,19 +31,10 @@ import {
 interface Live {
   readonly abort: AbortController;
   cancellable: boolean;
-  rate: number | null;
-  leftMs: number | null;
-  mark: { atMs: number; bytes: number } | null;
+  readonly rate: Rate;
   lines: number;
   ended: Promise<void>;
 }
-
-/** Why work was interrupted when the station stops: such a task goes on at the next start. */
-class Stopping extends Error {
-  override readonly name = "Stopping";
-}
-
-const RATE_WINDOW_MS = 1000;
 
 export interface TasksOptions {
   readonly world: World;
@@ -53,6 +50,7 @@ export class Tasks {
   readonly #locks = new Locks();
   readonly #live = new Map<string, Live>();
   readonly #changed = new Set<string>();
+  readonly #stopping = new AbortController();
   #next: number;
 
   constructor(options: TasksOptions) {
@@ -65,7 +63,7 @@ export class Tasks {
   /** Takes up what an earlier run of the station left unfinished. */
   async resume(): Promise<void> {
     for (const row of this.active()) {
-      this.#begin(row, await this.#linesOf(row.id));
+      this.#begin(row, await nextLineOf(this.#o.catalog, row.id));
       this.#log(row.id, "Taken up again after the station's restart.");
     }
   }
@@ -73,7 +71,9 @@ export class Tasks {
   /** Interrupts everything; resolves when no task's work runs any more. */
   async stop(): Promise<void> {
     const all = [...this.#live.values()];
-    for (const live of all) live.abort.abort(new Stopping("the station stops"));
+    const why = new Stopping("the station stops");
+    this.#stopping.abort(why);
+    for (const live of all) live.abort.abort(why);
     await Promise.all(all.map((live) => live.ended));
   }
 
@@ -130,8 +130,7 @@ export class Tasks {
 
   async record(row: TaskRow): Promise<TaskRecord> {
     await this.#o.catalog.settled();
-    const log = await this.#o.catalog.database.selectFrom("taskLogs")
-      .select(["atMs", "text"]).where("taskId", "=", row.id).orderBy("line").execute();
+    const log = await logOf(this.#o.catalog, row.id);
     const live = this.#live.get(row.id);
     return {
       ...viewOf(row),
@@ -140,8 +139,8 @@ export class Tasks {
       createdMs: row.createdMs,
       startedMs: row.startedMs,
       endedMs: row.endedMs,
-      rate: live?.rate ?? null,
-      leftMs: live?.leftMs ?? null,
+      rate: live?.rate.bytesPerSecond ?? null,
+      leftMs: live?.rate.leftMs ?? null,
       error: errorOf(row),
       log,
     };
@@ -185,9 +184,7 @@ export class Tasks {
     const live: Live = {
       abort: new AbortController(),
       cancellable: true,
-      rate: null,
-      leftMs: null,
-      mark: null,
+      rate: new Rate(),
       lines,
       ended: Promise.resolve(),
     };
@@ -210,21 +207,13 @@ export class Tasks {
         throw new DvsanError("unsupported", `This version knows no task of kind "${row.kind}".`);
       }
       await work(JSON.parse(row.paramsJson), this.#context(row.id, live));
-      await this.#end(row.id, "done", null);
+      await this.#endSurely(row.id, null);
     } catch (error) {
-      if (live.abort.signal.reason instanceof Stopping) return;
-      const cancelled = error instanceof DvsanError && error.code === "cancelled";
-      await this.#end(row.id, cancelled ? "cancelled" : "failed", toPlainError(error));
+      if (this.#stopping.signal.aborted) return;
+      await this.#endSurely(row.id, toPlainError(error));
     } finally {
       giveBack?.();
     }
-  }
-
-  async #linesOf(taskId: string): Promise<number> {
-    const row = await this.#o.catalog.database.selectFrom("taskLogs")
-      .select((select) => select.fn.max("line").as("last")).where("taskId", "=", taskId)
-      .executeTakeFirst();
-    return row?.last === null || row?.last === undefined ? 0 : Number(row.last) + 1;
   }
 
   #context(id: string, live: Live): TaskContext {
@@ -256,12 +245,7 @@ export class Tasks {
     const row = this.row(at.id);
     if (row === null || at.total === 0) return;
     this.#step(at.id, row.step, Math.min(1, at.done / at.total));
-    live.mark ??= { atMs: now, bytes: at.done };
-    const spentMs = now - live.mark.atMs;
-    if (spentMs < RATE_WINDOW_MS) return;
-    live.rate = Math.max(0, (at.done - live.mark.bytes) * 1000 / spentMs);
-    live.leftMs = live.rate > 0 ? (at.total - at.done) * 1000 / live.rate : null;
-    live.mark = { atMs: now, bytes: at.done };
+    live.rate.moved({ atMs: now, done: at.done, total: at.total });
   }
 
   #log(id: string, text: string): void {
@@ -273,8 +257,21 @@ export class Tasks {
     );
   }
 
-  async #end(id: string, state: TaskState, error: PlainError | null): Promise<void> {
+  /** A catalog that takes nothing now (a full disk) is waited for: every task ends. */
+  async #endSurely(id: string, error: PlainError | null): Promise<void> {
     if (error !== null) this.#log(id, error.message);
+    for (;;) {
+      try {
+        return await this.#end(id, error);
+      } catch (refusal) {
+        if (!(refusal instanceof DvsanError)) throw refusal;
+        await wait(this.#o.world.clock, CATALOG_RETRY_MS, this.#stopping.signal);
+      }
+    }
+  }
+
+  async #end(id: string, error: PlainError | null): Promise<void> {
+    const state = error === null ? "done" : failureOf(error);
     const before = defined(this.row(id), "a running task has a record");
     await this.#put(id, {
       state,
