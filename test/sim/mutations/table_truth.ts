@@ -116,6 +116,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     old: "      if (reply !== null) this.#transmit(reply, from);\n",
     new: "      if (reply !== null) this.#transmit(reply, from);\n" +
       "      this.#members.get(packet.session)?.moveTo(from);\n",
+    seed: 4,
     only: ["replays", "users"],
   },
   {
