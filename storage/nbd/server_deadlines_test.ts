@@ -70,6 +70,33 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
+  Deno.test(`NbdServer stops while clients are anywhere in the handshake (${kind})`, () => {
+    const later: (() => void)[] = [];
+    const on: TestServer = new TestServer({
+      kind,
+      gate: {
+        list: () => [],
+        find: () => ({ refused: REPLY_ERROR.unknown, text: "not here" }),
+        privateOption: (_connection, _request, answer) => {
+          later.push(() => answer({ kind: "answer", payload: NOTHING }));
+        },
+        ended: (_connection, how) => on.ends.push(how),
+      },
+    });
+    const asking = concat(FLAGS, encodeOption(0x64560001, NOTHING));
+    const said = [...Object.values(SILENCES), asking, concat(asking, INFO)];
+    for (const bytes of said) on.connect().client.say(bytes);
+    until(on.io, () => later.length === 2, "the gate to be asked");
+    let empty = false;
+    on.server.drain(() => empty = true);
+    until(on.io, () => empty, "the end of all of them");
+    assert.equal(on.ends.length, said.length);
+    // Nobody is there any more to be answered.
+    for (const answer of later) answer();
+    for (let i = 0; i < 3; i++) on.io.turn(1);
+    on.close();
+  });
+
   Deno.test(`NbdServer leaves who falls silent within TLS's handshake (${kind})`, () => {
     const on = new TestServer({ kind, limits: { negotiationMs: NEGOTIATION_MS[kind] } });
     const kept: Handle[] = [];

@@ -1,4 +1,5 @@
 import type { Log } from "../../protocol/core/log.ts";
+import { errnoName } from "../io/errno.ts";
 import type { Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ServerConnection } from "./server_connection.ts";
@@ -26,6 +27,8 @@ export class NbdListener {
   readonly #accept = new Operation(() => this.#accepted());
   readonly #retry = new Operation(() => this.start());
   #open = true;
+  /** The last accept has failed, and that was said. */
+  #failing = false;
   #whenEmpty: (() => void)[] = [];
 
   constructor(options: ListenerOptions) {
@@ -86,10 +89,15 @@ export class NbdListener {
       return;
     }
     if (socket < 0) {
-      log.warn("a connection could not be accepted", { errno: -socket });
+      // Once, however long it lasts: it may be tried anew ten times a second.
+      if (!this.#failing) {
+        log.warn("A connection could not be accepted", { error: errnoName(socket) });
+      }
+      this.#failing = true;
       io.timer(this.#retry, ACCEPT_RETRY_MS);
       return;
     }
+    this.#failing = false;
     this.#options.accepted(socket);
     this.start();
   }
