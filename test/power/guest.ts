@@ -4,16 +4,12 @@ import type { Program } from "../e2e/program.ts";
 import type { Chance } from "../fuzz/chance.ts";
 import type { Kernel } from "../runner/kernel.ts";
 import { DiskServer } from "./disk_server.ts";
+import { emulator } from "./emulator.ts";
 import { VolatileDisk } from "./volatile_disk.ts";
 
 /** A machine that is emulated takes its time to come up, the more so on a busy one. */
 const BOOT_MS_MAX = 180_000;
 const MEMORY_MIB = 768;
-/**
- * One, since emulated kernels were seen to lock up between two; and without the wide vectors of
- * newer ones, which programs prefer and emulation is slow at.
- */
-const PROCESSOR = "Nehalem,+rdrand";
 
 export interface GuestOptions {
   readonly lab: Lab;
@@ -64,12 +60,7 @@ export class Guest {
       ...["-device", `virtio-blk-pci,drive=d${i}`],
     ]);
     this.#qemu = await lab.spawn(machine, [
-      ...["qemu-system-x86_64", "-accel", "tcg", "-smp", "1", "-cpu", PROCESSOR],
-      ...["-m", `${MEMORY_MIB}`],
-      ...["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"],
-      ...["-kernel", kernel.image, "-initrd", root],
-      ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off"],
-      ...["-netdev", "user,id=n,hostfwd=tcp::10809-:10809", "-device", "virtio-net-pci,netdev=n"],
+      ...emulator({ kernel, root, memoryMib: MEMORY_MIB, forward: "hostfwd=tcp::10809-:10809" }),
       ...drives,
     ]);
     await this.#untilReady(this.#qemu);

@@ -17,10 +17,13 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "ip": "iproute2",
   "losetup": "mount",
   "mkfs.ext4": "e2fsprogs",
+  "e2fsck": "e2fsprogs",
+  "debugfs": "e2fsprogs",
   "mkfs.xfs": "xfsprogs",
   "sfdisk": "fdisk",
   "qemu-system-x86_64": "qemu-system-x86",
   "busybox": "busybox-static",
+  "socat": "socat",
 };
 
 const APT_TIMEOUT = "10m";
