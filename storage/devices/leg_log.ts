@@ -2,6 +2,7 @@ import { assert } from "../../protocol/core/assert.ts";
 import { LEG_LOG_BYTES_MAX, LEG_LOG_ENTRIES_MAX } from "../../protocol/core/limits.ts";
 import { LEG_CELL } from "../counters/layout.ts";
 import type { CounterRow } from "../counters/row.ts";
+import { ReusedViews } from "./reused_views.ts";
 
 /** One entry, as `ReplayLog.read` tells it; one object for each reader. */
 export interface LoggedChange {
@@ -34,6 +35,7 @@ export class ReplayLog {
   readonly #capacityBytes: number;
   readonly #entriesMax: number;
   #data: Uint8Array | null = null;
+  readonly #views = new ReusedViews();
   readonly #commands: Uint8Array;
   readonly #flags: Uint8Array;
   readonly #positions: Float64Array;
@@ -166,7 +168,7 @@ export class ReplayLog {
     this.#data ??= new Uint8Array(this.#capacityBytes);
     const to = this.#dataEnd % this.#capacityBytes;
     const first = Math.min(length, this.#capacityBytes - to);
-    this.#data.set(source.subarray(off, off + first), to);
+    this.#data.set(this.#views.of(source, off, first), to);
     if (first < length) this.#data.set(source.subarray(off + first, off + length), 0);
   }
 }

@@ -6,6 +6,7 @@ import type { Io } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { ClientConnection } from "../nbd/client_connection.ts";
 import { typeOfCommand } from "../nbd/request_types.ts";
+import { FlyingList } from "./leg_flying.ts";
 import type { ReplayLog } from "./leg_log.ts";
 import { LaterResults, LegList, LegRequest } from "./leg_request.ts";
 
@@ -35,7 +36,7 @@ import { LaterResults, LegList, LegRequest } from "./leg_request.ts";
 export class LegQueue {
   readonly log: ReplayLog;
   /** Under way on the connection, oldest first. */
-  readonly flying = new LegList();
+  readonly flying = new FlyingList();
   /** Changes that were under way on a lost connection; recovery repeats them. */
   readonly repeats = new LegList();
   /** Not sent yet, in order. */

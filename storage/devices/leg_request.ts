@@ -7,8 +7,6 @@ import { ClientRequest } from "../nbd/client_request.ts";
 /** What a leg's request is for: a caller, a replay of the log, or the leg's own flush. */
 export type LegPurpose = "caller" | "replay" | "flush";
 
-const CHANGES: ReadonlySet<number> = new Set([COMMAND.write, COMMAND.trim, COMMAND.writeZeroes]);
-
 /** A request of a leg; in at most one list at a time. */
 export class LegRequest extends ClientRequest {
   purpose: LegPurpose = "caller";
@@ -24,7 +22,8 @@ export class LegRequest extends ClientRequest {
 
   /** Whether it changes blocks. */
   get isChange(): boolean {
-    return CHANGES.has(this.command);
+    const { command } = this;
+    return command === COMMAND.write || command === COMMAND.trim || command === COMMAND.writeZeroes;
   }
 
   /** What a caller hears of it when it succeeded (device.ts). */
@@ -79,17 +78,6 @@ export class LegList {
     for (let request = other.shift(); request !== null; request = other.shift()) {
       this.push(request);
     }
-  }
-
-  /** Whether a change in this list touches a block of the range. */
-  hasChangeIn(position: number, length: number): boolean {
-    for (let request = this.head; request !== null; request = request.next) {
-      if (!request.isChange) continue;
-      if (request.position < position + length && position < request.position + request.length) {
-        return true;
-      }
-    }
-    return false;
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { z } from "zod";
 import { testWith } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { CountingClient } from "./garbage_client.ts";
@@ -20,9 +21,50 @@ function collectionsOf({ lines }: Program): number {
   return lines.filter((line) => /: (Scavenge|Mark-Compact)/.test(line)).length;
 }
 
+const PLAIN = [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", MAIN];
+
 function traced(...flags: string[]): Program {
-  const deno = [Deno.execPath(), "run", "--v8-flags=--trace-gc", "-A", "--no-prompt", "--quiet"];
-  return new Program(["stdbuf", "-oL", ...deno, MAIN, ...flags]);
+  const [deno = "", run = "", ...rest] = PLAIN;
+  return new Program(["stdbuf", "-oL", deno, run, "--v8-flags=--trace-gc", ...rest, ...flags]);
+}
+
+/** What a program says first, once it is ready. */
+async function readyLine(program: Program): Promise<unknown> {
+  const line = await waitFor("a program to be ready", () => {
+    return program.lines.find((line) => line.startsWith('{"ready"'));
+  });
+  return JSON.parse(line);
+}
+
+async function checkGarbage(program: Program, client: CountingClient): Promise<void> {
+  await client.exchange(WARM_UP);
+  const before = collectionsOf(program);
+  assert.ok(before > 0, "collections are seen: some came with the start");
+  await client.exchange(REQUESTS);
+  const during = collectionsOf(program) - before;
+  assert.ok(during <= COLLECTIONS_MAX, `${during} collections in ${REQUESTS} requests`);
+}
+
+function makeDirectory(stack: AsyncDisposableStack): string {
+  const directory = Deno.makeTempDirSync({ prefix: "dvsan-garbage-" });
+  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
+  return directory;
+}
+
+function makeMedium(directory: string, sizeBytes: number): string {
+  const path = `${directory}/medium`;
+  Deno.writeFileSync(path, new Uint8Array(0));
+  Deno.truncateSync(path, sizeBytes);
+  return path;
+}
+
+/** Starts it; it is ended with the stack. */
+function started(stack: AsyncDisposableStack, program: Program): Program {
+  stack.defer(async () => {
+    program.signal("SIGTERM");
+    await program.ended;
+  });
+  return program;
 }
 
 for (const io of ["uring", "epoll"]) {
@@ -30,30 +72,47 @@ for (const io of ["uring", "epoll"]) {
     name: `a million requests to an export leave next to no garbage (${io})`,
     needs: { tools: ["stdbuf"] },
     fn: async () => {
-      const directory = Deno.makeTempDirSync({ prefix: "dvsan-garbage-" });
-      const path = `${directory}/medium`;
-      Deno.writeFileSync(path, new Uint8Array(0));
-      Deno.truncateSync(path, MEDIUM_BYTES);
-      const unit = traced("unit", "--export", `x=${path}`, "--nbd", "127.0.0.1:0", "--io", io);
-      try {
-        const ready = await waitFor("the unit to be ready", () => {
-          return unit.lines.find((line) => line.startsWith('{"ready"'));
-        });
-        const [hostname = "", port] = String(JSON.parse(ready).nbd).split(":");
-        using client = await CountingClient.open(
-          await Deno.connect({ hostname, port: Number(port) }),
-        );
-        await client.exchange(WARM_UP);
-        const before = collectionsOf(unit);
-        assert.ok(before > 0, "collections are seen: some came with the start");
-        await client.exchange(REQUESTS);
-        const during = collectionsOf(unit) - before;
-        assert.ok(during <= COLLECTIONS_MAX, `${during} collections in ${REQUESTS} requests`);
-      } finally {
-        unit.signal("SIGTERM");
-        await unit.ended;
-        Deno.removeSync(directory, { recursive: true });
-      }
+      await using stack = new AsyncDisposableStack();
+      const path = makeMedium(makeDirectory(stack), MEDIUM_BYTES);
+      const flags = ["--export", `x=${path}`, "--nbd", "127.0.0.1:0", "--io", io];
+      const unit = started(stack, traced("unit", ...flags));
+      const { nbd } = z.object({ nbd: z.string() }).parse(await readyLine(unit));
+      const [hostname = "", port] = nbd.split(":");
+      const connection = await Deno.connect({ hostname, port: Number(port) });
+      using client = await CountingClient.open(connection);
+      await checkGarbage(unit, client);
     },
   });
 }
+
+testWith({
+  name: "a million requests to a disk leave next to no garbage at its host",
+  needs: { tools: ["stdbuf"] },
+  fn: async () => {
+    await using stack = new AsyncDisposableStack();
+    const directory = makeDirectory(stack);
+    const plain = (...flags: string[]) => started(stack, new Program([...PLAIN, ...flags]));
+    const own = ["--control", "127.0.0.1:0"];
+    const state = (name: string) => ["--state", `${directory}/${name}`];
+    const station = plain("station", ...state("station"), ...own, "--web", "127.0.0.1:0");
+    const { control } = z.object({ control: z.string() }).parse(await readyLine(station));
+    const node = (role: string) => [
+      ...[role, "--name", role, ...state(role), ...own, "--station", control],
+      ...["--key", `${directory}/station/${role}.key`],
+    ];
+    const path = makeMedium(directory, 4 * MEDIUM_BYTES);
+    const unit = plain(...node("unit"), "--device", path, "--nbd", "127.0.0.1:0");
+    const host = started(stack, traced(...node("host")));
+    await Promise.all([readyLine(unit), readyLine(host)]);
+    const disk = await waitFor("a disk to be made", async () => {
+      const size = ["--size", String(MEDIUM_BYTES)];
+      const request = plain("disk", "create", "d", ...size, ...state("host"));
+      return await request.ended === 0 ? request.lines.at(-1) : null;
+    });
+    const socket = new URL(disk).searchParams.get("socket");
+    assert.ok(socket !== null, `a disk's address names its socket: ${disk}`);
+    const connection = await Deno.connect({ transport: "unix", path: socket });
+    using client = await CountingClient.open(connection);
+    await checkGarbage(host, client);
+  },
+});
