@@ -61,6 +61,25 @@ export function errorCodeOfRefusal(refusal: AttachRefusal): ErrorCode {
   return refusal === "superseded" ? "cancelled" : refusal;
 }
 
+/** Half of what a number can be: a forged refusal does not use the numbers up. */
+const OUTRUN_MAX = 2 ** 52;
+const OUTRUN = /^attachment (\d{1,16}) came after this one and has no connection/;
+
+/**
+ * The text of a "superseded". A host whose numbers were restored from an old backup may go above
+ * the number that it names, unless that one is in use: two copies of a host would else take turns.
+ */
+export function supersededText(attachment: number, { inUse }: { readonly inUse: boolean }): string {
+  return `attachment ${attachment} came after this one and has ` +
+    (inUse ? "connections: another copy of this host uses the disk" : "no connection");
+}
+
+/** The number that a host may go above, of a "superseded"'s text; null where it may not. */
+export function outrunBy(text: string): number | null {
+  const named = OUTRUN.exec(text)?.[1];
+  return named === undefined || Number(named) >= OUTRUN_MAX ? null : Number(named);
+}
+
 const AttachRequest = z.strictObject({ generation: Generation, attachment: Count });
 /** What a host asks for, once its proof was read. */
 export type AttachRequest = z.infer<typeof AttachRequest>;

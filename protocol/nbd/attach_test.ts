@@ -8,6 +8,8 @@ import {
   AttachServer,
   decodeAttachOption,
   errorCodeOfRefusal,
+  outrunBy,
+  supersededText,
   uuidBytes,
   uuidText,
 } from "./attach.ts";
@@ -121,4 +123,14 @@ Deno.test("each refusal has its own error type, and no other type is one", () =>
 
 Deno.test("uuidText() undoes uuidBytes()", () => {
   fc.assert(fc.property(fc.uuid(), (uuid) => assert.equal(uuidText(uuidBytes(uuid)), uuid)));
+});
+
+Deno.test("a superseded host reads the number to go above, unless it is in use or beyond reason", () => {
+  for (const number of [0, 1, 2 ** 40]) {
+    assert.equal(outrunBy(supersededText(number, { inUse: false })), number);
+    assert.equal(outrunBy(supersededText(number, { inUse: true })), null);
+  }
+  for (const text of ["", "no", supersededText(2 ** 52, { inUse: false })]) {
+    assert.equal(outrunBy(text), null);
+  }
 });

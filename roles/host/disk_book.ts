@@ -86,14 +86,15 @@ export class DiskBook {
   /**
    * The first of ATTACHMENTS_PER_RUN attachment numbers that nobody has used. Where in a run's
    * numbers they begin is random: two copies of this book that are used at once never come in as
-   * connections of one attachment, and the unit shuts one of them out.
+   * connections of one attachment, and the unit shuts one of them out. `above`: a number that a
+   * unit has seen, which this book, restored from an old copy, does not know.
    */
-  reserveAttachments(diskId: string): number {
+  reserveAttachments(diskId: string, above = 0): number {
     const entry = this.#entries.get(diskId);
     if (entry === undefined) {
       throw new DvsanError("not-found", `Disk ${diskId} is not assigned to this host.`);
     }
-    entry.runs++;
+    entry.runs = Math.max(entry.runs, Math.ceil(above / (2 * ATTACHMENTS_PER_RUN))) + 1;
     this.#save();
     const offset = Math.floor(randomFraction(this.#random) * ATTACHMENTS_PER_RUN);
     return entry.runs * 2 * ATTACHMENTS_PER_RUN + offset;

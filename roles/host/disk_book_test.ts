@@ -43,3 +43,15 @@ Deno.test("DiskBook refuses a damaged file instead of starting its numbers anew"
     assert.throws(() => DiskBook.load(files, seededRandom(1)), /Cannot read disks.json/, text);
   }
 });
+
+Deno.test("a DiskBook that was restored goes above the number that a unit names", () => {
+  const files = memoryFiles();
+  const { diskId } = assignmentOf();
+  DiskBook.load(files, seededRandom(1)).put(assignmentOf());
+  for (const above of [0, 7, 2 * ATTACHMENTS_PER_RUN, 2 ** 51]) {
+    const book = DiskBook.load(files, seededRandom(2));
+    const first = book.reserveAttachments(diskId, above);
+    assert.ok(first > above && Number.isSafeInteger(first + ATTACHMENTS_PER_RUN));
+    assert.ok(DiskBook.load(files, seededRandom(3)).reserveAttachments(diskId) > first);
+  }
+});

@@ -74,6 +74,10 @@ export class FakeWorker implements DataCalls {
       this.calls.push(`update ${assignment.name} ${assignment.version}`);
       return this.#status(assignment, `/run/${assignment.name}.sock`);
     }
+    if (name === "diskRenumber") {
+      this.attachments.push((params as { firstAttachment: number }).firstAttachment);
+      return null;
+    }
     if (name === "diskDetach") {
       this.calls.push("detach");
       return null;

@@ -36,6 +36,7 @@ export class Host {
   readonly #statuses = new Map<string, DiskStatus>();
   readonly #changing = new Map<string, Promise<void>>();
   readonly #failures = new Map<string, string>();
+  readonly #renumbering = new Set<string>();
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -94,6 +95,23 @@ export class Host {
   noticed(status: DiskStatus): void {
     if (this.#options.book.get(status.diskId) === null) return;
     this.#statuses.set(status.diskId, status);
+  }
+
+  /** A unit has seen a higher number than this host's book has given out: it goes above that. */
+  outrun(diskId: string, attachment: number): void {
+    const { book, log, worker } = this.#options;
+    const held = book.get(diskId);
+    if (held?.state !== "attached" || this.#renumbering.has(diskId)) return;
+    log.warn("this host's attachment numbers are behind: its directory was restored from a copy", {
+      disk: held.name,
+      attachment,
+    });
+    this.#renumbering.add(diskId);
+    const firstAttachment = book.reserveAttachments(diskId, attachment);
+    worker.call("diskRenumber", { diskId, firstAttachment }).catch((error) => {
+      // It was detached meanwhile; the next attaching reserves numbers of its own.
+      if (!(error instanceof DvsanError)) throw error;
+    }).finally(() => this.#renumbering.delete(diskId));
   }
 
   /** Status as last told by the worker; null while there is none. */

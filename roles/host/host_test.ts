@@ -96,3 +96,19 @@ Deno.test("Host's digest tells versions and states apart and leaves released dis
   host.assigned(assignmentOf({ version: 4, state: "released" }));
   assert.equal(host.digest(), empty);
 });
+
+Deno.test("Host reserves numbers above what a unit has seen, durably before they are used", async () => {
+  const { host, worker, files } = makeHost();
+  host.assigned(assignmentOf());
+  await host.settled(DISK);
+  const seen = worker.attachments[0]! + 2 ** 30;
+  host.outrun(DISK, seen);
+  host.outrun(DISK, seen);
+  await Promise.resolve();
+  const [, given, ...more] = worker.attachments;
+  assert.ok(given! > seen);
+  assert.deepEqual(more, [], "once for all legs");
+  const next = makeHost(files);
+  await next.host.start();
+  assert.ok(next.worker.attachments[0]! > given!);
+});

@@ -51,6 +51,7 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
   });
   worker.onNotice((notice) => {
     if (notice.notice === "disk-changed") host.noticed(notice.status);
+    if (notice.notice === "disk-outrun") host.outrun(notice.diskId, notice.attachment);
   });
   const link = connectNode(node, {
     process,

@@ -7,6 +7,7 @@ import type { Operation } from "../io/operation.ts";
 import type { LegStatus } from "../worker/messages.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 import { LegLife, type LegOptions } from "./leg_life.ts";
+import type { AttachmentRun } from "./leg_link.ts";
 import type { LegRequest } from "./leg_request.ts";
 
 export type { LegOptions } from "./leg_life.ts";
@@ -63,6 +64,11 @@ export class RemoteLeg implements Device {
   update(assignment: LegAssignment): void {
     this.traits = traitsOf(assignment, this.traits.minimumBlockBytes);
     this.#life.update(assignment);
+  }
+
+  /** Attachment numbers for the tries that follow. */
+  renumber(attachments: AttachmentRun): void {
+    this.#life.renumber(attachments);
   }
 
   /** Detaches: says goodbye, fails what still waits, and then calls `closed`. Not flushed here. */

@@ -10,7 +10,7 @@ import { CounterRow } from "../counters/row.ts";
 import type { ClientConnection } from "../nbd/client_connection.ts";
 import type { ClientRequest } from "../nbd/client_request.ts";
 import type { LegStatus } from "../worker/messages.ts";
-import { LegLink, type LinkOptions } from "./leg_link.ts";
+import { type AttachmentRun, LegLink, type LinkOptions } from "./leg_link.ts";
 import { ReplayLog } from "./leg_log.ts";
 import { LegQueue } from "./leg_queue.ts";
 import { LegRecovery } from "./leg_recovery.ts";
@@ -114,6 +114,10 @@ export class LegLife {
     if (this.#link.isOutdated(assignment)) this.#leaveAddress();
     if (remapped) this.#event("remapped");
     this.#event("retry");
+  }
+
+  renumber(attachments: AttachmentRun): void {
+    this.#link.renumber(attachments);
   }
 
   /** Nothing comes from where the unit was, not even an end: waiting for it would take long. */

@@ -24,13 +24,24 @@ import type { TlsDoor } from "../tls/door.ts";
 import type { ReplayBuffers } from "./leg_replay_buffers.ts";
 import { LegTimer } from "./leg_timer.ts";
 
+/** From `first` up to, not including, `end`. */
+export interface AttachmentRun {
+  readonly first: number;
+  readonly end: number;
+}
+
 export interface LinkOptions {
   readonly io: Io;
   readonly random: Random;
   /** The host's identity. */
   readonly host: KeyPair;
   /** Attachment numbers that nobody has used: from the first up to, not including, the end. */
-  readonly attachments: { readonly first: number; readonly end: number };
+  readonly attachments: AttachmentRun;
+  /**
+   * Called when the unit has let in a number above all of `attachments`: it needs `renumber` with
+   * numbers above `attachment`.
+   */
+  readonly outrun?: (attachment: number) => void;
   readonly replayBuffers: ReplayBuffers;
   /** Secures connections to units, as it demands. */
   readonly door?: TlsDoor | undefined;
@@ -64,6 +75,7 @@ export class LegLink {
    */
   readonly #buffer: Off;
   #attempt: UnitAttach | null = null;
+  #attachments: AttachmentRun;
   #nextAttachment: number;
   #nextAddress = 0;
   /** Of the try or connection that is or was last under way, as its assignment writes it. */
@@ -79,6 +91,7 @@ export class LegLink {
     }
     this.#options = options;
     this.#owner = owner;
+    this.#attachments = options.attachments;
     this.#nextAttachment = options.attachments.first;
     this.#pause = new LegTimer(options.io, () => owner.retry());
   }
@@ -86,8 +99,8 @@ export class LegLink {
   /** Tries once, at the next address. */
   connect(assignment: LegAssignment): void {
     this.#pause.unset();
-    const { io, random, host, attachments, door } = this.#options;
-    if (this.#nextAttachment >= attachments.end) {
+    const { io, random, host, door } = this.#options;
+    if (this.#nextAttachment >= this.#attachments.end) {
       const reason = "this run's attachment numbers are used up; detach and attach the disk again";
       return this.#owner.failed(reason, true);
     }
@@ -107,6 +120,13 @@ export class LegLink {
       timeoutMs: this.#options.attachTimeoutMs ?? ATTACH_TIMEOUT_MS,
       ...(door === undefined ? {} : { tls: { door, unitUri: nodeUri("unit", assignment.unitId) } }),
     }, (outcome) => this.#onOutcome(outcome, { to, assignment }));
+  }
+
+  /** Other numbers that nobody has used; those of before are used no more. */
+  renumber(attachments: AttachmentRun): void {
+    if (attachments.first < this.#nextAttachment) return;
+    this.#attachments = attachments;
+    this.#nextAttachment = attachments.first;
   }
 
   /** Gives a try up; `failed` follows. */
@@ -176,6 +196,13 @@ export class LegLink {
     return null;
   }
 
+  /** Its own numbers are there for it; others have to be reserved durably first. */
+  #goAbove(attachment: number): void {
+    if (attachment < this.#nextAttachment) return;
+    if (attachment + 1 < this.#attachments.end) this.#nextAttachment = attachment + 1;
+    else this.#options.outrun?.(attachment);
+  }
+
   #onOutcome(
     outcome: AttachOutcome,
     { to, assignment }: { to: SocketAddress; assignment: LegAssignment },
@@ -184,6 +211,7 @@ export class LegLink {
     const where = `unit "${assignment.unitName}" at ${to.address}:${to.port}`;
     if (outcome.kind === "failed") {
       const final = outcome.refusal === "fenced" || outcome.refusal === "denied";
+      if (outcome.outrunBy !== null) this.#goAbove(outcome.outrunBy);
       return this.#owner.failed(`${where}: ${outcome.reason}`, final);
     }
     const { io, replyTimeoutMs } = this.#options;

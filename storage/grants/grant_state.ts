@@ -1,5 +1,5 @@
 import { compareGenerations, type Generation } from "../../protocol/config/bodies.ts";
-import type { AttachRefusal } from "../../protocol/nbd/attach.ts";
+import { type AttachRefusal, supersededText } from "../../protocol/nbd/attach.ts";
 import { assert, AssertionError, unreachable } from "../../protocol/core/assert.ts";
 
 /** What a grant says: which host may use the volume, and how. */
@@ -16,7 +16,12 @@ export type GrantState =
   | {
     readonly kind: "active";
     readonly terms: GrantTerms;
-    /** The highest attachment number that came in since this process started. */
+    /**
+     * The highest attachment number that came in since this process started. It need not be kept:
+     * every proof answers a challenge of this process, a host has one try under way for a leg, and
+     * gives its numbers out in order. So a try that proves itself here was begun after everything
+     * that an earlier process had let in, and has a higher number than that.
+     */
     readonly attachment: number;
     /** A connection of that number was lost: no other may be added to it. */
     readonly broken: boolean;
@@ -123,7 +128,12 @@ export type Verdict =
 /** Judges an attach by the holder of the grant's key (data-path.md §3). */
 export function judgeAttach(
   state: GrantState,
-  request: { readonly generation: Generation; readonly attachment: number },
+  request: {
+    readonly generation: Generation;
+    readonly attachment: number;
+    /** Somebody is connected. */
+    readonly inUse: boolean;
+  },
 ): Verdict {
   const order = compareGenerations(request.generation, state.terms.generation);
   if (order < 0) return refuse("fenced", `${named(request.generation)} was replaced`);
@@ -137,7 +147,7 @@ export function judgeAttach(
       if (state.terms.direct !== null) return refuse("fenced", "the volume is granted directly");
       if (request.attachment > state.attachment) return { verdict: "supersede" };
       if (request.attachment < state.attachment) {
-        return refuse("superseded", `attachment ${state.attachment} came after this one`);
+        return refuse("superseded", supersededText(state.attachment, request));
       }
       return state.broken
         ? refuse("superseded", "a connection of this attachment was lost")

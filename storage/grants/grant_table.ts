@@ -125,7 +125,7 @@ export class GrantTable {
     if (request.holder.hostId !== entry.state.terms.hostId) {
       return refuse("fenced", "the volume is granted to another host");
     }
-    const verdict = judgeAttach(entry.state, request);
+    const verdict = judgeAttach(entry.state, { ...request, inUse: entry.open.size > 0 });
     switch (verdict.verdict) {
       case "refuse":
         return verdict;

@@ -7,6 +7,7 @@ import {
   attachRefusalOf,
   OPTION_ATTACH,
   OPTION_ATTACH_CHALLENGE,
+  outrunBy,
 } from "../../protocol/nbd/attach.ts";
 import { type ClientEvent, ClientNegotiation } from "../../protocol/nbd/client_negotiation.ts";
 import { NBD_ATTACH_OUTPUT_BYTES_MAX } from "../../protocol/core/limits.ts";
@@ -162,7 +163,8 @@ export class UnitAttach {
       const refusal = attachRefusalOf(error.type);
       const reason = `the unit refused: ${refusal ?? `error ${error.type}`}` +
         (error.text === "" ? "" : ` (${error.text})`);
-      return this.#end({ kind: "failed", refusal, reason });
+      const outrun = refusal === "superseded" ? outrunBy(error.text) : null;
+      return this.#end({ kind: "failed", refusal, reason, outrunBy: outrun });
     }
     const reply = replies[0];
     if (replies.length !== 1 || reply === undefined || reply.type !== option) {
@@ -246,7 +248,7 @@ export class UnitAttach {
   }
 
   #fail(reason: string): void {
-    this.#end({ kind: "failed", refusal: null, reason });
+    this.#end({ kind: "failed", refusal: null, reason, outrunBy: null });
   }
 
   #end(outcome: AttachOutcome): void {

@@ -18,6 +18,8 @@ export type AttachOutcome =
     /** What the unit answered, when it proved to speak our protocol; null otherwise. */
     readonly refusal: AttachRefusal | null;
     readonly reason: string;
+    /** The attachment number to go above, where this one was too low. */
+    readonly outrunBy: number | null;
   };
 
 export interface UnitAttachOptions {

@@ -7,6 +7,7 @@ import {
   decodeAttachOption,
   OPTION_ATTACH,
   OPTION_ATTACH_CHALLENGE,
+  supersededText,
 } from "../../protocol/nbd/attach.ts";
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
@@ -194,6 +195,11 @@ export class FakeUnit implements ExportGate {
     });
   }
 
+  /** Somebody was here with this number, and has gone. */
+  seen(attachment: number): void {
+    this.#latest = attachment;
+  }
+
   cut(): void {
     for (const connection of this.#open.values()) connection.shut("cut");
   }
@@ -262,7 +268,10 @@ export class FakeUnit implements ExportGate {
     if (asked === null) return refuse("denied");
     if (this.refusal !== null) return refuse(this.refusal);
     if (option.volumeId !== this.volumeId) return refuse("unknown");
-    if (asked.attachment <= this.#latest) return refuse("superseded");
+    if (asked.attachment <= this.#latest) {
+      const text = supersededText(this.#latest, { inUse: this.#open.size > 0 });
+      return answer({ kind: "refused", type: ATTACH_REFUSALS.superseded, text });
+    }
     this.#latest = asked.attachment;
     this.attachments.push(asked.attachment);
     const older = [...this.#open.values()];

@@ -8,12 +8,14 @@ import type { CounterRow } from "../counters/row.ts";
 import type { CounterTable } from "../counters/table.ts";
 import { RemoteLeg } from "../devices/leg.ts";
 import type { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
+import type { AttachmentRun } from "../devices/leg_link.ts";
 import { LinearDevice } from "../devices/linear.ts";
 import { BufferUser, type Io, type TurnTask } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import { NbdServer } from "../nbd/server.ts";
 import type { TlsDoor } from "../tls/door.ts";
-import { type DataLimits, diskServerLimitsOf } from "./data_limits.ts";
+import { type DataLimits } from "../../protocol/core/data_limits.ts";
+import { diskServerLimitsOf } from "./data_limits.ts";
 import { DiskGate } from "./host_gate.ts";
 import { ATTACHMENTS_PER_RUN, type DiskAttach, type DiskStatus } from "./messages.ts";
 import { limited } from "./time_limit.ts";
@@ -32,6 +34,8 @@ export interface HostDiskOptions {
   /** Called in a turn when the status has truly changed. */
   readonly changed: (status: DiskStatus) => void;
   readonly limits: DataLimits;
+  /** A unit has let in an attachment number above all of ours: `renumber` is due. */
+  readonly outrun: (attachment: number) => void;
 }
 
 /**
@@ -52,6 +56,7 @@ export class HostDisk {
   #toldKey = "";
   #wasReady = false;
   #settled: (() => void)[] = [];
+  #firstAttachment: number;
   readonly #statusTask: TurnTask = { queued: false, run: () => this.#tellStatus() };
 
   /** Makes the socket and begins to attach. Throws DvsanError when it cannot. */
@@ -59,6 +64,7 @@ export class HostDisk {
     const { io, log } = options;
     this.#options = options;
     this.#attach = attach;
+    this.#firstAttachment = attach.firstAttachment;
     this.#assignment = attach.assignment;
     checkAssignment(attach.assignment);
     const { diskId, name } = attach.assignment;
@@ -135,6 +141,12 @@ export class HostDisk {
     this.#changed();
   }
 
+  /** Attachment numbers for all tries that follow, reserved durably as the first ones were. */
+  renumber(firstAttachment: number): void {
+    this.#firstAttachment = firstAttachment;
+    for (const leg of this.#legs) leg.renumber(this.#attachments);
+  }
+
   /**
    * Answers what is under way and flushes, as far as the units are there and `limitMs` allows;
    * then ends all connections, to consumers and to units.
@@ -187,7 +199,6 @@ export class HostDisk {
   }
 
   #makeLeg(assignment: Assignment["legs"][number]): RemoteLeg {
-    const { firstAttachment } = this.#attach;
     const { io, counters: table } = this.#options;
     const name = `${this.#assignment.diskId} ${assignment.leg} ${assignment.unitName}`;
     const counters = table.add({ kind: "leg", name, nowMs: io.nowMs() });
@@ -199,9 +210,14 @@ export class HostDisk {
       counters,
       log: this.#options.log.with({ disk: this.#assignment.name }),
       assignment,
-      attachments: { first: firstAttachment, end: firstAttachment + ATTACHMENTS_PER_RUN },
+      attachments: this.#attachments,
       changed: () => this.#changed(),
     });
+  }
+
+  get #attachments(): AttachmentRun {
+    const first = this.#firstAttachment;
+    return { first, end: first + ATTACHMENTS_PER_RUN };
   }
 
   #combine(): LinearDevice {

@@ -12,7 +12,7 @@ import type { CounterTable } from "../counters/table.ts";
 import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import type { TlsDoor } from "../tls/door.ts";
-import { DATA_LIMITS, type DataLimits } from "./data_limits.ts";
+import { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
 import { HostDisk } from "./host_disk.ts";
 import type { DiskAttach, DiskStatus, NodeIdentity, Notice } from "./messages.ts";
 
@@ -69,6 +69,7 @@ export class HostService {
       host: identity,
       replayBuffers: this.#replayBuffers,
       limits: this.#options.limits ?? DATA_LIMITS,
+      outrun: (attachment) => notify({ notice: "disk-outrun", diskId, attachment }),
       changed: (status) => {
         if (this.#disks.get(diskId) === disk) notify({ notice: "disk-changed", status });
       },
@@ -84,6 +85,11 @@ export class HostService {
     disk.update(assignment);
     await disk.settle(DISK_ATTACH_WAIT_MS);
     return disk.status();
+  }
+
+  diskRenumber(to: { diskId: string; firstAttachment: number }): Promise<null> {
+    this.#disk(to.diskId).renumber(to.firstAttachment);
+    return Promise.resolve(null);
   }
 
   /** Flushes, says goodbye to units, ends consumers' connections and stops listening. */

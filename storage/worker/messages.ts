@@ -15,7 +15,7 @@ import type { PlainError } from "../../protocol/core/errors.ts";
 import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
 import type { SocketAddress } from "../io/io.ts";
 import type { TlsOrder } from "../tls/messages.ts";
-import type { DataLimits } from "./data_limits.ts";
+import type { DataLimits } from "../../protocol/core/data_limits.ts";
 
 /**
  * The mailbox between the control thread and the data worker: calls with one answer each, and
@@ -124,6 +124,8 @@ export interface Calls {
   diskAttach: { params: DiskAttach; result: DiskStatus };
   /** A newer map of an attached disk: addresses changed, or it has grown. */
   diskUpdate: { params: Assignment; result: DiskStatus };
+  /** Other attachment numbers, reserved as in DiskAttach, after the notice "disk-outrun". */
+  diskRenumber: { params: { diskId: string; firstAttachment: number }; result: null };
   /** Flushes, closes its connections and removes the socket. */
   diskDetach: { params: { diskId: string }; result: null };
   diskList: { params: null; result: DiskStatus[] };
@@ -156,6 +158,8 @@ export type Notice =
     readonly poisoned: Readonly<Record<string, string>>;
   }
   | { readonly notice: "disk-changed"; readonly status: DiskStatus }
+  /** A unit knows this number, above all that the disk may use: the host's book is an old one. */
+  | { readonly notice: "disk-outrun"; readonly diskId: string; readonly attachment: number }
   /** For the TLS worker of this process. */
   | { readonly notice: "tls"; readonly order: TlsOrder }
   | {

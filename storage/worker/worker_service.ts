@@ -9,13 +9,8 @@ import { NbdServer } from "../nbd/server.ts";
 import { StandaloneExports } from "../nbd/server_standalone.ts";
 import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
 import { TlsHandOver } from "../tls/door.ts";
-import {
-  aloneConnectionsMaxOf,
-  DATA_LIMITS,
-  type DataLimits,
-  grantConnectionsMaxOf,
-  serverLimitsOf,
-} from "./data_limits.ts";
+import { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
+import { aloneConnectionsMaxOf, grantConnectionsMaxOf, serverLimitsOf } from "./data_limits.ts";
 import { HostService } from "./host_service.ts";
 import type { CallHandlers } from "./mailbox.ts";
 import type { Calls, ExportSpec, Notice, UnitStart } from "./messages.ts";
@@ -85,6 +80,7 @@ export class WorkerService {
     hostStart: (params) => Promise.try(() => this.#hostStart(params)),
     diskAttach: async (params) => await this.#theHost().diskAttach(params),
     diskUpdate: async (params) => await this.#theHost().diskUpdate(params),
+    diskRenumber: async (params) => await this.#theHost().diskRenumber(params),
     diskDetach: async (params) => await this.#theHost().diskDetach(params),
     diskList: async () => await this.#theHost().diskList(),
     checkMedia: async () => {
