@@ -1,6 +1,6 @@
 import { DRAIN_MS_MAX } from "../../protocol/core/limits.ts";
 import { DataWorker } from "../../storage/worker/client.ts";
-import type { DataLimits } from "../../storage/worker/data_limits.ts";
+import type { DataLimits } from "../../protocol/core/data_limits.ts";
 import type { ProcessContext } from "../process/context.ts";
 
 /** Begins to load the data worker of a unit or host: it is slow, so let it be the first thing. */

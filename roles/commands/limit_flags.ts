@@ -6,7 +6,7 @@ import {
   DISK_CONNECTIONS_MAX,
 } from "../../protocol/core/limits.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { DATA_LIMITS, type DataLimits } from "../../storage/worker/data_limits.ts";
+import { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
 import type { Given } from "../process/commands.ts";
 import { countFlag, durationFlag, withDefault } from "../process/flags.ts";
 

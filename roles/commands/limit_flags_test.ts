@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { DATA_LIMITS, type DataLimits } from "../../storage/worker/data_limits.ts";
+import { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
 import { interpret } from "../process/command_line.ts";
 import { defineCommand } from "../process/commands.ts";
 import { HOST_LIMIT_FLAGS, hostLimits, UNIT_LIMIT_FLAGS, unitLimits } from "./limit_flags.ts";

@@ -1,5 +1,5 @@
 import type { Endpoint } from "../../protocol/config/link.ts";
-import type { DataLimits } from "../../storage/worker/data_limits.ts";
+import type { DataLimits } from "../../protocol/core/data_limits.ts";
 
 /**
  * Checked settings, as the commands get them: flags, environment, TOML file and defaults are

@@ -1,45 +1,10 @@
-import {
-  ATTACH_TIMEOUT_MS,
-  CLIENT_REPLY_TIMEOUT_MS,
-  CONNECTIONS_PER_GRANT_MAX,
-  DISK_CONNECTIONS_MAX,
-  NBD_CONNECTIONS_MAX,
-  NBD_NEGOTIATING_MAX,
-  NBD_NEGOTIATION_MS,
-  NBD_STALL_MS,
-} from "../../protocol/core/limits.ts";
+import type { DataLimits } from "../../protocol/core/data_limits.ts";
+import { CONNECTIONS_PER_GRANT_MAX, DISK_CONNECTIONS_MAX } from "../../protocol/core/limits.ts";
 import type { ServerLimits } from "../nbd/server.ts";
 
-/** Deadlines and caps of data connections, which an operator may set. */
-export interface DataLimits {
-  /** From a client's connect to its transmission, TLS included. */
-  readonly handshakeTimeoutMs: number;
-  /** Connections that have not come so far; the oldest makes room for a new one. */
-  readonly handshakesMax: number;
-  /** Of a unit or of exports that stand alone, all together. */
-  readonly connectionsMax: number;
-  /**
-   * Of one export. Null: CONNECTIONS_PER_GRANT_MAX of a granted volume, DISK_CONNECTIONS_MAX of a
-   * host's disk, and all of them of an export that stands alone.
-   */
-  readonly exportConnectionsMax: number | null;
-  /** How long a client may keep buffers that others wait for. */
-  readonly stallTimeoutMs: number;
-  /** One try of a host to attach to a unit. */
-  readonly attachTimeoutMs: number;
-  /** A unit that is silent for so long while it has a host's requests is left. */
-  readonly replyTimeoutMs: number;
-}
+export { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
 
-export const DATA_LIMITS: DataLimits = {
-  handshakeTimeoutMs: NBD_NEGOTIATION_MS,
-  handshakesMax: NBD_NEGOTIATING_MAX,
-  connectionsMax: NBD_CONNECTIONS_MAX,
-  exportConnectionsMax: null,
-  stallTimeoutMs: NBD_STALL_MS,
-  attachTimeoutMs: ATTACH_TIMEOUT_MS,
-  replyTimeoutMs: CLIENT_REPLY_TIMEOUT_MS,
-};
+/** What the operator's deadlines and caps (protocol/core/data_limits.ts) mean to each part. */
 
 /** What the server of a unit, or of exports that stand alone, keeps to. */
 export function serverLimitsOf(limits: DataLimits): Partial<ServerLimits> {

@@ -4,7 +4,7 @@ import type { Random } from "../../protocol/core/random.ts";
 import { CounterTable } from "../counters/table.ts";
 import type { Io } from "../io/io.ts";
 import { IoPromises } from "../io/promises.ts";
-import { DATA_LIMITS } from "./data_limits.ts";
+import { DATA_LIMITS } from "../../protocol/core/data_limits.ts";
 import { answerCall, type FromWorker, type ToWorker } from "./mailbox.ts";
 import type { WorkerStart } from "./messages.ts";
 import { WorkerService } from "./worker_service.ts";

@@ -5,7 +5,7 @@ import { runStation } from "../../../roles/station/main.ts";
 import { runUnit } from "../../../roles/unit/main.ts";
 import { SimIo } from "../../../storage/io/sim.ts";
 import { DataWorker } from "../../../storage/worker/client.ts";
-import { DATA_LIMITS } from "../../../storage/worker/data_limits.ts";
+import { DATA_LIMITS } from "../../../protocol/core/data_limits.ts";
 import type { ProcessContext } from "../../../roles/process/context.ts";
 import { Chance } from "../core/chance.ts";
 import type { Incarnation } from "../process/incarnation.ts";
