@@ -4,19 +4,28 @@ import { LABEL_REGION_BYTES } from "../../protocol/core/limits.ts";
 import { banGlobals } from "./core/bans.ts";
 import { Simulation } from "./core/simulation.ts";
 import { stateOf } from "./machines/cluster.ts";
-import { planOf } from "./scenario/plan.ts";
+import { copy, swap } from "./faults/media_moves.ts";
+import { type Plan, planOf } from "./scenario/plan.ts";
 import { Scene } from "./scenario/scene.ts";
 
 /** Taken before Deno is banned. */
 const { makeTempDirSync, removeSync } = Deno;
 
 /** What the simulator found once, played again without chance. */
-async function play(name: string, run: (scene: Scene) => Promise<void>): Promise<void> {
+async function play(
+  name: string,
+  run: (scene: Scene) => Promise<void>,
+  plan: Partial<Plan> = {},
+): Promise<void> {
   const sim = new Simulation({ seed: 1, keepTrace: false });
   const directory = makeTempDirSync({ prefix: "dvsan-sim-" });
   const allow = banGlobals();
   try {
-    const scene = new Scene(sim, { ...planOf(1), units: 1, hosts: 1, faults: [] }, directory);
+    const scene = new Scene(
+      sim,
+      { ...planOf(1), units: 1, hosts: 1, faults: [], ...plan },
+      directory,
+    );
     try {
       await scene.begin();
       await run(scene);
@@ -51,4 +60,20 @@ Deno.test("a unit remembers the label that its restart wrote, so that an older o
     const file = role.machine.files.get(`${stateOf(role.machine)}/label-sequences.json`)!;
     assert.equal(JSON.parse(new TextDecoder().decode(file))[mediumId], sequence);
   });
+});
+
+Deno.test("copies of media do not change places: taken away, they would take a medium along", async () => {
+  await play("copies", async (scene) => {
+    const { sim, world, units } = scene;
+    const own = units.flatMap(({ plan }) => [...plan.devices]);
+    for (let i = 0; i < 20; i++) {
+      copy(scene);
+      swap(scene);
+      await sim.run({ until: () => false, steps: 10 });
+    }
+    assert.ok(scene.copies.size > 0 && scene.heals.size > scene.copies.size, "both have struck");
+    for (const heal of [...scene.heals]) heal();
+    assert.deepEqual([...scene.copies], []);
+    assert.deepEqual([...world.kernel.media.keys()].sort(), own.sort());
+  }, { units: 3, mediaPerUnit: 2 });
 });

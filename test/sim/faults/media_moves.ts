@@ -9,6 +9,8 @@ export function swap(scene: Scene): void {
   const one = sim.pick(units);
   const other = sim.pick(units.filter((unit) => unit !== one));
   const paths: [string, string] = [sim.pick(one.plan.devices), sim.pick(other.plan.devices)];
+  // A copy is taken away where it was put: what lies in its place by then would go with it.
+  if (paths.some((path) => scene.copies.has(path))) return;
   const free = take(scene, paths);
   if (free === null) return;
   const change = () => whileDown([one.role, other.role], () => exchange(scene, paths));
@@ -66,6 +68,7 @@ export function copy(scene: Scene): void {
   if (free === null) return;
   const place = `/${target.plan.name}/copy-${sim.step}.img`;
   world.kernel.copyMedium(path, place);
+  scene.copies.add(place);
   whileDown([target.role], () => target.plan.devices.push(place));
   lasting(scene, {
     what: `${place} is a copy of ${path}`,
@@ -73,6 +76,7 @@ export function copy(scene: Scene): void {
       whileDown([target.role], () => {
         target.plan.devices.splice(target.plan.devices.indexOf(place), 1);
         world.kernel.media.delete(place);
+        scene.copies.delete(place);
         free();
       }),
   });

@@ -40,6 +40,8 @@ export class Scene {
   clones = 0;
   /** Paths of media that a fault has its hands on. */
   readonly movedMedia = new Set<string>();
+  /** Paths of media that are copies of others, while they are there. */
+  readonly copies = new Set<string>();
   /** No faults any more. */
   isHealed = false;
 

@@ -1,4 +1,5 @@
 import { differencesOf } from "../agreement/agreement.ts";
+import type { Sim } from "../types.ts";
 import type { Scene } from "./scene.ts";
 import type { UsedDisk } from "./users.ts";
 
@@ -41,6 +42,7 @@ export async function settle(scene: Scene): Promise<void> {
 
 async function agree(scene: Scene): Promise<void> {
   const { sim } = scene;
+  const from = begins(sim);
   const untilMs = sim.nowMs() + AGREE_MS_MAX;
   let looks = 0;
   let last: string[] = ["nobody looked"];
@@ -59,23 +61,33 @@ async function agree(scene: Scene): Promise<void> {
   const until = () => looks >= LOOKS || sim.nowMs() > untilMs;
   await sim.run({ until, steps: AGREE_STEPS_MAX });
   if (looks >= LOOKS || sim.violation !== null) return;
+  const left = last.length === 0 ? "only the last looks are missing" : last.join("; ");
   sim.violated(
     "agreement",
-    `all faults are over, and after ${
-      Math.round((sim.nowMs() - untilMs + AGREE_MS_MAX) / 1000)
-    } s ` +
-      `there still is a difference: ${last.join("; ")}`,
+    `all faults are over, and ${from()} there still is a difference: ${left}`,
   );
 }
 
 async function conclude(scene: Scene, disks: readonly UsedDisk[], what: string): Promise<void> {
   const { sim } = scene;
   if (sim.violation !== null) return;
+  const from = begins(sim);
   const untilMs = sim.nowMs() + CONCLUDE_MS_MAX;
   const open = () => disks.filter(({ workload }) => !workload.isConcluded);
   const until = () => open().length === 0 || sim.nowMs() > untilMs;
   await sim.run({ until, steps: CONCLUDE_STEPS_MAX });
   const left = open().map(({ key }) => key);
   if (left.length === 0 || sim.violation !== null) return;
-  sim.violated("progress", `${what} of ${left.join(", ")} did not end, although all agree`);
+  sim.violated(
+    "progress",
+    `all agree, and ${from()} ${what} of ${left.join(", ")} did not end`,
+  );
+}
+
+/** From now on, in words: "after 20 s and 60000 events, which is more than it may take,". */
+function begins(sim: Sim): () => string {
+  const [ms, step] = [sim.nowMs(), sim.step];
+  return () =>
+    `after ${Math.round((sim.nowMs() - ms) / 1000)} s and ${sim.step - step} events, ` +
+    "which is more than it may take,";
 }
