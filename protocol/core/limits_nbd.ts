@@ -51,3 +51,5 @@ export const NBD_CONNECTION_HELD_BYTES_MAX = 33 * MIB;
 /** Kinds of errors that a server remembers having logged; each is logged again after this. */
 export const DEVICE_ERRORS_KEPT_MAX = 256;
 export const DEVICE_ERROR_AGAIN_MS = 60_000;
+/** Free ones that a server keeps for bytes of connections that have to wait: 64 KiB each. */
+export const NBD_KEPT_FREE_MAX = 64;

@@ -5,6 +5,7 @@ import { SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
 import type { RequestFields } from "../../protocol/nbd/request.ts";
 import type { Io, Off } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
+import { KeptPool } from "./server_kept.ts";
 
 /** Who a request belongs to while it is taken. */
 export interface RequestOwner {
@@ -75,6 +76,8 @@ export class RequestPool {
   readonly #replies: Off;
   readonly #chunks: Off;
   readonly #max: number;
+  /** Where their connections keep bytes that cannot be parsed yet. */
+  readonly kept = new KeptPool();
   readonly #waiters: RequestWaiter[] = [];
   #free: ServerRequest | null = null;
   #made = 0;

@@ -33,7 +33,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   readonly #meter: RequestMeter;
   readonly #replies: ReplyQueue;
   readonly #reader = new RequestReader();
-  readonly #kept = new KeptBytes();
+  readonly #kept: KeptBytes;
   readonly #calls: DeviceCalls;
   readonly #payload: PayloadReceiver;
   readonly #held: HeldBuffers;
@@ -52,6 +52,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#host = host;
     this.#io = options.io;
     this.#pool = options.pool;
+    this.#kept = new KeptBytes(options.pool.kept);
     this.#held = new HeldBuffers(options.io, options.bufferUser);
     const { io, handle } = options;
     this.#payload = new PayloadReceiver(io, handle, () => this.#payloadReceived());
@@ -225,7 +226,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#held.hold(request, off);
     this.#pause = "none";
     const kept = this.#kept;
-    kept.from = this.#beginPayload(kept, kept.from, kept.to);
+    kept.taken(this.#beginPayload(kept, kept.from, kept.to));
     this.#goOn();
   }
 
@@ -253,7 +254,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   /** Parses what was kept aside and the header that waits, if any; then asks for more. */
   #goOn(): void {
     const kept = this.#kept;
-    kept.from = this.#parse(kept, kept.from, kept.to);
+    kept.taken(this.#parse(kept, kept.from, kept.to));
     if (this.#pause === "none") this.#host.receiveMore();
   }
 
