@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { concat, viewOf } from "../../protocol/core/bytes.ts";
-import { MIB } from "../../protocol/core/limits.ts";
+import { MIB, NBD_REQUESTS_PER_CONNECTION_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, OPTION } from "../../protocol/nbd/constants.ts";
 import { encodeInfoRequest } from "../../protocol/nbd/option_data.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
@@ -13,6 +13,7 @@ const BYTES_MAX = 64 * MIB;
 const GREETING_BYTES = 18;
 /** The acknowledgement of STRUCTURED_REPLY, one INFO reply, the acknowledgement of GO. */
 const NEGOTIATED_BYTES = 20 + 32 + 20;
+const SIMPLE_REPLY_BYTES = 16;
 /** A chunk's header and offset, before the data. */
 const DATA_CHUNK_BYTES = 28;
 
@@ -32,7 +33,7 @@ async function hear(connection: Deno.Conn, count: number): Promise<Uint8Array> {
   return bytes;
 }
 
-/** A client in transmission that has read 4 KiB once. */
+/** A client in transmission that has read 4 KiB, and then asked for more than it may at once. */
 async function connect(port: string): Promise<Deno.Conn> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
   await hear(connection, GREETING_BYTES);
@@ -49,6 +50,12 @@ async function connect(port: string): Promise<Deno.Conn> {
   writeRequest(viewOf(read), 0, { ...fields, cookieHigh: 0, cookieLow: 1 });
   await connection.write(read);
   await hear(connection, DATA_CHUNK_BYTES + 4096);
+  const flush = new Uint8Array(28);
+  const nothing = { command: COMMAND.flush, flags: 0, position: 0, length: 0 };
+  writeRequest(viewOf(flush), 0, { ...nothing, cookieHigh: 0, cookieLow: 2 });
+  const flushes = NBD_REQUESTS_PER_CONNECTION_MAX + 2;
+  await connection.write(concat(...Array<Uint8Array>(flushes).fill(flush)));
+  await hear(connection, flushes * SIMPLE_REPLY_BYTES);
   return connection;
 }
 
