@@ -62,6 +62,11 @@ export class GrantTable {
     this.#draining = true;
   }
 
+  /** What it was drained for does not happen. */
+  letIn(): void {
+    this.#draining = false;
+  }
+
   /** Puts in what a label says, after a start. */
   load(volumeId: string, grant: { terms: GrantTerms; fenced: boolean }): void {
     assert(!this.#entries.has(volumeId), `volume ${volumeId} is in the table already`);

@@ -1,4 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { bytesEqual } from "../../protocol/core/bytes.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import type { MEDIUM_STATES } from "../../protocol/config/bodies.ts";
 import { EXTENT_STEP_BYTES, LABEL_RESERVE_BYTES } from "../../protocol/core/limits.ts";
@@ -7,6 +8,7 @@ import {
   encodeBody,
   encodeCopies,
   LABEL_BODY_BYTES_MAX,
+  SECTOR_BYTES,
 } from "../../protocol/label/codec.ts";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 import { freeRanges } from "./allocate.ts";
@@ -48,6 +50,8 @@ export class Medium {
   /** Runs when it stops being ok. */
   readonly #failing: (medium: Medium) => void;
   #label: Label;
+  /** How copy B begins, once this process has written it. */
+  #end: Uint8Array | null = null;
   /** The label with every change that was asked for, written or not. */
   #next: Label;
   #waiting: Waiting[] = [];
@@ -158,7 +162,8 @@ export class Medium {
       const label = { ...this.#next, sequence: this.#label.sequence + 1 };
       try {
         if (!this.ok) throw this.#unusable();
-        await writeLabel(this.file, label);
+        await this.#checkEnd();
+        this.#end = await writeLabel(this.file, label);
         this.#label = label;
         for (const { resolve } of batch) resolve();
         this.#changed();
@@ -168,6 +173,22 @@ export class Medium {
       }
     }
     this.#writing = null;
+  }
+
+  /**
+   * Copy B ends the medium. A file that was cut and has grown again since by a host's write reads
+   * as zeroes there; writing the label anew would hide that.
+   */
+  async #checkEnd(): Promise<void> {
+    if (this.#end === null) return;
+    const found = await this.file.read(copyBStart(this.sizeBytes), this.#end.length);
+    if (bytesEqual(found, this.#end)) return;
+    this.file.poison();
+    throw new DvsanError(
+      "io",
+      "what was written at its end is not there any more: it was cut short and has grown again, " +
+        "or somebody else writes to it",
+    );
   }
 
   #failed(error: unknown): void {
@@ -198,14 +219,15 @@ export function takenBy(label: Label): Range[] {
   return normalise(taken);
 }
 
-/** Copy A, flush, copy B, flush. */
-export async function writeLabel(file: MediumFile, label: Label): Promise<void> {
+/** Copy A, flush, copy B, flush. Returns how copy B begins. */
+export async function writeLabel(file: MediumFile, label: Label): Promise<Uint8Array> {
   assert(file.sizeBytes >= label.sizeBytes, "a label larger than its medium");
   const copies = encodeCopies(label);
   await file.write(0, copies.A);
   await syncLabel(file);
   await file.write(copyBStart(label.sizeBytes), copies.B);
   await syncLabel(file);
+  return copies.B.slice(0, SECTOR_BYTES);
 }
 
 /** Told apart from a failed write, since only a sync loses what was written before. */

@@ -212,3 +212,61 @@ Deno.test("volumes that are asked for side by side never share space", async () 
   assert.equal(store.served(volumeIdOf(99)), null);
   await store.close();
 });
+
+Deno.test("a medium that was cut and has grown again is not given a label that hides it", async () => {
+  const [disk] = media(16 * MIB) as [MemoryMedium];
+  const store = await openStore([disk]);
+  const made = await store.volumeCreate(createBody(1, 4 * MIB));
+  await store.idle();
+  disk.preset(8 * MIB, new Uint8Array(8 * MIB));
+  const error = await refuses(store.accessGrant(grantBody(made, 1), noFence), "io");
+  assert.match(error.message, /cut short and has grown again/);
+  const { media: [medium] } = store.storageInfo();
+  assert.equal(medium!.state, "failed");
+  assert.equal(store.served(made.id), null);
+  await store.close();
+  const next = await openStore([disk]);
+  assert.equal(next.storageInfo().media[0]!.state, "quarantined", "copy B is still gone");
+  await next.close();
+});
+
+Deno.test("half of a volume that was rolled back, or swapped, is never served with the other", async () => {
+  const disks = media(16 * MIB, 16 * MIB) as [MemoryMedium, MemoryMedium];
+  let store = await openStore(disks);
+  const made = await store.volumeCreate(createBody(1, 20 * MIB));
+  await store.idle();
+  await store.close();
+  const old = disks[1].clone(disks[1].path);
+  store = await openStore(disks);
+  const granted = await store.accessGrant(grantBody(made, 1), noFence);
+  await store.accessRevoke({ ...grantBody(granted, 1) }, noFence);
+  await store.close();
+  const knownSequences = store.sequences();
+  const swapped = new MemoryMedium({ path: disks[1].path, sizeBytes: 16 * MIB });
+  for (const second of [old, swapped]) {
+    const next = await openStore([disks[0], second], { knownSequences });
+    const { volumes, media: found } = next.storageInfo();
+    assert.equal(volumes[0]!.state, "incomplete");
+    assert.equal(volumes[0]!.grant?.state, "fenced");
+    assert.equal(next.served(made.id), null);
+    assert.ok(found.some(({ state }) => state === (second === old ? "stale" : "missing")));
+    await next.close();
+  }
+  const forgetful = await openStore([disks[0].clone("/m0"), old], { knownSequences: {} });
+  const [volume] = forgetful.storageInfo().volumes;
+  assert.equal(volume!.state, "failed", "also by a unit that lost its state directory");
+  assert.match(volume!.reason!, /records that no crash leaves/);
+  await forgetful.close();
+});
+
+Deno.test("a whole label on a device that is shorter than it says is quarantined", async () => {
+  const [disk] = media(16 * MIB) as [MemoryMedium];
+  await (await openStore([disk])).close();
+  const short = new MemoryMedium({ path: "/short", sizeBytes: 12 * MIB });
+  short.preset(0, disk.peek(0, 12 * MIB));
+  const store = await openStore([short]);
+  const { media: [medium] } = store.storageInfo();
+  assert.equal(medium!.state, "quarantined");
+  assert.match(medium!.reason!, /shrunk from 16777216 to 12582912 bytes/);
+  await store.close();
+});

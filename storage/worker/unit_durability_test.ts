@@ -100,7 +100,9 @@ unitTest("a medium stays poisoned over restarts until an operator reopens it", a
     assert.equal(opened?.state, "ok");
     assert.deepEqual(next.poisoned, {});
     await back.leave();
+    assert.match(back.ended ?? "", /./, "its connection was shut");
     const again = await next.attached({ attachment: 3 });
+    assert.notEqual(again.verifier, back.verifier, "so that hosts replay");
     assert.equal(await again.write(0, 5), 0);
     assert.equal(await again.flush(), 0);
     await again.leave();
@@ -131,5 +133,52 @@ unitTest(
   async ({ world }) => {
     await world.drain();
     assert.equal(await world.call("checkMedia", null), null);
+  },
+);
+
+unitTest(
+  "a stalled medium does not wedge the unit that is to open its media anew",
+  async (setting) => {
+    const { kind, path } = setting;
+    await setting.world.drain();
+    const copy = `${path}-copy`;
+    Deno.copyFileSync(path, copy);
+    const world = new UnitWorld({ kind, path: copy, fenceAnswerMs: 1000 });
+    try {
+      await world.start();
+      const client = await world.attached({ attachment: 1 });
+      world.stall.on = true;
+      const writing = client.beginWrite(0, 3);
+      await world.until(() => world.stall.count === 1);
+      const { media } = await world.call("storageInfo", null);
+      const { id: mediumId, sequence: expectedSequence } = media[0]!;
+      const change = { station: STATION, mediumId, expectedSequence, action: "reopen" } as const;
+      await assert.rejects(
+        world.call("mediumChange", change),
+        /one is stalled. Nothing was changed/,
+      );
+      await world.call("checkMedia", null);
+      const coming = world.attach({ attachment: 2 });
+      await world.turns(50);
+      world.stall.release();
+      const outcome = await world.run(coming);
+      assert.equal(outcome.kind, "attached", "once the medium goes on");
+      await world.run(writing).catch(() => {});
+      let state = "";
+      while (state !== "ok") {
+        // On a loaded machine a sound medium may take as long.
+        const opened = await world.call("mediumChange", change).catch((error) => {
+          assert.match(error.message, /one is stalled/);
+          return null;
+        });
+        state = opened?.state ?? "";
+      }
+      const back = await world.attached({ attachment: 3 });
+      assert.equal(await back.read(0), 3);
+      await back.leave();
+      await world.drain();
+    } finally {
+      world.destroy();
+    }
   },
 );

@@ -1,7 +1,7 @@
 import type { MediumInfo, StorageInfo } from "../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../protocol/config/media_bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { DRAIN_MS_MAX } from "../../protocol/core/limits.ts";
+import { MEDIUM_SETTLE_MS_MAX } from "../../protocol/core/limits.ts";
 import type { UnitStart } from "./messages.ts";
 import { limited } from "./time_limit.ts";
 import { UnitService } from "./unit_service.ts";
@@ -103,8 +103,7 @@ export class UnitHolder {
     this.#reopening = done.promise;
     try {
       await this.#quiet();
-      this.#unit.drain();
-      await this.#options.shutAll("the unit opens its media anew");
+      await this.#shut();
       const known = this.#unit.known();
       // The operator has seen to this one; others are opened with it and stay what they are.
       const { [reopened]: _, ...poisonedMedia } = known.poisonedMedia ?? {};
@@ -125,11 +124,31 @@ export class UnitHolder {
     }
   }
 
+  /** All is synced and nobody is connected; or, when a medium is stalled, all is as it was. */
+  async #shut(): Promise<void> {
+    const unit = this.#unit;
+    const limitMs = this.#options.fenceAnswerMs ?? MEDIUM_SETTLE_MS_MAX;
+    const stalled = () =>
+      new DvsanError(
+        "busy",
+        `The media did not finish within ${limitMs} ms what was submitted to them: one is stalled. ` +
+          "Nothing was changed. Mend its device, or restart the unit without it.",
+      );
+    const synced = await limited(this.#options, { done: unit.syncMedia(), limitMs });
+    if (synced === null) throw stalled();
+    unit.drain();
+    const done = this.#options.shutAll("the unit opens its media anew");
+    if (await limited(this.#options, { done, limitMs }) !== null) return;
+    unit.letIn();
+    this.#options.listenAgain();
+    throw stalled();
+  }
+
   async #quiet(): Promise<void> {
     if (this.#calls === 0) return;
     const { promise, resolve } = this.#options.promises.deferred<void>();
     this.#idle = resolve;
-    const ended = await limited(this.#options, { done: promise, limitMs: DRAIN_MS_MAX });
+    const ended = await limited(this.#options, { done: promise, limitMs: MEDIUM_SETTLE_MS_MAX });
     this.#idle = null;
     if (ended === null) {
       throw new DvsanError("busy", "A change of this unit does not end. Ask again later.");

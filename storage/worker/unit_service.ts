@@ -176,12 +176,13 @@ export class UnitService implements GrantedVolumes {
     this.#table.drain();
   }
 
-  /**
-   * Once no connection is left: makes what hosts wrote durable, waits for label updates, closes the
-   * media. A medium that cannot be synced is logged; its hosts replay what they did not flush.
-   */
-  async close(): Promise<void> {
-    this.#media.stop();
+  /** Somebody is, again. */
+  letIn(): void {
+    this.#table.letIn();
+  }
+
+  /** Makes what hosts wrote durable. A medium that cannot be synced is logged, and poisoned. */
+  async syncMedia(): Promise<void> {
     for (const { id, path, state } of this.#store.storageInfo().media) {
       if (state !== "ok") continue;
       try {
@@ -191,6 +192,15 @@ export class UnitService implements GrantedVolumes {
         this.#options.log.error("medium not synced", { path, reason: messageOf(error) });
       }
     }
+  }
+
+  /**
+   * Once no connection is left: syncs and closes the media, after their label updates. What could
+   * not be synced is replayed by its hosts.
+   */
+  async close(): Promise<void> {
+    this.#media.stop();
+    await this.syncMedia();
     await this.#store.close();
     for (const row of this.#counters.values()) this.#options.counters.remove(row);
     this.#counters.clear();

@@ -83,10 +83,8 @@ export class WorkerService {
     diskRenumber: async (params) => await this.#theHost().diskRenumber(params),
     diskDetach: async (params) => await this.#theHost().diskDetach(params),
     diskList: async () => await this.#theHost().diskList(),
-    checkMedia: async () => {
-      await this.#unit?.run((unit) => unit.checkMedia());
-      return null;
-    },
+    // A heartbeat asks for it: it waits for no reopening.
+    checkMedia: () => Promise.try(() => this.#checkMedia()),
     drain: ({ timeoutMs }) => this.#drained ??= this.#drain(timeoutMs),
   };
 
@@ -173,6 +171,11 @@ export class WorkerService {
     await this.#unit?.unit.close();
     await this.#media.close();
     this.#server.close();
+    return null;
+  }
+
+  #checkMedia(): null {
+    this.#unit?.unit.checkMedia();
     return null;
   }
 
