@@ -2,8 +2,6 @@ import type { DataLimits } from "../../protocol/core/data_limits.ts";
 import { CONNECTIONS_PER_GRANT_MAX, DISK_CONNECTIONS_MAX } from "../../protocol/core/limits.ts";
 import type { ServerLimits } from "../nbd/server.ts";
 
-export { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
-
 /** What the operator's deadlines and caps (protocol/core/data_limits.ts) mean to each part. */
 
 /** What the server of a unit, or of exports that stand alone, keeps to. */
