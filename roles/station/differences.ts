@@ -8,6 +8,7 @@ import type { Pool } from "./pool.ts";
 import { formatGeneration, sizeText } from "./words.ts";
 
 const NOTHING = "nothing by itself";
+const UNSEEN = "has it fenced and deleted, should the unit come and hold it";
 const DIGEST_CHARACTERS = 12;
 
 /** Everything in which what is wanted and what is held differ, in plain words. */
@@ -74,8 +75,10 @@ function volumeDifference(pool: Pool, unit: NodeRow, id: string): DifferenceView
     subject: subjectOf(pool, unit, { id, held }),
     wanted: wantedWords(pool, id, tombstone),
     held: heldWords(held, isKnown),
-    will: step === null ? NOTHING : stepWords(step),
-    onConfirm: destroys && pool.standing.state !== "normal" ? "is fenced or deleted" : null,
+    will: step === null ? NOTHING : waitsForUnit && !isKnown ? UNSEEN : stepWords(step),
+    onConfirm: (destroys || (waitsForUnit && !isKnown)) && pool.standing.state !== "normal"
+      ? "is fenced or deleted"
+      : null,
     waits: waits === "" ? null : waits,
   };
 }

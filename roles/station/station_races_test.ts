@@ -199,3 +199,40 @@ Deno.test("a volume that was granted on another unit since has moved there", asy
   assert.deepEqual(api.differences(), []);
   await world.end();
 });
+
+Deno.test("a poisoned medium is shown with what to do, and opened anew by who agrees to the loss", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  const asked: { station: { epoch: number }; action: string }[] = [];
+  const answer = unit!.answer.bind(unit!);
+  let state: "poisoned" | "ok" = "poisoned";
+  const poisoned: typeof answer = async (name, body) => {
+    if (name === "NEED_STORAGE_INFO") {
+      const info = unit!.info();
+      const media = info.media.map((one) => ({ ...one, state, reason: "a flush failed" }));
+      return { ...info, media } as never;
+    }
+    if (name !== "MEDIUM_CHANGE") return await answer(name, body);
+    asked.push(body as (typeof asked)[number]);
+    state = "ok";
+    unit!.revision++;
+    return { medium: null } as never;
+  };
+  unit!.answer = poisoned;
+  unit!.revision++;
+  await world.heartbeat(unit!, String(unit!.revision));
+  const { api } = world.station;
+  const [difference] = api.differences();
+  assert.match(difference!.held, /^poisoned: a flush failed/);
+  assert.match(difference!.waits ?? "", /dvsan ctl media reopen u1 /);
+  const at = { unit: "u1", medium: "/dev/u1" };
+  const reopen = (yes: boolean) => api.changeMedium(at, { action: "reopen", yes }, "ann");
+  await assert.rejects(reopen(false), /written again only by hosts that still have it.*add --yes/s);
+  assert.equal(asked.length, 0);
+  assert.equal((await world.task((await reopen(true)).id)).state, "done");
+  const told = asked.map(({ station, action }) => [station.epoch, action]);
+  assert.deepEqual(told, [[api.pool().epoch, "reopen"]]);
+  assert.deepEqual(api.differences(), []);
+  await assert.rejects(reopen(true), /it is ok/);
+  await world.end();
+});

@@ -131,7 +131,7 @@ export class UnitHolder {
     const stalled = () =>
       new DvsanError(
         "busy",
-        `The media did not finish within ${limitMs} ms what was submitted to them: one is stalled. ` +
+        `The media did not finish within ${limitMs} ms what was submitted: one is stalled. ` +
           "Nothing was changed. Mend its device, or restart the unit without it.",
       );
     const synced = await limited(this.#options, { done: unit.syncMedia(), limitMs });

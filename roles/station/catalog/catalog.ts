@@ -147,19 +147,23 @@ export class Catalog {
     );
   }
 
-  /** Writes all that memory holds to an empty database, and goes on with that one. */
-  async moveTo(database: Kysely<Tables>): Promise<void> {
+  /**
+   * Writes all that memory holds to an empty database, and goes on with that one. `isWhole` is
+   * called in between, before anything new is written there: the next start has to find it.
+   */
+  async moveTo(database: Kysely<Tables>, isWhole: () => void): Promise<void> {
     await this.settled();
     // What is committed from here on waits until the other one is whole.
-    const moving = this.#move(database);
+    const moving = this.#move(database, isWhole);
     this.#pumping = moving.catch(() => {}).then(() => this.#pump());
     await moving;
   }
 
-  async #move(database: Kysely<Tables>): Promise<void> {
+  async #move(database: Kysely<Tables>, isWhole: () => void): Promise<void> {
     const before = this.#database;
     await writeAll(database, this.everything());
     await copyHistory(before, database);
+    isWhole();
     this.#database = database;
     await before.destroy();
   }

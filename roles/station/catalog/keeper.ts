@@ -61,9 +61,10 @@ export class CatalogKeeper {
     ).catch(() => {}); // The old file may take nothing any more; memory is what counts here.
     const from = numberOf(this.#fileName) + 1;
     const next = await replacement(this.#files, this.#open, from);
-    await catalog.moveTo(next.catalog.database);
-    this.#files.write(POINTER, utf8(`${next.fileName}\n`));
-    this.#fileName = next.fileName;
+    await catalog.moveTo(next.catalog.database, () => {
+      this.#files.write(POINTER, utf8(`${next.fileName}\n`));
+      this.#fileName = next.fileName;
+    });
     return await this.check();
   }
 }

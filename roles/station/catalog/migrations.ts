@@ -3,7 +3,10 @@ import { type Kysely, sql } from "kysely";
 import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from "kysely/migration";
 import { KEYS, type Tables } from "./rows.ts";
 
-/** Static, so that a bundle has them. A migration that has landed is never changed. */
+/**
+ * Static, so that a bundle has them. What a migration that has landed makes is never changed. Each
+ * can be run again: that it was run is noted after its transaction, and a kill may come between.
+ */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001_first": { up: createFirstTables },
   "0002_known_grants": { up: addKnownGrants },
@@ -47,11 +50,15 @@ const FIRST_TABLES: readonly string[] = [
 ];
 
 async function createFirstTables(database: Kysely<unknown>): Promise<void> {
-  for (const statement of FIRST_TABLES) await sql.raw(statement).execute(database);
+  for (const statement of FIRST_TABLES) {
+    const make = statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS");
+    await sql.raw(make).execute(database);
+  }
 }
 
 /** Tombstones of before were made by catalogs that knew every grant up to their own generation. */
 async function addKnownGrants(database: Kysely<unknown>): Promise<void> {
+  if (await hasColumn(database, { table: "tombstones", column: "knownEpoch" })) return;
   for (const column of ["knownEpoch", "knownCounter"]) {
     const add = `ALTER TABLE tombstones ADD COLUMN ${column} INTEGER NOT NULL DEFAULT 0`;
     await sql.raw(add).execute(database);
@@ -62,9 +69,19 @@ async function addKnownGrants(database: Kysely<unknown>): Promise<void> {
 
 /** Of row_sums.ts. Records of before have none until they are written again. */
 async function addChecksums(database: Kysely<unknown>): Promise<void> {
+  if (await hasColumn(database, { table: "meta", column: "sum" })) return;
   for (const table of Object.keys(KEYS)) {
     await sql.raw(`ALTER TABLE ${table} ADD COLUMN sum TEXT`).execute(database);
   }
+}
+
+async function hasColumn(
+  database: Kysely<unknown>,
+  { table, column }: { readonly table: string; readonly column: string },
+): Promise<boolean> {
+  const { rows } = await sql`SELECT 1 FROM pragma_table_info(${table}) WHERE name = ${column}`
+    .execute(database);
+  return rows.length > 0;
 }
 
 /**
