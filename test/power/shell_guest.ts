@@ -88,9 +88,9 @@ export class ShellGuest {
     return [...log, ...lines.slice(-30), "---", ...this.lines.slice(-30)].join("\n");
   }
 
-  /** Resolves when a command that runs has printed a line. */
-  async printed(line: string): Promise<void> {
-    await this.#until(`the line "${line}"`, () => this.lines.includes(line) || null);
+  /** Resolves when `isSo`; fails with the guest's last words when that takes too long. */
+  async until(what: string, isSo: () => boolean): Promise<void> {
+    await this.#until(what, () => isSo() || null);
   }
 
   async close(): Promise<void> {
