@@ -22,7 +22,8 @@ import { LaterResults, LegList, LegRequest } from "./leg_request.ts";
  *    appended to at the answer, has that order too.
  * 2. After a connection was lost nothing of it can land any more once the next attachment was
  *    answered (the unit waits for what it had submitted, data-path.md §3). Only then do we go on.
- * 3. Recovery (leg_recovery.ts) first replays the log when the unit may have forgotten, in order,
+ * 3. Recovery (leg_recovery.ts) first replays the log when the unit may have forgotten, of each
+ *    byte the newest only, so that nothing falls back should this host end meanwhile;
  *    then repeats the changes that were never answered, in order, and waits for all the answers.
  *    Reads, flushes and new requests run only after that. So a read cannot overtake a replay; and
  *    it cannot see a block fall back that another reader already saw changed by an unanswered

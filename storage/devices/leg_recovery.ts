@@ -5,6 +5,7 @@ import type { BufferWaiter, Io, Off } from "../io/io.ts";
 import type { LoggedChange } from "./leg_log.ts";
 import type { LegQueue } from "./leg_queue.ts";
 import type { ReplayBuffers } from "./leg_replay_buffers.ts";
+import { planReplay, type ReplayPiece } from "./leg_replay_plan.ts";
 import { LegRequest } from "./leg_request.ts";
 
 export interface RecoveryEvents {
@@ -17,9 +18,9 @@ export interface RecoveryEvents {
 type Step = "idle" | "replaying" | "flushing" | "repeating";
 
 /**
- * What is done on a new attachment before anything else runs: replay the log in order if the unit
- * may have forgotten some of it, flush that, then repeat the changes that were never answered.
- * Pieces of the log go out several at a time; one that would meet another under way waits for it.
+ * What is done on a new attachment before anything else runs: replay the newest of what the log
+ * holds (leg_replay_plan.ts) if the unit may have forgotten some of it, flush that, then repeat the
+ * changes that were never answered. Pieces of the log go out several at a time.
  * A connection lost in between starts it all anew on the next one.
  */
 export class LegRecovery {
@@ -28,9 +29,10 @@ export class LegRecovery {
   readonly #queue: LegQueue;
   readonly #events: RecoveryEvents;
   #step: Step = "idle";
-  /** Of the entry being replayed, and how much of its data was sent. */
-  #sequence = 0;
-  #skip = 0;
+  #plan: readonly ReplayPiece[] = [];
+  /** Which of the plan is being replayed, and how much of it was sent. */
+  #at = 0;
+  #sent = 0;
   readonly #change: LoggedChange = { command: 0, flags: 0, position: 0, length: 0 };
   readonly #spare: LegRequest[] = [];
   readonly #flush = new LegRequest();
@@ -63,8 +65,9 @@ export class LegRecovery {
 
   /** Begins on a connection that the queue has just been given. */
   start(options: { replay: boolean }): void {
-    this.#sequence = this.#queue.log.begin;
-    this.#skip = 0;
+    this.#plan = options.replay ? planReplay(this.#queue.log) : [];
+    this.#at = 0;
+    this.#sent = 0;
     this.#step = options.replay ? "replaying" : "repeating";
     this.advance();
   }
@@ -72,6 +75,7 @@ export class LegRecovery {
   /** The connection is gone; the queue has taken its requests back. */
   stop(): void {
     this.#step = "idle";
+    this.#plan = [];
     if (this.#waitsForBuffer) this.#buffers.withdraw(this.#waiter);
     this.#waitsForBuffer = false;
     if (this.#piece !== null) this.#putBack(this.#piece);
@@ -110,6 +114,7 @@ export class LegRecovery {
         case "replaying":
           if (!this.#sendPieces() || !this.#queue.canSend(this.#flush)) return;
           this.#step = "flushing";
+          this.#plan = [];
           this.#queue.send(this.#flush);
           return;
         case "flushing":
@@ -124,10 +129,10 @@ export class LegRecovery {
     }
   }
 
-  /** True once every entry was sent and answered. */
+  /** True once all of the plan was sent and answered. */
   #sendPieces(): boolean {
     const queue = this.#queue;
-    while (this.#piece !== null || this.#sequence < queue.log.end) {
+    while (this.#piece !== null || this.#at < this.#plan.length) {
       if (this.#waitsForBuffer) return false;
       if (this.#piece === null && !this.#preparePiece()) return false;
       const piece = this.#piece;
@@ -142,13 +147,13 @@ export class LegRecovery {
   #preparePiece(): boolean {
     const request = this.#spare.pop();
     if (request === undefined) return false;
-    const { log } = this.#queue;
-    log.read(this.#sequence, this.#change);
+    const planned = this.#plan[this.#at]!;
+    this.#queue.log.read(planned.sequence, this.#change);
     const isWrite = this.#change.command === COMMAND.write;
-    const rest = this.#change.length - this.#skip;
+    const rest = planned.length - this.#sent;
     request.command = this.#change.command;
     request.flags = this.#change.flags;
-    request.position = this.#change.position + this.#skip;
+    request.position = this.#change.position + planned.skip + this.#sent;
     request.length = isWrite ? Math.min(rest, LEG_REPLAY_PIECE_BYTES) : rest;
     request.off = -1;
     this.#piece = request;
@@ -166,8 +171,9 @@ export class LegRecovery {
     const { bytes } = this.#io;
     this.#waitsForBuffer = false;
     request.off = off;
-    const piece = { skip: this.#skip, length: request.length, target: bytes, off };
-    this.#queue.log.copyOut(this.#sequence, piece);
+    const { sequence, skip } = this.#plan[this.#at]!;
+    const piece = { skip: skip + this.#sent, length: request.length, target: bytes, off };
+    this.#queue.log.copyOut(sequence, piece);
     this.#goOn(request.length);
     // A buffer may be had inside `wait`, or later, when somebody else released it.
     this.#io.atTurnEnd(this.#advanceTask);
@@ -176,10 +182,10 @@ export class LegRecovery {
   readonly #advanceTask = { queued: false, run: () => this.advance() };
 
   #goOn(length: number): void {
-    this.#skip += length;
-    if (this.#skip < this.#change.length) return;
-    this.#sequence++;
-    this.#skip = 0;
+    this.#sent += length;
+    if (this.#sent < this.#plan[this.#at]!.length) return;
+    this.#at++;
+    this.#sent = 0;
   }
 
   #putBack(request: LegRequest): void {

@@ -98,7 +98,7 @@ Deno.test("a connection cut all over an exchange: every write is there, once", (
   for (const at of places(lengths.toHost)) run("toHost", at);
 });
 
-Deno.test("a rebooted unit gets replayed what was acknowledged and not flushed, in order", () => {
+Deno.test("a rebooted unit gets replayed the newest of what was acknowledged and not flushed", () => {
   const bench = new LegBench({ large: true });
   const unit = bench.unit();
   const leg = bench.ready(bench.leg(unit));
@@ -115,9 +115,9 @@ Deno.test("a rebooted unit gets replayed what was acknowledged and not flushed, 
   assert.deepEqual(
     unit.device.seen.map(({ kind, position, length, stamp }) => [kind, position, length, stamp]),
     [
-      ["write", 0, 4 * KIB, 2],
+      ["write", 0, 2 * KIB, 2],
       ["write", 200 * KIB, 4 * KIB, 7],
-      ["write", 2 * KIB, 4 * KIB, 3],
+      ["write", 2 * KIB, 3 * KIB, 3],
       ["zero", 5 * KIB, 1 * KIB, 0],
       ["write", 64 * KIB, 64 * KIB, 5],
       ["write", 128 * KIB, 64 * KIB, 5],
