@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { runHours, runMany, runOne, runTree, seedsFrom, shrink } from "./command/runs.ts";
+import { STORY_NAMES, type StoryName } from "./scenario/stories.ts";
 import { FAULT_KINDS, type FaultKind } from "./scenario/plan.ts";
 
 const USAGE = `Usage: deno task sim [WHAT] [HOW]
@@ -14,6 +15,7 @@ What to run (the seeds of this tree when nothing is said, as the tests do):
 How:
   --jobs J            processes at a time (1)
   --only KIND,…       these kinds of faults and no others
+  --story NAME        a story without chance in place of faults: ${STORY_NAMES.join(", ")}
   --without KIND,…    not these kinds: ${FAULT_KINDS.join(", ")}
   --steps S           events with faults
   --trace FILE        writes the whole trace of --seed to a file
@@ -35,6 +37,7 @@ async function main(): Promise<number> {
       jobs: { type: "string" },
       only: { type: "string" },
       without: { type: "string" },
+      story: { type: "string" },
       steps: { type: "string" },
       trace: { type: "string" },
       around: { type: "string" },
@@ -50,6 +53,7 @@ async function main(): Promise<number> {
   const options = {
     ...(values.only === undefined ? {} : { only: kindsOf(values.only) }),
     ...(values.without === undefined ? {} : { without: kindsOf(values.without) }),
+    ...(values.story === undefined ? {} : { story: storyOf(values.story) }),
     ...(values.steps === undefined ? {} : { chaosSteps: numberOf(values.steps) }),
   };
   const jobs = numberOf(values.jobs ?? "1");
@@ -78,6 +82,12 @@ function kindsOf(text: string): FaultKind[] {
     if (kind === undefined) throw new Error(`No kind of fault is called "${word}". ${USAGE}`);
     return kind;
   });
+}
+
+function storyOf(text: string): StoryName {
+  const story = STORY_NAMES.find((each) => each === text);
+  if (story === undefined) throw new Error(`No story is called "${text}". ${USAGE}`);
+  return story;
 }
 
 function numberOf(text: string): number {

@@ -4,7 +4,7 @@ import { LABEL_REGION_BYTES } from "../../protocol/core/limits.ts";
 import { banGlobals } from "./core/bans.ts";
 import { Simulation } from "./core/simulation.ts";
 import { stateOf } from "./machines/cluster.ts";
-import { copy, swap } from "./faults/media_moves.ts";
+import { copy, rollback, swap } from "./faults/media_moves.ts";
 import { type Plan, planOf } from "./scenario/plan.ts";
 import { Scene } from "./scenario/scene.ts";
 
@@ -77,4 +77,23 @@ Deno.test("copies of media do not change places: taken away, they would take a m
     assert.deepEqual([...scene.copies], []);
     assert.deepEqual([...world.kernel.media.keys()].sort(), own.sort());
   }, { units: 3, mediaPerUnit: 2 });
+});
+
+Deno.test("a snapshot that no label tells from what came after is not put back", async () => {
+  await play("snapshots", async (scene) => {
+    const { sim, world, heals, movedMedia } = scene;
+    const ends = () => heals.size > 0 || movedMedia.size === 0;
+    world.kernel.faults.writeError = 1;
+    rollback(scene);
+    assert.equal(movedMedia.size, 1);
+    await sim.run({ until: ends, steps: 5000 });
+    assert.equal(heals.size, 0, "the unit's start could not write its label");
+    assert.equal(movedMedia.size, 0);
+
+    world.kernel.faults.writeError = 0;
+    rollback(scene);
+    await sim.run({ until: ends, steps: 5000 });
+    assert.equal(heals.size, 1, "it could, and the older label is known by that");
+    for (const heal of [...heals]) heal();
+  });
 });

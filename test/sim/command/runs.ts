@@ -136,6 +136,7 @@ async function runHere({ seeds, options, untilViolated }: ManyOptions): Promise<
 async function runThere(seeds: readonly number[], options: PlanOptions): Promise<number> {
   const list = (name: string, of: readonly string[] | undefined) =>
     of === undefined ? [] : [`--${name}`, of.join(",") || ","];
+  const story = options.story === undefined ? [] : ["--story", options.story];
   const steps = options.chaosSteps === undefined ? [] : ["--steps", `${options.chaosSteps}`];
   const { code } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -148,6 +149,7 @@ async function runThere(seeds: readonly number[], options: PlanOptions): Promise
         ...list("without", options.without),
       ],
       ...steps,
+      ...story,
     ],
     stdin: "null",
     stdout: "inherit",
@@ -158,9 +160,11 @@ async function runThere(seeds: readonly number[], options: PlanOptions): Promise
 
 function report(outcome: Outcome): void {
   const { seed, plan, steps, atMs, hash, violation } = outcome;
-  const { units, hosts, faults } = plan;
+  const { units, hosts, faults, story } = plan;
   const run = `${steps} events, ${Math.round(atMs / 1000)} s, trace ${hash}, ` +
-    `${units} unit(s), ${hosts} host(s), faults: ${faults.join(" ") || "none"}`;
+    `${units} unit(s), ${hosts} host(s), faults: ${faults.join(" ") || "none"}${
+      story === null ? "" : `, story: ${story}`
+    }`;
   if (violation === null) return console.log(`seed ${seed}: held. ${run}`);
   console.log(
     `seed ${seed}: VIOLATED ${violation.checker} at event ${violation.step}: ` +

@@ -1,3 +1,7 @@
+import { fromUtf8 } from "../../../protocol/core/bytes.ts";
+import { LABEL_SEQUENCES_FILE } from "../../../roles/process/settings.ts";
+import { labelsOf } from "../agreement/labels.ts";
+import { stateOf } from "../machines/cluster.ts";
 import type { SimRole } from "../machines/role.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { lasting } from "./lasting.ts";
@@ -25,8 +29,9 @@ export function swap(scene: Scene): void {
 }
 
 /**
- * A medium is as it was some time ago: a snapshot put back by mistake. Its unit started in between,
- * as it must have for the difference to show on the label. Later the right content is put back.
+ * A medium is as it was some time ago: a snapshot put back by mistake. Its unit has written and
+ * kept a later label in between, or nothing would tell the two apart: the unit would serve the
+ * snapshot, and the right content would be the older one then. Later that is put back.
  */
 export function rollback(scene: Scene): void {
   const { sim, world, units } = scene;
@@ -36,13 +41,16 @@ export function rollback(scene: Scene): void {
   if (free === null) return;
   const medium = world.kernel.media.get(path)!;
   role.end("killed");
+  const label = labelsOf(scene).find((found) => found.path === path)?.label;
+  if (label === undefined) return free();
   const old = medium.image();
   sim.say(`a snapshot of ${path} is taken`);
   sim.later(
     3000 + 20_000 * sim.fraction(),
     `the old snapshot of ${path} is put in its place`,
     () => {
-      if (scene.isHealed || !role.isReady) return free();
+      const hasMovedOn = keptSequence(role, label.mediumId) > label.sequence;
+      if (scene.isHealed || !role.isReady || !hasMovedOn) return free();
       role.end("killed");
       const right = medium.image();
       medium.restore(old);
@@ -58,12 +66,25 @@ export function rollback(scene: Scene): void {
   );
 }
 
-/** A copy of a medium appears on another unit beside its own media. */
+/** The last label sequence of a medium that its unit has kept; 0 when it has kept none. */
+function keptSequence({ machine }: SimRole, mediumId: string): number {
+  const bytes = machine.files.get(`${stateOf(machine)}/${LABEL_SEQUENCES_FILE}`);
+  if (bytes === undefined) return 0;
+  const kept: Record<string, number> = JSON.parse(fromUtf8(bytes) ?? "{}");
+  return kept[mediumId] ?? 0;
+}
+
+/**
+ * A copy of a medium appears beside the media of a unit, perhaps of its own. There the unit tells
+ * them apart by having both: were the first one unreadable when it opens them, it would serve the
+ * copy, and nothing on it says that it is one. So no copy comes to its own unit where reads fail.
+ */
 export function copy(scene: Scene): void {
   const { sim, world, units } = scene;
   const { plan } = sim.pick(units);
   const target = sim.pick(units);
   const path = sim.pick(plan.devices);
+  if (scene.plan.faults.includes("media-errors") && holds(scene, target.plan.name, path)) return;
   const free = take(scene, [path]);
   if (free === null) return;
   const place = `/${target.plan.name}/copy-${sim.step}.img`;
@@ -80,6 +101,13 @@ export function copy(scene: Scene): void {
         free();
       }),
   });
+}
+
+/** Whether a unit has the medium at `path`, there or elsewhere. */
+function holds(scene: Scene, unit: string, path: string): boolean {
+  const labels = labelsOf(scene);
+  const id = labels.find((found) => found.path === path)?.label.mediumId;
+  return labels.some((found) => found.unit === unit && found.label.mediumId === id);
 }
 
 /** Somebody moves these media until he says otherwise; null when somebody does already. */

@@ -38,6 +38,12 @@ export function catalog(scene: Scene): void {
   } else restore(machine, { ...now, database: damaged(scene, now.database) });
 }
 
+/** Nothing is left of what the station knew, but its keys. */
+export function loseCatalog({ station: { machine } }: Scene): void {
+  const files = [...backupOf(machine).files].filter(([name]) => name !== MARKS);
+  restore(machine, { files: new Map(files), database: new Map() });
+}
+
 /** The station runs twice for a while, with one key; some nodes find the one, some the other. */
 export function clone(scene: Scene): void {
   const { sim, station, world } = scene;

@@ -1,4 +1,4 @@
-import { type Mutation, planted } from "./mutation.ts";
+import { editsOf, type Mutation, planted } from "./mutation.ts";
 import { MUTATIONS } from "./table.ts";
 
 export interface MutationOptions {
@@ -61,10 +61,12 @@ async function tryOne(
   const directory = Deno.makeTempDirSync({ prefix: "dvsan-mutation-" });
   try {
     for (const part of PARTS) copy(`${base}/${part}`, `${directory}/${part}`);
-    const path = `${directory}/${mutation.file}`;
-    const result = planted(mutation, Deno.readTextFileSync(path));
-    if (typeof result === "string") throw new Error(result);
-    Deno.writeTextFileSync(path, result.source);
+    for (const edit of editsOf(mutation)) {
+      const path = `${directory}/${edit.file}`;
+      const result = planted(edit, Deno.readTextFileSync(path));
+      if (typeof result === "string") throw new Error(`mutation "${mutation.name}": ${result}`);
+      Deno.writeTextFileSync(path, result.source);
+    }
     const { seed } = mutation;
     const ranges = seed === undefined ? [] : [`${seed}..${seed}`];
     ranges.push(`${FIRST_SEED}..${FIRST_SEED + budget - 1}`);
@@ -87,13 +89,14 @@ async function tryOne(
 async function firstViolation(
   root: string,
   range: string,
-  { only }: Mutation,
+  { only, story }: Mutation,
 ): Promise<[text: string, seed: number] | null> {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-prompt", "--quiet", "--no-check", "test/sim/main.ts"],
       ...["--seeds", range, "--until-violated"],
       ...(only === undefined ? [] : ["--only", only.join(",")]),
+      ...(story === undefined ? [] : ["--story", story]),
     ],
     cwd: root,
     stdin: "null",

@@ -82,7 +82,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/epoch.ts",
     old: "    return { epoch: this.#value, counter: ++this.#counter };\n",
     new: "    return { epoch: 1, counter: ++this.#counter };\n",
-    only: ["catalog", "users"],
+    story: "catalog-lost",
   },
   {
     name: "lower-epoch-accepted",
@@ -90,7 +90,19 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/store_state.ts",
     old: "    if (station.epoch < known.epoch) {\n",
     new: "    if (station.epoch < 0) {\n",
-    only: ["clone", "users"],
+    also: [
+      {
+        file: "roles/station/recovery.ts",
+        old: "    if (info.epoch > epoch.value || (info.epoch === epoch.value && other)) {\n",
+        new: "    if (info.epoch < 0 || (info.epoch === epoch.value && other)) {\n",
+      },
+      {
+        file: "roles/station/recovery.ts",
+        old: "    await epoch.raiseAbove(highestEpoch(info));\n",
+        new: "",
+      },
+    ],
+    story: "catalog-lost",
   },
   {
     name: "two-instances-obeyed",

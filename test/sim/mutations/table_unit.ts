@@ -78,7 +78,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/medium_state.ts",
     old: "    this.#poisoned = true;\n",
     new: "    this.#poisoned = this.#errorCount < 0;\n",
-    only: ["media-errors", "kill"],
+    story: "syncs-fail",
   },
   {
     name: "poison-not-told-to-those-who-wait",

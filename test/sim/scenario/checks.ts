@@ -1,6 +1,7 @@
 import { BoundsChecker } from "../agreement/bounds.ts";
 import { ExtentsChecker } from "../agreement/extents.ts";
 import { makeDataCheckers } from "../checkers/all.ts";
+import { OrderChecker } from "../checkers/order.ts";
 import { StrangersChecker } from "../checkers/strangers.ts";
 import { ATTACKER_ADDRESS } from "../network/network.ts";
 import type { Scene } from "./scene.ts";
@@ -12,4 +13,5 @@ export function addCheckers(scene: Scene): void {
   world.network.onSent = (sent) => strangers.sent(sent);
   sim.checkers.push(...makeDataCheckers(sim, world.kernel).all, strangers);
   sim.checkers.push(new ExtentsChecker(scene), new BoundsChecker(scene));
+  if (scene.plan.story !== null) sim.checkers.push(new OrderChecker(sim));
 }

@@ -1,5 +1,6 @@
 import { MIB } from "../../../protocol/core/limits.ts";
 import { Chance } from "../core/chance.ts";
+import type { StoryName } from "./stories.ts";
 
 /** What may go wrong in a run, by name: for `--only` and `--without`. */
 export const FAULT_KINDS = [
@@ -44,15 +45,27 @@ export interface Plan {
   readonly faultPauseSteps: number;
   /** Events with faults; before and after there are none. */
   readonly chaosSteps: number;
+  /** What happens in place of faults. */
+  readonly story: StoryName | null;
 }
 
 export interface PlanOptions {
   readonly only?: readonly FaultKind[];
   readonly without?: readonly FaultKind[];
   readonly chaosSteps?: number;
+  readonly story?: StoryName;
 }
 
 const CHAOS_STEPS = 12_000;
+/** Stories happen in one small pool that is busy. */
+const STORY_PLAN = {
+  units: 1,
+  mediaPerUnit: 1,
+  depth: 8,
+  pauseMsMax: 100,
+  ioTimeoutMs: 600_000,
+  faults: [],
+} as const;
 /** Most runs have a few kinds of faults: with all of them at once nothing else gets done. */
 const KINDS_MAX = 7;
 
@@ -61,7 +74,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   const pick = <T>(from: readonly T[]): T => from[chance.below(from.length)]!;
   const kinds = shuffled(FAULT_KINDS, chance).slice(0, 1 + chance.below(KINDS_MAX));
   const faults = options.only ?? kinds.filter((kind) => options.without?.includes(kind) !== true);
-  return {
+  const plan: Plan = {
     seed,
     units: 1 + chance.below(3),
     hosts: 1 + chance.below(2),
@@ -73,7 +86,9 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     faults,
     faultPauseSteps: pick([100, 250, 600, 1500]),
     chaosSteps: options.chaosSteps ?? CHAOS_STEPS,
+    story: options.story ?? null,
   };
+  return plan.story === null ? plan : { ...plan, ...STORY_PLAN };
 }
 
 function shuffled<T>(list: readonly T[], chance: Chance): T[] {

@@ -6,6 +6,7 @@ import { settle } from "./settle.ts";
 import { type Plan, planOf, type PlanOptions } from "./plan.ts";
 import { Scene } from "./scene.ts";
 import { addCheckers } from "./checks.ts";
+import { STORIES } from "./stories.ts";
 
 /** Taken before Deno is banned. */
 const { makeTempDirSync, removeSync } = Deno;
@@ -62,7 +63,8 @@ async function play(scene: Scene): Promise<void> {
     await sim.run({ until: () => false, steps: 2000 });
     const faults = new Faults(scene);
     faults.begin();
-    await sim.run({ until: () => false, steps: plan.chaosSteps });
+    if (plan.story !== null) await STORIES[plan.story](scene);
+    else await sim.run({ until: () => false, steps: plan.chaosSteps });
     faults.end();
     if (sim.violation === null) await settle(scene);
     if (sim.violation === null) sim.tell((checker) => checker.finished?.());

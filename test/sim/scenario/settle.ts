@@ -40,7 +40,7 @@ export async function settle(scene: Scene): Promise<void> {
   await conclude(scene, disks, "the last reads");
 }
 
-async function agree(scene: Scene): Promise<void> {
+export async function agree(scene: Scene): Promise<void> {
   const { sim } = scene;
   const from = begins(sim);
   const untilMs = sim.nowMs() + AGREE_MS_MAX;
