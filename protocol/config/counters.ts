@@ -11,7 +11,7 @@ export const COUNTER_NAMES = [
   "refusals", // handshakes answered with a refusal, or for a node: refused
   "sessions", // handshakes that were confirmed
   "hints", // sent, or for a node: taken
-  "moves", // a node's packets came from another address than before
+  "moves", // a node made a session from another address than before
   "requests", // asked by us
   "repeats", // packets of requests that were sent again
   "handled", // requests of peers that were handed to a handler

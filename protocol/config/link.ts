@@ -7,6 +7,10 @@ export interface Endpoint {
   readonly port: number;
 }
 
+export function sameEndpoint(one: Endpoint, other: Endpoint): boolean {
+  return one.address === other.address && one.port === other.port;
+}
+
 /** A UDP socket, handed in; roles/process/ makes the real one. */
 export interface Datagrams {
   readonly local: Endpoint;
@@ -36,7 +40,7 @@ export interface KnownNode {
   readonly id: string;
   readonly publicKey: Uint8Array;
   readonly hello: NodeHello;
-  /** Where its last valid packet came from. */
+  /** Where it made this session: message 2 went there, and was confirmed from there. */
   readonly endpoint: Endpoint;
 }
 
@@ -73,7 +77,7 @@ export interface StationLinkEvents {
     | null;
   /** First valid packet under new keys: the node is truly there (again). */
   connected(node: KnownNode, joinProved: boolean): void;
-  /** Any valid packet; `endpoint` may have changed. */
+  /** Any valid packet. */
   heard(nodeId: string): void;
   handlers: Handlers<KnownNode>;
 }

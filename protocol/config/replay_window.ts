@@ -18,16 +18,13 @@ export class ReplayWindow {
     return (this.#seen[this.#word(counter)]! & this.#bit(counter)) === 0;
   }
 
-  /** Whether it is the newest so far. */
-  mark(counter: number): boolean {
-    const newest = counter >= this.#next;
-    if (newest) {
+  mark(counter: number): void {
+    if (counter >= this.#next) {
       const from = Math.max(this.#next, counter + 1 - REPLAY_WINDOW_PACKETS);
       for (let at = from; at <= counter; at++) this.#seen[this.#word(at)]! &= ~this.#bit(at);
       this.#next = counter + 1;
     }
     this.#seen[this.#word(counter)]! |= this.#bit(counter);
-    return newest;
   }
 
   #word(counter: number): number {

@@ -76,11 +76,11 @@ export class Session {
     return concat(associated, seal({ key, nonce: counter, associated, plaintext: o.plaintext }));
   }
 
-  /** The body and whether it is the newest packet so far, or why the packet is not taken. */
+  /** The body, or why the packet is not taken. */
   open(
     packet: Packet,
     nowMs: number,
-  ): { plaintext: Uint8Array; newest: boolean } | "replayed" | "bad" | "dead" {
+  ): { plaintext: Uint8Array } | "replayed" | "bad" | "dead" {
     if (this.dead(nowMs)) return "dead";
     if (packet.counter >= this.#o.limits.packetsMax) return "bad";
     if (!this.#window.accepts(packet.counter)) return "replayed";
@@ -91,8 +91,8 @@ export class Session {
       sealed: packet.body,
     });
     if (plaintext === null) return "bad";
-    const newest = this.#window.mark(packet.counter);
+    this.#window.mark(packet.counter);
     this.#received = Math.max(this.#received, packet.counter + 1);
-    return { plaintext, newest };
+    return { plaintext };
   }
 }

@@ -56,7 +56,7 @@ const OTHERS = [
   ["refusals", "handshakes_refused", "Handshakes that were refused."],
   ["sessions", "sessions", "Handshakes that were confirmed."],
   ["hints", "hints", "Hints about unknown sessions, sent (station) or taken (node)."],
-  ["moves", "moves", "Times that a node's packets came from another address than before."],
+  ["moves", "moves", "Times that a node made a session from another address than before."],
   ["requests", "requests_sent", "Requests that were asked."],
   ["repeats", "packets_repeated", "Packets of requests that were sent again."],
   ["handled", "requests_handled", "Requests of peers that were handled."],

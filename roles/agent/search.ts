@@ -8,12 +8,14 @@ import {
 import type { Counters } from "../../protocol/config/counters.ts";
 import type { Endpoint } from "../../protocol/config/link.ts";
 import type { Packet } from "../../protocol/config/packet.ts";
+import { defined } from "../../protocol/core/assert.ts";
 import type { Clock, Timer } from "../../protocol/core/clock.ts";
 import { messageOf } from "../../protocol/core/errors.ts";
 import {
   HANDSHAKE_REPEAT_MS_MAX,
   HANDSHAKE_REPEAT_MS_MIN,
   REFUSED_REPEAT_MS,
+  STATION_MULTICAST_ADDRESS,
 } from "../../protocol/core/limits.ts";
 import { type Random, randomFraction } from "../../protocol/core/random.ts";
 import { DegenerateKeyError, type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
@@ -52,6 +54,8 @@ export class Search {
   readonly #o: SearchOptions;
   #startup: Startup | null = null;
   #target: Endpoint | null = null;
+  /** Where an answer to the local network came from, which proves no address: it is tried once. */
+  #answeredFrom: Endpoint | null = null;
   #attempts = 0;
   #correlation = 0;
   #timer: Timer | null = null;
@@ -86,6 +90,7 @@ export class Search {
     this.#running = false;
     this.#round++;
     this.#startup = null;
+    this.#answeredFrom = null;
     this.#timer?.cancel();
   }
 
@@ -105,10 +110,14 @@ export class Search {
       this.#later(REFUSED_REPEAT_MS);
       return this.#o.refused(outcome.refusal);
     }
-    // A multicast address is no place to send to; elsewhere only what we chose is trusted.
-    const endpoint = this.#o.station.kind === "auto" ? from : this.#target ?? from;
+    const target = defined(this.#target, "an attempt was sent somewhere");
+    if (target.address === STATION_MULTICAST_ADDRESS) {
+      // No place to send to, and anybody can copy the answer: whoever is there has to answer too.
+      this.#answeredFrom = from;
+      return this.#attempt();
+    }
     this.stop();
-    this.#o.found({ keys: outcome.keys, cluster: outcome.cluster, endpoint });
+    this.#o.found({ keys: outcome.keys, cluster: outcome.cluster, endpoint: target });
   }
 
   #attempt(): void {
@@ -126,9 +135,10 @@ export class Search {
   }
 
   #send(endpoints: readonly Endpoint[]): void {
-    const target = endpoints[this.#attempts % Math.max(1, endpoints.length)];
+    const target = this.#answeredFrom ?? endpoints[this.#attempts % Math.max(1, endpoints.length)];
     if (target === undefined) return this.#fail(`"${this.#o.station.host}" has no address.`);
     this.#target = target;
+    this.#answeredFrom = null;
     const { random, keyPair, stationKey, joinSecret } = this.#o;
     try {
       this.#startup = beginStartup({

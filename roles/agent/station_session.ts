@@ -142,7 +142,7 @@ export class StationSession implements AgentLink {
     const packet = decodePacket(bytes);
     if (typeof packet === "string") this.counters.bad++;
     else if (packet.kind === "hint") this.#onHint(packet);
-    else if (packet.kind !== "handshake") this.#onSealed(packet, from);
+    else if (packet.kind !== "handshake") this.#onSealed(packet);
     else if (!this.#search.onPacket(packet, from)) this.counters.bad++;
   }
 
@@ -159,7 +159,7 @@ export class StationSession implements AgentLink {
     this.#search.begin();
   }
 
-  #onSealed(packet: Packet, from: Endpoint): void {
+  #onSealed(packet: Packet): void {
     const lines = [this.#current, this.#next, this.#previous];
     const line = lines.find((each) => each?.session.id === packet.session);
     if (!line) return void this.counters.unknown++;
@@ -168,8 +168,7 @@ export class StationSession implements AgentLink {
       this.counters[opened === "dead" ? "unknown" : opened]++;
       return;
     }
-    if (opened.newest) line.endpoint = from;
-    // Only answers show that the station hears us; what it asks may come from where it moved to.
+    // Only answers show that the station hears us.
     const isAnswer = packet.type === "ACK" || packet.type === "REFUSED";
     if (isAnswer) this.#answeredMs = this.#o.clock.nowMs();
     if (line === this.#next) this.#onConfirmed(line);

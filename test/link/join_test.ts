@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import {
+  HEARTBEAT_MS,
+  NODE_SILENT_MS,
+  STATION_MULTICAST_ADDRESS,
+  STATION_SILENCE_MS,
+} from "../../protocol/core/limits.ts";
 import { keyPairOf } from "../../protocol/noise/handshake.ts";
+import { decodePacket } from "../../protocol/config/packet.ts";
 import { CLUSTER, HEARTBEAT, helloOf, LinkWorld, SECRETS, STATION_ENDPOINT } from "./world.ts";
 
 Deno.test("a unit joins with its key, asks and is asked", async () => {
@@ -115,7 +122,7 @@ Deno.test("a hello with every table full still fits into one packet", async () =
   unit.link.close();
 });
 
-Deno.test("a station's name is looked up anew for every attempt, and a session survives a move", async () => {
+Deno.test("a station's name is looked up anew for every attempt, and a node that moved is back within a heartbeat", async () => {
   const world = new LinkWorld();
   const answers = [["10.9.9.9"], [], ["10.9.9.8", STATION_ENDPOINT.address]];
   let asked = 0;
@@ -129,37 +136,38 @@ Deno.test("a station's name is looked up anew for every attempt, and a session s
   await world.connect(unit.link);
   assert(asked >= 3);
   unit.socket.moveTo("10.0.2.99");
-  await world.clock.until(unit.link.request("HEARTBEAT", HEARTBEAT));
+  // A hint is what it hears there: before anybody takes it for silent, it has a session again.
+  await world.clock.until(unit.link.request("HEARTBEAT", HEARTBEAT), HEARTBEAT_MS);
   assert.equal(station.node(unit.id)?.endpoint.address, "10.0.2.99");
   assert.equal(station.counters.moves, 1);
   unit.link.close();
 });
 
-Deno.test("a station that moved is followed as soon as it asks, by the session that stands", async () => {
+Deno.test("a station that moved is found through its name, and not by what it sends", async () => {
   const world = new LinkWorld();
-  const asked: string[] = [];
   const socket = world.network.open(STATION_ENDPOINT.address, STATION_ENDPOINT.port);
   const station = world.station({
     datagrams: socket,
     handlers: { HEARTBEAT: () => Promise.resolve({ digest: "", epoch: 1 }) },
   });
   socket.moveTo(STATION_ENDPOINT.address); // In the place of the world's own socket.
-  const info = { revision: 1, epoch: 7, instance: "i", media: [], volumes: [] };
   const unit = world.node(1, {
+    station: "station.example",
+    resolve: () => Promise.resolve([socket.local.address]),
     handlers: {
-      NEED_STORAGE_INFO: () => {
-        asked.push("storage");
-        return Promise.resolve(info);
-      },
+      NEED_STORAGE_INFO: () =>
+        Promise.resolve({ revision: 1, epoch: 7, instance: "i", media: [], volumes: [] }),
     },
   });
   await world.connect(unit.link);
-  // Nothing answers at the old address any more, and the name still stands for it.
   socket.moveTo("10.0.0.77");
-  const answer = await world.clock.until(station.request(unit.id, "NEED_STORAGE_INFO", {}));
-  assert.deepEqual([answer, asked], [info, ["storage"]]);
-  await world.clock.until(unit.link.request("HEARTBEAT", HEARTBEAT));
-  assert.equal(unit.link.counters.sessions, 1);
+  const asked = station.request(unit.id, "NEED_STORAGE_INFO", {});
+  await world.clock.run(STATION_SILENCE_MS);
+  assert.equal(unit.link.counters.sessions, 1, "its address proves nothing");
+  const beat = unit.link.request("HEARTBEAT", HEARTBEAT);
+  await world.clock.until(beat, NODE_SILENT_MS);
+  assert.equal((await world.clock.until(asked)).revision, 1);
+  assert.equal(unit.link.counters.sessions, 2);
   unit.link.close();
 });
 
@@ -199,5 +207,34 @@ Deno.test("a revoked node loses its session at once and is told why", async () =
     (error) => error instanceof DvsanError && error.code === "timeout",
   );
   assert.equal(unit.link.state, "refused");
+  unit.link.close();
+});
+
+Deno.test("auto finds the station by multicast and keeps no address that it did not answer at", async () => {
+  const world = new LinkWorld();
+  const group = world.network.open(STATION_MULTICAST_ADDRESS, STATION_ENDPOINT.port);
+  const station = world.station({
+    handlers: { HEARTBEAT: () => Promise.resolve({ digest: "", epoch: 1 }) },
+  });
+  const attacker = { address: "10.66.6.6", port: 66 };
+  // Whoever is on the local network hears the group, and copies the first answer that goes by.
+  group.onPacket((packet, from) => world.network.inject(packet, from, STATION_ENDPOINT));
+  const sealedTo: string[] = [];
+  let copies = 0;
+  world.network.onSend = (packet, _from, to) => {
+    const decoded = decodePacket(packet);
+    if (typeof decoded === "string") return;
+    if (decoded.kind === "sealed") sealedTo.push(to.address);
+    if (decoded.type === "NEED_STORAGE_INFO" && copies++ === 0) {
+      world.network.inject(packet, attacker, to);
+    }
+  };
+  const unit = world.node(1, { station: "auto" });
+  await world.clock.until(unit.link.request("HEARTBEAT", HEARTBEAT));
+  assert.deepEqual(station.node(unit.id)?.endpoint, unit.socket.local);
+  assert.deepEqual(
+    new Set(sealedTo),
+    new Set([STATION_ENDPOINT.address, unit.socket.local.address]),
+  );
   unit.link.close();
 });

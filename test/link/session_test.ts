@@ -146,6 +146,28 @@ Deno.test("replays of every packet from anywhere change nothing", async () => {
   unit.link.close();
 });
 
+Deno.test("a copy that is there before its packet moves nothing, at either end", async () => {
+  const world = new LinkWorld(11);
+  const station = world.station({ handlers: ECHO });
+  const unit = world.node(1);
+  const attacker = { address: "10.66.6.6", port: 66 };
+  const sealedTo = new Set<string>();
+  // Everything, the handshake's messages and its confirmation too, overtaken by a copy.
+  world.network.onSend = (packet, _from, to) => {
+    const decoded = decodePacket(packet);
+    if (typeof decoded === "string") return;
+    if (decoded.kind === "sealed") sealedTo.add(to.address);
+    if (to.address !== attacker.address) world.network.inject(packet, attacker, to);
+  };
+  await world.connect(unit.link);
+  await world.clock.until(unit.link.request("HEARTBEAT", HEARTBEAT));
+  assert.deepEqual(station.node(unit.id)?.endpoint, unit.socket.local);
+  assert.deepEqual(sealedTo, new Set([STATION_ENDPOINT.address, unit.socket.local.address]));
+  assert.equal(station.counters.sessions, 1);
+  assert.equal(station.counters.moves, 0);
+  unit.link.close();
+});
+
 Deno.test("message 1 replayed before it is confirmed changes no session and costs one answer", async () => {
   const world = new LinkWorld(7);
   const packets = recorder(world);

@@ -78,7 +78,7 @@ export class Door {
     if (!startupIsForUs(packet, keyPair.publicKey)) return this.#count("bad");
     const startup = startupName(packet);
     if (this.#used.has(startup)) return this.#count("replayed");
-    const repeated = this.halfOpen.ofStartup(startup);
+    const repeated = this.halfOpen.ofStartup(startup, from);
     const member = this.#isMember(packet);
     if (!this.#withinRates(packet, { from, member })) return this.#count("limited");
     if (repeated !== null) return repeated.reply;
@@ -86,7 +86,7 @@ export class Door {
     const read = readStartup(packet, { keyPair, ephemeral });
     if (read === null) return this.#count("bad");
     counters.handshakes++;
-    return this.#answer(packet, { read, startup, member });
+    return this.#answer(packet, { read, startup, from, member });
   }
 
   /** Its session was confirmed by a packet that cannot be a replay. */
@@ -103,7 +103,12 @@ export class Door {
 
   #answer(
     packet: Packet,
-    { read, startup, member }: { read: StartupRead; startup: string; member: boolean },
+    { read, startup, from, member }: {
+      read: StartupRead;
+      startup: string;
+      from: Endpoint;
+      member: boolean;
+    },
   ): Uint8Array {
     const { cluster, counters } = this.#o;
     const { nodeId, publicKey, hello } = read;
@@ -123,7 +128,7 @@ export class Door {
     const sinceMs = this.#o.clock.nowMs();
     const limits = this.#o.sessionLimits;
     const session = new Session({ id: keys.id, keys, cluster, bornMs: sinceMs, limits });
-    const shown = { startup, nodeId, publicKey, hello, joinProved, member };
+    const shown = { startup, endpoint: from, nodeId, publicKey, hello, joinProved, member };
     this.halfOpen.add({ ...shown, session, reply, sinceMs });
     return reply;
   }

@@ -1,4 +1,5 @@
 import type { NodeHello } from "../../../protocol/config/bodies.ts";
+import { type Endpoint, sameEndpoint } from "../../../protocol/config/link.ts";
 import type { Session } from "../../../protocol/config/session.ts";
 import type { Clock } from "../../../protocol/core/clock.ts";
 import {
@@ -12,6 +13,8 @@ import {
 export interface HalfOpen {
   /** Of its message 1. */
   readonly startup: string;
+  /** Where message 1 came from: message 2 went there, and only from there it is confirmed. */
+  readonly endpoint: Endpoint;
   readonly nodeId: string;
   readonly publicKey: Uint8Array;
   readonly hello: NodeHello;
@@ -24,7 +27,11 @@ export interface HalfOpen {
   readonly sinceMs: number;
 }
 
-/** All of them. Members and strangers have rooms of their own; the oldest makes way. */
+/**
+ * All of them. Each belongs to the one place that its message 2 was sent to: a copy of message 1
+ * from elsewhere gets an answer with keys of its own, of which the node never hears. Members and
+ * strangers have rooms of their own; the oldest makes way.
+ */
 export class HalfOpenTable {
   readonly #clock: Clock;
   readonly #byStartup = new Map<string, HalfOpen>();
@@ -40,12 +47,17 @@ export class HalfOpenTable {
     return { members: members.size, strangers: strangers.size };
   }
 
-  ofStartup(startup: string): HalfOpen | null {
-    return this.#alive(this.#byStartup.get(startup));
+  ofStartup(startup: string, from: Endpoint): HalfOpen | null {
+    return this.#alive(this.#byStartup.get(startupKey(startup, from)));
   }
 
-  ofSession(sessionId: string): HalfOpen | null {
-    return this.#alive(this.#bySession.get(sessionId));
+  ofSession(sessionId: string, from: Endpoint): HalfOpen | null {
+    const half = this.#alive(this.#bySession.get(sessionId));
+    return half !== null && sameEndpoint(half.endpoint, from) ? half : null;
+  }
+
+  ofNode(nodeId: string): HalfOpen[] {
+    return [...this.#bySession.values()].filter((half) => half.nodeId === nodeId);
   }
 
   add(half: HalfOpen): void {
@@ -59,20 +71,18 @@ export class HalfOpenTable {
       this.remove(oldest);
     }
     room.add(half);
-    this.#byStartup.set(half.startup, half);
+    this.#byStartup.set(startupKey(half.startup, half.endpoint), half);
     this.#bySession.set(half.session.id, half);
   }
 
   remove(half: HalfOpen): void {
     this.#roomOf(half).delete(half);
-    this.#byStartup.delete(half.startup);
+    this.#byStartup.delete(startupKey(half.startup, half.endpoint));
     this.#bySession.delete(half.session.id);
   }
 
   removeNode(nodeId: string): void {
-    for (const half of [...this.#bySession.values()]) {
-      if (half.nodeId === nodeId) this.remove(half);
-    }
+    for (const half of this.ofNode(nodeId)) this.remove(half);
   }
 
   #roomOf(half: HalfOpen): Set<HalfOpen> {
@@ -85,4 +95,8 @@ export class HalfOpenTable {
     this.remove(half);
     return null;
   }
+}
+
+function startupKey(startup: string, { address, port }: Endpoint): string {
+  return `${startup} ${address} ${port}`;
 }

@@ -18,10 +18,12 @@ function makeClock() {
 }
 
 const NEVER = { cancel: () => {} };
+const HERE = { address: "10.0.0.7", port: 7 };
 
 function halfOf(number: number, change: Partial<HalfOpen> = {}): HalfOpen {
   return {
     startup: `s${number}`,
+    endpoint: HERE,
     nodeId: `n${number}`,
     publicKey: new Uint8Array(32),
     hello: {
@@ -52,9 +54,9 @@ Deno.test("HalfOpenTable stays within its limits, and strangers push no member o
     members: HALF_OPEN_KNOWN_MAX,
     strangers: HALF_OPEN_STRANGERS_MAX,
   });
-  assert.equal(table.ofStartup("s9"), null);
-  assert.notEqual(table.ofStartup("s10"), null);
-  assert.equal(table.ofSession(`i${from}`), null);
+  assert.equal(table.ofStartup("s9", HERE), null);
+  assert.notEqual(table.ofStartup("s10", HERE), null);
+  assert.equal(table.ofSession(`i${from}`, HERE), null);
 });
 
 Deno.test("HalfOpenTable gives one node its share only, and forgets what is old", () => {
@@ -63,9 +65,23 @@ Deno.test("HalfOpenTable gives one node its share only, and forgets what is old"
   for (let i = 0; i < HALF_OPEN_PER_NODE_MAX * 2; i++) table.add(halfOf(i, { nodeId: "same" }));
   assert.equal(table.size.strangers, HALF_OPEN_PER_NODE_MAX);
   clock.now = HALF_OPEN_MS_MAX;
-  assert.equal(table.ofStartup(`s${HALF_OPEN_PER_NODE_MAX * 2 - 1}`), null);
+  assert.equal(table.ofStartup(`s${HALF_OPEN_PER_NODE_MAX * 2 - 1}`, HERE), null);
   table.removeNode("same");
   assert.equal(table.size.strangers, 0);
+});
+
+Deno.test("HalfOpenTable gives a session only to the place where its message 2 went", () => {
+  const table = new HalfOpenTable(makeClock());
+  const there = { ...HERE, address: "10.66.6.6" };
+  const mine = halfOf(1);
+  const copied = halfOf(2, { startup: mine.startup, endpoint: there });
+  table.add(copied);
+  table.add(mine);
+  assert.equal(table.ofStartup(mine.startup, HERE), mine);
+  assert.equal(table.ofStartup(mine.startup, there), copied);
+  assert.equal(table.ofStartup(mine.startup, { ...HERE, port: 8 }), null);
+  assert.equal(table.ofSession(mine.session.id, HERE), mine);
+  assert.equal(table.ofSession(mine.session.id, there), null);
 });
 
 Deno.test("Door remembers the newest confirmed handshakes, and no more than its limit", () => {

@@ -1,7 +1,7 @@
 import type { Asker } from "../../../protocol/config/asker.ts";
 import type { Message } from "../../../protocol/config/asking.ts";
 import type { NodeHello } from "../../../protocol/config/bodies.ts";
-import type { Endpoint, KnownNode } from "../../../protocol/config/link.ts";
+import { type Endpoint, type KnownNode, sameEndpoint } from "../../../protocol/config/link.ts";
 import type { Packet } from "../../../protocol/config/packet.ts";
 import type { Session } from "../../../protocol/config/session.ts";
 import { defined } from "../../../protocol/core/assert.ts";
@@ -19,10 +19,14 @@ export interface MemberOptions {
 interface Seat {
   readonly session: Session;
   readonly hello: NodeHello;
-  endpoint: Endpoint;
+  readonly endpoint: Endpoint;
 }
 
-/** A node with a session: the keys in use, those before them, and where it was heard last. */
+/**
+ * A node with a session: the keys in use, those before them, and where it made that session. What
+ * is for it goes there and nowhere else, whatever address a genuine packet comes from: anybody on
+ * the way can copy one, and let the copy overtake it.
+ */
 export class Member {
   readonly id: string;
   readonly publicKey: Uint8Array;
@@ -60,33 +64,27 @@ export class Member {
     return [this.#current().session, this.#previous].flatMap((session) => session?.id ?? []);
   }
 
+  isAt(endpoint: Endpoint): boolean {
+    return sameEndpoint(this.#current().endpoint, endpoint);
+  }
+
   /** Uses these keys from now on. The session that is of no use any more, if there is one. */
   switchTo(seat: Seat): Session | null {
     const gone = this.#previous;
     this.#previous = this.#seat?.session ?? null;
-    this.#seat = { ...seat };
+    this.#seat = seat;
     this.#switchedMs = this.#o.clock.nowMs();
     return gone;
   }
 
-  /** As Session.open; of old keys nothing is the newest. */
+  /** As Session.open. */
   open(packet: Packet, nowMs: number): ReturnType<Session["open"]> {
     const { session } = this.#current();
     if (packet.session === session.id) return session.open(packet, nowMs);
     // Later, it is no packet that was under way but one that somebody held back.
     if (nowMs - this.#switchedMs >= OLD_KEYS_MS) return "replayed";
     const opened = this.#previous?.open(packet, nowMs) ?? "bad";
-    if (opened === "dead") return "bad";
-    return typeof opened === "string" ? opened : { ...opened, newest: false };
-  }
-
-  /** Whether that is another place than before. */
-  moveTo(endpoint: Endpoint): boolean {
-    const seat = this.#current();
-    const { address, port } = seat.endpoint;
-    if (address === endpoint.address && port === endpoint.port) return false;
-    seat.endpoint = endpoint;
-    return true;
+    return opened === "dead" ? "bad" : opened;
   }
 
   send(message: Message, plaintext: Uint8Array): void {

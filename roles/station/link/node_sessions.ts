@@ -27,6 +27,7 @@ import { bytesEqual } from "../../../protocol/core/bytes.ts";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import { HINTS, HINTS_PER_ADDRESS, NODES_MAX } from "../../../protocol/core/limits.ts";
 import { Door } from "./door.ts";
+import type { HalfOpen } from "./half_open.ts";
 import { Member } from "./member.ts";
 import type { StationLinkOptions, StationLinkUsage } from "./station_link.ts";
 
@@ -149,35 +150,44 @@ export class NodeSessions implements StationLink {
       this.counters[opened]++;
       return;
     }
-    if (opened.newest && member.moveTo(from)) this.counters.moves++;
     this.#dispatch(member, packet, opened.plaintext);
+    // A node that moved has to make a session from there; somebody's copy gets nothing but this.
+    if (!member.isAt(from)) this.#hint(packet, from);
   }
 
-  /** A packet of a session that is half open, or of none. */
+  /** A packet of a session that is half open from there, or of none. */
   #onFirst(packet: Packet, from: Endpoint): void {
-    const half = this.#door.halfOpen.ofSession(packet.session);
+    const half = this.#door.halfOpen.ofSession(packet.session, from);
     if (half === null) return this.#hint(packet, from);
     const opened = half.session.open(packet, this.#o.clock.nowMs());
     if (typeof opened === "string") {
       this.counters[opened === "dead" ? "unknown" : opened]++;
       return;
     }
-    const { nodeId, publicKey, hello, joinProved } = half;
+    const member = this.#confirmed(half);
+    if (member !== null) this.#dispatch(member, packet, opened.plaintext);
+  }
+
+  /** The node is truly there: its member switches to the new keys. Null when it is not let in. */
+  #confirmed(half: HalfOpen): Member | null {
+    const { nodeId, publicKey, hello, joinProved, session, endpoint } = half;
     this.#door.use(half);
     // What was allowed when message 1 came may not be now.
     const refused = this.#o.events.admit({ id: nodeId, publicKey, hello, joinProved }) !== null;
     if (refused || !this.#hasRoom(nodeId)) {
       this.counters.refusals++;
-      return;
+      return null;
     }
-    const member = this.#members.get(nodeId) ?? this.#newMember(nodeId, publicKey);
-    const gone = member.switchTo({ session: half.session, hello, endpoint: from });
+    const before = this.#members.get(nodeId);
+    if (before?.isAt(endpoint) === false) this.counters.moves++;
+    const member = before ?? this.#newMember(nodeId, publicKey);
+    const gone = member.switchTo({ session, hello, endpoint });
     if (gone !== null) this.#bySession.delete(gone.id);
-    this.#bySession.set(half.session.id, member);
+    this.#bySession.set(session.id, member);
     this.counters.sessions++;
     this.#o.events.connected(member.known(), joinProved);
     member.asker.repeatNow();
-    this.#dispatch(member, packet, opened.plaintext);
+    return member;
   }
 
   #dispatch(member: Member, packet: Packet, plaintext: Uint8Array): void {
@@ -208,7 +218,7 @@ export class NodeSessions implements StationLink {
     return member;
   }
 
-  /** Tells a node that we lost its session; it costs less than what caused it. */
+  /** Tells a node that it has no session from there; it costs less than what caused it. */
   #hint(packet: Packet, from: Endpoint): void {
     this.counters.unknown++;
     if (!this.#hintsPerAddress.take(networkOf(from.address)) || !this.#hints.take()) {

@@ -136,6 +136,8 @@ export class SimNetwork {
   }
 
   #keep(sent: Sent): void {
+    // Who passes on what was sent to it, both ways, is a router: nobody could tell it from one.
+    if (sent.to.address === ATTACKER_ADDRESS) return;
     const decoded = decodePacket(sent.packet);
     const isStartup = typeof decoded !== "string" && decoded.type.endsWith("_STARTUP");
     if (isStartup && this.#startups.length < STARTUPS_KEPT) this.#startups.push(sent);
