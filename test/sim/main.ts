@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { runHours, runMany, runOne, runTree, seedsFrom, shrink } from "./command/runs.ts";
-import { STORY_NAMES, type StoryName } from "./scenario/stories.ts";
+import { STORY_NAMES, type StoryName } from "./stories/table.ts";
 import { FAULT_KINDS, type FaultKind } from "./scenario/plan.ts";
 
 const USAGE = `Usage: deno task sim [WHAT] [HOW]

@@ -1,5 +1,5 @@
 import type { FaultKind } from "../scenario/plan.ts";
-import type { StoryName } from "../scenario/stories.ts";
+import type { StoryName } from "../stories/table.ts";
 
 /** One text in place of another. */
 export interface Edit {

@@ -1,6 +1,7 @@
 import { MIB } from "../../../protocol/core/limits.ts";
 import { Chance } from "../core/chance.ts";
-import type { StoryName } from "./stories.ts";
+import { STORY_PLAN } from "../stories/story.ts";
+import { STORIES, type StoryName } from "../stories/table.ts";
 
 /** What may go wrong in a run, by name: for `--only` and `--without`. */
 export const FAULT_KINDS = [
@@ -57,15 +58,6 @@ export interface PlanOptions {
 }
 
 const CHAOS_STEPS = 12_000;
-/** Stories happen in one small pool that is busy. */
-const STORY_PLAN = {
-  units: 1,
-  mediaPerUnit: 1,
-  depth: 8,
-  pauseMsMax: 100,
-  ioTimeoutMs: 600_000,
-  faults: [],
-} as const;
 /** Most runs have a few kinds of faults: with all of them at once nothing else gets done. */
 const KINDS_MAX = 7;
 
@@ -88,7 +80,8 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     chaosSteps: options.chaosSteps ?? CHAOS_STEPS,
     story: options.story ?? null,
   };
-  return plan.story === null ? plan : { ...plan, ...STORY_PLAN };
+  if (plan.story === null) return plan;
+  return { ...plan, ...STORY_PLAN, ...STORIES[plan.story].plan };
 }
 
 function shuffled<T>(list: readonly T[], chance: Chance): T[] {

@@ -6,7 +6,8 @@ import { settle } from "./settle.ts";
 import { type Plan, planOf, type PlanOptions } from "./plan.ts";
 import { Scene } from "./scene.ts";
 import { addCheckers } from "./checks.ts";
-import { STORIES } from "./stories.ts";
+import { tell } from "../stories/story.ts";
+import { STORIES } from "../stories/table.ts";
 
 /** Taken before Deno is banned. */
 const { makeTempDirSync, removeSync } = Deno;
@@ -63,7 +64,7 @@ async function play(scene: Scene): Promise<void> {
     await sim.run({ until: () => false, steps: 2000 });
     const faults = new Faults(scene);
     faults.begin();
-    if (plan.story !== null) await STORIES[plan.story](scene);
+    if (plan.story !== null) await tell(STORIES[plan.story], scene);
     else await sim.run({ until: () => false, steps: plan.chaosSteps });
     faults.end();
     if (sim.violation === null) await settle(scene);

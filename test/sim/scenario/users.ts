@@ -45,12 +45,13 @@ export class Users {
     else this.release(sim.pick(made));
   }
 
-  request(): void {
+  /** Null: there are enough. Without a size, of any. */
+  request(wanted: { readonly sizeBytes?: number } = {}): UsedDisk | null {
     const { sim, hosts } = this.#scene;
-    if (this.present.length >= DISKS_MAX) return;
+    if (this.present.length >= DISKS_MAX) return null;
     const { role: host } = sim.pick(hosts);
     const name = `d${++this.#number}`;
-    const sizeBytes = (1 + sim.below(12)) * MIB;
+    const sizeBytes = wanted.sizeBytes ?? (1 + sim.below(12)) * MIB;
     const disk = this.#use(host, name);
     const made = () => {
       if (disk.state === "asked") disk.state = "made";
@@ -75,6 +76,7 @@ export class Users {
       );
     }
     sim.after(100, `a consumer wants ${disk.key}`, () => disk.consumer.start());
+    return disk;
   }
 
   grow(disk: UsedDisk): void {
