@@ -220,16 +220,21 @@ export class Asking {
     const backoffMs = Math.min(REPEAT_MS_MAX, REPEAT_MS_MIN * 2 ** this.#silentRepeats);
     const delayMs = backoffMs * (0.75 + randomFraction(random) / 2);
     const leftMs = this.#deadlineMs - clock.nowMs();
-    this.#timer = clock.after(Math.max(0, Math.min(delayMs, leftMs)), () => this.#onTimer());
+    // A timer of just what is left is the last one, and the clock is not asked again: rounding or
+    // an early ring would leave a moment too short to pass, and repeats without a pause in it.
+    this.#timer = leftMs <= delayMs
+      ? clock.after(Math.max(0, leftMs), () => this.#failLate())
+      : clock.after(delayMs, () => this.#onTimer());
+  }
+
+  #failLate(): void {
+    const { name, peerName, timeoutMs } = this.#o;
+    const message = `${name} was not answered by ${peerName()} within ` +
+      `${Math.round(timeoutMs / 1000)} s. It may or may not have been carried out; ask again.`;
+    this.fail(new DvsanError("timeout", message));
   }
 
   #onTimer(): void {
-    if (this.#o.clock.nowMs() >= this.#deadlineMs) {
-      const message = `${this.#o.name} was not answered by ${this.#o.peerName()} within ` +
-        `${Math.round(this.#o.timeoutMs / 1000)} s. It may or may not have been carried out; ` +
-        `ask again.`;
-      return this.fail(new DvsanError("timeout", message));
-    }
     this.#repeat();
     this.#silentRepeats++;
     this.#o.unanswered?.(this.#silentRepeats);

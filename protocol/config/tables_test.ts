@@ -274,3 +274,24 @@ Deno.test("PageCollector puts any body together in any order, and refuses pages 
     { numRuns: 40 },
   );
 });
+
+Deno.test("Asker ends at a request's last timer, also when that rings a moment too early", async () => {
+  const clock = new ManualClock();
+  let sent = 0;
+  const asker = new Asker({
+    clock: {
+      nowMs: () => clock.nowMs(),
+      wallMs: () => 0,
+      // Timers of whole milliseconds, or a sum that was rounded down.
+      after: (delayMs, run) => clock.after(Math.max(0, delayMs - 0.5), run),
+    },
+    random: new SeededRandom(1),
+    counters: newCounters(),
+    send: () => assert(++sent < 100, "repeats without a pause"),
+    peerName: () => "the station",
+  });
+  const asked = asker.ask("TASK_QUERY", { taskId: "t" }, { timeoutMs: 1000 });
+  await assert.rejects(clock.until(asked), { code: "timeout" });
+  assert(sent >= 3, `${sent} packets`);
+  assert.equal(clock.pending, 0);
+});
