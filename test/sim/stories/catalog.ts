@@ -1,4 +1,6 @@
+import { MIB } from "../../../protocol/core/limits.ts";
 import { loseCatalog } from "../faults/station.ts";
+
 import type { Scene } from "../scenario/scene.ts";
 import { agree } from "../scenario/settle.ts";
 import { pass, reach } from "./story.ts";
@@ -20,13 +22,17 @@ export async function catalogLost(scene: Scene): Promise<void> {
  * one and must go above what they tell.
  */
 export async function catalogLostLater(scene: Scene): Promise<void> {
-  const { sim, users, station } = scene;
+  const { users, station } = scene;
   for (let i = 0; i < 3; i++) {
     station.stop();
     await reach(scene, "the station is gone", () => !station.isReady);
     await reach(scene, "the station is back", () => station.isReady);
-    sim.later(10, "somebody wants another disk", () => users.request());
-    await pass(scene, 1000);
   }
-  await catalogLost(scene);
+  const madeLate = users.request({ sizeBytes: MIB })!;
+  await reach(scene, "a disk is made in a higher epoch", () => madeLate.state === "made");
+  station.end("killed");
+  loseCatalog(scene);
+  await agree(scene);
+  const madeAfter = users.request({ sizeBytes: MIB })!;
+  await reach(scene, "a disk is made after the loss", () => madeAfter.state === "made");
 }
