@@ -101,6 +101,19 @@ Deno.test("what is written again after a failed writeback is as good as any writ
   assert.equal(shown(medium, 0)[0], 2);
 });
 
+Deno.test("what is zeroed again after its zeroes were lost in writing back is zeroed for good", () => {
+  for (const blocks of [1, 64]) {
+    const medium = volatile();
+    medium.preset(0, filled(1));
+    medium.zero(0, blocks * BLOCK);
+    medium.failWriteback(() => 1);
+    medium.zero(0, blocks * BLOCK);
+    medium.sync(medium.changes, () => 0);
+    medium.dropCache();
+    assert.equal(shown(medium, 0)[0], 0);
+  }
+});
+
 Deno.test("a medium is copied and rolled back with all that it shows", () => {
   const medium = volatile();
   medium.write(filled(1), 0);

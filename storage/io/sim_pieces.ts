@@ -76,12 +76,14 @@ export class SimPieces {
     this.#changes++;
     const first = Math.floor(position / PIECE_BYTES);
     const last = Math.floor((position + length - 1) / PIECE_BYTES);
-    // What is zero already stays as it is, so that zeroing a large medium costs nothing.
-    const touched = last - first > this.#seen.size
-      ? [...this.#seen.keys()].filter((index) => index >= first && index <= last)
+    // What is zero already stays as it is, so that zeroing a large medium costs nothing; unless it
+    // is zero in the cache only, since writing that back failed: it is written again.
+    const touched = last - first > this.#seen.size + this.#lost.size
+      ? [...new Set([...this.#seen.keys(), ...this.#lost])]
+        .filter((index) => index >= first && index <= last)
       : Array.from({ length: last - first + 1 }, (_, i) => first + i);
     for (const index of touched) {
-      if (!this.#seen.has(index)) continue;
+      if (!this.#seen.has(index) && !this.#lost.has(index)) continue;
       const from = Math.max(position - index * PIECE_BYTES, 0);
       const to = Math.min(position + length - index * PIECE_BYTES, PIECE_BYTES);
       const whole = to - from === PIECE_BYTES;
