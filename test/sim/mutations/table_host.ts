@@ -30,6 +30,15 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     only: ["streams", "cut"],
   },
   {
+    name: "replay-puts-back-what-was-replaced",
+    breaks: "a replay never puts back what a later change replaced",
+    file: "storage/devices/leg_replay_plan.ts",
+    old: "    for (const gap of later.add({ start: position, end: position + length })) {\n",
+    new: "    for (const gap of new Ranges().add({ start: position, end: position + length })) {\n",
+    story: "host-ends-in-replay",
+    seed: 1,
+  },
+  {
     name: "attachment-numbers-start-anew",
     breaks: "attachment numbers rise also over a host's restart",
     file: "roles/host/disk_book.ts",

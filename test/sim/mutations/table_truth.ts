@@ -102,7 +102,8 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
         new: "",
       },
     ],
-    story: "catalog-lost",
+    story: "catalog-lost-later",
+    seed: 1,
   },
   {
     name: "two-instances-obeyed",

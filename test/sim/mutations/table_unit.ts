@@ -36,7 +36,8 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     old: "    if (this.#options.table.isSettled(waiting.volumeId)) return waiting.run();\n" +
       "    guest.waiting = waiting;\n",
     new: "    waiting.run();\n    guest.waiting = null;\n",
-    only: ["streams", "stalls"],
+    story: "held-write",
+    seed: 1,
   },
   {
     name: "lower-attachment-comes-in",
@@ -91,10 +92,11 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
   {
     name: "unzeroed-space-granted",
     breaks: "only zeroed space is granted",
-    file: "storage/media/access_changes.ts",
-    old: "  if (zeroedBytes === allocatedBytes) return;\n",
-    new: "  if (zeroedBytes <= allocatedBytes) return;\n",
-    only: ["users", "stalls"],
+    file: "storage/media/volume.ts",
+    old: "    steps += totalOf(intersect(normalise(runsOn(record, id)), medium.label.zeroed));\n",
+    new: "    steps += totalOf(normalise(runsOn(record, id)));\n",
+    story: "space-given-again",
+    seed: 1,
   },
   {
     name: "zeroed-without-zeroing",
