@@ -54,6 +54,7 @@ export interface NodeSettings extends MetricsSettings {
 
 /** In a unit's state directory since it first labelled a medium. */
 export const LABEL_SEQUENCES_FILE = "label-sequences.json";
+export const MEDIUM_DEVICES_FILE = "medium-devices.json";
 export const POISONED_MEDIA_FILE = "poisoned-media.json";
 
 export interface PooledUnitSettings extends NodeSettings {
@@ -122,7 +123,7 @@ export type CtlAction =
   /** What these do, every second, until it is stopped. */
   | {
     readonly kind: "watch";
-    readonly what: "units" | "volumes" | "hosts" | "disks" | "media" | "legs";
+    readonly what: "units" | "volumes" | "hosts" | "disks" | "media" | "legs" | "connections";
   }
   | { readonly kind: "task"; readonly id: string; readonly watch: boolean }
   | { readonly kind: "task-cancel"; readonly id: string }

@@ -168,6 +168,7 @@ function mediumAdvice(unit: string, { state, id }: MediumInfo): string {
   switch (state) {
     case "foreign":
     case "stale":
+    case "moved":
     case "quarantined":
       return `the right medium, or an operator: dvsan ctl media adopt ${unit} ${id}`;
     case "missing":

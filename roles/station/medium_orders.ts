@@ -20,7 +20,7 @@ export interface MediumOrder {
 }
 
 const STATES: Readonly<Record<MediumAction, readonly MediumInfo["state"][]>> = {
-  adopt: ["foreign", "stale", "quarantined"],
+  adopt: ["foreign", "stale", "moved", "quarantined"],
   forget: ["missing"],
   reopen: ["poisoned", "failed"],
 };
@@ -97,6 +97,10 @@ function lossWords(
       medium.reason ?? "an older label"
     }); what was ` +
       "written since is gone, and volumes that it shares with other media stay unusable";
+  }
+  if (action === "adopt" && medium.state === "moved") {
+    return `${medium.reason ?? "it is on another device"}; if it is a copy, what was written ` +
+      "since it was made is gone";
   }
   if (action === "reopen" && medium.state === "poisoned") {
     return "what its device lost when a flush failed is written again only by hosts that still " +

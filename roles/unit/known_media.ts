@@ -2,27 +2,36 @@ import type { Log } from "../../protocol/core/log.ts";
 import type { Notice, UnitStart } from "../../storage/worker/messages.ts";
 import type { StateFiles } from "../process/context.ts";
 import { ForgottenMedia } from "./forgotten.ts";
+import { MediumDevices } from "./medium_devices.ts";
 import { PoisonMarks } from "./poison_marks.ts";
 import { LabelSequences } from "./sequences.ts";
+
+type Known = Pick<
+  UnitStart,
+  "knownSequences" | "forgottenMedia" | "poisonedMedia" | "knownDevices"
+>;
 
 /** What a unit must know of media from before, and labels cannot tell: kept in its directory. */
 export class KnownMedia {
   readonly forgotten: ForgottenMedia;
   readonly #sequences: LabelSequences;
   readonly #marks: PoisonMarks;
+  readonly #devices: MediumDevices;
 
   constructor(files: StateFiles, log: Log) {
     this.forgotten = new ForgottenMedia(files, log);
     this.#sequences = new LabelSequences(files, log);
     this.#marks = new PoisonMarks(files, log);
+    this.#devices = new MediumDevices(files, log);
   }
 
   /** For opening the media. */
-  known(): Pick<UnitStart, "knownSequences" | "forgottenMedia" | "poisonedMedia"> {
+  known(): Known {
     return {
       knownSequences: this.#sequences.known,
       forgottenMedia: this.forgotten.list(),
       poisonedMedia: this.#marks.known,
+      knownDevices: this.#devices.known,
     };
   }
 
@@ -30,5 +39,6 @@ export class KnownMedia {
   keep(notice: Extract<Notice, { notice: "storage-changed" }>): void {
     this.#sequences.keep(notice.sequences);
     this.#marks.keep(notice.poisoned);
+    this.#devices.keep(notice.devices);
   }
 }

@@ -29,6 +29,13 @@ export const STATX_MODE_AT = 28;
 export const STATX_SIZE_AT = 40;
 export const STATX_DIO_OFFSET_ALIGN_AT = 156;
 export const STATX_DIOALIGN = 0x2000;
+export const STATX_BASIC_AND_BIRTH = 0x7ff | 0x800;
+export const STATX_BTIME = 0x800;
+export const STATX_INO_AT = 32;
+export const STATX_BTIME_SECONDS_AT = 80;
+export const STATX_BTIME_NANOSECONDS_AT = 88;
+export const STATX_RDEV_MAJOR_AT = 128;
+export const STATX_RDEV_MINOR_AT = 132;
 export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
 export const S_IFBLK = 0o060000;
@@ -38,6 +45,8 @@ export const S_IFSOCK = 0o140000;
 // statfs(2): the file system's type comes first in struct statfs (linux/magic.h).
 export const STATFS_BYTES = 120;
 export const TMPFS_MAGIC = 0x0102_1994;
+export const MSDOS_SUPER_MAGIC = 0x4d44;
+export const EXFAT_SUPER_MAGIC = 0x2011_bab0;
 
 // ioctls of block devices (linux/fs.h).
 export const BLKSSZGET = 0x1268n;

@@ -67,6 +67,11 @@ export interface Io {
   peerAddress(handle: Handle): SocketAddress;
   openMedium(options: MediumOpenOptions): Handle;
   geometry(handle: Handle): MediumGeometry;
+  /**
+   * What tells this very device or file from a copy of it and stays when its name changes, in
+   * words; null when the system knows nothing of the kind.
+   */
+  identity(handle: Handle): string | null;
   /** A connected pair of stream sockets, as file descriptors (for the TLS worker and tests). */
   socketPair(): [Handle, Handle];
   /** Takes ownership of a file descriptor of this process. */

@@ -7,6 +7,7 @@ import { Errno } from "./errno.ts";
 import { HandleKind, HandleTable } from "./handles.ts";
 import type * as io from "./io.ts";
 import { mediumGeometry, openMediumFile } from "./kernel_files.ts";
+import { mediumIdentity } from "./kernel_identity.ts";
 import * as sockets from "./kernel_sockets.ts";
 import { Libc } from "./libc.ts";
 import type { Operation } from "./operation.ts";
@@ -112,6 +113,10 @@ export abstract class KernelIo {
 
   geometry(handle: io.Handle): io.MediumGeometry {
     return mediumGeometry(this.libc, this.handles.fileDescriptors[this.live(handle)]!);
+  }
+
+  identity(handle: io.Handle): string | null {
+    return mediumIdentity(this.libc, this.handles.fileDescriptors[this.live(handle)]!);
   }
 
   socketPair(): [io.Handle, io.Handle] {

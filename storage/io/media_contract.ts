@@ -100,6 +100,18 @@ export const MEDIA_CASES: readonly IoCase[] = [
     },
   },
   {
+    name: "tells a medium from another of the same content, and knows it again",
+    run({ io, medium }) {
+      const path = medium(MIB);
+      const handle = open(io, path);
+      const identity = io.identity(handle);
+      assert.ok(identity !== null);
+      assert.notEqual(io.identity(open(io, medium(MIB))), identity);
+      io.close(handle);
+      assert.equal(io.identity(open(io, path)), identity);
+    },
+  },
+  {
     name: "says when a path is missing, and does not write read-only media",
     run({ io, medium, missingPath }) {
       const missing = { path: missingPath, readOnly: false, exclusive: true };

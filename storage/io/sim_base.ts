@@ -125,6 +125,13 @@ export abstract class SimBase extends SimLife implements SimResident {
     return object.geometry;
   }
 
+  identity(handle: io.Handle): string | null {
+    if (this.isDead) return null;
+    const object = this.#live(handle);
+    assert(object instanceof SimMedium, "only media have an identity");
+    return object.identity;
+  }
+
   socketPair(): [io.Handle, io.Handle] {
     const { finish, world } = this;
     const [one, other] = streamPair({

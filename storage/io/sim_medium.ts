@@ -9,6 +9,8 @@ export interface SimMediumOptions {
   readonly blockBytes?: number;
   /** What a power cut leaves whole of an unflushed write: 512 or 4096; 4096 when not given. */
   readonly tearBytes?: number;
+  /** Its path when not given; null as of a device that tells nothing of itself. */
+  readonly identity?: string | null;
 }
 
 /** All that a medium holds, as `dd` or a snapshot of its storage would copy it. */
@@ -24,6 +26,8 @@ export interface SimMediumImage {
  */
 export class SimMedium {
   path: string;
+  /** Stays with it wherever it is moved; a copy has another. */
+  readonly identity: string | null;
   readonly kind: "file" | "block";
   readonly readOnly: boolean;
   readonly blockBytes: number;
@@ -39,6 +43,7 @@ export class SimMedium {
 
   constructor(path: string, options: SimMediumOptions & { isVolatile?: boolean }) {
     this.path = path;
+    this.identity = options.identity === undefined ? path : options.identity;
     this.kind = options.kind ?? "file";
     this.readOnly = options.readOnly ?? false;
     this.blockBytes = options.blockBytes ?? 512;

@@ -74,6 +74,7 @@ export class SimWorld {
   readonly #held: (() => void)[] = [];
   #nextPort = FIRST_PORT;
   #nextDescriptor = 1000;
+  #lastMedium = 0;
 
   constructor(options: { schedule?: SimSchedule } = {}) {
     this.schedule = options.schedule ?? null;
@@ -81,7 +82,9 @@ export class SimWorld {
   }
 
   addMedium(path: string, options: SimMediumOptions): SimMedium {
-    const medium = new SimMedium(path, { ...options, isVolatile: this.schedule !== null });
+    const identity = `medium ${++this.#lastMedium}`;
+    const isVolatile = this.schedule !== null;
+    const medium = new SimMedium(path, { identity, ...options, isVolatile });
     this.media.set(path, medium);
     return medium;
   }

@@ -20,6 +20,7 @@ export class IoMediumFile implements MediumFile {
   readonly state: MediumState;
   readonly kind: "file" | "block";
   readonly sizeBytes: number;
+  readonly identity: string | null;
   /** What its clients' requests are made of: the device's logical block, or a byte of a file. */
   readonly minimumBlockBytes: number;
   readonly handle: Handle;
@@ -37,6 +38,7 @@ export class IoMediumFile implements MediumFile {
     this.state = new MediumState({ io: seam.io, handle: medium.handle });
     this.kind = medium.geometry.kind;
     this.sizeBytes = medium.geometry.sizeBytes;
+    this.identity = seam.io.identity(medium.handle);
     this.minimumBlockBytes = this.kind === "block" ? medium.geometry.logicalBlockBytes : 1;
   }
 

@@ -31,6 +31,10 @@ export interface MediumOptions {
   readonly failed?: (medium: Medium) => void;
 }
 
+const END_IS_GONE =
+  "what was written at its end is not there any more: it was cut short and has grown again, or " +
+  "somebody else writes to it";
+
 interface Waiting {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -54,6 +58,7 @@ export class Medium {
   #end: Uint8Array | null = null;
   /** The label with every change that was asked for, written or not. */
   #next: Label;
+  #looking = false;
   #waiting: Waiting[] = [];
   /** How long records are once encoded; records are never changed in place. */
   readonly #recordBytes = new WeakMap<VolumeRecord, number>();
@@ -180,15 +185,36 @@ export class Medium {
    * as zeroes there; writing the label anew would hide that.
    */
   async #checkEnd(): Promise<void> {
-    if (this.#end === null) return;
-    const found = await this.file.read(copyBStart(this.sizeBytes), this.#end.length);
-    if (bytesEqual(found, this.#end)) return;
+    if (this.#end === null || await this.#hasEnd(this.#end)) return;
     this.file.poison();
-    throw new DvsanError(
-      "io",
-      "what was written at its end is not there any more: it was cut short and has grown again, " +
-        "or somebody else writes to it",
-    );
+    throw new DvsanError("io", END_IS_GONE);
+  }
+
+  async #hasEnd(end: Uint8Array): Promise<boolean> {
+    return bytesEqual(await this.file.read(copyBStart(this.sizeBytes), end.length), end);
+  }
+
+  /**
+   * The same between two label updates, which may be far apart: from then on nothing on it is
+   * called durable. One look is under way at a time, and a stalled device holds up nobody.
+   */
+  async look(): Promise<void> {
+    const end = this.#end;
+    if (end === null || !this.ok || this.#looking || this.#writing !== null) return;
+    this.#looking = true;
+    try {
+      const isThere = await this.#hasEnd(end);
+      // An update that came meanwhile looks for itself.
+      if (isThere || !this.ok || this.#writing !== null || this.#end !== end) return;
+      this.file.poison();
+      this.errors++;
+      this.fail("failed", END_IS_GONE);
+    } catch (error) {
+      // What cannot be read now is found out by whoever needs it.
+      if (!(error instanceof DvsanError)) throw error;
+    } finally {
+      this.#looking = false;
+    }
   }
 
   #failed(error: unknown): void {

@@ -7,6 +7,8 @@ export interface MediumFile {
   readonly path: string;
   readonly kind: "file" | "block";
   readonly sizeBytes: number;
+  /** What tells it from a copy of it (Io.identity); null when nothing does. */
+  readonly identity: string | null;
   /** Exactly `length` bytes. */
   read(position: number, length: number): Promise<Uint8Array>;
   /** Not durable before `sync()`. */

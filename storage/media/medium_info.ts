@@ -7,6 +7,7 @@ import {
 import { largestSteps, type Space } from "./allocate.ts";
 import type { Medium } from "./medium.ts";
 import { intersect, totalOf } from "./ranges.ts";
+import type { KnownDevice } from "./store_types.ts";
 
 /** What a unit tells of its media. */
 
@@ -33,6 +34,13 @@ export function mediumInfoOf(medium: Medium): MediumInfo {
     sequence: label.sequence,
     errors: medium.errors,
   };
+}
+
+/** Where each is, by medium id. */
+export function devicesOf(media: ReadonlyMap<string, Medium>): Record<string, KnownDevice> {
+  const devices: Record<string, KnownDevice> = {};
+  for (const [id, { file }] of media) devices[id] = { path: file.path, identity: file.identity };
+  return devices;
 }
 
 /** Why, by medium id. */

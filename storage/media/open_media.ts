@@ -8,9 +8,10 @@ import {
   MIB,
 } from "../../protocol/core/limits.ts";
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
-import { copyBStart, decodeCopy, encodeCopies } from "../../protocol/label/codec.ts";
+import { copyBStart, decodeCopy } from "../../protocol/label/codec.ts";
 import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
+import { acceptMedium, infoOf, type Opened } from "./accept_medium.ts";
 import { adoptedLabel } from "./adopt_label.ts";
 import { findContent, wipe } from "./detect.ts";
 import { writeLabel } from "./medium.ts";
@@ -25,18 +26,6 @@ export interface OpenedMedia {
   readonly refused: readonly RefusedMedium[];
 }
 
-type Opened =
-  | { readonly kind: "ok"; readonly file: MediumFile; readonly label: Label }
-  | { readonly kind: "reported"; readonly info: MediumInfo }
-  /** Would be reported, but an operator has this unit take it over. */
-  | {
-    readonly kind: "adopted";
-    readonly file: MediumFile;
-    readonly label: Label;
-    readonly isOurs: boolean;
-  }
-  | { readonly kind: "refused"; readonly path: string; readonly error: DvsanError };
-
 /** Opens, recovers or labels each source. A fault of one never rejects the whole. */
 export async function openMedia(
   sources: readonly MediumSource[],
@@ -44,47 +33,74 @@ export async function openMedia(
 ): Promise<OpenedMedia> {
   const opened: Opened[] = [];
   for (const source of sources) opened.push(await openOne(source, options));
-  // Of two copies with one UUID the newer label is served; of equal ones the first named.
   const served = new Map<string, { file: MediumFile; label: Label }>();
   const reported: MediumInfo[] = [];
   const refused: RefusedMedium[] = [];
   for (const one of opened) {
-    if (one.kind === "adopted") continue;
     if (one.kind === "reported") reported.push(one.info);
     else if (one.kind === "refused") {
       refused.push({ path: one.path, error: one.error });
       reported.push(refusedInfo(one));
-    } else {
-      const { file, label } = one;
-      const rival = served.get(label.mediumId);
-      const newer = rival === undefined || label.sequence > rival.label.sequence;
-      if (newer) served.set(label.mediumId, { file, label });
-      const loser = rival === undefined ? null : newer ? rival : { file, label };
-      if (loser === null) continue;
-      const winner = newer ? file.path : rival!.file.path;
-      reported.push(infoOf(loser.file, {
-        state: "duplicate",
-        id: label.mediumId,
-        sequence: loser.label.sequence,
-        reason: `${winner} has the same medium id and is served; this one is a copy`,
-      }));
-      await loser.file.close();
+    } else if (one.kind === "ok") {
+      const loser = await prefer(served, one);
+      if (loser !== null) reported.push(loser);
     }
   }
-  for (const one of opened) {
-    if (one.kind !== "adopted") continue;
+  const adopted = opened.filter((one) => one.kind === "adopted");
+  for (const one of adopted) {
     const labels = [...served.values()].map(({ label }) => label);
-    const result = await takeOver(one, { labels, options });
+    const result = await takeOver(one, { labels, options, isAlone: adopted.length === 1 });
     if ("info" in result) reported.push(result.info);
     else served.set(result.label.mediumId, { file: one.file, label: result.label });
   }
-  return { ok: [...served.values()], reported, refused };
+  return {
+    ok: [...served.values()],
+    reported: reported.map((info) => besideServed(info, served)),
+    refused,
+  };
+}
+
+/** Of two copies with one id the newer label is served; of equal ones the first named. */
+async function prefer(
+  served: Map<string, { file: MediumFile; label: Label }>,
+  { file, label }: { readonly file: MediumFile; readonly label: Label },
+): Promise<MediumInfo | null> {
+  const rival = served.get(label.mediumId);
+  const newer = rival === undefined || label.sequence > rival.label.sequence;
+  if (newer) served.set(label.mediumId, { file, label });
+  if (rival === undefined) return null;
+  const loser = newer ? rival : { file, label };
+  await loser.file.close();
+  return infoOf(loser.file, {
+    state: "duplicate",
+    id: label.mediumId,
+    sequence: loser.label.sequence,
+    reason: copyOf((newer ? file : rival.file).path),
+  });
+}
+
+/** A medium on another device than before is surely a copy when the right one is there. */
+function besideServed(
+  info: MediumInfo,
+  served: ReadonlyMap<string, { readonly file: MediumFile }>,
+): MediumInfo {
+  const original = served.get(info.id);
+  if (info.state !== "moved" || original === undefined) return info;
+  return { ...info, state: "duplicate", reason: copyOf(original.file.path) };
+}
+
+function copyOf(path: string): string {
+  return `${path} has the same medium id and is served; this one is a copy`;
 }
 
 /** Relabels a medium for this unit; reported as failed when that cannot be written. */
 async function takeOver(
   { file, label, isOurs }: Extract<Opened, { kind: "adopted" }>,
-  { labels, options }: { readonly labels: readonly Label[]; readonly options: UnitStoreOptions },
+  { labels, options, isAlone }: {
+    readonly labels: readonly Label[];
+    readonly options: UnitStoreOptions;
+    readonly isAlone: boolean;
+  },
 ): Promise<{ readonly label: Label } | { readonly info: MediumInfo }> {
   const about = { id: label.mediumId, sequence: label.sequence };
   const report = (state: MediumInfo["state"], reason: string) => {
@@ -93,6 +109,14 @@ async function takeOver(
   if (labels.some((other) => other.mediumId === label.mediumId)) {
     await file.close();
     return report("duplicate", "a medium of the same id is served; this one is a copy");
+  }
+  if (!isAlone) {
+    await file.close();
+    return report(
+      "duplicate",
+      "another device has the same medium id and label sequence; take away all but the one that " +
+        "is to be served, and restart the unit",
+    );
   }
   const adopted = adoptedLabel(label, { unit: options, others: labels, isOurs });
   try {
@@ -143,7 +167,7 @@ async function examine(
   }
   const { judgement, regionA } = await readCopies(file);
   if (judgement.kind === "label" || judgement.kind === "quarantined") {
-    const known = await accept(file, judgement, options);
+    const known = await acceptMedium(file, judgement, options);
     // Also one whose label is damaged beyond reading: --wipe may stand there since the first start.
     const ours = judgement.label?.unitId === options.unitId || isKnown(judgement, options);
     if (known.kind === "ok" || known.kind === "adopted" || ours || !source.wipe) return known;
@@ -193,65 +217,6 @@ async function readCopies(
   return { judgement: judgeCopies(regionA, regionB), regionA };
 }
 
-/** A medium with a label: ours, or reported with the reason why it is not served. */
-async function accept(
-  file: MediumFile,
-  judgement: Extract<Judgement, { kind: "label" | "quarantined" }>,
-  options: UnitStoreOptions,
-): Promise<Opened> {
-  const { label } = judgement;
-  const id = label?.mediumId ?? (judgement.kind === "quarantined" ? judgement.mediumId : null);
-  if (id === null) {
-    throw new DvsanError("foreign", `Cannot use ${file.path}: it holds a damaged dvsan label.`);
-  }
-  const known = options.knownSequences[id];
-  const report = (state: MediumInfo["state"], reason: string): Opened => {
-    const sequence = label?.sequence ?? 0;
-    const { adopting } = options;
-    const isMeant = adopting?.mediumId === id && adopting.sequence === sequence;
-    if (isMeant && label !== null && label.sizeBytes <= file.sizeBytes) {
-      const isOurs = state === "quarantined" && sequence >= (known ?? 0);
-      return { kind: "adopted", file, label, isOurs };
-    }
-    return { kind: "reported", info: infoOf(file, { state, id, reason, sequence }) };
-  };
-  if (label !== null && label.unitId !== options.unitId) {
-    return report("foreign", `it belongs to unit ${label.unitId}${nameOf(label)}`);
-  }
-  if (judgement.kind === "quarantined") return report("quarantined", judgement.reason);
-  const own = judgement.label;
-  if (own.clusterId !== "" && options.clusterId !== null && own.clusterId !== options.clusterId) {
-    return report("foreign", `it belongs to cluster ${own.clusterId}`);
-  }
-  if (options.forgotten?.includes(id)) {
-    return report("stale", "an operator gave it up for lost, and it is back");
-  }
-  if (known !== undefined && own.sequence < known) {
-    const reason = `its label has sequence ${own.sequence}, this unit has written ${known}: ` +
-      "it is an old copy";
-    return report("stale", reason);
-  }
-  if (judgement.rewrite !== null) {
-    options.log.info("finishing a label update that a crash cut", {
-      path: file.path,
-      copy: judgement.rewrite,
-    });
-    const position = judgement.rewrite === "A" ? 0 : copyBStart(own.sizeBytes);
-    try {
-      await file.write(position, encodeCopies(own)[judgement.rewrite]);
-      await file.sync();
-    } catch (error) {
-      if (!(error instanceof DvsanError)) throw error;
-      return report("failed", `writing its label failed: ${messageOf(error)}`);
-    }
-  }
-  return { kind: "ok", file, label: own };
-}
-
-function nameOf(label: Label): string {
-  return label.name === "" ? "" : ` (${label.name})`;
-}
-
 async function labelFresh(file: MediumFile, options: UnitStoreOptions): Promise<Opened> {
   const label: Label = {
     sequence: 1,
@@ -281,20 +246,4 @@ function refusedInfo({ path, error }: RefusedMedium): MediumInfo {
     reason: error.message,
     sequence: 0,
   });
-}
-
-function infoOf(
-  file: Pick<MediumFile, "path" | "sizeBytes">,
-  about: { state: MediumInfo["state"]; id: string; reason: string; sequence: number },
-): MediumInfo {
-  return {
-    ...about,
-    path: file.path,
-    sizeBytes: file.sizeBytes,
-    freeBytes: 0,
-    zeroedBytes: 0,
-    largestVolumeBytes: 0,
-    reason: about.reason.slice(0, 1024),
-    errors: 0,
-  };
 }

@@ -5,11 +5,11 @@ import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/
 import { type Space } from "./allocate.ts";
 import { withoutVolume, withRecord } from "./changes.ts";
 import { Medium } from "./medium.ts";
-import { mediumInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
+import { devicesOf, mediumInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
 import type { OpenedMedia } from "./open_media.ts";
 import { type Fix, type Resolution, resolveVolumes } from "./resolve.ts";
-import type { UnitStoreOptions } from "./store_types.ts";
-import { Volume, volumeInfoOf } from "./volume.ts";
+import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
+import { loseIfBroken, Volume, volumeInfoOf } from "./volume.ts";
 import { Zeroer } from "./zeroer.ts";
 
 /** Revisions of one opening; the count of openings is above it, so that revisions always rise. */
@@ -230,7 +230,13 @@ export class StoreState {
       revision: this.#revision,
       sequences: this.sequences(),
       poisoned: this.poisoned(),
+      devices: this.devices(),
     });
+  }
+
+  /** Media that are not served keep what was known of them. */
+  devices(): Record<string, KnownDevice> {
+    return { ...this.options.knownDevices, ...devicesOf(this.media) };
   }
 
   /** Media that are not served keep what was known of them. */
@@ -281,15 +287,6 @@ export class StoreState {
     this.#closed = true;
     for (const medium of this.media.values()) await medium.file.close();
   }
-}
-
-function loseIfBroken(volume: Volume, missing: readonly string[]): void {
-  const { broken } = volume;
-  if (broken === null) return;
-  const reason = missing.length === 0
-    ? broken.reason
-    : `lost with medium ${missing.join(", ")}, which an operator gave up`;
-  volume.broken = { state: "failed", reason, isFinal: true };
 }
 
 function changeOf(fix: Fix) {

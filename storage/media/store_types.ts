@@ -14,6 +14,8 @@ export interface UnitStoreOptions {
   readonly knownSequences: Readonly<Record<string, number>>;
   /** Media that an operator gave up for lost; one that comes back is not served by itself. */
   readonly forgotten?: readonly string[];
+  /** On which device each medium was served last (from the unit's state directory). */
+  readonly knownDevices?: Readonly<Record<string, KnownDevice>>;
   /** Media that were poisoned before, and why: they stay so until an operator reopens them. */
   readonly poisoned?: Readonly<Record<string, string>>;
   /** The medium that an operator has this unit take over, by the label that was shown. */
@@ -32,6 +34,15 @@ export interface StoreChange {
   readonly sequences: Readonly<Record<string, number>>;
   /** Reasons by medium id, of media that are away too. */
   readonly poisoned: Readonly<Record<string, string>>;
+  /** By medium id, of media that are away too. */
+  readonly devices: Readonly<Record<string, KnownDevice>>;
+}
+
+/** Where a medium was when it was served last. */
+export interface KnownDevice {
+  readonly path: string;
+  /** MediumFile's; null when its device tells nothing of itself. */
+  readonly identity: string | null;
 }
 
 /** A path that UnitStore.open would not take, and why. */

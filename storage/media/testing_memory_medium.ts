@@ -16,15 +16,25 @@ export class MemoryMedium {
   #cached = new Map<number, Uint8Array>();
   /** Touched since the last sync. */
   #dirty = new Set<number>();
+  /** Its path when not given. */
+  readonly identity: string | null;
   #isOpen = false;
   #incarnation = 0;
   /** Called before every write, zero and sync; throws PowerCut or DvsanError. */
   before: (what: "write" | "zero" | "sync" | "read", path: string) => void = () => {};
 
-  constructor(options: { path: string; sizeBytes: number; kind?: "file" | "block" }) {
+  constructor(
+    options: {
+      path: string;
+      sizeBytes: number;
+      kind?: "file" | "block";
+      identity?: string | null;
+    },
+  ) {
     this.path = options.path;
     this.sizeBytes = options.sizeBytes;
     this.kind = options.kind ?? "file";
+    this.identity = options.identity === undefined ? options.path : options.identity;
   }
 
   source(wipe = false): MediumSource {
@@ -84,6 +94,7 @@ export class MemoryMedium {
       path: this.path,
       kind: this.kind,
       sizeBytes: this.sizeBytes,
+      identity: this.identity,
       read: (position, length) => act("read", () => this.#get(position, length)),
       write: (position, bytes) => act("write", () => this.#put(position, bytes)),
       sync: () => act("sync", () => this.#sync()),

@@ -13,6 +13,7 @@ import { openMedia } from "./open_media.ts";
 import { StoreState } from "./store_state.ts";
 import type {
   FenceHook,
+  KnownDevice,
   MediumFailure,
   RefusedMedium,
   ServedVolume,
@@ -84,6 +85,10 @@ export class UnitStore {
   sequences(): Readonly<Record<string, number>> {
     return this.#state.sequences();
   }
+  /** By medium id where it was served last, of media that are away too. */
+  devices(): Readonly<Record<string, KnownDevice>> {
+    return this.#state.devices();
+  }
   /** A missing medium is lost for good; the caller keeps that durably. Throws "busy". */
   forgetMedium(mediumId: string): void {
     this.#state.forget(mediumId);
@@ -140,6 +145,11 @@ export class UnitStore {
     if (medium === undefined || !medium.ok) return;
     medium.errors++;
     medium.fail("failed", reason);
+  }
+
+  /** Looks in the background whether the medium is still whole; what is not is marked. */
+  lookAt(mediumId: string): void {
+    void this.#state.media.get(mediumId)?.look();
   }
 
   /**

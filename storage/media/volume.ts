@@ -141,3 +141,13 @@ function dataExtentsOf(record: VolumeRecord, sizeBytes: number): DataExtent[] {
   assert(left === 0, "a volume's extents do not hold its size");
   return extents;
 }
+
+/** Its missing media were all given up: what is broken stays so, and can be deleted. */
+export function loseIfBroken(volume: Volume, missing: readonly string[]): void {
+  const { broken } = volume;
+  if (broken === null) return;
+  const reason = missing.length === 0
+    ? broken.reason
+    : `lost with medium ${missing.join(", ")}, which an operator gave up`;
+  volume.broken = { state: "failed", reason, isFinal: true };
+}

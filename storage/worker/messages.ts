@@ -14,6 +14,7 @@ import type { LogFields, LogLevel } from "../../protocol/core/log.ts";
 import type { PlainError } from "../../protocol/core/errors.ts";
 import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
 import type { SocketAddress } from "../io/io.ts";
+import type { KnownDevice } from "../media/store_types.ts";
 import type { TlsOrder } from "../tls/messages.ts";
 import type { DataLimits } from "../../protocol/core/data_limits.ts";
 
@@ -55,6 +56,8 @@ export interface UnitStart {
   readonly knownSequences: Readonly<Record<string, number>>;
   /** Media that an operator gave up for lost (from its state directory). */
   readonly forgottenMedia?: readonly string[];
+  /** On which device each medium was served last (from its state directory). */
+  readonly knownDevices?: Readonly<Record<string, KnownDevice>>;
   /** Media that are poisoned, and why (from its state directory). */
   readonly poisonedMedia?: Readonly<Record<string, string>>;
 }
@@ -156,6 +159,7 @@ export type Notice =
     readonly revision: number;
     readonly sequences: Readonly<Record<string, number>>;
     readonly poisoned: Readonly<Record<string, string>>;
+    readonly devices: Readonly<Record<string, KnownDevice>>;
   }
   | { readonly notice: "disk-changed"; readonly status: DiskStatus }
   /** A unit knows this number, above all that the disk may use: the host's book is an old one. */

@@ -128,6 +128,28 @@ unitTest("a medium that was truncated is not served as if it were whole", async 
   await client.leave();
 });
 
+unitTest("a medium that was cut and has grown again is found out", async (setting) => {
+  const { path, world } = setting;
+  const client = await world.attached({ attachment: 1 });
+  assert.equal(await client.write(0, 3), 0);
+  assert.equal(await client.flush(), 0);
+  Deno.truncateSync(path, 8 * MIB);
+  Deno.truncateSync(path, 64 * MIB);
+  let state = "ok";
+  for (let looks = 0; state === "ok"; looks++) {
+    assert.ok(looks < 1000, "nobody finds it out");
+    await world.call("checkMedia", null);
+    await world.turns(1);
+    state = (await world.call("storageInfo", null)).media[0]!.state;
+  }
+  const { media } = await world.call("storageInfo", null);
+  assert.deepEqual([state, media[0]?.errors], ["failed", 1]);
+  assert.match(media[0]?.reason ?? "", /cut short and has grown again/);
+  assert.equal(await client.write(0, 4), 0);
+  assert.equal(await client.flush(), EIO);
+  await client.leave();
+});
+
 unitTest(
   "a heartbeat that comes while the unit drains finds its media closed",
   async ({ world }) => {

@@ -50,8 +50,8 @@ export class UnitMedia {
   }
 
   /**
-   * Looks whether the media still have their size. A file that was truncated would grow again with
-   * the next write, and read as zeroes in between.
+   * Looks whether the media still have their size, and what is at their end. A file that was
+   * truncated grows again with the next write, and reads as zeroes in between.
    */
   check(): void {
     if (this.#isStopped) return;
@@ -59,7 +59,10 @@ export class UnitMedia {
       const file = this.#store.mediumFile(id);
       if (!(file instanceof IoMediumFile)) continue;
       const reason = this.#shrunk(file);
-      if (reason === null) continue;
+      if (reason === null) {
+        this.#store.lookAt(id);
+        continue;
+      }
       file.state.poison();
       this.#store.mediumBroken(id, reason);
     }

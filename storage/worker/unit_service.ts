@@ -69,6 +69,7 @@ export class UnitService implements GrantedVolumes {
       knownSequences: start.knownSequences,
       forgotten: start.forgottenMedia ?? [],
       poisoned: start.poisonedMedia ?? {},
+      knownDevices: start.knownDevices ?? {},
       ...(options.adopting && { adopting: options.adopting }),
       random: options.random,
       log: options.log,
@@ -97,8 +98,13 @@ export class UnitService implements GrantedVolumes {
   }
 
   /** What the next opening must know of media, also of those that are away. */
-  known(): Pick<UnitStart, "knownSequences" | "poisonedMedia"> {
-    return { knownSequences: this.#store.sequences(), poisonedMedia: this.#store.poisoned() };
+  known(): Pick<UnitStart, "knownSequences" | "poisonedMedia" | "knownDevices"> {
+    const store = this.#store;
+    return {
+      knownSequences: store.sequences(),
+      poisonedMedia: store.poisoned(),
+      knownDevices: store.devices(),
+    };
   }
 
   /** Keeping that durably is the caller's. */

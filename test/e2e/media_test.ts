@@ -10,7 +10,7 @@ scenario({
   async run({ cluster, step }) {
     const { lab } = cluster;
     const image = lab.file("block.img", 2 ** 27);
-    const device = await attachLoop(image);
+    let device = await attachLoop(image);
     try {
       await step("a block device serves a disk, also after its unit was killed", async () => {
         cluster.media.set("u1", [device]);
@@ -27,6 +27,26 @@ scenario({
         await writer.verify();
         await agree(cluster);
       });
+      await step(
+        "a block device that is named otherwise now is served without asking",
+        async () => {
+          assert.equal(await cluster.member("u1").stop(), 0);
+          const former = device;
+          await must("losetup", "--detach", former);
+          const other = await attachLoop(lab.file("other.img", 2 ** 20));
+          try {
+            device = await attachLoop(image);
+          } finally {
+            await must("losetup", "--detach", other);
+          }
+          assert.notEqual(device, former);
+          cluster.media.set("u1", [device]);
+          const { flags } = cluster.member("u1");
+          await cluster.start("u1", flags.map((flag) => flag === former ? device : flag));
+          await cluster.untilDisk("h1", "db", "ready");
+          await agree(cluster);
+        },
+      );
       await step("a medium rolled back to an old copy is not served, and says so", async () => {
         assert.equal(await cluster.member("u1").stop(), 0);
         const old = Deno.readFileSync(device);

@@ -64,6 +64,37 @@ scenario({
       await cluster.untilDisk("h1", "db", "ready");
       await agree(cluster);
     });
+    await step("a copy is not taken for the medium that cannot be read", async () => {
+      assert.equal(await cluster.member("u2").stop(), 0);
+      const [own] = cluster.media.get("u2")!;
+      const [copy, away] = [`${moved!}.second`, `${moved!}.away`];
+      Deno.copyFileSync(moved!, copy);
+      Deno.renameSync(moved!, away);
+      const flags = cluster.unitFlags("u2", []);
+      await cluster.start("u2", [...flags, "--device", own!, "--device", copy]);
+      const medium = await inState(cluster, "u2", "moved");
+      assert.match(await cluster.mustCtl("differences"), /last on another device.*media adopt u2/s);
+      assert.equal(await cluster.member("u2").stop(), 0);
+      await cluster.start("u2", [...flags, "--device", own!, "--device", copy, "--device", away]);
+      await cluster.untilDisk("h1", "db", "ready");
+      cluster.media.set("u2", [own!, away]);
+      assert.equal(
+        await inState(cluster, "u2", "duplicate"),
+        medium,
+        "the copy, beside the original",
+      );
+      await agree(cluster);
+      assert.equal(await cluster.member("u2").stop(), 0);
+      Deno.copyFileSync(away, copy);
+      await cluster.start("u2", [...flags, "--device", own!, "--device", copy]);
+      assert.equal(await inState(cluster, "u2", "moved"), medium);
+      const refused = await cluster.ctl("media", "adopt", "u2", medium);
+      assert.match(refused.stderr, /if it is a copy, what was written since.*--yes/);
+      await cluster.mustCtl("media", "adopt", "u2", medium, "--yes", "--watch");
+      cluster.media.set("u2", [own!, copy]);
+      await cluster.untilDisk("h1", "db", "ready");
+      await agree(cluster);
+    });
     await step("lost for good: what is lost is said, and what is left can be deleted", async () => {
       await cluster.unit("u3", [24, 24]);
       await cluster.createDisk("h1", "wide", "36M");

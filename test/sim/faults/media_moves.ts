@@ -74,17 +74,12 @@ function keptSequence({ machine }: SimRole, mediumId: string): number {
   return kept[mediumId] ?? 0;
 }
 
-/**
- * A copy of a medium appears beside the media of a unit, perhaps of its own. There the unit tells
- * them apart by having both: were the first one unreadable when it opens them, it would serve the
- * copy, and nothing on it says that it is one. So no copy comes to its own unit where reads fail.
- */
+/** A copy of a medium appears beside the media of a unit, perhaps of its own. */
 export function copy(scene: Scene): void {
   const { sim, world, units } = scene;
   const { plan } = sim.pick(units);
   const target = sim.pick(units);
   const path = sim.pick(plan.devices);
-  if (scene.plan.faults.includes("media-errors") && holds(scene, target.plan.name, path)) return;
   const free = take(scene, [path]);
   if (free === null) return;
   const place = `/${target.plan.name}/copy-${sim.step}.img`;
@@ -101,13 +96,6 @@ export function copy(scene: Scene): void {
         free();
       }),
   });
-}
-
-/** Whether a unit has the medium at `path`, there or elsewhere. */
-function holds(scene: Scene, unit: string, path: string): boolean {
-  const labels = labelsOf(scene);
-  const id = labels.find((found) => found.path === path)?.label.mediumId;
-  return labels.some((found) => found.unit === unit && found.label.mediumId === id);
 }
 
 /** Somebody moves these media until he says otherwise; null when somebody does already. */

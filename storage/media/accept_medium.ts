@@ -1,0 +1,111 @@
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import type { MediumInfo } from "../../protocol/config/bodies.ts";
+import { copyBStart, encodeCopies } from "../../protocol/label/codec.ts";
+import type { Judgement } from "../../protocol/label/judge.ts";
+import type { Label } from "../../protocol/label/label.ts";
+import type { MediumFile } from "./medium_file.ts";
+import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
+
+/** What became of one path. */
+export type Opened =
+  | { readonly kind: "ok"; readonly file: MediumFile; readonly label: Label }
+  | { readonly kind: "reported"; readonly info: MediumInfo }
+  /** Would be reported, but an operator has this unit take it over. */
+  | {
+    readonly kind: "adopted";
+    readonly file: MediumFile;
+    readonly label: Label;
+    readonly isOurs: boolean;
+  }
+  | { readonly kind: "refused"; readonly path: string; readonly error: DvsanError };
+
+/** A medium with a label: ours, or reported with the reason why it is not served. */
+export async function acceptMedium(
+  file: MediumFile,
+  judgement: Extract<Judgement, { kind: "label" | "quarantined" }>,
+  options: UnitStoreOptions,
+): Promise<Opened> {
+  const { label } = judgement;
+  const id = label?.mediumId ?? (judgement.kind === "quarantined" ? judgement.mediumId : null);
+  if (id === null) {
+    throw new DvsanError("foreign", `Cannot use ${file.path}: it holds a damaged dvsan label.`);
+  }
+  const known = options.knownSequences[id];
+  const report = (state: MediumInfo["state"], reason: string): Opened => {
+    const sequence = label?.sequence ?? 0;
+    const { adopting } = options;
+    const isMeant = adopting?.mediumId === id && adopting.sequence === sequence;
+    if (isMeant && label !== null && label.sizeBytes <= file.sizeBytes) {
+      const isSame = state === "quarantined" || state === "moved";
+      const isOurs = isSame && sequence >= (known ?? 0);
+      return { kind: "adopted", file, label, isOurs };
+    }
+    return { kind: "reported", info: infoOf(file, { state, id, reason, sequence }) };
+  };
+  if (label !== null && label.unitId !== options.unitId) {
+    return report("foreign", `it belongs to unit ${label.unitId}${nameOf(label)}`);
+  }
+  if (judgement.kind === "quarantined") return report("quarantined", judgement.reason);
+  const own = judgement.label;
+  if (own.clusterId !== "" && options.clusterId !== null && own.clusterId !== options.clusterId) {
+    return report("foreign", `it belongs to cluster ${own.clusterId}`);
+  }
+  if (options.forgotten?.includes(id)) {
+    return report("stale", "an operator gave it up for lost, and it is back");
+  }
+  if (known !== undefined && own.sequence < known) {
+    const reason = `its label has sequence ${own.sequence}, this unit has written ${known}: ` +
+      "it is an old copy";
+    return report("stale", reason);
+  }
+  const elsewhere = movedFrom(file, options.knownDevices?.[id]);
+  if (elsewhere !== null) return report("moved", elsewhere);
+  if (judgement.rewrite !== null) {
+    options.log.info("finishing a label update that a crash cut", {
+      path: file.path,
+      copy: judgement.rewrite,
+    });
+    const position = judgement.rewrite === "A" ? 0 : copyBStart(own.sizeBytes);
+    try {
+      await file.write(position, encodeCopies(own)[judgement.rewrite]);
+      await file.sync();
+    } catch (error) {
+      if (!(error instanceof DvsanError)) throw error;
+      return report("failed", `writing its label failed: ${messageOf(error)}`);
+    }
+  }
+  return { kind: "ok", file, label: own };
+}
+
+/**
+ * Why this is not the device that the medium was served on last, or null. The label cannot tell: a
+ * copy has the same one for as long as the original is not written to. A device that tells nothing
+ * of itself is taken at its label's word.
+ */
+function movedFrom(file: MediumFile, known: KnownDevice | undefined): string | null {
+  if (known === undefined || known.identity === null || known.identity === file.identity) {
+    return null;
+  }
+  return `this unit used it last on another device (${known.path}: ${known.identity}; this one: ` +
+    `${file.identity ?? "it tells nothing of itself"}), so it may be a copy with older data`;
+}
+
+function nameOf(label: Label): string {
+  return label.name === "" ? "" : ` (${label.name})`;
+}
+
+export function infoOf(
+  file: Pick<MediumFile, "path" | "sizeBytes">,
+  about: { state: MediumInfo["state"]; id: string; reason: string; sequence: number },
+): MediumInfo {
+  return {
+    ...about,
+    path: file.path,
+    sizeBytes: file.sizeBytes,
+    freeBytes: 0,
+    zeroedBytes: 0,
+    largestVolumeBytes: 0,
+    reason: about.reason.slice(0, 1024),
+    errors: 0,
+  };
+}

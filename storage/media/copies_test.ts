@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { MIB } from "../../protocol/core/limits.ts";
+import { createBody, grantBody, noFence, openStore } from "./testing.ts";
+import { MemoryMedium } from "./testing_memory_medium.ts";
+import type { UnitStore } from "./unit_store.ts";
+
+/** A unit's medium with a granted volume, closed again; what the unit remembers of it. */
+async function served(medium: MemoryMedium) {
+  const store = await openStore([medium]);
+  const made = await store.volumeCreate(createBody(1, 8 * MIB));
+  await store.idle();
+  await store.accessGrant(grantBody(made, 1), noFence);
+  await store.close();
+  return rememberedOf(store);
+}
+
+function rememberedOf(store: UnitStore) {
+  return { knownSequences: store.sequences(), knownDevices: store.devices() };
+}
+
+function statesOf(store: UnitStore): [string, string][] {
+  return store.storageInfo().media.map(({ path, state }) => [path, state]);
+}
+
+const SIZE = { sizeBytes: 32 * MIB };
+
+Deno.test("a copy is not served in place of the medium it was made of, until it is adopted", async () => {
+  const original = new MemoryMedium({ path: "/a", ...SIZE });
+  const known = await served(original);
+  const copy = original.clone("/b");
+  const without = await openStore([copy], known);
+  assert.deepEqual(statesOf(without), [["/b", "moved"]]);
+  const [medium] = without.storageInfo().media;
+  assert.match(medium!.reason!, /last on another device \(\/a: \/a; this one: \/b\)/);
+  assert.equal(without.served(createBody(1, 1).volumeId), null);
+  await without.close();
+  assert.deepEqual(rememberedOf(without), known, "what is held back changes nothing");
+  const both = await openStore([copy, original], known);
+  assert.deepEqual(statesOf(both), [["/a", "ok"], ["/b", "duplicate"]], "also when named first");
+  await both.close();
+
+  const fresh = original.clone("/c");
+  const again = rememberedOf(both);
+  const adopting = { mediumId: medium!.id, sequence: again.knownSequences[medium!.id]! };
+  const adopted = await openStore([fresh], { ...again, adopting });
+  assert.deepEqual(statesOf(adopted), [["/c", "ok"]]);
+  assert.equal(adopted.storageInfo().volumes[0]?.grant?.state, "active");
+  await adopted.close();
+  const later = await openStore([original, fresh], rememberedOf(adopted));
+  assert.deepEqual(statesOf(later), [["/c", "ok"], ["/a", "stale"]]);
+  await later.close();
+});
+
+Deno.test("a device that has another name now is served without asking", async () => {
+  const before = new MemoryMedium({ path: "/dev/sdb", identity: "wwid 1", ...SIZE });
+  const known = await served(before);
+  const now = before.clone("/dev/sdc");
+  Object.assign(now, { identity: "wwid 1" });
+  const store = await openStore([now], known);
+  assert.deepEqual(statesOf(store), [["/dev/sdc", "ok"]]);
+  assert.deepEqual(Object.values(store.devices()), [{ path: "/dev/sdc", identity: "wwid 1" }]);
+  await store.close();
+});
+
+Deno.test("a device that tells nothing of itself is taken at its label's word", async () => {
+  const before = new MemoryMedium({ path: "/a", identity: null, ...SIZE });
+  const known = await served(before);
+  for (const path of ["/a", "/b"]) {
+    const store = await openStore([before.clone(path)], known);
+    assert.deepEqual(statesOf(store), [[path, "ok"]]);
+    await store.close();
+  }
+});
+
+Deno.test("a device that told something of itself is not replaced by one that does not", async () => {
+  const known = await served(new MemoryMedium({ path: "/a", ...SIZE }));
+  const silent = new MemoryMedium({ path: "/a", identity: null, ...SIZE });
+  const original = new MemoryMedium({ path: "/a", ...SIZE });
+  await served(original);
+  const copy = original.clone("/a");
+  silent.preset(0, copy.peek(0, SIZE.sizeBytes));
+  const store = await openStore([silent], known);
+  assert.deepEqual(statesOf(store), [["/a", "moved"]]);
+  await store.close();
+});
+
+Deno.test("of two copies none is adopted: they cannot be told apart", async () => {
+  const original = new MemoryMedium({ path: "/a", ...SIZE });
+  const known = await served(original);
+  const copies = [original.clone("/b"), original.clone("/c")];
+  const [[mediumId, sequence]] = Object.entries(known.knownSequences) as [[string, number]];
+  const store = await openStore(copies, { ...known, adopting: { mediumId, sequence } });
+  assert.deepEqual(statesOf(store), [["/b", "duplicate"], ["/c", "duplicate"]]);
+  await store.close();
+});
