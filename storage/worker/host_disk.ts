@@ -130,13 +130,11 @@ export class HostDisk {
     checkAssignment(assignment);
     checkSuccessor(old, assignment);
     this.#assignment = assignment;
-    assignment.legs.forEach((leg, i) => {
-      const existing = this.#legs[i];
-      if (existing !== undefined) return existing.update(leg);
-      const added = this.#makeLeg(leg);
-      this.#legs.push(added);
-      added.start();
-    });
+    const before = this.#legs.length;
+    // All are there before one is touched: a leg may tell of a change, and so ask for the whole
+    // device, within the call.
+    for (const leg of assignment.legs.slice(before)) this.#legs.push(this.#makeLeg(leg));
+    this.#legs.forEach((leg, i) => i < before ? leg.update(assignment.legs[i]!) : leg.start());
     this.#device = this.#combine();
     this.#changed();
   }

@@ -221,6 +221,23 @@ Deno.test("a grown disk: open connections keep their size, new ones see the new 
   await host.end([unit, added]);
 });
 
+Deno.test("a disk that grows by several legs has them all before the first one fails", async () => {
+  const host = new HostBench();
+  const units = [
+    host.bench.unit({ sizeBytes: 64 * KIB }),
+    host.bench.unit({ volumeId: OTHER_VOLUME, keySeed: 9 }),
+    host.bench.unit({ volumeId: "3f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9", keySeed: 10 }),
+  ];
+  await host.attach(diskOf(units.slice(0, 1)));
+  const grown = diskOf(units, 2);
+  // The first new leg fails at once, and tells so while the second one is still to be made.
+  const away = grown.legs.map((leg, i) => i === 0 ? leg : { ...leg, addresses: [] });
+  host.service.diskUpdate({ ...grown, legs: away }).catch(() => {});
+  const status = await host.run(host.service.diskUpdate({ ...grown, version: 3 }));
+  assert.equal(status.state, "ready");
+  await host.end(units);
+});
+
 Deno.test("maps that cannot be are refused, and change nothing", async () => {
   const host = new HostBench();
   const unit = host.bench.unit();
