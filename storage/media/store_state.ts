@@ -280,10 +280,21 @@ export class StoreState {
     for (const medium of this.media.values()) await medium.settled();
   }
 
+  /** Stops zeroing, and waits for what was submitted. */
+  async settle(): Promise<void> {
+    // All at once: after a `resume` none may be stopped any more.
+    await Promise.all([...this.#zeroers.values()].map((zeroer) => zeroer.stop()));
+    await this.idle();
+  }
+
+  /** Zeroing goes on after `settle`. */
+  resume(): void {
+    for (const zeroer of this.#zeroers.values()) zeroer.resume();
+  }
+
   async close(): Promise<void> {
     assert(!this.#closed, "a closed store is closed again");
-    for (const zeroer of this.#zeroers.values()) await zeroer.stop();
-    await this.idle();
+    await this.settle();
     this.#closed = true;
     for (const medium of this.media.values()) await medium.file.close();
   }

@@ -167,6 +167,16 @@ export class UnitStore {
     return this.#state.idle();
   }
 
+  /** Stops zeroing and waits for label updates: closing has nothing to wait for then. */
+  settle(): Promise<void> {
+    return this.#state.settle();
+  }
+
+  /** Goes on after `settle`. */
+  resume(): void {
+    this.#state.resume();
+  }
+
   /** Stops zeroing, waits for label updates, closes the media. */
   close(): Promise<void> {
     return this.#state.close();

@@ -48,6 +48,12 @@ export class Zeroer {
     await this.idle();
   }
 
+  /** Goes on after `stop`, also one that has not ended. */
+  resume(): void {
+    this.#stopped = false;
+    this.kick();
+  }
+
   async #run(): Promise<void> {
     await Promise.resolve();
     try {

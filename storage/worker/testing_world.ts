@@ -8,7 +8,7 @@ import { createIo } from "../io/create.ts";
 import { newCounterMemory } from "../counters/layout.ts";
 import { CounterReader } from "../counters/reader.ts";
 import { CounterTable } from "../counters/table.ts";
-import type { Handle, Io, SocketAddress, Transfer } from "../io/io.ts";
+import type { Handle, Io, SocketAddress, Transfer, ZeroRange } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
 import { UnitAttach } from "../nbd/client_attach.ts";
@@ -63,10 +63,12 @@ export function grantOf(
   };
 }
 
-/** Keeps back writes of one block to media, until they are let go: a stalled medium. */
+/** Keeps back writes of one block to media, or their zeroing, until they are let go: a stalled medium. */
 export class Stall {
   readonly io: Io;
   on = false;
+  /** Zeroing is kept back. */
+  zeroing = false;
   /** So many syncs fail from now on, each after it was done. */
   failingSyncs = 0;
   syncs = 0;
@@ -80,6 +82,15 @@ export class Stall {
       this.#kept.push(() => {
         operation.busy = false;
         io.write(operation, handle, copy, fua);
+      });
+    };
+    const zero = (operation: Operation, handle: Handle, at: ZeroRange) => {
+      if (!this.zeroing) return io.zero(operation, handle, at);
+      const copy = { ...at };
+      operation.busy = true;
+      this.#kept.push(() => {
+        operation.busy = false;
+        io.zero(operation, handle, copy);
       });
     };
     const sync = (operation: Operation, handle: Handle) => {
@@ -98,6 +109,7 @@ export class Stall {
       get: (target, key) => {
         if (key === "write") return write;
         if (key === "sync") return sync;
+        if (key === "zero") return zero;
         const value = Reflect.get(target, key, target);
         return typeof value === "function" ? value.bind(target) : value;
       },
@@ -110,6 +122,7 @@ export class Stall {
 
   release(): void {
     this.on = false;
+    this.zeroing = false;
     for (const run of this.#kept.splice(0)) run();
   }
 }

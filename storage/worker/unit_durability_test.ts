@@ -204,3 +204,34 @@ unitTest(
     }
   },
 );
+
+unitTest("media that stall once all is synced are not waited for without end", async (setting) => {
+  const { kind, path } = setting;
+  const fresh = `${path}-fresh`;
+  Deno.writeFileSync(fresh, new Uint8Array());
+  Deno.truncateSync(fresh, 64 * MIB);
+  const world = new UnitWorld({ kind, path: fresh, fenceAnswerMs: 1000 });
+  try {
+    world.stall.zeroing = true;
+    await world.start();
+    await world.until(() => world.stall.count === 1);
+    const { media } = await world.call("storageInfo", null);
+    const { id: mediumId, sequence: expectedSequence } = media[0]!;
+    const change = { station: STATION, mediumId, expectedSequence, action: "reopen" } as const;
+    await assert.rejects(world.call("mediumChange", change), /one is stalled. Nothing was changed/);
+    world.stall.release();
+    const made = await world.volume(8 * MIB);
+    assert.equal(made.state, "ready", "zeroing goes on");
+    let state = "";
+    while (state !== "ok") {
+      const opened = await world.call("mediumChange", change).catch((error) => {
+        assert.match(error.message, /one is stalled/);
+        return null;
+      });
+      state = opened?.state ?? "";
+    }
+    await world.drain();
+  } finally {
+    world.destroy();
+  }
+});

@@ -137,9 +137,11 @@ export class UnitHolder {
     const synced = await limited(this.#options, { done: unit.syncMedia(), limitMs });
     if (synced === null) throw stalled();
     unit.drain();
-    const done = this.#options.shutAll("the unit opens its media anew");
+    const shut = this.#options.shutAll("the unit opens its media anew");
+    // Zeroing and label updates are under way besides; closing waits for them without a limit.
+    const done = shut.then(() => unit.settle());
     if (await limited(this.#options, { done, limitMs }) !== null) return;
-    unit.letIn();
+    unit.resume();
     this.#options.listenAgain();
     throw stalled();
   }

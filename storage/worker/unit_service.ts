@@ -182,11 +182,6 @@ export class UnitService implements GrantedVolumes {
     this.#table.drain();
   }
 
-  /** Somebody is, again. */
-  letIn(): void {
-    this.#table.letIn();
-  }
-
   /** Makes what hosts wrote durable. A medium that cannot be synced is logged, and poisoned. */
   async syncMedia(): Promise<void> {
     for (const { id, path, state } of this.#store.storageInfo().media) {
@@ -198,6 +193,18 @@ export class UnitService implements GrantedVolumes {
         this.#options.log.error("medium not synced", { path, reason: messageOf(error) });
       }
     }
+  }
+
+  /** Once no connection is left: nothing is under way on the media, and all is synced. */
+  async settle(): Promise<void> {
+    await this.#store.settle();
+    await this.syncMedia();
+  }
+
+  /** It is not closed after all, and somebody is let in again. */
+  resume(): void {
+    this.#store.resume();
+    this.#table.letIn();
   }
 
   /**
