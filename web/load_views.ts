@@ -36,13 +36,24 @@ export const LoadView = z.object({
 });
 export type LoadView = z.infer<typeof LoadView>;
 
-export const LOAD_KINDS = ["volumes", "media", "disks", "legs", "units", "hosts"] as const;
+export const LOAD_KINDS = [
+  "volumes",
+  "media",
+  "disks",
+  "legs",
+  "connections",
+  "units",
+  "hosts",
+] as const;
 export type LoadKind = (typeof LOAD_KINDS)[number];
 
-/** One volume, medium, disk, leg, unit or host with its load. */
+/** One volume, medium, disk, leg, connection, unit or host with its load. */
 export const LoadRow = z.object({
   id: z.string(),
-  /** A disk's, unit's or host's name; a medium's path; a volume's or leg's disk and leg. */
+  /**
+   * A disk's, unit's or host's name; a medium's path; a volume's or leg's disk and leg; a
+   * connection's disk, with its leg at units, and who is at its other end.
+   */
   name: z.string(),
   nodeId: z.string(),
   node: z.string(),

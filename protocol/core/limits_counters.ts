@@ -11,6 +11,12 @@ export const METRICS_CONNECTIONS_MAX = 64;
 /** Meters in a heartbeat: so many fit into one packet; and while somebody watches, several. */
 export const METERS_PER_HEARTBEAT_MAX = 6;
 export const METERS_PER_HEARTBEAT_WATCHED_MAX = 512;
+/**
+ * Connections in a heartbeat while somebody watches, busiest first. Otherwise they get what the
+ * meters leave of METERS_PER_HEARTBEAT_MAX, and each takes the room of two, for its peer's address.
+ */
+export const CONNECTIONS_PER_HEARTBEAT_WATCHED_MAX = 128;
+export const CONNECTION_METER_ROOM = 2;
 /** How long the station asks nodes for all their meters after somebody looked. */
 export const METERS_WATCHED_MS = 5000;
 /** Meters that the station keeps of one node, and how long one that nobody tells of. */

@@ -38,6 +38,13 @@ const LISTINGS: readonly Command[] = [
     positionals: [],
     action: () => ({ kind: "watch", what: "legs" }),
   }),
+  ctlCommand({
+    words: "connections",
+    summary: "Show what NBD connections do, the busiest of each node, every second, until Ctrl-C",
+    flags: {},
+    positionals: [],
+    action: () => ({ kind: "watch", what: "connections" }),
+  }),
   listing("tasks", "List tasks"),
   ctlCommand({
     words: "events",

@@ -45,6 +45,7 @@ const HEADINGS: Readonly<Record<LoadKind, readonly [string, string]>> = {
   media: ["UNIT", "MEDIUM"],
   disks: ["HOST", "DISK"],
   legs: ["HOST", "DISK/LEG"],
+  connections: ["NODE", "OF, FROM"],
   units: ["UNIT", ""],
   hosts: ["HOST", ""],
 };

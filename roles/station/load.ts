@@ -44,6 +44,8 @@ const SUMS = [
  */
 export class NodeLoad {
   readonly #kept = new Map<string, Kept>();
+  /** Those that the last heartbeat told of. */
+  #connections: ReadonlyMap<string, Kept> = new Map();
   #watchedUntilMs = 0;
   #uptimeMs = 0;
   #atMs = 0;
@@ -51,12 +53,16 @@ export class NodeLoad {
   /** One heartbeat. `nowMs` is the station's monotonic clock. */
   heard(said: { figures: NodeFigures; meters?: Meters | undefined }, nowMs: number): void {
     const { figures, meters } = said;
-    if (figures.uptimeMs < this.#uptimeMs) this.#kept.clear();
+    if (figures.uptimeMs < this.#uptimeMs) {
+      this.#kept.clear();
+      this.#connections = new Map();
+    }
     this.#uptimeMs = figures.uptimeMs;
     const lastMs = this.#atMs;
     this.#atMs = nowMs;
     this.#keep({ kind: "node", id: "", now: numbersOfNode(figures) }, { nowMs, lastMs });
     if (meters === undefined) return;
+    this.#heardConnections(meters.connections ?? [], { nowMs, lastMs });
     const told = new Set<string>();
     for (const meter of meters.rows) {
       const [kind, id] = meter;
@@ -75,7 +81,8 @@ export class NodeLoad {
   look(kind: MeterKind | "node", nowMs: number): ReadonlyMap<string, LoadView> {
     this.#watchedUntilMs = nowMs + METERS_WATCHED_MS;
     const views = new Map<string, LoadView>();
-    for (const kept of this.#kept.values()) {
+    const from = kind === "connection" ? this.#connections : this.#kept;
+    for (const kept of from.values()) {
       if (kept.kind === kind) views.set(kept.id, viewOf(kept, nowMs));
     }
     return views;
@@ -88,13 +95,20 @@ export class NodeLoad {
     const key = `${what.kind} ${what.id}`;
     const last = this.#kept.get(key);
     if (last === undefined && this.#kept.size >= METERS_PER_NODE_MAX) return;
-    const fits = last !== undefined && SUMS.every((sum) => what.now[sum] >= last.now[sum]);
-    this.#kept.set(key, {
-      ...what,
-      atMs: at.nowMs,
-      before: fits ? last.now : null,
-      beforeMs: fits ? last.atMs : at.lastMs,
-    });
+    this.#kept.set(key, after(last, what, at));
+  }
+
+  /** Connections come and go: those of the last heartbeat are all that is kept. */
+  #heardConnections(
+    meters: readonly Meter[],
+    at: { readonly nowMs: number; readonly lastMs: number },
+  ): void {
+    const heard = new Map<string, Kept>();
+    for (const meter of meters) {
+      const [kind, id] = meter;
+      heard.set(id, after(this.#connections.get(id), { kind, id, now: numbersOf(meter) }, at));
+    }
+    this.#connections = heard;
   }
 
   /** A whole heartbeat says of what it leaves out that nothing happened there. */
@@ -112,6 +126,21 @@ export class NodeLoad {
       }
     }
   }
+}
+
+/** What is kept of a meter that is told after `last`, if it ever was. */
+function after(
+  last: Kept | undefined,
+  what: Pick<Kept, "kind" | "id" | "now">,
+  at: { readonly nowMs: number; readonly lastMs: number },
+): Kept {
+  const fits = last !== undefined && SUMS.every((sum) => what.now[sum] >= last.now[sum]);
+  return {
+    ...what,
+    atMs: at.nowMs,
+    before: fits ? last.now : null,
+    beforeMs: fits ? last.atMs : at.lastMs,
+  };
 }
 
 function numbersOf([, , ...values]: Meter): Numbers {

@@ -1,6 +1,7 @@
 import type { MeterKind } from "../../protocol/config/meters.ts";
 import type { LoadKind, LoadRow, LoadView } from "../../web/load_views.ts";
 import type { Pool } from "./pool.ts";
+import type { NodeRow } from "./catalog/rows.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 import * as views from "./views.ts";
 
@@ -19,6 +20,8 @@ export function loadRows(pool: Pool, tasks: Tasks, kind: LoadKind): LoadRow[] {
     return { ...of, load: known.get(meter.id) ?? null };
   };
   switch (kind) {
+    case "connections":
+      return connectionRows(pool, tasks, nowMs);
     case "units":
     case "hosts":
       return views.nodesOf(pool, kind === "units" ? "unit" : "host").map(({ id, name }) =>
@@ -47,6 +50,21 @@ export function loadRows(pool: Pool, tasks: Tasks, kind: LoadKind): LoadRow[] {
         })
       );
   }
+}
+
+/** The busiest connections of each node, as its last heartbeat told. */
+function connectionRows(pool: Pool, tasks: Tasks, nowMs: number): LoadRow[] {
+  const owners = new Map<string, string>();
+  for (const { id, disk, leg } of views.volumeViews(pool)) owners.set(id, legName(disk, leg));
+  for (const { id, name } of disksOf(pool, tasks)) owners.set(id, name);
+  const ofNode = ({ id: nodeId, name: node }: NodeRow): LoadRow[] => {
+    const loads = pool.nodes.presence(nodeId)?.load.look("connection", nowMs);
+    return [...loads ?? []].map(([id, load]) => {
+      const [owner = "", , peer = ""] = id.split("/");
+      return { id, name: `${owners.get(owner) ?? ""} ${peer}`.trim(), nodeId, node, load };
+    });
+  };
+  return (["unit", "host"] as const).flatMap((role) => views.nodesOf(pool, role).flatMap(ofNode));
 }
 
 function disksOf(pool: Pool, tasks: Tasks) {

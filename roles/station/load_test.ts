@@ -98,3 +98,24 @@ Deno.test("NodeLoad asks for more only for a while after somebody looked", () =>
   assert.equal(load.isWatched(1000 + METERS_WATCHED_MS - 1), true);
   assert.equal(load.isWatched(1000 + METERS_WATCHED_MS), false);
 });
+
+Deno.test("NodeLoad keeps the connections that the last heartbeat told of, and no others", () => {
+  const load = new NodeLoad();
+  const connection = (number: number, reads: number): Meter => {
+    const [, , ...numbers] = meter(reads);
+    return ["connection", `${ID}/${number}/unix`, ...numbers];
+  };
+  const hear = (nowMs: number, connections: Meter[]) =>
+    load.heard({ figures: figures(nowMs), meters: { rows: [], whole: true, connections } }, nowMs);
+  hear(1000, [connection(1, 10), connection(2, 10)]);
+  hear(2000, [connection(2, 60), connection(3, 5)]);
+  const seen = load.look("connection", 2000);
+  assert.deepEqual([...seen.keys()], [`${ID}/2/unix`, `${ID}/3/unix`]);
+  assert.equal(seen.get(`${ID}/2/unix`)!.perSecond.reads, 50);
+  assert.equal(seen.get(`${ID}/3/unix`)!.perSecond.reads, null);
+  // A node that started anew uses its numbers again.
+  hear(100, [connection(2, 70)]);
+  assert.equal(load.look("connection", 2100).get(`${ID}/2/unix`)!.perSecond.reads, null);
+  hear(3000, []);
+  assert.equal(load.look("connection", 3000).size, 0);
+});

@@ -45,6 +45,25 @@ export function meteredOf(rows: readonly ReadRow[]): Metered[] {
   return found;
 }
 
+/** The open connections of a node's volumes and disks. */
+export function meteredConnections(rows: readonly ReadRow[]): Metered[] {
+  const found: Metered[] = [];
+  const owners = new Map<number, string>();
+  for (const { kind, serial, name } of rows) {
+    if (kind === "volume" || kind === "disk") owners.set(serial, name.split(" ")[0] ?? "");
+  }
+  for (const row of rows) {
+    const owner = row.kind === "connection" ? owners.get(row.parent) : undefined;
+    if (owner === undefined) continue;
+    const [, address = "", port] = row.name.split(" ");
+    const isV6 = address.includes(":");
+    const peer = port === undefined ? address : `${isV6 ? `[${address}]` : address}:${port}`;
+    const id = `${owner}/${row.serial}/${peer}`;
+    found.push({ kind: "connection", id, connections: 1, cells: row.cells });
+  }
+  return found;
+}
+
 /** What the station is told of it; `before`: its counts when it was told last. */
 export function meterOf(metered: Metered, before: Float64Array | null): Meter {
   const { kind, id, connections, cells } = metered;
