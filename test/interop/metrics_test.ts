@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { NbdClient } from "../../roles/demo/nbd_client.ts";
+import { connectStream } from "../../roles/process/byte_stream.ts";
 import { MIB } from "../../protocol/core/limits.ts";
 import { type ParsedFamily, parseMetrics, valueOf } from "../../protocol/metrics/testing_parser.ts";
 import { LoadRow } from "../../web/load_views.ts";
@@ -116,6 +118,7 @@ async function startPool(
     Deno.readTextFileSync(`${state(name)}/${file}`).trim();
   return {
     uri: said.trimEnd().split("\n").at(-1) ?? "",
+    tokenFile: `${state("s")}/admin.token`,
     web: station["web"] ?? "",
     adminToken: token("s", "admin.token"),
     metricsToken: token("s", "metrics.token"),
@@ -154,29 +157,110 @@ async function checkLoad(pool: Pool, asked: Asked): Promise<void> {
   }
 }
 
+/** The station knows single connections: the client's at the host, and the host's at the unit. */
+async function checkConnections(pool: Pool): Promise<void> {
+  const socketPath = pool.uri.replace("nbd+unix:///?socket=", "");
+  const client = await NbdClient.open(await connectStream({ socketPath }), { exportName: "" });
+  try {
+    await waitFor("the station to know both connections", async () => {
+      await client.write(0, new Uint8Array(4096).fill(1));
+      const { text } = await tryFetch(`${pool.web}/api/v1/load/connections`, pool.adminToken);
+      const rows = LoadRow.array().parse(JSON.parse(text));
+      const named = (node: string, name: RegExp) =>
+        rows.some((row) =>
+          row.node === node && name.test(row.name) && (row.load?.perSecond.writes ?? 0) > 0
+        );
+      return named("u1", /^db\/0 127\.0\.0\.1:\d+$/) && named("h1", /^db unix$/);
+    });
+  } finally {
+    await client.close();
+  }
+  await waitFor("the station to forget the one that closed", async () => {
+    const { text } = await tryFetch(`${pool.web}/api/v1/load/connections`, pool.adminToken);
+    return LoadRow.array().parse(JSON.parse(text)).every(({ node }) => node === "u1");
+  });
+}
+
+/**
+ * `dvsan ctl WHAT` on a terminal of its own: draws in place, and ends well by the Ctrl-C that the
+ * terminal makes a signal of.
+ */
+async function watchOnTerminal(pool: Pool, what: readonly string[], drawn: RegExp): Promise<void> {
+  const main = new URL("../../main.ts", import.meta.url).pathname;
+  const command = [
+    ...[Deno.execPath(), "run", "-A", "--quiet", main, "ctl", ...what],
+    ...["--station", pool.web, "--token-file", pool.tokenFile],
+  ];
+  // The terminal that script(1) makes has no size.
+  const line = `stty rows 30 columns 160; ${command.join(" ")}; echo ended with $?`;
+  const child = new Deno.Command("script", {
+    args: ["--quiet", "--command", line, "/dev/null"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+    env: { TERM: "xterm" },
+  }).spawn();
+  let seen = "";
+  const reading = (async () => {
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) seen += text;
+  })();
+  const keyboard = child.stdin.getWriter();
+  try {
+    await waitFor(`ctl ${what.join(" ")} to draw twice`, () => {
+      return seen.split("\x1b[H").length > 2 && drawn.test(seen);
+    });
+    await keyboard.write(new Uint8Array([0x03]));
+    await waitFor("Ctrl-C to end it", () => /ended with \d+/.test(seen));
+    assert.match(seen, /ended with 0/, seen);
+    assert.ok(seen.startsWith("\x1b[2J"), "the screen is cleared first");
+    assert.doesNotMatch(seen, /Uncaught|error:/);
+  } finally {
+    await keyboard.close().catch(() => {});
+    await child.status;
+    await reading;
+  }
+}
+
+testWith({
+  name: "what is watched is drawn on a terminal until Ctrl-C",
+  needs: { tools: ["script", "stty"] },
+  fn: () =>
+    withPool(async (pool) => {
+      await watchOnTerminal(pool, ["volumes", "--watch"], /UNIT +DISK\/LEG +READ\/s.*\s+u1 +db\/0/);
+      await watchOnTerminal(pool, ["connections"], /NODE +OF, FROM +READ\/s.*\s+u1 +db\/0 127/);
+    }),
+});
+
 testWith({
   name: "the load of a disk is at the host, at the unit and, by heartbeat, at the station",
   needs: { tools: ["fio"] },
   fn: () =>
-    withDirectory(async (directory) => {
-      const programs: Awaited<ReturnType<typeof startDvsan>>["program"][] = [];
-      try {
-        const pool = await startPool(directory, async (...flags) => {
-          const { program, ready } = await startDvsan(flags);
-          programs.unshift(program);
-          return ready;
-        });
-        const asked = await fio(pool.uri, directory);
-        await checkMetrics(pool, asked);
-        await checkLoad(pool, asked);
-      } finally {
-        for (const program of programs) {
-          program.signal("SIGTERM");
-          await program.ended;
-        }
-      }
+    withPool(async (pool, directory) => {
+      const asked = await fio(pool.uri, directory);
+      await checkMetrics(pool, asked);
+      await checkLoad(pool, asked);
+      await checkConnections(pool);
     }),
 });
+
+async function withPool(run: (pool: Pool, directory: string) => Promise<void>): Promise<void> {
+  await withDirectory(async (directory) => {
+    const programs: Awaited<ReturnType<typeof startDvsan>>["program"][] = [];
+    try {
+      const pool = await startPool(directory, async (...flags) => {
+        const { program, ready } = await startDvsan(flags);
+        programs.unshift(program);
+        return ready;
+      });
+      await run(pool, directory);
+    } finally {
+      for (const program of programs) {
+        program.signal("SIGTERM");
+        await program.ended;
+      }
+    }
+  });
+}
 
 async function tryFetch(url: string, token?: string): Promise<{ status: number; text: string }> {
   const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };

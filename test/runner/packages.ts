@@ -24,6 +24,8 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "qemu-system-x86_64": "qemu-system-x86",
   "busybox": "busybox-static",
   "socat": "socat",
+  "script": "bsdutils",
+  "stty": "coreutils",
 };
 
 const APT_TIMEOUT = "10m";
