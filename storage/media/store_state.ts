@@ -10,7 +10,7 @@ import type { OpenedMedia } from "./open_media.ts";
 import { type Fix, type Resolution, resolveVolumes } from "./resolve.ts";
 import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
 import { loseIfBroken, Volume, volumeInfoOf } from "./volume.ts";
-import { Zeroer } from "./zeroer.ts";
+import { Zeroers } from "./zeroers.ts";
 
 /** Revisions of one opening; the count of openings is above it, so that revisions always rise. */
 const REVISIONS_PER_OPENING = 2 ** 28;
@@ -26,7 +26,7 @@ export class StoreState {
   readonly options: UnitStoreOptions;
   readonly media = new Map<string, Medium>();
   readonly volumes = new Map<string, Volume>();
-  readonly #zeroers = new Map<string, Zeroer>();
+  readonly #zeroers = new Zeroers();
   #reported: MediumInfo[];
   readonly #forgotten: Set<string>;
   #revision = 0;
@@ -50,7 +50,7 @@ export class StoreState {
       });
       this.media.set(medium.id, medium);
       const random = (count: number) => options.random.bytes(count);
-      this.#zeroers.set(medium.id, new Zeroer(medium, random));
+      this.#zeroers.add(medium, random);
       if (label.epoch > this.#epoch || (label.epoch === this.#epoch && this.#instance === "")) {
         this.#epoch = label.epoch;
         this.#instance = label.instance;
@@ -272,24 +272,23 @@ export class StoreState {
 
   /** Zeroing looks for work. */
   kick(): void {
-    for (const zeroer of this.#zeroers.values()) zeroer.kick();
+    this.#zeroers.kick();
   }
 
   async idle(): Promise<void> {
-    for (const zeroer of this.#zeroers.values()) await zeroer.idle();
+    await this.#zeroers.idle();
     for (const medium of this.media.values()) await medium.settled();
   }
 
   /** Stops zeroing, and waits for what was submitted. */
   async settle(): Promise<void> {
-    // All at once: after a `resume` none may be stopped any more.
-    await Promise.all([...this.#zeroers.values()].map((zeroer) => zeroer.stop()));
+    await this.#zeroers.stop();
     await this.idle();
   }
 
   /** Zeroing goes on after `settle`. */
   resume(): void {
-    for (const zeroer of this.#zeroers.values()) zeroer.resume();
+    this.#zeroers.resume();
   }
 
   async close(): Promise<void> {

@@ -63,7 +63,7 @@ export function grantOf(
   };
 }
 
-/** Keeps back writes of one block to media, or their zeroing, until they are let go: a stalled medium. */
+/** Keeps back writes of one block to media, or zeroing, until they are let go: stalled media. */
 export class Stall {
   readonly io: Io;
   on = false;
