@@ -20,6 +20,13 @@ export const LOOK_CREDIT = 4;
 /** Short sleeps before it tries again; doubled with each vain try, up to the most. */
 export const LOOK_PAUSES_MIN = 16;
 export const LOOK_PAUSES_MAX = 4096;
+/** A sleep gathers for so long for each request that a receive brought of late, at most so long. */
+export const GATHER_EACH_US = 4;
+export const GATHER_US_MAX = 24;
+/** What a receive brought of late is forgotten by this part with each sleep. */
+export const GATHER_PARTS = 4;
+/** How much later than asked for the kernel may end a sleep, to save an interrupt. */
+export const TIMER_SLACK_NS = 1000;
 export const URING_ENTRIES = 1 * KIB;
 export const URING_COMPLETIONS = 8 * KIB;
 /** Zeroes are written in pieces of this where the file system cannot make them itself. */

@@ -103,6 +103,7 @@ export const MSGHDR_IOVLEN_AT = 24;
 export const IOVEC_BYTES = 16;
 
 // Time, eventfd.
+export const PR_SET_TIMERSLACK = 29;
 export const CLOCK_MONOTONIC = 1;
 export const EFD_CLOEXEC = 0o2000000;
 export const EFD_NONBLOCK = 0o4000;
@@ -148,12 +149,18 @@ export const SetupFlag = {
   TASKRUN_FLAG: 1 << 9,
 } as const;
 
-export const Feature = { SINGLE_MMAP: 1 << 0, NODROP: 1 << 1, EXT_ARG: 1 << 8 } as const;
+export const Feature = {
+  SINGLE_MMAP: 1 << 0,
+  NODROP: 1 << 1,
+  EXT_ARG: 1 << 8,
+  MIN_TIMEOUT: 1 << 15,
+} as const;
 
 export const ENTER_GETEVENTS = 1;
 export const ENTER_EXT_ARG = 8;
 /** struct io_uring_getevents_arg: sigmask, its size, the minimum wait, and the timespec. */
 export const GETEVENTS_ARG_BYTES = 24n;
+export const GETEVENTS_ARG_MIN_WAIT_WORD = 3;
 export const GETEVENTS_ARG_TIMESPEC_WORD = 4;
 
 /** In the flags of the submission ring: results wait for the next io_uring_enter. */

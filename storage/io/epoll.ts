@@ -74,6 +74,9 @@ export class EpollIo extends EpollMachine implements Io {
     this.attemptWrite(slot);
   }
 
+  /** It is woken for each: epoll cannot wait for several. */
+  brought(_count: number): void {}
+
   read(operation: Operation, handle: Handle, at: Transfer): void {
     const slot = this.start(operation, handle, SlotKind.read);
     if (slot === null) return;

@@ -110,6 +110,12 @@ export interface Io {
     count: number,
   ): void;
 
+  /**
+   * Tells that one receive has brought `count` requests or replies. A turn that then has nothing to
+   * do may sleep for as long as it takes until there are several, rather than be woken for each.
+   */
+  brought(count: number): void;
+
   // Media. Positions and lengths in bytes, safe integers. Short counts are retried inside: the
   // result is `length`, or an errno (-EIO for an unexpected end).
   read(operation: Operation, handle: Handle, at: Transfer): void;

@@ -62,6 +62,8 @@ const SYMBOLS = {
   read: { parameters: ["i32", "buffer", "u64"], result: "i64" },
   // int clock_gettime(clockid_t clock, struct timespec *out)
   clock_gettime: { parameters: ["i32", "pointer"], result: "i32" },
+  // int prctl(int option, unsigned long argument, ...)
+  prctl: { parameters: ["i32", "u32"], result: "i32" },
   // int io_uring_setup(unsigned entries, struct io_uring_params *params)
   ioUringSetup: { name: "syscall", parameters: ["i32", "u32", "buffer"], result: "i32" },
   // int io_uring_enter(unsigned fd, unsigned submit, unsigned wait, unsigned flags,

@@ -62,6 +62,8 @@ export abstract class SimLife {
     this.ready();
   }
 
+  brought(_count: number): void {}
+
   onWake(run: () => void): void {
     this.wake = run;
   }

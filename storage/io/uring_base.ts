@@ -1,4 +1,5 @@
-import { ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
+import { TIMER_SLACK_NS, ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
+import * as abi from "./abi.ts";
 import { MappedMemory } from "./arena.ts";
 import { Errno } from "./errno.ts";
 import type { ArenaOptions } from "./io.ts";
@@ -6,6 +7,7 @@ import type { Libc } from "./libc.ts";
 import { type Slot, SlotKind } from "./slot.ts";
 import { SlotIo } from "./slot_io.ts";
 import { openRing, type UringBuffers, type UringParts } from "./uring_buffers.ts";
+import { Gathering } from "./gathering.ts";
 import { Eagerness, LOOKS_PER_CLOCK } from "./eagerness.ts";
 import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
 import type { CompletionSink, Ring } from "./uring_ring.ts";
@@ -30,6 +32,7 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
   readonly #zeroes: MappedMemory;
   readonly #memory: EntryMemory;
   readonly #eagerness = new Eagerness();
+  protected readonly gathering = new Gathering();
 
   constructor(options: UringOptions) {
     super({ ...options, socketFlags: 0, wakeFlags: 0 });
@@ -47,6 +50,11 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
       zeroes: this.#zeroes.address,
     };
     this.submit(this.takeSlot(SlotKind.wake));
+    this.libc.call.prctl(abi.PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+  }
+
+  brought(count: number): void {
+    this.gathering.brought(count);
   }
 
   /** Gives everything back before it throws: the caller may go on with epoll. */
@@ -69,8 +77,10 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
 
   protected exchange(waitMs: number): void {
     const ring = this.#ring;
+    const gatherUs = waitMs > 0 ? this.gathering.takeWaitUs() : 0;
     const lookMs = Math.min(waitMs, this.#eagerness.lookMs);
-    if (lookMs > 0) this.#look(lookMs);
+    if (gatherUs > 0) ring.enter(waitMs, gatherUs);
+    else if (lookMs > 0) this.#look(lookMs);
     else if (waitMs > 0) this.#sleep(waitMs);
     else ring.enter(0);
     ring.reap(this);

@@ -4,7 +4,7 @@ import type { RawAddress } from "./addresses.ts";
 import { Errno } from "./errno.ts";
 import { DirectCalls, type Span } from "./direct_calls.ts";
 import { HandleKind } from "./handles.ts";
-import type { Transfer } from "./io.ts";
+import { RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
 import type { Operation } from "./operation.ts";
 import { UringBase, type UringOptions } from "./uring_base.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
@@ -166,6 +166,7 @@ export abstract class UringMachine extends UringBase {
     const operation = slot.operation!;
     const stopped = this.#stopped(slot);
     if (result > 0) {
+      if (result === RECEIVE_BUFFER_BYTES) this.gathering.filled();
       operation.off = off;
       this.buffers.chosen(off);
       this.finishSlot(slot, result);

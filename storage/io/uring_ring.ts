@@ -15,6 +15,9 @@ const FLAG_SETS = [
   COMMON_FLAGS | SetupFlag.SUBMIT_ALL | SetupFlag.COOP_TASKRUN | SetupFlag.TASKRUN_FLAG,
 ];
 
+/** A sleep that gathers is ended early by as many results; more than come in its time. */
+const GATHERED_MAX = 64;
+
 /** Takes each completion: the low word of its user data, its result and its flags. */
 export interface CompletionSink {
   completed(user: number, result: number, flags: number): void;
@@ -37,6 +40,8 @@ export class Ring {
   readonly #completionTailAt: number;
   readonly #completionsAt: number;
   readonly #completionMask: number;
+  /** The kernel can wait for several results for a time (Linux 6.12). */
+  readonly #canGather: boolean;
   #tail = 0;
   #completionHead = 0;
 
@@ -45,6 +50,7 @@ export class Ring {
     this.#libc = libc;
     const { fd, params } = setUp(libc);
     this.#fd = fd;
+    this.#canGather = (params[5]! & Feature.MIN_TIMEOUT) !== 0;
     const sq = (word: number) => params[abi.URING_PARAMS_SQ_OFF_AT / 4 + word]!;
     const cq = (word: number) => params[abi.URING_PARAMS_CQ_OFF_AT / 4 + word]!;
     this.#entryCount = params[0]!;
@@ -79,8 +85,11 @@ export class Ring {
     return at;
   }
 
-  /** Submits what was filled and waits at most `waitMs` for a completion. */
-  enter(waitMs: number): void {
+  /**
+   * Submits what was filled and waits at most `waitMs` for a completion. With `gatherUs` it waits
+   * so long for several, and then for one.
+   */
+  enter(waitMs: number, gatherUs = 0): void {
     const words = this.#argument.words;
     const waits = waitMs > 0;
     if (waits && waitMs !== Infinity) {
@@ -94,7 +103,9 @@ export class Ring {
       words[abi.GETEVENTS_ARG_TIMESPEC_WORD] = 0;
       words[abi.GETEVENTS_ARG_TIMESPEC_WORD + 1] = 0;
     }
-    this.#enter(waits ? 1 : 0);
+    const gathers = waits && this.#canGather && gatherUs > 0;
+    words[abi.GETEVENTS_ARG_MIN_WAIT_WORD] = gathers ? gatherUs : 0;
+    this.#enter(gathers ? GATHERED_MAX : waits ? 1 : 0);
   }
 
   /** Something was filled that the kernel does not have yet. */

@@ -54,12 +54,12 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#pool = options.pool;
     this.#kept = new KeptBytes(options.pool.kept);
     this.#held = new HeldBuffers(options.io, options.bufferUser);
-    const { io, handle } = options;
-    this.#payload = new PayloadReceiver(io, handle, () => this.#payloadReceived());
+    const received = () => this.#payloadReceived();
+    this.#payload = new PayloadReceiver(options.io, options.handle, received);
     const failed = (command: number, errno: number) => host.deviceFailed(command, errno);
     this.#calls = new DeviceCalls(this, { ...options, failed });
     this.#terms = options;
-    this.#form = new ReplyForm(io, options);
+    this.#form = new ReplyForm(options.io, options);
     this.#meter = new RequestMeter(options.io, options.counters);
     this.#replies = new ReplyQueue(options.io, options.handle, this);
   }
@@ -96,7 +96,9 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
 
   /** Bytes that were received; what cannot be parsed yet is copied. */
   take(source: ByteSource, from: number, to: number): void {
+    const before = this.#taken;
     const at = this.#parse(source, from, to);
+    this.#io.brought(this.#taken - before);
     if (at < to && this.#pause !== "stopped") this.#kept.keep(source.bytes, at, to);
   }
 
@@ -111,9 +113,8 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     }
     this.#pause = "stopped";
     this.#kept.clear();
-    const draining = this.#draining;
+    if (this.#draining !== null) this.replyDone(this.#draining);
     this.#draining = null;
-    if (draining !== null) this.replyDone(draining);
   }
 
   /** Submits nothing more and answers nothing more. What the device has runs to its end. */
@@ -287,9 +288,8 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   }
 
   #dropCurrent(): void {
-    const request = this.#current;
+    if (this.#current !== null) this.replyDone(this.#current);
     this.#current = null;
-    if (request !== null) this.replyDone(request);
   }
 
   #answer(request: ServerRequest): void {
