@@ -21,7 +21,8 @@ How:
   --trace FILE        writes the whole trace of --seed to a file
   --around STEP       prints what happened around an event of --seed
   --until-violated    ends with the first seed that fails
-  --budget S          with --mutations: seeds for each
+  --budget S          with --mutations: seeds for each, when none is recorded that shows it
+  --record            with --mutations: writes down the seeds that showed them
 `;
 
 /** The command line of the simulator; the status is 0 when nothing was violated. */
@@ -42,6 +43,7 @@ async function main(): Promise<number> {
       trace: { type: "string" },
       around: { type: "string" },
       budget: { type: "string" },
+      record: { type: "boolean" },
       "until-violated": { type: "boolean" },
       help: { type: "boolean" },
     },
@@ -63,6 +65,7 @@ async function main(): Promise<number> {
       names: positionals,
       jobs,
       budget: numberOf(values.budget ?? "40"),
+      record: values.record === true,
     });
   }
   if (values.shrink !== undefined) return await shrink(numberOf(values.shrink), options);

@@ -20,8 +20,6 @@ export interface Mutation extends Edit {
   readonly also?: readonly Edit[];
   /** Played in place of faults by chance, where chance would need too many seeds. */
   readonly story?: StoryName;
-  /** One that catches it; it is tried first. */
-  readonly seed?: number;
   /** Kinds of faults that are needed to see it: with these alone it is found sooner. */
   readonly only?: readonly FaultKind[];
 }

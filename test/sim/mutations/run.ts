@@ -1,119 +1,148 @@
-import { editsOf, type Mutation, planted } from "./mutation.ts";
+import type { Mutation } from "./mutation.ts";
+import { type Catch, RECORDED, withCatches } from "./recorded.ts";
 import { MUTATIONS } from "./table.ts";
+import { TreeCopy } from "./tree_copy.ts";
 
 export interface MutationOptions {
   /** Of those to plant; all when there are none. */
   readonly names: readonly string[];
   readonly jobs: number;
-  /** Seeds for each. */
+  /** Seeds for each, when the one that is recorded does not show it any more. */
   readonly budget: number;
+  /** Writes down what caught them. */
+  readonly record: boolean;
 }
 
-const ROOT = new URL("../../../", import.meta.url).pathname;
-/** What a run needs of the tree. */
-const PARTS = ["deno.json", "deno.lock", "main.ts", "protocol", "roles", "storage", "web", "test"];
-/** Where seeds for a mutation begin when none is known. */
-const FIRST_SEED = 1;
+/** A violation as a run reports it. */
+interface Violation extends Catch {
+  readonly text: string;
+}
 
 /** Plants each bug in a copy of the tree and looks for a seed that shows it. */
 export async function runMutations(options: MutationOptions): Promise<number> {
-  const { names, jobs, budget } = options;
+  const { names, jobs, record } = options;
   const unknown = names.filter((name) => MUTATIONS.every((mutation) => mutation.name !== name));
   if (unknown.length > 0) {
     console.log(`No mutation is called ${unknown.join(", ")}.`);
     return 2;
   }
   const wanted = MUTATIONS.filter(({ name }) => names.length === 0 || names.includes(name));
-  // The tree may change while this runs.
-  const base = Deno.makeTempDirSync({ prefix: "dvsan-mutations-" });
+  const search = new Search(options.budget);
   try {
-    for (const part of PARTS) copy(`${ROOT}${part}`, `${base}/${part}`);
-    return await tryAll(wanted, { base, jobs, budget });
+    const caught = await search.all(wanted, jobs);
+    if (record) writeCatches(caught);
+    const missed = wanted.filter(({ name }) => !caught.has(name));
+    if (missed.length > 0) console.log(`missed: ${missed.map(({ name }) => name).join(", ")}`);
+    console.log(`${caught.size} of ${wanted.length} caught`);
+    return missed.length === 0 ? 0 : 1;
   } finally {
-    Deno.removeSync(base, { recursive: true });
+    search.end();
   }
 }
 
-async function tryAll(
-  wanted: readonly Mutation[],
-  o: { readonly base: string; readonly jobs: number; readonly budget: number },
-): Promise<number> {
-  const { base, jobs, budget } = o;
-  const missed: string[] = [];
-  const left = [...wanted];
-  const work = async () => {
-    for (let next = left.shift(); next !== undefined; next = left.shift()) {
-      const how = await tryOne(next, { base, budget });
-      if (!how.isCaught) missed.push(next.name);
-      console.log(`${how.isCaught ? "caught" : "MISSED"} ${next.name}: ${how.text}`);
-    }
-  };
-  await Promise.all(Array.from({ length: jobs }, work));
-  console.log(`${wanted.length - missed.length} of ${wanted.length} mutations caught`);
-  if (missed.length > 0) console.log(`missed: ${missed.join(", ")}`);
-  return missed.length === 0 ? 0 : 1;
+function writeCatches(caught: ReadonlyMap<string, Catch>): void {
+  const names = MUTATIONS.map(({ name }) => name);
+  const path = new URL("./recorded.json", import.meta.url);
+  Deno.writeTextFileSync(path, withCatches(RECORDED, { caught, names }));
 }
 
-async function tryOne(
-  mutation: Mutation,
-  { base, budget }: { readonly base: string; readonly budget: number },
-): Promise<{ readonly isCaught: boolean; readonly text: string }> {
-  const directory = Deno.makeTempDirSync({ prefix: "dvsan-mutation-" });
-  try {
-    for (const part of PARTS) copy(`${base}/${part}`, `${directory}/${part}`);
-    for (const edit of editsOf(mutation)) {
-      const path = `${directory}/${edit.file}`;
-      const result = planted(edit, Deno.readTextFileSync(path));
-      if (typeof result === "string") throw new Error(`mutation "${mutation.name}": ${result}`);
-      Deno.writeTextFileSync(path, result.source);
+/** Looks for seeds, in copies of the tree. */
+class Search {
+  readonly #budget: number;
+  readonly #sound = TreeCopy.ofTree();
+  readonly #copies: TreeCopy[] = [this.#sound];
+  /** What runs show without any bug, by their arguments. */
+  readonly #without = new Map<string, Promise<Violation | null>>();
+
+  constructor(budget: number) {
+    this.#budget = budget;
+  }
+
+  /** What caught those that were caught. */
+  async all(wanted: readonly Mutation[], jobs: number): Promise<Map<string, Catch>> {
+    const caught = new Map<string, Catch>();
+    const left = [...wanted];
+    const work = async () => {
+      const copy = this.#sound.another();
+      this.#copies.push(copy);
+      for (let next = left.shift(); next !== undefined; next = left.shift()) {
+        const mutation = next;
+        const found = await copy.planted(mutation, () => this.#one(mutation, copy));
+        if (found !== null) caught.set(mutation.name, found);
+        console.log(wordsOf(mutation, found));
+      }
+    };
+    await Promise.all(Array.from({ length: jobs }, work));
+    return caught;
+  }
+
+  end(): void {
+    for (const copy of this.#copies) copy.remove();
+  }
+
+  /** The first seed that fails with the bug and holds without it: it is the bug that it shows. */
+  async #one(mutation: Mutation, copy: TreeCopy): Promise<Violation | null> {
+    const recorded = RECORDED[mutation.name]?.seed;
+    const ranges = recorded === undefined ? [] : [{ from: recorded, to: recorded }];
+    ranges.push({ from: 1, to: this.#budget });
+    for (const { from, to } of ranges) {
+      for (let next = from; next <= to;) {
+        const found = await firstViolation(copy, { from: next, to, ...mutation });
+        if (found === null) break;
+        next = found.seed + 1;
+        const without = await this.#withoutBug(mutation, found.seed);
+        if (without === null) return found;
+        console.log(`seed ${found.seed} is no use for ${mutation.name}: ${without.text}`);
+      }
     }
-    const { seed } = mutation;
-    const ranges = seed === undefined ? [] : [`${seed}..${seed}`];
-    ranges.push(`${FIRST_SEED}..${FIRST_SEED + budget - 1}`);
-    for (const range of ranges) {
-      const found = await firstViolation(directory, range, mutation);
-      if (found === null) continue;
-      const [text, caught] = found;
-      // It must be the mutation that the seed shows, and nothing else.
-      const without = await firstViolation(base, `${caught}..${caught}`, mutation);
-      if (without === null) return { isCaught: true, text };
-      return { isCaught: false, text: `it fails without the bug too: ${without[0]}` };
-    }
-    return { isCaught: false, text: mutation.breaks };
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
+    return null;
+  }
+
+  #withoutBug(mutation: Mutation, seed: number): Promise<Violation | null> {
+    const { only, story } = mutation;
+    const key = JSON.stringify([seed, only, story]);
+    const known = this.#without.get(key) ??
+      firstViolation(this.#sound, { from: seed, to: seed, ...mutation });
+    this.#without.set(key, known);
+    return known;
   }
 }
 
-/** The report of the first seed of the range that fails, and the seed. */
+/** The report of the first seed of a range that fails. */
 async function firstViolation(
-  root: string,
-  range: string,
-  { only, story }: Mutation,
-): Promise<[text: string, seed: number] | null> {
+  copy: TreeCopy,
+  { from, to, only, story }:
+    & { readonly from: number; readonly to: number }
+    & Pick<Mutation, "only" | "story">,
+): Promise<Violation | null> {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-prompt", "--quiet", "--no-check", "test/sim/main.ts"],
-      ...["--seeds", range, "--until-violated"],
+      ...["--seeds", `${from}..${to}`, "--until-violated"],
       ...(only === undefined ? [] : ["--only", only.join(",")]),
       ...(story === undefined ? [] : ["--story", story]),
     ],
-    cwd: root,
+    cwd: copy.path,
     stdin: "null",
     stdout: "piped",
     stderr: "null",
   }).output();
-  const text = new TextDecoder().decode(stdout);
-  const match = /^seed (\d+): VIOLATED .*$/m.exec(text);
-  return match === null ? null : [match[0].slice(0, 300), Number(match[1])];
+  const output = new TextDecoder().decode(stdout);
+  const match = /^seed (\d+): VIOLATED (\S+) at event (\d+): (.*)$/m.exec(output);
+  if (match !== null) {
+    const [, seed, checker, event, words] = match;
+    const text = words!.slice(0, 200);
+    return { seed: Number(seed), checker: checker!, event: Number(event), text };
+  }
+  if (!output.includes(`seed ${to}: held.`)) {
+    console.log(`seeds ${from}..${to} did not run to their end: ${output.slice(-500)}`);
+  }
+  return null;
 }
 
-function copy(from: string, to: string): void {
-  if (!Deno.statSync(from).isDirectory) return Deno.copyFileSync(from, to);
-  Deno.mkdirSync(to);
-  for (const { name, isDirectory } of Deno.readDirSync(from)) {
-    if (isDirectory || /\.(ts|tsx|json|js|css)$/.test(name)) {
-      copy(`${from}/${name}`, `${to}/${name}`);
-    }
-  }
+function wordsOf({ name, breaks, only, story }: Mutation, found: Violation | null): string {
+  if (found === null) return `MISSED ${name}: ${breaks}`;
+  const { seed, checker, event, text } = found;
+  const how = story === undefined ? `faults ${only?.join(",") ?? "by chance"}` : `story ${story}`;
+  return `caught ${name}: seed ${seed}, ${how}, ${checker} at event ${event}: ${text}`;
 }

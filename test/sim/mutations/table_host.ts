@@ -8,7 +8,6 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/leg_life.ts",
     old: "    const replay = changed || this.queue.flushFailed;\n",
     new: "    const replay = changed && this.queue.flushFailed;\n",
-    seed: 2,
     only: ["power"],
   },
   {
@@ -17,7 +16,6 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/leg_life.ts",
     old: "    const changed = this.#verifier !== null && !bytesEqual(this.#verifier, offered);\n",
     new: "    const changed = this.#verifier === null && !bytesEqual(offered, offered);\n",
-    seed: 2,
     only: ["power"],
   },
   {
@@ -26,7 +24,6 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/leg_link.ts",
     old: "      attachment: this.#nextAttachment++,\n",
     new: "      attachment: this.#nextAttachment,\n",
-    seed: 3,
     only: ["streams", "cut"],
   },
   {
@@ -36,7 +33,6 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     old: "    for (const gap of later.add({ start: position, end: position + length })) {\n",
     new: "    for (const gap of new Ranges().add({ start: position, end: position + length })) {\n",
     story: "host-ends-in-replay",
-    seed: 1,
   },
   {
     name: "attachment-numbers-start-anew",
@@ -60,7 +56,6 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/leg_queue.ts",
     old: "    if (request.error !== 0) this.flushFailed = true;\n",
     new: "    if (request.error !== 0) this.log.releaseBefore(request.mark);\n",
-    seed: 1,
     only: ["media-errors", "power", "kill"],
   },
   {
@@ -70,7 +65,6 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     old:
       "    return !request.isChange || !this.flying.hasChangeIn(request.position, request.length);\n",
     new: "    return true;\n",
-    seed: 1,
     only: ["power"],
   },
   {
@@ -88,7 +82,6 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     old:
       "      if (request.isChange) this.repeats.push(request);\n      else this.waiting.push(request);\n",
     new: "      this.later.put(this.#giveBack(request, 0), 0);\n",
-    seed: 1,
     only: ["streams", "kill"],
   },
   {
@@ -97,7 +90,6 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/leg_queue.ts",
     old: "    let result = request.error === 0 ? 0 : -wireErrorOf(request.error);\n",
     new: "    let result = 0;\n    if (request.error !== 0) request.error = 0;\n",
-    seed: 1,
     only: ["media-errors", "full"],
   },
 ];

@@ -8,7 +8,6 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/medium.ts",
     old: "  await file.write(copyBStart(label.sizeBytes), copies.B);\n",
     new: "  if (label.sequence === 1) await file.write(copyBStart(label.sizeBytes), copies.B);\n",
-    seed: 1,
     only: ["power", "kill"],
   },
   {
@@ -17,22 +16,20 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/medium.ts",
     old: "    await file.sync();\n",
     new: "    void file.sync().catch(() => {});\n",
-    seed: 1,
     only: ["power", "users"],
   },
   {
     name: "older-label-accepted",
     breaks: "a medium that was rolled back is recognised",
-    file: "storage/media/open_media.ts",
+    file: "storage/media/accept_medium.ts",
     old: "  if (known !== undefined && own.sequence < known) {\n",
     new: "  if (known !== undefined && own.sequence < 0) {\n",
-    seed: 1,
     only: ["rollback"],
   },
   {
     name: "another-units-label-accepted",
     breaks: "a medium labelled by another unit is not served",
-    file: "storage/media/open_media.ts",
+    file: "storage/media/accept_medium.ts",
     old: "  if (label !== null && label.unitId !== options.unitId) {\n",
     new: '  if (label !== null && label.unitId === "") {\n',
     only: ["swap", "copy"],
@@ -49,7 +46,6 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
       '      return act({ kind: "revoke", volumeId, generation: grant.generation, sequence }, "x");\n' +
       "    }\n" +
       '    return act({ kind: "delete", volumeId, sequence }, "x");\n',
-    seed: 1,
     only: ["catalog"],
   },
   {
@@ -103,7 +99,6 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
       },
     ],
     story: "catalog-lost-later",
-    seed: 1,
   },
   {
     name: "two-instances-obeyed",
@@ -129,7 +124,6 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     old: "      if (reply !== null) this.#transmit(reply, from);\n",
     new: "      if (reply !== null) this.#transmit(reply, from);\n" +
       "      for (const half of this.#door.halfOpen.ofNode(packet.session)) this.#confirmed(half);\n",
-    seed: 4,
     only: ["replays", "users"],
   },
   {
@@ -138,7 +132,6 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/link/member.ts",
     old: "    return sameEndpoint(this.#current().endpoint, endpoint);\n",
     new: "    this.#seat = { ...this.#current(), endpoint };\n    return true;\n",
-    seed: 4,
     only: ["replays", "users"],
   },
   {
@@ -147,7 +140,6 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "protocol/config/replay_window.ts",
     old: "    if (counter >= this.#next) {\n",
     new: "    this.#seen.fill(0);\n    if (counter >= 0) {\n",
-    seed: 1,
     only: ["replays", "users"],
   },
   {

@@ -9,7 +9,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     old: "    await writeRecord(state, volume, change);\n    volume.fencing = null;\n",
     new:
       "    void writeRecord(state, volume, change).catch(() => {});\n    volume.fencing = null;\n",
-    seed: 2,
     only: ["revoke", "users", "kill", "stalls"],
   },
   {
@@ -18,7 +17,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/grants/grant_table.ts",
     old: "      state: grant.fenced\n",
     new: '      state: grant.fenced && volumeId === ""\n',
-    only: ["revoke", "kill", "cut"],
+    story: "host-is-fenced",
   },
   {
     name: "fence-answers-while-writes-run",
@@ -27,7 +26,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     old: "    if (table.isSettled(volumeId)) options.settled();\n" +
       "    else this.#fences.push({ volumeId, settled: options.settled });\n",
     new: "    options.settled();\n",
-    only: ["users", "revoke", "stalls"],
+    story: "host-is-fenced",
   },
   {
     name: "older-attachment-finishes-later",
@@ -37,7 +36,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
       "    guest.waiting = waiting;\n",
     new: "    waiting.run();\n    guest.waiting = null;\n",
     story: "held-write",
-    seed: 1,
   },
   {
     name: "lower-attachment-comes-in",
@@ -53,7 +51,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/extents.ts",
     old: "    if (!this.#media.some(needsSync)) return this.#queue.end(operation, 0);\n",
     new: "    if (this.#media.length > 0) return this.#queue.end(operation, 0);\n",
-    seed: 1,
     only: ["power"],
   },
   {
@@ -62,7 +59,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/extent_parts.ts",
     old: "    if (this.#durable) this.#sync();\n    else this.#end(result);\n",
     new: "    this.#end(result);\n",
-    seed: 3,
     only: ["power"],
   },
   {
@@ -96,7 +92,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     old: "    steps += totalOf(intersect(normalise(runsOn(record, id)), medium.label.zeroed));\n",
     new: "    steps += totalOf(normalise(runsOn(record, id)));\n",
     story: "space-given-again",
-    seed: 1,
   },
   {
     name: "zeroed-without-zeroing",
@@ -104,7 +99,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/zeroer.ts",
     old: "      await file.zero(position, bytes);\n",
     new: "      if (bytes > 0) return true;\n",
-    seed: 1,
     only: ["users"],
   },
   {
@@ -113,7 +107,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/extents.ts",
     old: "    join.end = position + length;\n",
     new: '    join.end = position + (kind === "zero" ? Math.min(length, 4096) : length);\n',
-    seed: 1,
     only: ["weather"],
   },
   {
@@ -123,7 +116,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     old: "    work.position = extent.start + (join.at - extent.begin);\n",
     new: "    work.position = extent.start + (join.at - extent.begin);\n" +
       '    if (join.kind === "read" && join.at >= 1048576) work.position += 4096;\n',
-    seed: 1,
     only: ["weather"],
   },
   {
@@ -132,7 +124,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/allocate.ts",
     old: "  return subtract([[1, lastStep - 1]], taken);\n",
     new: "  return subtract([[1, lastStep - 1]], taken.slice(1));\n",
-    seed: 1,
     only: ["users"],
   },
   {
