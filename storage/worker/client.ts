@@ -78,9 +78,10 @@ export class DataWorker {
   ): Promise<Calls[N]["result"]> {
     if (this.#ended !== null) return Promise.reject(this.#ended);
     const id = this.#nextId++;
+    // First: what cannot be posted throws here, and nobody waits for its answer.
+    this.#thread.post({ id, call: name, params });
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#waiting.set(id, { resolve, reject });
-    this.#thread.post({ id, call: name, params });
     return promise as Promise<Calls[N]["result"]>;
   }
 

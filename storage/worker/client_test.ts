@@ -60,6 +60,14 @@ Deno.test("drain() makes what was written to an export durable, and a second one
   }
 });
 
+Deno.test("a call that cannot be posted throws, and leaves nothing behind to be rejected", async () => {
+  const worker = await start("uring");
+  const address = { address: "127.0.0.1", port: (() => 0) as unknown as number };
+  assert.throws(() => worker.call("listen", address), { name: "DataCloneError" });
+  assert.equal(await worker.call("checkMedia", null), null);
+  await worker.stop(); // A promise that nobody has would be rejected here, and end the process.
+});
+
 Deno.test("calls wait for a data worker that is on its way up; one that is not needed ends", async () => {
   const lines: LogLine[] = [];
   const options = {
