@@ -26,7 +26,7 @@ export class StoreState {
   readonly options: UnitStoreOptions;
   readonly media = new Map<string, Medium>();
   readonly volumes = new Map<string, Volume>();
-  readonly #zeroers = new Zeroers();
+  readonly zeroers = new Zeroers();
   #reported: MediumInfo[];
   readonly #forgotten: Set<string>;
   #revision = 0;
@@ -50,7 +50,7 @@ export class StoreState {
       });
       this.media.set(medium.id, medium);
       const random = (count: number) => options.random.bytes(count);
-      this.#zeroers.add(medium, random);
+      this.zeroers.add(medium, random);
       if (label.epoch > this.#epoch || (label.epoch === this.#epoch && this.#instance === "")) {
         this.#epoch = label.epoch;
         this.#instance = label.instance;
@@ -272,23 +272,18 @@ export class StoreState {
 
   /** Zeroing looks for work. */
   kick(): void {
-    this.#zeroers.kick();
+    this.zeroers.kick();
   }
 
   async idle(): Promise<void> {
-    await this.#zeroers.idle();
+    await this.zeroers.idle();
     for (const medium of this.media.values()) await medium.settled();
   }
 
   /** Stops zeroing, and waits for what was submitted. */
   async settle(): Promise<void> {
-    await this.#zeroers.stop();
+    await this.zeroers.stop();
     await this.idle();
-  }
-
-  /** Zeroing goes on after `settle`. */
-  resume(): void {
-    this.#zeroers.resume();
   }
 
   async close(): Promise<void> {

@@ -174,7 +174,7 @@ export class UnitStore {
 
   /** Goes on after `settle`. */
   resume(): void {
-    this.#state.resume();
+    this.#state.zeroers.resume();
   }
 
   /** Stops zeroing, waits for label updates, closes the media. */
