@@ -18,7 +18,7 @@ export class SimIo extends SimBase implements io.Io {
   readonly #hungry = new Set<SimStream>();
 
   accept(operation: Operation, listener: io.Handle): void {
-    const index = this.begin(operation, listener);
+    const index = this.begin(operation, listener, "an accept");
     if (index < 0) return;
     const object = this.objects[index];
     if (!(object instanceof SimListener)) return this.end(operation, -Errno.EINVAL);
@@ -185,7 +185,7 @@ export class SimIo extends SimBase implements io.Io {
   }
 
   #beginReceive(operation: Operation, handle: io.Handle): SimStream | null {
-    const index = this.begin(operation, handle);
+    const index = this.begin(operation, handle, "a receive");
     if (index < 0) return null;
     const stream = this.objects[index];
     if (!(stream instanceof SimStream)) {
@@ -201,7 +201,7 @@ export class SimIo extends SimBase implements io.Io {
   }
 
   #send(operation: Operation, handle: io.Handle, parts: Uint8Array[]): void {
-    const index = this.begin(operation, handle);
+    const index = this.begin(operation, handle, "a send");
     if (index < 0) return;
     const stream = this.objects[index];
     if (!(stream instanceof SimStream)) return this.end(operation, -Errno.ENOTCONN);
@@ -225,6 +225,7 @@ export class SimIo extends SimBase implements io.Io {
     const listener = this.world.listeners.get(options.key);
     const near = { address: options.to.port === 0 ? "" : options.to.address, port: 0 };
     if (near.address !== "") near.port = this.world.freshPort();
+    this.submitting("a connect");
     assert(!operation.busy, "an operation is submitted once at a time");
     operation.busy = true;
     operation.ioSlot = -1;
@@ -243,6 +244,7 @@ export class SimIo extends SimBase implements io.Io {
   }
 
   #connectFar(operation: Operation, to: io.SocketAddress): void {
+    this.submitting("a connect");
     assert(!operation.busy, "an operation is submitted once at a time");
     operation.busy = true;
     operation.ioSlot = -1;
@@ -257,7 +259,7 @@ export class SimIo extends SimBase implements io.Io {
 
   /** The medium to ask without changing it, or null when the operation was ended. */
   #mediumOf(operation: Operation, handle: io.Handle): SimMedium | null {
-    const index = this.begin(operation, handle);
+    const index = this.begin(operation, handle, "a question to a medium");
     if (index < 0) return null;
     const medium = this.objects[index];
     if (medium instanceof SimMedium) return medium;
@@ -266,7 +268,7 @@ export class SimIo extends SimBase implements io.Io {
   }
 
   #media(operation: Operation, handle: io.Handle, call: MediaRun): void {
-    const index = this.begin(operation, handle);
+    const index = this.begin(operation, handle, `a ${call.kind}`);
     if (index < 0) return;
     const medium = this.objects[index];
     if (!(medium instanceof SimMedium)) return this.end(operation, -Errno.EINVAL);

@@ -193,7 +193,8 @@ export abstract class SimBase extends SimLife implements SimResident {
   }
 
   /** Marks `operation` as under way on the handle; -1 when that is dead, and -EBADF follows. */
-  protected begin(operation: Operation, handle: io.Handle): number {
+  protected begin(operation: Operation, handle: io.Handle, what: string): number {
+    this.submitting(what);
     assert(!operation.busy, "an operation is submitted once at a time");
     operation.busy = true;
     operation.off = -1;

@@ -16,7 +16,24 @@ export interface SimIoOptions {
    * turn is taken later, never inside.
    */
   readonly onReady?: () => void;
+  /**
+   * Called before each operation is submitted, with what it is; a throw means that the process was
+   * killed just before, and it is made dead by then.
+   */
+  readonly onSubmit?: (what: string) => void;
+  /** The machine's clock, where that goes another way than true time. */
+  readonly clock?: SimOwnClock;
 }
+
+/** A clock that may be slow or fast. */
+export interface SimOwnClock {
+  nowMs(): number;
+  /** True time that passes until this clock went on by `ownMs`. */
+  trueMs(ownMs: number): number;
+}
+
+/** Own time is rounded when it is made of true time: a timer is late by that rather than early. */
+const ROUNDING_MS = 0.001;
 
 /** Time and results of a simulated Io, and whether its process lives. */
 export abstract class SimLife {
@@ -30,6 +47,8 @@ export abstract class SimLife {
   /** Its process was killed: whatever is still called does nothing, and nothing ends. */
   protected isDead = false;
   readonly #onReady: () => void;
+  readonly #onSubmit: (what: string) => void;
+  readonly #clock: SimOwnClock | null;
   #saidReady = false;
   #alarm: SimAlarm | null = null;
   #alarmMs = Infinity;
@@ -40,8 +59,10 @@ export abstract class SimLife {
     this.world = world;
     this.place = place;
     this.#onReady = options.onReady ?? (() => {});
+    this.#onSubmit = options.onSubmit ?? (() => {});
+    this.#clock = options.clock ?? null;
     if (place !== null) world.addAddress(place.address, place.machine);
-    this.timeMs = this.trueMs;
+    this.timeMs = this.ownMs;
   }
 
   nowMs(): number {
@@ -49,10 +70,11 @@ export abstract class SimLife {
   }
 
   timer(operation: Operation, delayMs: number): void {
+    this.submitting("a timer");
     assert(!operation.busy, "an operation is submitted once at a time");
     operation.busy = true;
     if (this.isDead) return;
-    this.timers.add(operation, this.trueMs + delayMs);
+    this.timers.add(operation, this.ownMs + delayMs);
     this.armTimer();
   }
 
@@ -74,8 +96,14 @@ export abstract class SimLife {
     this.ready();
   }
 
-  protected get trueMs(): number {
-    return this.world.schedule?.nowMs() ?? this.world.nowMs;
+  /** The time as this process sees it. */
+  protected get ownMs(): number {
+    return this.#clock?.nowMs() ?? this.world.schedule?.nowMs() ?? this.world.nowMs;
+  }
+
+  /** Comes first in every submission. */
+  protected submitting(what: string): void {
+    if (!this.isDead) this.#onSubmit(what);
   }
 
   protected get machine(): string {
@@ -99,7 +127,7 @@ export abstract class SimLife {
   /** Reads the time and takes the timers that are due; what comes later needs another turn. */
   protected turnBegins(): void {
     this.#saidReady = false;
-    this.timeMs = this.trueMs;
+    this.timeMs = this.ownMs;
     for (let due = this.timers.takeDue(this.timeMs); due !== null;) {
       this.completions.push(due, 0);
       due = this.timers.takeDue(this.timeMs);
@@ -135,7 +163,10 @@ export abstract class SimLife {
     this.#alarm = null;
     this.#alarmMs = nextMs;
     if (nextMs === Infinity) return;
-    const delayMs = Math.max(0, nextMs - schedule.nowMs());
+    const ownDelayMs = Math.max(0, nextMs - this.ownMs);
+    const delayMs = this.#clock === null
+      ? ownDelayMs
+      : this.#clock.trueMs(ownDelayMs) + ROUNDING_MS;
     this.#alarm = schedule.after(delayMs, `${this.place!.process}: a timer of its Io`, () => {
       this.#alarmMs = Infinity;
       this.ready();

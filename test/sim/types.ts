@@ -36,6 +36,13 @@ export interface ConsumerRequest {
   readonly fua: boolean;
   /** Of a write: rising by disk; the stamp of each block holds it. 0 otherwise. */
   readonly version: number;
+  /**
+   * Rising by disk: whoever was answered in a later era came in after all of an earlier one had
+   * been shut out, so nothing of that can land any more.
+   */
+  readonly era: number;
+  /** It goes to a unit without an agent: nobody repeats it. */
+  readonly isDirect: boolean;
 }
 
 /**
@@ -77,6 +84,8 @@ export interface Checker extends Partial<ConsumerEvents>, Partial<LifeEvents> {
   /** A disk is created: whoever checks what its blocks hold begins with zeroes. */
   diskCreated?(disk: { readonly diskId: string; readonly sizeBytes: number }): void;
   diskReleased?(diskId: string): void;
+  /** Media that hold some of these were carried to another machine, as they were. */
+  carriedAway?(diskIds: ReadonlySet<string>): void;
   /** Faults are over, everything runs and is quiet. Violations are told as ever. */
   finished?(): void;
 }

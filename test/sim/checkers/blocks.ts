@@ -1,4 +1,10 @@
-import { BLOCK_BYTES, type Checker, type ConsumerRequest, type Sim } from "../types.ts";
+import {
+  BLOCK_BYTES,
+  type Checker,
+  type ConsumerRequest,
+  type Sim,
+  type WorkerAnswer,
+} from "../types.ts";
 import { BlockRegister, Change, type Value } from "./register.ts";
 import { diskHashOf, readSector, SECTORS } from "./stamp.ts";
 
@@ -7,8 +13,8 @@ interface Asked {
   readonly request: ConsumerRequest;
   readonly at: number;
   readonly changes: readonly Change[];
-  /** The host's incarnation that was asked. */
-  readonly incarnation: number;
+  /** Rises with the request's own, and with each incarnation of the host. */
+  readonly era: number;
 }
 
 interface Disk {
@@ -44,8 +50,9 @@ export class BlocksChecker implements Checker {
     const disk = this.#disk(request);
     const at = ++this.#now;
     const changes = this.#changes(disk, request, at);
-    const incarnation = this.#incarnations.get(disk.host) ?? 0;
-    disk.pending.set(request.id, { request, at, changes, incarnation });
+    const era = request.era + (this.#incarnations.get(disk.host) ?? 0);
+    if (request.isDirect) { for (const change of changes) change.isForgotten = true; }
+    disk.pending.set(request.id, { request, at, changes, era });
   }
 
   answered(request: ConsumerRequest, error: number, data: Uint8Array | null): void {
@@ -89,6 +96,24 @@ export class BlocksChecker implements Checker {
     if (power) this.storageLost();
   }
 
+  /** An agent let go of a disk: what its last flush did not reach it repeats no more. */
+  workerAnswered({ call, params, error }: WorkerAnswer): void {
+    if (call !== "diskDetach" || error !== null) return;
+    const disk = this.#disks.get((params as { diskId: string }).diskId);
+    if (disk !== undefined) this.#each(disk, (change) => change.isForgotten = true);
+  }
+
+  /** The media of some disks were carried away: what was not flushed stays with who had it. */
+  carriedAway(diskIds: ReadonlySet<string>): void {
+    for (const disk of this.#disks.values()) {
+      if (!diskIds.has(disk.id)) continue;
+      this.#each(disk, (change) => {
+        change.isForgotten = true;
+        change.isLost = true;
+      });
+    }
+  }
+
   /** A machine's power failed, or a medium failed to write back: what was not synced may be gone. */
   storageLost(): void {
     for (const disk of this.#disks.values()) this.#each(disk, (change) => change.isLost = true);
@@ -128,13 +153,14 @@ export class BlocksChecker implements Checker {
   }
 
   /**
-   * A host that was started anew comes in by a higher attachment number: once it was answered for
-   * a block, nothing that its earlier incarnations had sent for that block can land any more.
+   * A host that was started anew comes in by a higher attachment number, and so does whoever got
+   * the disk by a new grant: once it was answered for a block, nothing that was sent for that block
+   * in an earlier era can land any more.
    */
   #settleLost(disk: Disk, asked: Asked, now: number): void {
     const { firstBlock, blockCount } = asked.request;
     for (const lost of disk.lost) {
-      if (lost.incarnation >= asked.incarnation) continue;
+      if (lost.era >= asked.era) continue;
       lost.changes.forEach((change, i) => {
         const block = lost.request.firstBlock + i;
         if (block < firstBlock || block >= firstBlock + blockCount) return;

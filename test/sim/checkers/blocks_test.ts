@@ -1,40 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { BlocksChecker } from "./blocks.ts";
-import { Complaints, DISK, History, shown } from "./testing_history.ts";
-
-interface Bench {
-  readonly complaints: Complaints;
-  readonly checker: BlocksChecker;
-  readonly history: History;
-}
-
-function bench(): Bench {
-  const complaints = new Complaints();
-  const checker = new BlocksChecker(complaints);
-  return { complaints, checker, history: new History(checker) };
-}
-
-/** A history that is in order. */
-function good(name: string, run: (bench: Bench) => void): void {
-  Deno.test(`blocks: ${name} is in order`, () => {
-    const it = bench();
-    run(it);
-    assert.deepEqual(it.complaints.texts, []);
-  });
-}
-
-/** A history whose last step is wrong, and no step before. */
-function bad(name: string, words: RegExp, run: (bench: Bench) => () => void): void {
-  Deno.test(`blocks: ${name} is caught`, () => {
-    const it = bench();
-    const last = run(it);
-    assert.deepEqual(it.complaints.texts, []);
-    last();
-    assert.equal(it.complaints.texts.length, 1);
-    assert.match(it.complaints.texts[0]!, words);
-  });
-}
+import { bad, bench, good } from "./testing_blocks.ts";
+import { DISK, type History, shown } from "./testing_history.ts";
 
 good("a new disk of zeroes", ({ history }) => history.read(3, 0));
 

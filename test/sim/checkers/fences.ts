@@ -2,6 +2,7 @@ import type {
   AccessGrant,
   AccessRevoke,
   Assignment,
+  StorageInfo,
   VolumeCreate,
 } from "../../../protocol/config/bodies.ts";
 import type { SimWrite } from "../../../storage/io/sim_world.ts";
@@ -36,7 +37,7 @@ export class FencesChecker implements Checker {
     this.#sim = sim;
   }
 
-  workerAnswered({ process, call, params, error }: WorkerAnswer): void {
+  workerAnswered({ process, call, params, result, error }: WorkerAnswer): void {
     if (call === "diskAttach") {
       this.#told(process, (params as { assignment: Assignment }).assignment);
     }
@@ -44,6 +45,14 @@ export class FencesChecker implements Checker {
     if (error !== null) return;
     const volumes = this.#volumesOf(process);
     switch (call) {
+      case "storageInfo":
+        // What a unit could not acknowledge may stand on its label, and then it says so later.
+        for (const { id, grant } of (result as StorageInfo).volumes) {
+          const volume = volumes.get(id);
+          if (volume === undefined || grant?.state !== "active") continue;
+          volume.grantedBytes = Math.max(volume.grantedBytes, grant.sizeBytes);
+        }
+        return;
       case "volumeCreate": {
         const { volumeId, leg } = params as VolumeCreate;
         const known = volumes.get(volumeId);

@@ -23,6 +23,8 @@ export interface AskOptions {
   readonly fua?: boolean;
   readonly version?: number;
   readonly diskId?: string;
+  readonly era?: number;
+  readonly isDirect?: boolean;
 }
 
 /** Writes histories by hand: asks and answers, one after another. */
@@ -44,6 +46,8 @@ export class History {
       blockCount: kind === "flush" ? 0 : o.blocks ?? 1,
       fua: o.fua ?? false,
       version: kind === "write" ? o.version ?? this.#id : 0,
+      era: o.era ?? 1,
+      isDirect: o.isDirect ?? false,
     };
     this.#checker.asked!(request);
     return request;

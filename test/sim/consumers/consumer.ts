@@ -11,7 +11,7 @@ import type { SimMachine } from "../machines/machine.ts";
 import type { Incarnation } from "../process/incarnation.ts";
 import { turnsOf } from "../process/turns.ts";
 import { BLOCK_BYTES, type Checker, type ConsumerRequest } from "../types.ts";
-import { Opening } from "./opening.ts";
+import { Opening, type Way } from "./opening.ts";
 import type { Workload } from "./workload.ts";
 
 /** A consumer waits for its answers however long that takes. */
@@ -24,7 +24,9 @@ export interface ConsumerOptions {
   readonly process: ProcessContext;
   /** Of the disk. */
   readonly name: string;
-  readonly socketPath: string;
+  readonly way: Way;
+  /** The host's incarnation, where an agent is asked. */
+  readonly agent: () => string;
   readonly workload: Workload;
 }
 
@@ -41,6 +43,7 @@ export class Consumer {
   readonly #over = Promise.withResolvers<void>();
   #connection: ClientConnection | null = null;
   #isWaiting = false;
+  #era = 0;
 
   constructor(o: ConsumerOptions) {
     this.#o = o;
@@ -60,14 +63,15 @@ export class Consumer {
 
   /** Ends when its connection does. */
   async run(): Promise<void> {
-    const { owner, process, socketPath, workload } = this.#o;
-    new Opening(this.#io, socketPath, (opened) => {
+    const { owner, process, way, workload } = this.#o;
+    new Opening(this.#io, way, (opened) => {
       owner.sim.touch();
       if (opened.kind === "failed") {
         owner.sim.say(`${owner.name}: ${opened.reason}`);
         return this.#over.resolve();
       }
       workload.opened(this.#diskId(), opened.sizeBytes);
+      this.#era = workload.eraOf(way.kind === "direct" ? owner.name : this.#o.agent());
       process.ready({ ready: "host", id: owner.name, name: owner.name, control: "" });
       this.#connection = new ClientConnection(this.#io, {
         handle: opened.handle,
@@ -92,7 +96,11 @@ export class Consumer {
     owner.sim.after(workload.pauseMs(), `${owner.name}: time for another request`, () => {
       this.#isWaiting = false;
       if (!owner.alive || this.#connection?.hasRoom !== true) return;
-      const request = workload.next(owner.name);
+      const request = workload.next({
+        consumer: owner.name,
+        era: this.#era,
+        isDirect: this.#o.way.kind === "direct",
+      });
       if (request !== null) this.#ask(request);
       this.#next();
     });

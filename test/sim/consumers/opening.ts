@@ -1,31 +1,39 @@
 import { type ClientEvent, ClientNegotiation } from "../../../protocol/nbd/client_negotiation.ts";
 import { errnoName } from "../../../storage/io/errno.ts";
-import type { Handle, Io } from "../../../storage/io/io.ts";
+import type { Handle, Io, SocketAddress } from "../../../storage/io/io.ts";
 import { Operation } from "../../../storage/io/operation.ts";
 
 export type Opened =
   | { readonly kind: "open"; readonly handle: Handle; readonly sizeBytes: number }
   | { readonly kind: "failed"; readonly reason: string };
 
+/** An agent's socket, or a unit's port and the token of a direct grant. */
+export type Way =
+  | { readonly kind: "agent"; readonly socketPath: string }
+  | { readonly kind: "direct"; readonly at: SocketAddress; readonly token: string };
+
 const OUTPUT_BYTES_MAX = 4096;
 
-/** A consumer's way to an export on a Unix socket: connect, negotiate, GO. */
+/** A consumer's way to an export: connect, negotiate, GO. */
 export class Opening {
   readonly #io: Io;
   readonly #done: (opened: Opened) => void;
   readonly #negotiation = new ClientNegotiation();
   readonly #buffer: number;
+  readonly #exportName: string;
   readonly #connect = new Operation((operation) => this.#connected(operation.result));
   readonly #send = new Operation((operation) => this.#sent(operation.result));
   readonly #receive = new Operation((operation) => this.#received(operation));
   #handle: Handle = -1;
   #isOver = false;
 
-  constructor(io: Io, path: string, done: (opened: Opened) => void) {
+  constructor(io: Io, way: Way, done: (opened: Opened) => void) {
     this.#io = io;
     this.#done = done;
     this.#buffer = io.buffers.take(OUTPUT_BYTES_MAX);
-    io.connectUnix(this.#connect, path);
+    this.#exportName = way.kind === "direct" ? way.token : "";
+    if (way.kind === "direct") io.connectTcp(this.#connect, way.at);
+    else io.connectUnix(this.#connect, way.socketPath);
   }
 
   #connected(result: number): void {
@@ -36,7 +44,7 @@ export class Opening {
 
   #received(operation: Operation): void {
     const { off, result } = operation;
-    if (result <= 0) return this.#fail(`the agent ended the negotiation (${result})`);
+    if (result <= 0) return this.#fail(`the other end ended the negotiation (${result})`);
     let at = off;
     for (;;) {
       at = this.#negotiation.consume(this.#io.bytes, at, off + result);
@@ -52,7 +60,7 @@ export class Opening {
   /** True when it is over. */
   #act(event: ClientEvent): boolean {
     if (event.kind === "greeted") {
-      this.#negotiation.go("");
+      this.#negotiation.go(this.#exportName);
       return false;
     }
     this.#isOver = true;
@@ -60,7 +68,7 @@ export class Opening {
       this.#io.buffers.release(this.#buffer);
       this.#done({ kind: "open", handle: this.#handle, sizeBytes: event.info.sizeBytes });
     } else {
-      this.#fail(`the agent refused: ${JSON.stringify(event)}`);
+      this.#fail(`refused: ${JSON.stringify(event)}`);
     }
     return true;
   }

@@ -21,6 +21,9 @@ export interface WorkloadOptions {
   readonly nextId: () => number;
 }
 
+/** Who asks. */
+export type Asker = Pick<ConsumerRequest, "consumer" | "era" | "isDirect">;
+
 /** What the consumers of one disk ask for, also across their connections. */
 export class Workload {
   readonly depth: number;
@@ -36,6 +39,8 @@ export class Workload {
   readonly #o: WorkloadOptions;
   #places: number[] = [];
   #version = 0;
+  #era = 0;
+  #eraKey = "";
 
   constructor(sim: Sim, options: WorkloadOptions) {
     this.#sim = sim;
@@ -50,6 +55,13 @@ export class Workload {
     const middle = Math.floor(last / MIB) * MIB / 2;
     const places = new Set([...this.#places, 0, Math.floor(middle / 8), last]);
     this.#places = [...places].filter((at) => at >= 0 && at <= last);
+  }
+
+  /** Of whoever opened the disk just now: a new one when somebody else did it last. */
+  eraOf(key: string): number {
+    if (key !== this.#eraKey) this.#era++;
+    this.#eraKey = key;
+    return this.#era;
   }
 
   pauseMs(): number {
@@ -73,12 +85,12 @@ export class Workload {
   }
 
   /** Null: nothing, for now. */
-  next(consumer: string): ConsumerRequest | null {
+  next(asker: Asker): ConsumerRequest | null {
     if (this.isPaused) return null;
-    if (!this.flushed) return this.#flush(consumer);
+    if (!this.flushed) return this.#flush(asker);
     const [place] = this.toRead;
-    if (place === undefined) return this.#any(consumer);
-    return { ...this.#flush(consumer), kind: "read", firstBlock: place, blockCount: PLACE_BLOCKS };
+    if (place === undefined) return this.#any(asker);
+    return { ...this.#flush(asker), kind: "read", firstBlock: place, blockCount: PLACE_BLOCKS };
   }
 
   /** It was answered without an error. */
@@ -92,10 +104,10 @@ export class Workload {
     if (this.toRead.length === 0) this.isPaused = true;
   }
 
-  #flush(consumer: string): ConsumerRequest {
+  #flush(asker: Asker): ConsumerRequest {
     return {
+      ...asker,
       id: this.#o.nextId(),
-      consumer,
       diskId: this.diskId,
       kind: "flush",
       firstBlock: 0,
@@ -105,7 +117,7 @@ export class Workload {
     };
   }
 
-  #any(consumer: string): ConsumerRequest {
+  #any(asker: Asker): ConsumerRequest {
     const sim = this.#sim;
     const kind = this.#kind();
     const place = sim.pick(this.#places);
@@ -113,8 +125,8 @@ export class Workload {
     const most = Math.min(REQUEST_BLOCKS_MAX, PLACE_BLOCKS - from);
     const isFlush = kind === "flush";
     return {
+      ...asker,
       id: this.#o.nextId(),
-      consumer,
       diskId: this.diskId,
       kind,
       firstBlock: isFlush ? 0 : place + from,

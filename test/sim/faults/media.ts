@@ -45,3 +45,18 @@ export function full(scene: Scene): void {
     },
   });
 }
+
+/** One medium answers nothing but errors, as when its cable is out: not even opening works. */
+export function unplug(scene: Scene): void {
+  const { sim, world, units } = scene;
+  const path = sim.pick(sim.pick(units).plan.devices);
+  const medium = path === undefined ? undefined : world.kernel.media.get(path);
+  if (medium === undefined || medium.isGone) return;
+  medium.isGone = true;
+  lasting(scene, {
+    what: `${path} is unplugged`,
+    undo: () => {
+      medium.isGone = false;
+    },
+  });
+}

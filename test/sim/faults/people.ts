@@ -1,5 +1,6 @@
 import { labelsOf } from "../agreement/labels.ts";
 import type { Scene } from "../scenario/scene.ts";
+import { lasting } from "./lasting.ts";
 
 /** An operator ends a host's membership: its disks are lost to it, whatever it still does. */
 export function revoke(scene: Scene): void {
@@ -16,7 +17,7 @@ export function wipe(scene: Scene): void {
   const { sim, units, users, movedMedia } = scene;
   const { role, plan } = sim.pick(units);
   const path = sim.pick(plan.devices);
-  if (movedMedia.has(path) || movedMedia.size > 0) return;
+  if (!scene.world.kernel.media.has(path) || movedMedia.size > 0) return;
   // Nobody puts an older content back.
   movedMedia.add(path);
   role.end("killed");
@@ -28,4 +29,18 @@ export function wipe(scene: Scene): void {
   sim.say(`${path} is wiped, and with it the disks ${[...lost].join(", ") || "of nobody"}`);
   for (const id of lost) scene.wiped.add(id);
   plan.wipes.add(path);
+}
+
+/** A disk is used without its agent for a while, by whoever was told its tokens. */
+export function direct(scene: Scene): void {
+  const { sim, users } = scene;
+  const able = users.disks.filter(({ state, consumer }) => state === "made" && consumer.wanted);
+  if (able.length === 0) return;
+  const disk = sim.pick(able);
+  users.handOut(disk);
+  lasting(scene, {
+    what: `${disk.key} is used without the agent`,
+    forMs: 500 + 20_000 * sim.fraction(),
+    undo: () => users.giveBack(disk),
+  });
 }

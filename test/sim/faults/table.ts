@@ -1,10 +1,11 @@
 import type { FaultKind } from "../scenario/plan.ts";
 import type { Scene } from "../scenario/scene.ts";
-import { full, mediaErrors, stalls } from "./media.ts";
+import { full, mediaErrors, stalls, unplug } from "./media.ts";
 import { catalog, clone } from "./station.ts";
 import { copy, rollback, swap } from "./media_moves.ts";
 import { cut, replays, slow, streams, weather } from "./network.ts";
-import { revoke, wipe } from "./people.ts";
+import { adopt } from "./media_adoption.ts";
+import { direct, revoke, wipe } from "./people.ts";
 import { clocks, kill, midCall, power, restart } from "./processes.ts";
 
 /** What each kind of fault does when it strikes. */
@@ -29,5 +30,8 @@ export const STRIKES: Readonly<Record<FaultKind, (scene: Scene) => void>> = {
   copy,
   revoke,
   wipe,
+  direct,
+  adopt,
+  unplug,
   users: ({ users }) => users.act(),
 };

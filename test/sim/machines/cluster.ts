@@ -121,7 +121,14 @@ function dataWorker(
           owner,
           random: new Chance(`random bytes of ${owner.name}'s data worker, seed ${sim.seed}`),
           makeIo: (onReady) =>
-            new SimIo({ world: kernel, arena: { classes: SIM_BUFFERS }, place, onReady }),
+            new SimIo({
+              world: kernel,
+              arena: { classes: SIM_BUFFERS },
+              place,
+              onReady,
+              onSubmit: (what) => owner.enter(`submit ${what}`),
+              clock: machine,
+            }),
         },
         options,
         events,

@@ -23,9 +23,18 @@ export class Operator {
     this.#try(`revoke ${host.name}`, () => this.#ask("POST", path));
   }
 
+  /** A medium that was carried to a unit is to be served there. */
+  adopt(mediumId: string, unit: string): void {
+    const path = `/units/${unit}/media/${mediumId}`;
+    this.#try(
+      `adopt medium ${mediumId} on ${unit}`,
+      () => this.#ask("POST", path, { action: "adopt", yes: true }),
+    );
+  }
+
   /** Looks at the pool, and does what it asks of a person. */
   mend({ pool, units, hosts, disks }: PoolPicture): void {
-    const { station, revoked, units: all } = this.#scene;
+    const { station, revoked, moved, users, units: all } = this.#scene;
     if (pool.state === "superseded") {
       this.#try("restart the station, whose twin is gone", () => station.stop());
     }
@@ -41,12 +50,19 @@ export class Operator {
       }
     }
     for (const { id, state } of disks) {
+      const disk = users.present.find(({ workload }) => workload.diskId === id);
+      if (state === "direct" && disk !== undefined) {
+        this.#try(`give ${disk.key} back to its agent`, () => users.giveBack(disk));
+      }
       if (state === "releasing" || !this.#scene.wiped.has(id)) continue;
       this.#try(`release ${id}, which was wiped`, () => this.#ask("DELETE", `/disks/${id}`));
     }
     for (const { name, media } of units) {
       for (const { id, state } of media) {
-        if (state === "missing" && this.#scene.wiped.size > 0) {
+        const move = moved.get(id);
+        if (state === "foreign" && move?.to === name) this.adopt(id, name);
+        const isLost = move === undefined ? this.#scene.wiped.size > 0 : isServed(units, id);
+        if (state === "missing" && isLost) {
           this.#try(
             `forget medium ${id} of ${name}`,
             () => this.#ask("POST", `/units/${name}/media/${id}`, { action: "forget", yes: true }),
@@ -87,4 +103,10 @@ export class Operator {
       sim.say(`the operator could not ${what}: ${messageOf(error)}`);
     });
   }
+}
+
+function isServed(units: PoolPicture["units"], mediumId: string): boolean {
+  return units.some(({ media }) =>
+    media.some(({ id, state }) => id === mediumId && state === "ok")
+  );
 }

@@ -26,6 +26,9 @@ export const FAULT_KINDS = [
   "revoke",
   "users",
   "wipe",
+  "direct",
+  "adopt",
+  "unplug",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 

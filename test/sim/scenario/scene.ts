@@ -40,6 +40,8 @@ export class Scene {
   clones = 0;
   /** Paths of media that a fault has its hands on. */
   readonly movedMedia = new Set<string>();
+  /** Ids of media that were carried to another unit for good. */
+  readonly moved = new Map<string, { readonly from: string; readonly to: string }>();
   /** Paths of media that are copies of others, while they are there. */
   readonly copies = new Set<string>();
   /** No faults any more. */

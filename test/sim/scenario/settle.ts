@@ -20,6 +20,7 @@ const CONCLUDE_STEPS_MAX = 60_000;
 export async function settle(scene: Scene): Promise<void> {
   const { sim, users, world } = scene;
   users.pause(true);
+  users.endDirect();
   for (const role of scene.roles) {
     role.machine.switchOn();
     role.start();

@@ -18,7 +18,12 @@ export interface UsedDisk {
   readonly consumer: SimRole;
   readonly workload: Workload;
   state: "asked" | "made" | "released";
+  /** A consumer that was handed the disk without the agent, and goes on when it was taken back. */
+  direct: SimRole | null;
 }
+
+/** How long people wait before they ask for the same again. */
+const AGAIN_MS = 20_000;
 
 /** The people who ask for disks, grow them and give them back, and whatever uses the disks. */
 export class Users {
@@ -26,6 +31,7 @@ export class Users {
   readonly #scene: Scene;
   #number = 0;
   #requests = 0;
+  #direct = 0;
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -119,6 +125,42 @@ export class Users {
     }
   }
 
+  /** Its consumer ends, and another one is to use its unit without the agent. */
+  handOut(disk: UsedDisk): void {
+    const { sim } = this.#scene;
+    disk.consumer.wanted = false;
+    disk.consumer.stop();
+    sim.after(200, `the consumers of ${disk.key} have ended`, () => {
+      if (disk.state !== "made" || disk.consumer.wanted) return;
+      const what = `a user of ${disk.host.name} asks for ${disk.name} without the agent`;
+      const ask = () => askAgent<{ uris: string[] }>(disk.host, "show", directly(disk));
+      this.#do(what, ({ uris }) => this.#useDirectly(disk, uris), ask);
+    });
+  }
+
+  /** The agent is to have it again; whoever uses it without may not have heard of that. */
+  giveBack(disk: UsedDisk): void {
+    const { sim } = this.#scene;
+    if (disk.state === "released") return;
+    if (sim.chance(0.5)) endDirect(disk);
+    disk.consumer.wanted = true;
+    disk.consumer.start();
+    let isDone = false;
+    const what = `a user gives ${disk.key} back to the agent`;
+    const done = () => {
+      isDone = true;
+    };
+    this.#do(what, done, () => askAgent(disk.host, "attach", { name: disk.name }));
+    sim.after(AGAIN_MS, `the user of ${disk.key} looks whether the agent has it`, () => {
+      if (!isDone && disk.consumer.wanted) this.giveBack(disk);
+    });
+  }
+
+  /** Nobody uses a disk without its agent any more. */
+  endDirect(): void {
+    for (const disk of this.disks) endDirect(disk);
+  }
+
   /** What it holds is nobody's concern any more. */
   forget(disk: UsedDisk): void {
     disk.state = "released";
@@ -130,6 +172,30 @@ export class Users {
     for (const { workload } of this.disks) workload.isPaused = isPaused;
   }
 
+  /** Each URI is that of a leg, and what flushes one leg has not flushed the others. */
+  #useDirectly(disk: UsedDisk, uris: readonly string[]): void {
+    const { host, name, key, workload } = disk;
+    const [uri] = uris;
+    if (uri === undefined || uris.length > 1 || disk.consumer.wanted) return;
+    endDirect(disk);
+    const { host: place, pathname } = new URL(uri.replace("nbd:", "http:"));
+    const [address, port] = place.split(":");
+    const way = {
+      kind: "direct",
+      at: { address: address!, port: Number(port) },
+      token: pathname.slice(1),
+    } as const;
+    const { machine } = host;
+    const agent = () => "";
+    disk.direct = new SimRole(
+      machine,
+      `${key} without agent ${++this.#direct}`,
+      (process, owner) =>
+        new Consumer({ machine, owner, process, name, way, agent, workload }).run(),
+    );
+    disk.direct.start();
+  }
+
   #use(host: SimRole, name: string): UsedDisk {
     const { sim, plan } = this.#scene;
     const key = `${host.name}/${name}`;
@@ -139,27 +205,28 @@ export class Users {
       nextId: () => ++this.#requests,
     });
     const { machine } = host;
-    const socketPath = `${stateOf(machine)}/disks/${name}.sock`;
+    const way = { kind: "agent", socketPath: `${stateOf(machine)}/disks/${name}.sock` } as const;
+    const agent = () => host.owner?.name ?? "";
     const consumer = new SimRole(
       machine,
       key,
       (process, owner) =>
-        new Consumer({ machine, owner, process, name, socketPath, workload }).run(),
+        new Consumer({ machine, owner, process, name, way, agent, workload }).run(),
     );
-    const disk: UsedDisk = { key, name, host, consumer, workload, state: "asked" };
+    const disk: UsedDisk = { key, name, host, consumer, workload, state: "asked", direct: null };
     this.disks.push(disk);
     return disk;
   }
 
   /** What people do takes its time, and may never be answered. */
-  #do(what: string, done: () => void, run: () => Promise<unknown>): void {
+  #do<T>(what: string, done: (answer: T) => void, run: () => Promise<T>): void {
     const { sim } = this.#scene;
     sim.say(what);
     sim.touch();
     Promise.try(run).then(
-      () => {
+      (answer) => {
         sim.say(`done: ${what}`);
-        done();
+        done(answer);
       },
       (error) => {
         if (!(error instanceof DvsanError)) throw error;
@@ -167,4 +234,16 @@ export class Users {
       },
     );
   }
+}
+
+function directly({ name }: UsedDisk): { readonly name: string; readonly direct: boolean } {
+  return { name, direct: true };
+}
+
+function endDirect(disk: UsedDisk): void {
+  const { direct } = disk;
+  if (direct === null) return;
+  direct.wanted = false;
+  direct.end("killed");
+  disk.direct = null;
 }
