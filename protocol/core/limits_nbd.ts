@@ -37,6 +37,11 @@ export const READ_HEADROOM_BYTES = 4 * KIB;
 /** Of a status chunk, as the protocol has it; and what our server tells in one. */
 export const NBD_STATUS_DESCRIPTORS_MAX = 2 ** 20;
 export const NBD_STATUS_DESCRIPTORS_AT_ONCE = 256;
+/** What a file is asked about at data, and how often for one answer, which then ends early. */
+export const ALLOCATION_GRAIN_BYTES = 64 * KIB;
+export const ALLOCATION_LOOKS_MAX = 256;
+/** Of a device, what is known to be zero is kept in grains of so much, a bit for each. */
+export const KNOWN_ZERO_GRAIN_BYTES = 1024 * KIB;
 /** An error chunk that a client accepts: its text is at most a string, and little goes with it. */
 export const NBD_ERROR_CHUNK_BYTES_MAX = 4096 + 64;
 /** Pieces of one READ's reply that do not touch each other; a client drops a server with more. */

@@ -3,6 +3,7 @@ import { EXTENT_PARTS_AT_ONCE, RANGE_PIECES_AT_ONCE } from "../../protocol/core/
 import { TYPE } from "../counters/layout.ts";
 import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
+import { ZeroingRange } from "./known_zeroes.ts";
 import type { MediumState } from "./medium_state.ts";
 
 const EOPNOTSUPP = 95;
@@ -121,11 +122,13 @@ export class ExtentPart {
     mayDiscard: false,
     fast: false,
   };
+  readonly #zeroing = new ZeroingRange();
   #join: JoinedParts | null = null;
   #state: MediumState | null = null;
   #handle: Handle = -1;
   #kind: PartWork["kind"] = "read";
   #durable = false;
+  #position = 0;
   #length = 0;
   #sinceMs = 0;
 
@@ -141,7 +144,9 @@ export class ExtentPart {
     this.#handle = on.handle;
     this.#kind = work.kind;
     this.#durable = work.kind === "zero-durably" || (work.kind === "write" && work.flag);
+    this.#position = work.position;
     this.#length = work.length;
+    this.#tellZeroes("begin", 0);
     // A sync is counted by the medium, whose it is.
     if (work.kind !== "sync") this.#sinceMs = on.state.began(TYPES[work.kind]);
     this.#submit(work);
@@ -172,6 +177,21 @@ export class ExtentPart {
     }
   }
 
+  /** What is known to be zero changes with what changes the medium. */
+  #tellZeroes(when: "begin" | "end", result: number): void {
+    const zeroes = this.#state!.zeroes;
+    if (zeroes === null) return;
+    switch (this.#kind) {
+      case "write":
+      case "discard":
+        return zeroes.changed(this.#position, this.#length);
+      case "zero":
+      case "zero-durably":
+        if (when === "end") return zeroes.zeroingEnded(this.#zeroing, result >= 0);
+        return zeroes.zeroingBegan(this.#zeroing, this.#position, this.#length);
+    }
+  }
+
   #copied(work: PartWork): Transfer {
     this.#transfer.off = work.off;
     this.#transfer.length = work.length;
@@ -193,6 +213,7 @@ export class ExtentPart {
     if (kind === "sync") return this.#end(result);
     if (kind === "advise") return this.#end(0);
     if (kind !== "read") state.changes++;
+    this.#tellZeroes("end", result);
     // Giving space back is advice; a medium that cannot take it has done nothing wrong.
     if (kind === "discard" && result === -EOPNOTSUPP) result = 0;
     state.ended(TYPES[kind], this.#sinceMs, result < 0 ? result : this.#length);

@@ -7,6 +7,8 @@ import { DeviceQueue } from "./device_queue.ts";
 import { ExtentPart, isRange, JoinedParts, type PartWork } from "./extent_parts.ts";
 import type { MediumState } from "./medium_state.ts";
 import { Pool } from "./pool.ts";
+import { RUN, RunWriter } from "../io/allocation_runs.ts";
+import { grainEnd, type KnownZeroes } from "./known_zeroes.ts";
 import { assertRange } from "./ranges.ts";
 
 /** A run of an open medium. The same medium must have the same `state` everywhere. */
@@ -122,7 +124,9 @@ export class ExtentsDevice implements Device {
     const extent = this.#extents[this.#indexAt(at.position)]!;
     at.length = Math.min(at.length, extent.begin + extent.length - at.position);
     at.position += extent.start - extent.begin;
-    this.#io.allocation(operation, extent.handle, at);
+    const { zeroes } = extent.state;
+    if (zeroes === null) this.#io.allocation(operation, extent.handle, at);
+    else this.#queue.end(operation, writeZeroRuns(this.#io.view, zeroes, at));
   }
 
   flush(operation: Operation): void {
@@ -213,4 +217,14 @@ export class ExtentsDevice implements Device {
 
 function needsSync({ state }: MediumExtent): boolean {
   return state.needsSync;
+}
+
+/** As far as anybody knows a device is allocated all over, and in part known to be zero. */
+function writeZeroRuns(view: DataView, zeroes: KnownZeroes, at: AllocationQuery): number {
+  const runs = new RunWriter(view, at);
+  for (let isMore = true; isMore;) {
+    const { position } = runs;
+    isMore = runs.add(grainEnd(position), zeroes.isZero(position) ? RUN.zero : RUN.data);
+  }
+  return runs.count;
 }

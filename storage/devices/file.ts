@@ -4,6 +4,7 @@ import type { AllocationQuery, Handle, Io, MediumGeometry, Transfer, ZeroRange }
 import type { Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 import { ExtentsDevice } from "./extents.ts";
+import { knownZeroesOf } from "./known_zeroes.ts";
 import { MediumState } from "./medium_state.ts";
 
 export interface FileDeviceOptions {
@@ -29,8 +30,8 @@ export class FileDevice implements Device {
     if (handle < 0) throw openError(path, -handle);
     this.#io = io;
     this.#handle = handle;
-    this.state = new MediumState({ io, handle });
     this.geometry = io.geometry(handle);
+    this.state = new MediumState({ io, handle, zeroes: knownZeroesOf(this.geometry) });
     const { sizeBytes } = this.geometry;
     this.#whole = new ExtentsDevice({
       io,

@@ -3,6 +3,7 @@ import { MEDIUM_CELL, TYPE } from "../counters/layout.ts";
 import { CounterRow } from "../counters/row.ts";
 import type { Handle, Io, TurnTask } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
+import type { KnownZeroes } from "./known_zeroes.ts";
 
 const EIO = 5;
 
@@ -35,6 +36,8 @@ export class MediumState implements TurnTask {
   queued = false;
   /** Hears of every failure that a device met, and of every failed sync. */
   onFailed: (failure: MediumFailure) => void;
+  /** Of a block device; null: the file system knows. */
+  readonly zeroes: KnownZeroes | null;
   readonly #io: Io;
   readonly #handle: Handle;
   readonly #operation = new Operation(() => this.#done());
@@ -50,11 +53,12 @@ export class MediumState implements TurnTask {
   #poisoned = false;
 
   constructor(
-    on: { readonly io: Io; readonly handle: Handle },
+    on: { readonly io: Io; readonly handle: Handle; readonly zeroes?: KnownZeroes | null },
     onFailed: (failure: MediumFailure) => void = () => {},
   ) {
     this.#io = on.io;
     this.#handle = on.handle;
+    this.zeroes = on.zeroes ?? null;
     this.onFailed = onFailed;
   }
 
@@ -76,6 +80,7 @@ export class MediumState implements TurnTask {
   /** It is found not to be what was opened. */
   poison(): void {
     this.#poisoned = true;
+    this.zeroes?.forget();
     this.#counters.set(MEDIUM_CELL.poisoned, 1);
   }
 

@@ -1,6 +1,6 @@
 import { assert } from "../../protocol/core/assert.ts";
 import type { AllocationQuery, Io, Transfer, ZeroRange } from "../io/io.ts";
-import { RunWriter } from "../io/allocation_runs.ts";
+import { RUN, RunWriter } from "../io/allocation_runs.ts";
 import type { Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 import { DeviceQueue } from "./device_queue.ts";
@@ -70,7 +70,8 @@ export class MemoryDevice implements Device {
     const runs = new RunWriter(this.#io.view, at);
     for (let isMore = true; isMore;) {
       const end = Math.min((Math.floor(runs.position / PAGE_BYTES) + 1) * PAGE_BYTES, runs.end);
-      isMore = runs.add(end, isZero(this.bytes, runs.position, end));
+      const isHole = isZero(this.bytes, runs.position, end);
+      isMore = runs.add(end, isHole ? RUN.hole : RUN.data);
     }
     this.#queue.end(operation, runs.count);
   }

@@ -38,6 +38,7 @@ export class WritebackModel {
   /** What is not the medium's goes to `real`. */
   constructor(real: Io) {
     const taken = {
+      identity: () => null,
       write: (operation: Operation, _: Handle, at: Transfer, fua: boolean) =>
         this.#take(operation, { kind: "write", durable: fua, ...at }),
       zero: (operation: Operation, _: Handle, at: ZeroRange) =>

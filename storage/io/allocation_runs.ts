@@ -1,9 +1,11 @@
 import type { AllocationQuery } from "./io.ts";
 import type { SimMedium } from "./sim_medium.ts";
 
-/** A run's length and flags; the flags of a hole, which is not allocated (1) and zero (2). */
+/** A run's length and flags. */
 const RUN_BYTES = 8;
-const HOLE_FLAGS = 1 | 2;
+
+/** The flags of a run, as base:allocation has them: not allocated (1), and certainly zero (2). */
+export const RUN = { data: 0, hole: 1 | 2, zero: 2 } as const;
 
 /**
  * Writes the runs that answer an AllocationQuery, in order; neighbours that are alike become one.
@@ -28,8 +30,7 @@ export class RunWriter {
   }
 
   /** The run goes on to `end`, or to that of the query; false once nothing more is to be told. */
-  add(end: number, isHole: boolean): boolean {
-    const flags = isHole ? HOLE_FLAGS : 0;
+  add(end: number, flags: number): boolean {
     const length = Math.min(end, this.end) - this.position;
     if (flags === this.#lastFlags) {
       const at = this.#off + RUN_BYTES * (this.count - 1);
@@ -52,6 +53,6 @@ export function writeSimRuns(medium: SimMedium, view: DataView, query: Allocatio
   const runs = new RunWriter(view, query);
   for (;;) {
     const { isHole, end } = medium.runAt(runs.position);
-    if (!runs.add(end, isHole)) return runs.count;
+    if (!runs.add(end, isHole ? RUN.hole : RUN.data)) return runs.count;
   }
 }

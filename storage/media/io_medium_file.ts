@@ -2,6 +2,7 @@ import { assert } from "../../protocol/core/assert.ts";
 import { roundUp } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { Errno, errnoName } from "../io/errno.ts";
+import { knownZeroesOf, ZeroingRange } from "../devices/known_zeroes.ts";
 import { MediumState } from "../devices/medium_state.ts";
 import { TYPE } from "../counters/layout.ts";
 import type { Handle, Io, MediumGeometry, Off } from "../io/io.ts";
@@ -35,7 +36,8 @@ export class IoMediumFile implements MediumFile {
     this.#promises = seam.promises;
     this.path = medium.path;
     this.handle = medium.handle;
-    this.state = new MediumState({ io: seam.io, handle: medium.handle });
+    const { handle, geometry } = medium;
+    this.state = new MediumState({ io: seam.io, handle, zeroes: knownZeroesOf(geometry) });
     this.kind = medium.geometry.kind;
     this.sizeBytes = medium.geometry.sizeBytes;
     this.identity = seam.io.identity(medium.handle);
@@ -63,7 +65,9 @@ export class IoMediumFile implements MediumFile {
       const from = step.position - position;
       this.#io.bytes.set(bytes.subarray(from, from + step.length), off);
       const sinceMs = this.state.began(TYPE.write);
+      this.state.zeroes?.changed(step.position, step.length);
       const result = await this.#promises.write(this.handle, { off, ...step });
+      this.state.zeroes?.changed(step.position, step.length);
       this.state.ended(TYPE.write, sinceMs, result);
       this.state.changes++;
       this.#check(result, "Writing", step);
@@ -80,7 +84,10 @@ export class IoMediumFile implements MediumFile {
     // A hole in a file reads as zeroes and takes no space; a device really writes them.
     const range = { position, length, mayDiscard: this.kind === "file", fast: false };
     const sinceMs = this.state.began(TYPE.zero);
+    const zeroing = new ZeroingRange();
+    this.state.zeroes?.zeroingBegan(zeroing, position, length);
     const result = await this.#promises.zero(this.handle, range);
+    this.state.zeroes?.zeroingEnded(zeroing, result >= 0);
     this.state.ended(TYPE.zero, sinceMs, result < 0 ? result : length);
     this.state.changes++;
     this.#check(result, "Zeroing", range);

@@ -41,6 +41,23 @@ for (const io of KINDS) {
           }
         })),
   });
+  testWith({
+    name: `an exported loop device over ${io}: what was zeroed is told, until it is written`,
+    needs: { loop: true, tools: ["losetup", "qemu-io", "nbdinfo"] },
+    fn: () =>
+      withLoopDevice(SIZE_BYTES, (disk) =>
+        withExports({ io, paths: { disk } }, async ({ uri }) => {
+          const commands = ["write -P 9 0 48M", "write -z 4M 8M", "write -P 1 6M 64k"];
+          const args = commands.flatMap((command) => ["-c", command]);
+          await runTool("qemu-io", "-f", "raw", uri("disk"), ...args);
+          const map = JSON.parse(await runTool("nbdinfo", "--map", "--json", uri("disk")));
+          const zero = map.filter(({ type }: { type: number }) => (type & 2) !== 0);
+          assert.deepEqual(
+            zero.map(({ offset, length, type }: Record<string, number>) => [offset, length, type]),
+            [[4 * MIB, 2 * MIB, 2], [7 * MIB, 5 * MIB, 2]],
+          );
+        })),
+  });
 }
 
 testWith({
