@@ -5,6 +5,7 @@ import {
   NBD_NEGOTIATING_MAX,
   NBD_NEGOTIATION_MS,
   NBD_STALL_MS,
+  REPLAY_MEMORY_BYTES,
 } from "./limits.ts";
 
 /** Deadlines and caps of data connections, which an operator may set. */
@@ -26,6 +27,8 @@ export interface DataLimits {
   readonly attachTimeoutMs: number;
   /** A unit that is silent for so long while it has a host's requests is left. */
   readonly replyTimeoutMs: number;
+  /** What a host keeps of writes that were acknowledged and not flushed yet, for all its disks. */
+  readonly replayMemoryBytes: number;
 }
 
 export const DATA_LIMITS: DataLimits = {
@@ -36,4 +39,5 @@ export const DATA_LIMITS: DataLimits = {
   stallTimeoutMs: NBD_STALL_MS,
   attachTimeoutMs: ATTACH_TIMEOUT_MS,
   replyTimeoutMs: CLIENT_REPLY_TIMEOUT_MS,
+  replayMemoryBytes: REPLAY_MEMORY_BYTES,
 };

@@ -138,6 +138,11 @@ export const CLIENT_REPLY_TIMEOUT_MS = 30_000;
 /** What a leg keeps for a replay; half of it makes the leg flush by itself. */
 export const LEG_LOG_BYTES_MAX = 64 * MIB;
 export const LEG_LOG_ENTRIES_MAX = 32 * KIB;
+/** What the logs of all legs of a host keep, unless it is told otherwise; and its least. */
+export const REPLAY_MEMORY_BYTES = 256 * MIB;
+export const REPLAY_MEMORY_BYTES_MIN = 2 * NBD_PAYLOAD_BYTES_MAX;
+/** Copied payloads take memory by so much. */
+export const LEG_LOG_CHUNK_BYTES = 64 * KIB;
 /** Requests that a leg holds, waiting and under way; more are refused with ENOMEM. */
 export const LEG_REQUESTS_MAX = 16 * KIB;
 export const LEG_REPLAYS_MAX = 16;
@@ -179,13 +184,15 @@ export const FENCE_ANSWER_MS_MAX = 5_000;
 export const WORKER_TURN_MS_MAX = 1_000;
 /**
  * The data worker's buffers. Each class has a page more than a round size, for the header that
- * stands before the data. The memory is touched, and so taken, only as far as it is used.
+ * stands before the data. Half of each may be kept by hosts for replays (Buffers.keep), which is
+ * what the middle ones have so many for. The memory is touched, and so taken, only as far as it is
+ * used.
  */
 export const WORKER_BUFFERS = [
-  { bytes: 8 * KIB, count: 4096 },
-  { bytes: 68 * KIB, count: 512 },
-  { bytes: 260 * KIB, count: 128 },
-  { bytes: MIB + 4 * KIB, count: 64 },
+  { bytes: 8 * KIB, count: 8192 },
+  { bytes: 68 * KIB, count: 1024 },
+  { bytes: 260 * KIB, count: 256 },
+  { bytes: MIB + 4 * KIB, count: 96 },
   { bytes: 4 * MIB + 4 * KIB, count: 16 },
   { bytes: NBD_PAYLOAD_BYTES_MAX + 4 * KIB, count: 4 },
 ] as const;
@@ -215,6 +222,8 @@ export const HOST_QUOTA_BYTES_DEFAULT = 1 * TIB;
 /** Backoff of what the reconciler repeats. */
 export const RECONCILE_RETRY_MS_MIN = 200;
 export const RECONCILE_RETRY_MS_MAX = 15_000;
+/** A disk that was found half made and could not be finished is tried again after so long. */
+export const FINISH_AGAIN_MS = 60_000;
 /** One request to a unit, with all its repeats. */
 export const UNIT_REQUEST_MS = 10_000;
 /** How often a unit is asked for its progress while it zeroes for somebody who waits. */

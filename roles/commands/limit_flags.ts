@@ -4,11 +4,13 @@ import {
   CONNECTIONS_CEILING,
   CONNECTIONS_PER_GRANT_MAX,
   DISK_CONNECTIONS_MAX,
+  REPLAY_MEMORY_BYTES_MIN,
 } from "../../protocol/core/limits.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
 import type { Given } from "../process/commands.ts";
-import { countFlag, durationFlag, withDefault } from "../process/flags.ts";
+import { countFlag, durationFlag, memoryFlag, withDefault } from "../process/flags.ts";
+import { formatSize } from "../process/sizes.ts";
 
 /** Deadlines and caps of data connections: flags of units and hosts, and of each alone. */
 
@@ -57,6 +59,12 @@ export const HOST_LIMIT_FLAGS = {
     durationFlag("A unit that is silent for so long under requests is left", TIMES),
     milliseconds(DATA_LIMITS.replyTimeoutMs),
   ),
+  "replay-memory": withDefault(
+    memoryFlag("What is kept of writes that no flush has covered yet, for all disks", {
+      least: REPLAY_MEMORY_BYTES_MIN,
+    }),
+    formatSize(DATA_LIMITS.replayMemoryBytes),
+  ),
 };
 
 export function unitLimits({ flags }: Given<typeof UNIT_LIMIT_FLAGS>): DataLimits {
@@ -84,6 +92,7 @@ export function hostLimits({ flags }: Given<typeof HOST_LIMIT_FLAGS>): DataLimit
     exportConnectionsMax: flags["max-export-connections"],
     attachTimeoutMs: flags["attach-timeout"],
     replyTimeoutMs: flags["reply-timeout"],
+    replayMemoryBytes: flags["replay-memory"],
   };
 }
 

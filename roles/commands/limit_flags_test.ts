@@ -59,11 +59,13 @@ Deno.test("deadlines and caps come from flags, the environment and the file", as
     exportConnectionsMax: 4,
     stallTimeoutMs: 60_000,
   });
-  assert.deepEqual(await limitsOf("host --attach-timeout 500ms --reply-timeout 3s"), {
+  const host = "host --attach-timeout 500ms --reply-timeout 3s --replay-memory 1.5GiB";
+  assert.deepEqual(await limitsOf(host), {
     ...DATA_LIMITS,
     exportConnectionsMax: 64,
     attachTimeoutMs: 500,
     replyTimeoutMs: 3_000,
+    replayMemoryBytes: 1.5 * 2 ** 30,
   });
 });
 
@@ -71,6 +73,8 @@ const REFUSED: readonly (readonly [argv: string, message: RegExp])[] = [
   ["unit --handshake-timeout 1ms", /it is shorter than 100 ms/],
   ["unit --handshake-timeout 1h", /it is longer than 10 min/],
   ["unit --stall-timeout soon", /a time is wanted/],
+  ["host --replay-memory 10MiB", /it is less than 64 MiB/],
+  ["host --replay-memory much", /a size is wanted/],
   ["unit --max-connections 0", /a number from 1 to 16384 is wanted/],
   ["unit --max-connections 16385", /a number from 1 to 16384 is wanted/],
   ["unit --max-connections 1.5", /a whole number is wanted/],

@@ -3,7 +3,7 @@ import { DURATION_MS_MAX } from "../../protocol/core/limits.ts";
 import { invalidName } from "../../protocol/core/names.ts";
 import { parseEndpoint, parsePlace } from "./endpoints.ts";
 import type { AskedSize, StationPlace } from "./settings.ts";
-import { formatDuration, parseAskedSize, parseDuration } from "./sizes.ts";
+import { formatDuration, formatSize, parseAskedSize, parseDuration, parseSize } from "./sizes.ts";
 
 /**
  * One flag of a command, as data: help, parsing, environment, TOML file and `config show` all
@@ -120,6 +120,19 @@ export function urlFlag(help: string): Flag<string | null> {
 
 export function sizeFlag(help: string): Flag<AskedSize | null> {
   return flag("SIZE", help, parseSizeValue);
+}
+
+/** Bytes of memory. */
+export function memoryFlag(
+  help: string,
+  { least = 1, most = Number.MAX_SAFE_INTEGER }: Range = {},
+): Flag<number | null> {
+  return flag("SIZE", help, (text) => {
+    const size = parseSize(text);
+    if (typeof size === "string") return size;
+    if (size.bytes < least) return `it is less than ${formatSize(least)}`;
+    return size.bytes > most ? `it is more than ${formatSize(most)}` : { value: size.bytes };
+  });
 }
 
 function parseSizeValue(text: string): { value: AskedSize } | string {

@@ -26,7 +26,10 @@ export interface DeviceTraits {
 export interface Device {
   readonly traits: DeviceTraits;
   read(operation: Operation, at: Transfer): void;
-  /** With `fua`, done means durable. */
+  /**
+   * With `fua`, done means durable. What lies in a buffer of the arena is not changed by the caller
+   * any more, only released: the device may keep it (`Buffers.keep`).
+   */
   write(operation: Operation, at: Transfer, fua: boolean): void;
   /** Done means: every write that was done before this call is durable. */
   flush(operation: Operation): void;

@@ -11,14 +11,14 @@ import type { ClientConnection } from "../nbd/client_connection.ts";
 import type { ClientRequest } from "../nbd/client_request.ts";
 import type { LegStatus } from "../worker/messages.ts";
 import { type AttachmentRun, LegLink, type LinkOptions } from "./leg_link.ts";
-import { ReplayLog } from "./leg_log.ts";
+import { type LegLogOptions, ReplayLog } from "./leg_log.ts";
 import { LegQueue } from "./leg_queue.ts";
 import { LegRecovery } from "./leg_recovery.ts";
 import type { LegRequest } from "./leg_request.ts";
 import { type LegEvent, type LegPhase, nextPhase, statusOf } from "./leg_state.ts";
 import { LegTimer } from "./leg_timer.ts";
 
-export interface LegOptions extends LinkOptions {
+export interface LegOptions extends LinkOptions, LegLogOptions {
   readonly assignment: LegAssignment;
   readonly log: Log;
   /** Where it counts; nowhere when not given. */
@@ -27,8 +27,6 @@ export interface LegOptions extends LinkOptions {
   readonly ioTimeoutMs: number;
   /** Called in a turn after `status` changed. */
   readonly changed: () => void;
-  /** LEG_LOG_BYTES_MAX when not given; for tests. */
-  readonly logBytes?: number;
 }
 
 /**
@@ -60,7 +58,7 @@ export class LegLife {
     const { io } = options;
     this.#sinceMs = io.nowMs();
     this.#counters = options.counters ?? CounterRow.unread();
-    const log = ReplayLog.forLeg(options.logBytes);
+    const log = ReplayLog.forLeg(io, options);
     this.queue = new LegQueue(io, { log, counters: this.#counters });
     this.#recovery = new LegRecovery({ io, buffers: options.replayBuffers }, this.queue, {
       recovered: () => this.#onRecovered(),
@@ -289,6 +287,7 @@ export class LegLife {
     this.#expiry.unset();
     this.#link.stop();
     this.queue.fail({ errno: WIRE_ERROR.io, beforeMs: Infinity });
+    this.queue.log.close();
     this.#closed?.();
   }
 

@@ -1,8 +1,14 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { LEG_LOG_BYTES_MAX, LEG_LOG_ENTRIES_MAX } from "../../protocol/core/limits.ts";
+import {
+  LEG_LOG_BYTES_MAX,
+  LEG_LOG_CHUNK_BYTES,
+  LEG_LOG_ENTRIES_MAX,
+} from "../../protocol/core/limits.ts";
 import { LEG_CELL } from "../counters/layout.ts";
 import type { CounterRow } from "../counters/row.ts";
-import { ReusedViews } from "./reused_views.ts";
+import type { Io, Off } from "../io/io.ts";
+import type { BudgetHolder, LogBudget } from "./leg_log_budget.ts";
+import { CopiedBytes } from "./leg_log_copies.ts";
 
 /** One entry, as `ReplayLog.read` tells it; one object for each reader. */
 export interface LoggedChange {
@@ -14,54 +20,88 @@ export interface LoggedChange {
   length: number;
 }
 
-/** A change as it is put into the log. */
+/** A change that the log has room for. */
 export interface ChangeToLog extends Readonly<LoggedChange> {
-  /** The data of a write, at `off` of `source`; not looked at for ranges without data. */
-  readonly source: Uint8Array;
-  readonly off: number;
-  readonly hasData: boolean;
+  /** Bytes of data: its length for a write, and none for a range of zeroes or a discard. */
+  readonly logBytes: number;
+  /** Where the data of a write is. */
+  readonly off: Off;
+  /** Its data stays where it is, and is not copied. The log's alone, from `reserve` on. */
+  isKept: boolean;
+}
+
+/** Where payloads are. */
+export type LogMemory = Pick<Io, "bytes" | "buffers">;
+
+export interface LogOptions {
+  readonly io: LogMemory;
+  readonly budget: LogBudget;
+  readonly capacityBytes: number;
+  readonly entriesMax: number;
+}
+
+export interface LegLogOptions {
+  /** What its log shares with those of other legs. */
+  readonly logBudget: LogBudget;
+  /** LEG_LOG_BYTES_MAX when not given; for tests. */
+  readonly logBytes?: number;
 }
 
 /**
- * What a leg was acknowledged since its last successful flush, in order: copies of the data of
- * writes, and ranges of zeroes and discards (data-path.md §5). A ring of bytes and a ring of
- * entries; both are bounded, and room is reserved before a change is sent, so that an acknowledged
- * change always fits.
+ * What a leg was acknowledged since its last successful flush, in order: the data of writes, and
+ * ranges of zeroes and discards (data-path.md §5). Where the arena allows it, the buffer in which a
+ * payload came is kept as it is, and nothing is copied; other payloads are copied. Bytes and
+ * entries are bounded, here and for all logs of a host together (LogBudget), and room is taken
+ * before a change is sent, so that an acknowledged change always fits.
  *
  * Entries have rising sequence numbers. `end` is the next one's; what a flush covers is what stood
  * before the `end` of the moment when it was sent.
  */
-export class ReplayLog {
+export class ReplayLog implements BudgetHolder {
+  heldBytes = 0;
+  /** Set by who reserves. */
+  roomChanged: () => void = () => {};
+  readonly #io: LogMemory;
+  readonly #budget: LogBudget;
   readonly #capacityBytes: number;
   readonly #entriesMax: number;
-  #data: Uint8Array | null = null;
-  readonly #views = new ReusedViews();
+  readonly #copies: CopiedBytes;
   readonly #commands: Uint8Array;
   readonly #flags: Uint8Array;
+  readonly #places: Uint8Array;
   readonly #positions: Float64Array;
   readonly #lengths: Float64Array;
-  /** Where an entry's data begins, as a count of all bytes ever logged. */
+  /** Where an entry's data is: an offset of the arena if it is kept, else among the copies. */
   readonly #starts: Float64Array;
   #begin = 0;
   #end = 0;
-  #dataBegin = 0;
-  #dataEnd = 0;
+  /** Of payloads whose buffers are kept; also of those that were only reserved. */
+  #keptBytes = 0;
   #reservedEntries = 0;
+  /** Of all that was reserved and not appended; and of what of it will be copied. */
   #reservedBytes = 0;
+  #reservedCopies = 0;
 
-  constructor(options: { capacityBytes: number; entriesMax: number }) {
+  constructor(options: LogOptions) {
+    const { entriesMax } = options;
+    this.#io = options.io;
+    this.#budget = options.budget;
     this.#capacityBytes = options.capacityBytes;
-    this.#entriesMax = options.entriesMax;
-    this.#commands = new Uint8Array(options.entriesMax);
-    this.#flags = new Uint8Array(options.entriesMax);
-    this.#positions = new Float64Array(options.entriesMax);
-    this.#lengths = new Float64Array(options.entriesMax);
-    this.#starts = new Float64Array(options.entriesMax);
+    this.#entriesMax = entriesMax;
+    this.#copies = new CopiedBytes(options.budget, options.capacityBytes);
+    this.#commands = new Uint8Array(entriesMax);
+    this.#flags = new Uint8Array(entriesMax);
+    this.#places = new Uint8Array(entriesMax);
+    this.#positions = new Float64Array(entriesMax);
+    this.#lengths = new Float64Array(entriesMax);
+    this.#starts = new Float64Array(entriesMax);
+    options.budget.join(this);
   }
 
-  /** One of a leg's size; fewer bytes in tests. */
-  static forLeg(capacityBytes = LEG_LOG_BYTES_MAX): ReplayLog {
-    return new ReplayLog({ capacityBytes, entriesMax: LEG_LOG_ENTRIES_MAX });
+  static forLeg(io: LogMemory, { logBudget, logBytes }: LegLogOptions): ReplayLog {
+    const capacityBytes = logBytes ?? LEG_LOG_BYTES_MAX;
+    const entriesMax = LEG_LOG_ENTRIES_MAX;
+    return new ReplayLog({ io, budget: logBudget, capacityBytes, entriesMax });
   }
 
   /** Sequence number of the oldest entry. */
@@ -78,48 +118,78 @@ export class ReplayLog {
     return this.#begin === this.#end;
   }
 
+  /** Of payloads in it, and of those that were reserved. */
+  get #bytes(): number {
+    return this.#keptBytes + this.#copies.bytes + this.#reservedCopies;
+  }
+
+  get #entries(): number {
+    return this.#end - this.#begin + this.#reservedEntries;
+  }
+
   /** Writes to a leg's counters what is kept; ranges have no bytes. */
   show(row: CounterRow): void {
-    row.set(LEG_CELL.keptBytes, this.#dataEnd - this.#dataBegin);
+    row.set(LEG_CELL.keptBytes, this.#bytes - this.#reservedBytes);
     row.set(LEG_CELL.keptChanges, this.#end - this.#begin);
   }
 
-  get isHalfFull(): boolean {
-    const bytes = this.#dataEnd - this.#dataBegin + this.#reservedBytes;
-    const entries = this.#end - this.#begin + this.#reservedEntries;
-    return bytes * 2 >= this.#capacityBytes || entries * 2 >= this.#entriesMax;
+  /** It is to be emptied: it is half full, or others wait for room. */
+  get isFlushDue(): boolean {
+    if (this.#budget.isShort) return true;
+    return this.#bytes * 2 >= this.#capacityBytes || this.#entries * 2 >= this.#entriesMax;
   }
 
-  /** Keeps room for one change with so much data; false when there is none now. */
-  reserve(dataBytes: number): boolean {
-    assert(dataBytes <= this.#capacityBytes, "one change fits into the log");
-    const bytes = this.#dataEnd - this.#dataBegin + this.#reservedBytes;
-    const entries = this.#end - this.#begin + this.#reservedEntries;
-    if (bytes + dataBytes > this.#capacityBytes || entries >= this.#entriesMax) return false;
-    this.#reservedBytes += dataBytes;
+  /**
+   * Takes room for one change; false when there is none now: `roomChanged` follows. Its data is
+   * the log's from here on, if it is kept.
+   */
+  reserve(change: ChangeToLog): boolean {
+    const { logBytes } = change;
+    assert(logBytes <= this.#capacityBytes, "one change fits into the log");
+    if (this.#bytes + logBytes > this.#capacityBytes || this.#entries >= this.#entriesMax) {
+      return false;
+    }
+    change.isKept = logBytes > 0 && this.#io.buffers.keep(change.off, logBytes);
+    if (change.isKept) this.#keptBytes += logBytes;
+    else this.#reservedCopies += logBytes;
+    this.#reservedBytes += logBytes;
     this.#reservedEntries++;
-    return true;
+    if (this.#settle()) return true;
+    this.unreserve(change);
+    this.#budget.wait(this);
+    return false;
   }
 
   /** Gives reserved room back: the change was refused. */
-  unreserve(dataBytes: number): void {
-    assert(this.#reservedEntries > 0 && this.#reservedBytes >= dataBytes, "it was reserved");
-    this.#reservedBytes -= dataBytes;
+  unreserve(change: ChangeToLog): void {
+    this.#unreserve(change);
+    if (change.isKept) this.#letGo(change.off, change.logBytes);
+    change.isKept = false;
+    this.#settle();
+  }
+
+  #unreserve({ isKept, logBytes }: ChangeToLog): void {
+    assert(this.#reservedEntries > 0 && this.#reservedBytes >= logBytes, "it was reserved");
+    this.#reservedBytes -= logBytes;
+    if (!isKept) this.#reservedCopies -= logBytes;
     this.#reservedEntries--;
   }
 
   /** Puts an acknowledged change into the room that was reserved for it. */
   append(change: ChangeToLog): void {
-    const dataBytes = change.hasData ? change.length : 0;
-    this.unreserve(dataBytes);
+    const { isKept, logBytes } = change;
+    this.#unreserve(change);
+    change.isKept = false;
     const slot = this.#end % this.#entriesMax;
     this.#commands[slot] = change.command;
     this.#flags[slot] = change.flags;
     this.#positions[slot] = change.position;
     this.#lengths[slot] = change.length;
-    this.#starts[slot] = this.#dataEnd;
-    if (dataBytes > 0) this.#copyIn(change.source, change.off, dataBytes);
-    this.#dataEnd += dataBytes;
+    this.#places[slot] = isKept ? KEPT : logBytes > 0 ? COPIED : WITHOUT_DATA;
+    if (isKept) this.#starts[slot] = change.off;
+    else if (logBytes > 0) {
+      this.#starts[slot] = this.#copies.append(this.#io.bytes, change.off, logBytes);
+    }
     this.#end++;
   }
 
@@ -127,14 +197,23 @@ export class ReplayLog {
   releaseBefore(mark: number): void {
     assert(mark <= this.#end, "only what is in the log can be released");
     if (mark <= this.#begin) return;
-    this.#begin = mark;
-    if (mark < this.#end) {
-      this.#dataBegin = this.#starts[mark % this.#entriesMax]!;
-      return;
+    let copiesEnd = -1;
+    for (let sequence = this.#begin; sequence < mark; sequence++) {
+      const slot = sequence % this.#entriesMax;
+      const start = this.#starts[slot]!;
+      const length = this.#lengths[slot]!;
+      if (this.#places[slot] === KEPT) this.#letGo(start, length);
+      else if (this.#places[slot] === COPIED) copiesEnd = start + length;
     }
-    // Starts anew in front: memory further back is never touched by a disk that flushes often.
-    this.#dataBegin = 0;
-    this.#dataEnd = 0;
+    this.#begin = mark;
+    if (copiesEnd >= 0) this.#copies.releaseTo(copiesEnd);
+    this.#settle();
+  }
+
+  /** Forgets all of it, and gives its part of the budget back; nothing is reserved. */
+  close(): void {
+    this.releaseBefore(this.#end);
+    this.#budget.leave(this);
   }
 
   /** Tells the entry of a sequence number between `begin` and `end`. */
@@ -153,22 +232,29 @@ export class ReplayLog {
     piece: { skip: number; length: number; target: Uint8Array; off: number },
   ): void {
     assert(sequence >= this.#begin && sequence < this.#end, "the entry is in the log");
-    const data = this.#data;
-    assert(data !== null, "an entry with data was logged");
-    const from = (this.#starts[sequence % this.#entriesMax]! + piece.skip) % this.#capacityBytes;
-    const first = Math.min(piece.length, this.#capacityBytes - from);
-    piece.target.set(data.subarray(from, from + first), piece.off);
-    if (first < piece.length) {
-      piece.target.set(data.subarray(0, piece.length - first), piece.off + first);
-    }
+    const slot = sequence % this.#entriesMax;
+    const { skip, length, target, off } = piece;
+    const from = this.#starts[slot]! + skip;
+    if (this.#places[slot] === KEPT) target.set(this.#io.bytes.subarray(from, from + length), off);
+    else this.#copies.copyOut({ from, length, target, off });
   }
 
-  #copyIn(source: Uint8Array, off: number, length: number): void {
-    // Made at the first write: a disk that is only read needs no ring.
-    this.#data ??= new Uint8Array(this.#capacityBytes);
-    const to = this.#dataEnd % this.#capacityBytes;
-    const first = Math.min(length, this.#capacityBytes - to);
-    this.#data.set(this.#views.of(source, off, first), to);
-    if (first < length) this.#data.set(source.subarray(off + first, off + length), 0);
+  #letGo(off: Off, bytes: number): void {
+    this.#keptBytes -= bytes;
+    this.#io.buffers.unkeep(off);
+  }
+
+  /** Has of the budget what is needed; false when it cannot get that. */
+  #settle(): boolean {
+    const chunks = this.#copies.chunksFor(this.#reservedCopies);
+    const missing = this.#keptBytes + chunks * LEG_LOG_CHUNK_BYTES - this.heldBytes;
+    if (missing > 0) return this.#budget.take(this, missing);
+    this.#budget.giveBack(this, -missing);
+    return true;
   }
 }
+
+/** Where the data of an entry is. */
+const WITHOUT_DATA = 0;
+const COPIED = 1;
+const KEPT = 2;

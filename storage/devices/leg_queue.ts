@@ -60,19 +60,10 @@ export class LegQueue {
    * of this host. So the first flush always goes to the unit.
    */
   #unknownBefore = true;
-  readonly #changeToLog = {
-    command: 0,
-    flags: 0,
-    position: 0,
-    length: 0,
-    source: new Uint8Array(0) as Uint8Array,
-    off: 0,
-    hasData: false,
-  };
-
   constructor(io: Io, parts: { readonly log: ReplayLog; readonly counters: CounterRow }) {
     this.#io = io;
     this.log = parts.log;
+    parts.log.roomChanged = () => io.atTurnEnd(this.#pumpTask);
     this.#counters = parts.counters;
     this.later = new LaterResults(io);
     this.#ownFlush.purpose = "flush";
@@ -172,7 +163,7 @@ export class LegQueue {
       result = this.flushAnswered(request);
     } else if (request.isChange) {
       if (result === 0) this.#append(request);
-      else this.log.unreserve(request.logBytes);
+      else this.log.unreserve(request);
     }
     if (request.purpose === "caller") {
       this.#counters.completed();
@@ -215,7 +206,7 @@ export class LegQueue {
       if (request.sinceMs < beforeMs) {
         list.remove(request);
         // A repeat has its room in the log, what waits has none yet.
-        if (list === this.repeats) this.log.unreserve(request.logBytes);
+        if (list === this.repeats) this.log.unreserve(request);
         this.later.put(this.#giveBack(request, -errno), -errno);
         failed++;
       }
@@ -233,7 +224,7 @@ export class LegQueue {
       this.waiting.remove(request);
       this.send(request);
     }
-    this.#flushWhenHalfFull();
+    this.#flushWhenDue();
   }
 
   /** After a failed flush nothing may be called durable, so such requests fail at once. */
@@ -251,7 +242,7 @@ export class LegQueue {
   }
 
   #reserve(request: LegRequest): boolean {
-    this.#logIsFull = !this.log.reserve(request.logBytes);
+    this.#logIsFull = !this.log.reserve(request);
     if (!this.#logIsFull) return true;
     if (this.flushFailed) {
       // The log can never be emptied: what does not fit cannot be protected, so it is refused.
@@ -263,23 +254,16 @@ export class LegQueue {
 
   readonly #pumpTask = { queued: false, run: () => this.#pump() };
 
-  #flushWhenHalfFull(): void {
+  #flushWhenDue(): void {
     if (!this.#running || this.flushFailed || this.log.isEmpty) return;
-    if (!this.log.isHalfFull && !this.#logIsFull) return;
+    if (!this.log.isFlushDue && !this.#logIsFull) return;
     if (this.#ownFlush.list === null && this.canSend(this.#ownFlush)) this.send(this.#ownFlush);
   }
 
   #append(request: LegRequest): void {
-    const change = this.#changeToLog;
-    change.command = request.command;
     // A replay ends with a flush, so FUA has no meaning there; and it must not fail for being slow.
-    change.flags = request.flags & ~(COMMAND_FLAGS.fua | COMMAND_FLAGS.fastZero);
-    change.position = request.position;
-    change.length = request.length;
-    change.source = this.#io.bytes;
-    change.off = request.off;
-    change.hasData = request.command === COMMAND.write;
-    this.log.append(change);
+    request.flags &= ~(COMMAND_FLAGS.fua | COMMAND_FLAGS.fastZero);
+    this.log.append(request);
     this.log.show(this.#counters);
   }
 

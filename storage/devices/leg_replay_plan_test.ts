@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { REPLAY_MEMORY_BYTES } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
-import { type LoggedChange, ReplayLog } from "./leg_log.ts";
+import { ArenaBuffers } from "../io/buffers.ts";
+import { type LoggedChange, type LogMemory, ReplayLog } from "./leg_log.ts";
+import { LogBudget } from "./leg_log_budget.ts";
 import { planReplay } from "./leg_replay_plan.ts";
 
 const SIZE = 64;
+
+function emptyMemory(): LogMemory {
+  return { bytes: new Uint8Array(), buffers: new ArenaBuffers({ classes: [] }) };
+}
 
 const changes = fc.array(
   fc.record({ position: fc.nat(SIZE - 1), length: fc.integer({ min: 1, max: 24 }) })
@@ -13,11 +20,12 @@ const changes = fc.array(
 );
 
 function logged(list: readonly { position: number; length: number }[]): ReplayLog {
-  const log = new ReplayLog({ capacityBytes: 1 << 12, entriesMax: 32 });
+  const log = ReplayLog.forLeg(emptyMemory(), { logBudget: new LogBudget(REPLAY_MEMORY_BYTES) });
   for (const { position, length } of list) {
     const change = { command: COMMAND.writeZeroes, flags: 0, position, length };
-    assert.ok(log.reserve(0));
-    log.append({ ...change, source: new Uint8Array(0), off: 0, hasData: false });
+    const logged = { ...change, logBytes: 0, off: -1, isKept: false };
+    assert.ok(log.reserve(logged));
+    log.append(logged);
   }
   return log;
 }

@@ -19,6 +19,8 @@ export class LegRequest extends ClientRequest {
   previous: LegRequest | null = null;
   next: LegRequest | null = null;
   list: LegList | null = null;
+  /** Its data is kept by the log (ChangeToLog). */
+  isKept = false;
 
   /** Whether it changes blocks. */
   get isChange(): boolean {

@@ -1,5 +1,6 @@
 import nodeAssert from "node:assert/strict";
 import type { LegAssignment } from "../../protocol/config/bodies.ts";
+import { REPLAY_MEMORY_BYTES } from "../../protocol/core/limits.ts";
 import { createLog, type LogLine } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import { keyPairOf } from "../../protocol/noise/handshake.ts";
@@ -10,6 +11,7 @@ import { SimWorld } from "../io/sim_world.ts";
 import { FakeUnit } from "../nbd/testing_unit.ts";
 import type { Device } from "./device.ts";
 import { type LegOptions, RemoteLeg } from "./leg.ts";
+import { LogBudget } from "./leg_log_budget.ts";
 import { ReplayBuffers } from "./leg_replay_buffers.ts";
 
 export const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
@@ -35,6 +37,7 @@ export class LegBench {
   readonly random = countingRandom();
   readonly lines: LogLine[] = [];
   readonly replayBuffers: ReplayBuffers;
+  readonly logBudget = new LogBudget(REPLAY_MEMORY_BYTES);
   readonly taken: number;
 
   /** With `large`, there are buffers for payloads of up to 1 MiB. */
@@ -59,6 +62,7 @@ export class LegBench {
       host: HOST,
       attachments: { first: 1000, end: 2000 },
       replayBuffers: this.replayBuffers,
+      logBudget: this.logBudget,
       assignment: assignmentOf(unit, { addresses }),
       log: createLog((line) => this.lines.push(line)),
       ioTimeoutMs: 60_000,

@@ -5,6 +5,8 @@ import { RECEIVE_BUFFERS } from "../../protocol/core/limits.ts";
 
 /** Buffers start on multiples of this, so that they suit O_DIRECT. */
 const ALIGNMENT_BYTES = 4096;
+/** What a byte counts to. */
+const KEEPS_MAX = 255;
 
 interface Waiting {
   readonly waiter: BufferWaiter;
@@ -21,6 +23,10 @@ class Pool {
   readonly #class: number;
   readonly #free: Int32Array;
   readonly #out: Uint8Array;
+  /** How often each is kept; one that is kept is not free, also when it is not out. */
+  readonly #keeps: Uint8Array;
+  /** Buffers that are kept. */
+  #keptCount = 0;
   readonly #users: (BufferUser | null)[] = [];
   #freeCount: number;
   waiters: Waiting[] = [];
@@ -34,6 +40,7 @@ class Pool {
     this.end = this.start + this.strideBytes * this.count;
     this.#free = new Int32Array(this.count);
     this.#out = new Uint8Array(this.count);
+    this.#keeps = new Uint8Array(this.count);
     this.#freeCount = this.count;
     for (let i = 0; i < this.count; i++) this.#free[i] = this.count - 1 - i;
   }
@@ -67,13 +74,47 @@ class Pool {
     this.#out[this.#indexOf(off)] = out ? 1 : 0;
   }
 
-  give(off: Off): void {
+  /** Whether it is free now: what is kept becomes so later. */
+  give(off: Off): boolean {
     const index = this.#indexOf(off);
     this.#out[index] = 0;
-    this.#free[this.#freeCount++] = index;
     const user = this.#users[index] ?? null;
     this.#users[index] = null;
     if (user !== null) user.held[this.#class]!--;
+    return this.#freeIfUnused(index);
+  }
+
+  keep(within: Off): boolean {
+    const index = this.#indexAround(within);
+    assert(this.#out[index] === 1, "only a buffer that is out can be kept");
+    const keeps = this.#keeps[index]!;
+    if (keeps === 0) {
+      if (this.#keptCount * 2 >= this.count) return false;
+      this.#keptCount++;
+    } else if (keeps === KEEPS_MAX) return false;
+    this.#keeps[index] = keeps + 1;
+    return true;
+  }
+
+  /** Whether it is free now. */
+  unkeep(within: Off): boolean {
+    const index = this.#indexAround(within);
+    const keeps = this.#keeps[index]!;
+    assert(keeps > 0, "a buffer is let go as often as it was kept");
+    this.#keeps[index] = keeps - 1;
+    if (keeps > 1) return false;
+    this.#keptCount--;
+    return this.#freeIfUnused(index);
+  }
+
+  #freeIfUnused(index: number): boolean {
+    if (this.#out[index] === 1 || this.#keeps[index]! > 0) return false;
+    this.#free[this.#freeCount++] = index;
+    return true;
+  }
+
+  #indexAround(off: Off): number {
+    return ((off - this.start) / this.strideBytes) | 0;
   }
 
   #indexOf(off: Off): number {
@@ -153,17 +194,35 @@ export class ArenaBuffers implements Buffers {
   release(off: Off): void {
     const pool = this.#poolAt(off);
     assert(pool.isOut(off), "a buffer is released once");
-    this.#taken--;
     if (pool !== this.#receive) {
-      pool.give(off);
-      this.#serve(pool);
-    } else if (this.#lender === null) {
+      if (pool.give(off)) this.#freed(pool);
+      return;
+    }
+    this.#taken--;
+    if (this.#lender === null) {
       pool.give(off);
       this.onReceiveFree?.();
     } else {
       pool.mark(off, false);
       this.#lender(off);
     }
+  }
+
+  keep(within: Off, length: number): boolean {
+    const pool = this.#poolAt(within);
+    // Mostly empty ones are dearer to keep than what is in them is to copy.
+    if (pool === this.#receive || length * 2 < pool.bytes) return false;
+    return pool.keep(within);
+  }
+
+  unkeep(within: Off): void {
+    const pool = this.#poolAt(within);
+    if (pool.unkeep(within)) this.#freed(pool);
+  }
+
+  #freed(pool: Pool): void {
+    this.#taken--;
+    this.#serve(pool);
   }
 
   /** Hands out what became free, in order of asking among those who may have it. */

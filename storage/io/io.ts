@@ -201,8 +201,16 @@ export interface Buffers {
   /** Withdraws a waiter that has not run yet. */
   withdraw(waiter: BufferWaiter): void;
   release(off: Off): void;
+  /**
+   * Keeps the bytes around `within`, in a taken buffer, as they are until as many `unkeep`s, also
+   * after its release; it is then no user's any more. False when that cannot be, or is not worth
+   * it for `length` bytes: half of a class can be kept, so that there are always some to take.
+   */
+  keep(within: Off, length: number): boolean;
+  unkeep(within: Off): void;
   /** The true size of the buffer at `off`. */
   sizeOf(off: Off): number;
+  /** That are not free. */
   readonly taken: number;
 }
 

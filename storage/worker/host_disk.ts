@@ -9,6 +9,7 @@ import type { CounterTable } from "../counters/table.ts";
 import { RemoteLeg } from "../devices/leg.ts";
 import type { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
 import type { AttachmentRun } from "../devices/leg_link.ts";
+import type { LogBudget } from "../devices/leg_log_budget.ts";
 import { LinearDevice } from "../devices/linear.ts";
 import { BufferUser, type Io, type TurnTask } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
@@ -29,6 +30,7 @@ export interface HostDiskOptions {
   readonly host: KeyPair;
   readonly ioTimeoutMs: number;
   readonly replayBuffers: ReplayBuffers;
+  readonly logBudget: LogBudget;
   /** Secures connections to units, as it demands. */
   readonly door?: TlsDoor | undefined;
   /** Called in a turn when the status has truly changed. */

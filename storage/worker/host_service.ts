@@ -7,6 +7,7 @@ import {
 } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
+import { LogBudget } from "../devices/leg_log_budget.ts";
 import { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
 import type { CounterTable } from "../counters/table.ts";
 import type { Io } from "../io/io.ts";
@@ -40,6 +41,7 @@ export interface HostServiceOptions {
 export class HostService {
   readonly #options: HostServiceOptions;
   readonly #replayBuffers: ReplayBuffers;
+  readonly #logBudget: LogBudget;
   readonly #disks = new Map<string, HostDisk>();
   #draining = false;
 
@@ -47,6 +49,7 @@ export class HostService {
   constructor(options: HostServiceOptions) {
     this.#options = options;
     this.#replayBuffers = new ReplayBuffers(options.io);
+    this.#logBudget = new LogBudget((options.limits ?? DATA_LIMITS).replayMemoryBytes);
   }
 
   /**
@@ -68,6 +71,7 @@ export class HostService {
       ...rest,
       host: identity,
       replayBuffers: this.#replayBuffers,
+      logBudget: this.#logBudget,
       limits: this.#options.limits ?? DATA_LIMITS,
       outrun: (attachment) => notify({ notice: "disk-outrun", diskId, attachment }),
       changed: (status) => {
