@@ -34,6 +34,8 @@ export const NBD_OPTION_REPLY_BYTES_MAX = 16 * KIB;
  * a page and O_DIRECT can be had.
  */
 export const READ_HEADROOM_BYTES = 4 * KIB;
+/** After a payload of so much headers are received by themselves, and payloads where they go. */
+export const NBD_PAYLOAD_APART_BYTES_MIN = 16 * KIB;
 /** Of a status chunk, as the protocol has it; and what our server tells in one. */
 export const NBD_STATUS_DESCRIPTORS_MAX = 2 ** 20;
 export const NBD_STATUS_DESCRIPTORS_AT_ONCE = 256;

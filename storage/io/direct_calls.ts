@@ -28,12 +28,13 @@ export class DirectCalls {
     this.#libc = libc;
   }
 
+  /** What has come; -EAGAIN when nothing has. */
   receive(fd: number, into: Span): number {
     const { call } = this.#libc;
     const address = this.#address.of(into.address);
     const count = this.#count.of(into.length);
     for (;;) {
-      const result = this.#libc.check(call.recv(fd, address, count, 0));
+      const result = this.#libc.check(call.recv(fd, address, count, abi.MSG_DONTWAIT));
       if (result !== -Errno.EINTR) return result;
     }
   }

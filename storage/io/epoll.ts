@@ -4,7 +4,16 @@ import { EpollMachine } from "./epoll_machine.ts";
 import { HelperKind } from "./epoll_helper.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
-import type { AllocationQuery, Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import {
+  type AllocationQuery,
+  type Handle,
+  type Io,
+  type Off,
+  RECEIVE_BUFFER_BYTES,
+  type SocketAddress,
+  type Transfer,
+  type ZeroRange,
+} from "./io.ts";
 import { writeRuns } from "./kernel_allocation.ts";
 import { tcpSocket } from "./kernel_sockets.ts";
 import type { Operation } from "./operation.ts";
@@ -38,10 +47,15 @@ export class EpollIo extends EpollMachine implements Io {
     this.connect(operation, { address, fd });
   }
 
-  receive(operation: Operation, handle: Handle): void {
+  receive(
+    operation: Operation,
+    handle: Handle,
+    lengthMax: number = RECEIVE_BUFFER_BYTES,
+  ): void {
     const slot = this.start(operation, handle, SlotKind.receive);
     if (slot === null) return;
     this.claim(this.handles.receiving, slot);
+    slot.length = lengthMax;
     this.attemptReceive(slot);
   }
 

@@ -6,7 +6,7 @@ import { EpollSet, type EventSink } from "./epoll_set.ts";
 import { HelperClient } from "./epoll_worker.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
-import { type ArenaOptions, RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
+import type { ArenaOptions, Transfer } from "./io.ts";
 import type { Libc } from "./libc.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 
@@ -208,7 +208,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
   }
 
   #receiveInto(slot: Slot, off: number): boolean {
-    const result = this.#receive(slot, off, RECEIVE_BUFFER_BYTES);
+    const result = this.#receive(slot, off, slot.length);
     if (result > 0) slot.operation!.off = off;
     else this.buffers.release(off);
     if (wouldBlock(result)) return false;

@@ -92,9 +92,10 @@ export interface Io {
    * Any amount, into a buffer of class `RECEIVE_BUFFER_BYTES` that the Io chooses only once bytes
    * are there: an idle peer holds none. Result: count (0 at the end of the stream), and
    * `operation.off` is the buffer, which the receiver gives back with `buffers.release`. At a
-   * result of 0 or an errno there is no buffer.
+   * result of 0 or an errno there is no buffer. With `lengthMax` at most so much is taken, and is
+   * presumed to be there already.
    */
-  receive(operation: Operation, handle: Handle): void;
+  receive(operation: Operation, handle: Handle, lengthMax?: number): void;
   /** Exactly `length` bytes; fewer only at the end of the stream or an errno. */
   receiveExactly(operation: Operation, handle: Handle, off: Off, length: number): void;
   /** All of it, or an errno. Never raises SIGPIPE. */

@@ -40,13 +40,17 @@ export class SimIo extends SimBase implements io.Io {
     this.#connect(operation, { to, key, missing: -Errno.ENOENT });
   }
 
-  receive(operation: Operation, handle: io.Handle): void {
+  receive(
+    operation: Operation,
+    handle: io.Handle,
+    lengthMax: number = RECEIVE_BUFFER_BYTES,
+  ): void {
     const stream = this.#beginReceive(operation, handle);
     if (stream === null) return;
     let off = -1;
     stream.receive = {
       operation,
-      wanted: RECEIVE_BUFFER_BYTES,
+      wanted: lengthMax,
       done: 0,
       exactly: false,
       place: () => {
@@ -56,7 +60,7 @@ export class SimIo extends SimBase implements io.Io {
           return null;
         }
         operation.off = off;
-        return this.bytes.subarray(off, off + RECEIVE_BUFFER_BYTES);
+        return this.bytes.subarray(off, off + lengthMax);
       },
     };
     stream.pump();

@@ -47,6 +47,30 @@ export const SOCKET_CASES: readonly IoCase[] = [
     },
   },
   {
+    name: "a receive takes no more than it was told to, of what has come and of what comes later",
+    run({ io }) {
+      const [client, server] = tcpPair(io);
+      const off = io.buffers.take(4096);
+      fill(io, { off, length: 100, seed: 2 });
+      const receive = new Operation(() => {});
+      for (let round = 0; round < 40; round++) {
+        io.receive(receive, server, 28);
+        assert.equal(finish(io, (o) => io.send(o, client, off, 100)), 100);
+        for (let got = 0; got < 100;) {
+          turnUntil(io, () => !receive.busy);
+          const length = receive.result;
+          assert.ok(length > 0 && length <= 28);
+          checkFill(io, { off: receive.off, length, seed: 2 + got * 31 });
+          io.buffers.release(receive.off);
+          got += length;
+          if (got < 100) io.receive(receive, server, 28);
+        }
+      }
+      io.buffers.release(off);
+      assert.equal(io.buffers.taken, 0);
+    },
+  },
+  {
     name: "an idle peer holds no buffer",
     run({ io }) {
       const [client, server] = tcpPair(io);

@@ -1,6 +1,15 @@
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
-import type { AllocationQuery, Handle, Io, Off, SocketAddress, Transfer, ZeroRange } from "./io.ts";
+import {
+  type AllocationQuery,
+  type Handle,
+  type Io,
+  type Off,
+  RECEIVE_BUFFER_BYTES,
+  type SocketAddress,
+  type Transfer,
+  type ZeroRange,
+} from "./io.ts";
 import { writeRuns } from "./kernel_allocation.ts";
 import * as abi from "./abi.ts";
 import { encodeInet, encodeUnix } from "./addresses.ts";
@@ -45,10 +54,15 @@ export class UringIo extends UringMachine implements Io {
     this.connect(operation, { address, fd });
   }
 
-  receive(operation: Operation, handle: Handle): void {
+  receive(
+    operation: Operation,
+    handle: Handle,
+    lengthMax: number = RECEIVE_BUFFER_BYTES,
+  ): void {
     const slot = this.start(operation, handle, SlotKind.receive);
     if (slot === null) return;
     this.claim(this.handles.receiving, slot);
+    slot.length = lengthMax;
     this.submitReceive(slot);
   }
 
@@ -58,7 +72,7 @@ export class UringIo extends UringMachine implements Io {
     this.claim(this.handles.receiving, slot);
     slot.off = off;
     slot.length = length;
-    this.submit(slot);
+    this.receiveNow(slot);
   }
 
   send(operation: Operation, handle: Handle, off: Off, length: number): void {

@@ -1,6 +1,5 @@
 import { ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
 import * as abi from "./abi.ts";
-import { RECEIVE_BUFFER_BYTES } from "./io.ts";
 import type { Messages } from "./messages.ts";
 import type { Ring } from "./uring_ring.ts";
 import { type Slot, SlotKind } from "./slot.ts";
@@ -42,7 +41,7 @@ export function fillEntry(ring: Ring, slot: Slot, memory: EntryMemory): void {
       return;
     case SlotKind.receive:
       entries[at] = Opcode.RECV | abi.SQE_BUFFER_SELECT;
-      entries[at + abi.SQE_LENGTH] = RECEIVE_BUFFER_BYTES;
+      entries[at + abi.SQE_LENGTH] = slot.length;
       entries[at + abi.SQE_FLAGS] = slot.flags;
       return;
     case SlotKind.sendGathered:

@@ -4,7 +4,7 @@ import type { RawAddress } from "./addresses.ts";
 import { Errno } from "./errno.ts";
 import { DirectCalls, type Span } from "./direct_calls.ts";
 import { HandleKind } from "./handles.ts";
-import { RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
+import { type Off, RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
 import type { Operation } from "./operation.ts";
 import { UringBase, type UringOptions } from "./uring_base.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
@@ -22,6 +22,8 @@ export abstract class UringMachine extends UringBase {
   readonly #hungry = new SlotQueue();
   /** Buffers that the kernel may choose from. */
   #lent = 0;
+  /** A receive buffer that the kernel does not have, for receives that are tried at once; or -1. */
+  #spare = -1;
   /** Receives of `#hungry` that are being tried again. */
   #retrying = 0;
 
@@ -29,8 +31,8 @@ export abstract class UringMachine extends UringBase {
     super(options);
     this.#calls = new DirectCalls(this.libc);
     this.buffers.lendReceive((off) => {
-      this.receiveBuffers.lend(off);
-      this.#lent++;
+      if (this.#spare < 0 && this.#lent > 0) this.#spare = off;
+      else this.#giveBack(off);
       this.#feed();
     });
   }
@@ -92,10 +94,47 @@ export abstract class UringMachine extends UringBase {
   }
 
   protected submitReceive(slot: Slot): void {
+    if (slot.length < RECEIVE_BUFFER_BYTES && this.#spare >= 0) return this.#receiveSpare(slot);
+    this.#submitReceive(slot);
+  }
+
+  #submitReceive(slot: Slot): void {
     if (this.#hungry.empty) return this.submit(slot);
     slot.waiting = true;
     this.#hungry.push(slot);
     this.#feed();
+  }
+
+  /** Takes what has come without the ring, which would need one more system call. */
+  #receiveSpare(slot: Slot): void {
+    const off = this.#spare;
+    const result = this.#receiveInto(slot, off, slot.length);
+    if (result === -Errno.EAGAIN) return this.#submitReceive(slot);
+    if (result > 0) {
+      this.#spare = -1;
+      this.#chose(slot, off, result);
+    }
+    this.finishSlot(slot, result);
+  }
+
+  /** The same for a buffer of the caller's; the ring waits for what has not come. */
+  protected receiveNow(slot: Slot): void {
+    const result = this.#receiveInto(slot, slot.off, slot.length);
+    if (result === -Errno.EAGAIN) this.submit(slot);
+    else this.#transferred(slot, result);
+  }
+
+  #receiveInto(slot: Slot, off: Off, length: number): number {
+    const span = this.#span;
+    span.address = this.arena.address + off;
+    span.length = length;
+    return this.#calls.receive(this.handles.fileDescriptors[slot.handle]!, span);
+  }
+
+  #chose(slot: Slot, off: Off, result: number): void {
+    if (result === slot.length) this.gathering.filled();
+    slot.operation!.off = off;
+    this.buffers.chosen(off);
   }
 
   /** Starts a connect on a fresh socket, or ends the operation with the errno in `fd`. */
@@ -163,12 +202,9 @@ export abstract class UringMachine extends UringBase {
     const retried = slot.flags !== 0;
     if (retried) this.#retrying--;
     slot.flags = 0;
-    const operation = slot.operation!;
     const stopped = this.#stopped(slot);
     if (result > 0) {
-      if (result === RECEIVE_BUFFER_BYTES) this.gathering.filled();
-      operation.off = off;
-      this.buffers.chosen(off);
+      this.#chose(slot, off, result);
       this.finishSlot(slot, result);
     } else {
       if (chose) this.#giveBack(off);
@@ -186,6 +222,8 @@ export abstract class UringMachine extends UringBase {
   }
 
   #hunger(slot: Slot, retried: boolean): void {
+    if (this.#spare >= 0) this.#giveBack(this.#spare);
+    this.#spare = -1;
     slot.waiting = true;
     if (retried) this.#hungry.pushFront(slot);
     else this.#hungry.push(slot);

@@ -127,7 +127,8 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
 
   receiveMore(): void {
     if (this.#state === "open" && !this.#receive.busy) {
-      this.#io.receive(this.#receive, this.#handle);
+      const lengthMax = this.#session?.payload.receiveBytesMax;
+      this.#io.receive(this.#receive, this.#handle, lengthMax);
     }
   }
 

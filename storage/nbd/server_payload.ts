@@ -1,6 +1,15 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { NBD_PAYLOAD_APART_BYTES_MIN } from "../../protocol/core/limits.ts";
+import { REQUEST_HEADER_BYTES } from "../../protocol/nbd/constants.ts";
 import type { ByteSource } from "../../protocol/nbd/request.ts";
-import type { BufferUser, BufferWaiter, Handle, Io, Off } from "../io/io.ts";
+import {
+  type BufferUser,
+  type BufferWaiter,
+  type Handle,
+  type Io,
+  type Off,
+  RECEIVE_BUFFER_BYTES,
+} from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ServerRequest } from "./server_request.ts";
 
@@ -42,13 +51,15 @@ export class PayloadReceiver {
   readonly #io: Io;
   readonly #handle: Handle;
   readonly #operation: Operation;
+  /** The least that the next receive need take: a header, when large payloads follow them. */
+  receiveBytesMax = RECEIVE_BUFFER_BYTES;
   #rest = 0;
   #sinceMs = 0;
 
   /** `done` runs when the rest has come, or will not come: see `whole`. */
-  constructor(io: Io, handle: Handle, done: () => void) {
-    this.#io = io;
-    this.#handle = handle;
+  constructor(of: { readonly io: Io; readonly handle: Handle }, done: () => void) {
+    this.#io = of.io;
+    this.#handle = of.handle;
     this.#operation = new Operation(done);
   }
 
@@ -80,6 +91,8 @@ export class PayloadReceiver {
     assert(count < request.length, "something is missing");
     this.#sinceMs = this.#io.nowMs();
     this.#rest = request.length - count;
+    const isLarge = request.length >= NBD_PAYLOAD_APART_BYTES_MIN;
+    this.receiveBytesMax = isLarge ? REQUEST_HEADER_BYTES : RECEIVE_BUFFER_BYTES;
     this.#io.receiveExactly(this.#operation, this.#handle, request.off + count, this.#rest);
   }
 }

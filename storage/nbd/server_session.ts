@@ -6,7 +6,7 @@ import {
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd/request.ts";
 import { errnoName } from "../io/errno.ts";
-import type { Io, Off } from "../io/io.ts";
+import { type Io, type Off, RECEIVE_BUFFER_BYTES } from "../io/io.ts";
 import { bufferBytesOf, type CallsHost, DeviceCalls, hasBuffer } from "./server_calls.ts";
 import { KeptBytes } from "./server_kept.ts";
 import { RequestMeter } from "./server_meter.ts";
@@ -35,7 +35,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   readonly #reader = new RequestReader();
   readonly #kept: KeptBytes;
   readonly #calls: DeviceCalls;
-  readonly #payload: PayloadReceiver;
+  readonly payload: PayloadReceiver;
   readonly #held: HeldBuffers;
   readonly #bufferWaiter = { run: (off: Off) => this.#bufferCame(off) };
   #pause: Pause = "none";
@@ -54,8 +54,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#pool = options.pool;
     this.#kept = new KeptBytes(options.pool.kept);
     this.#held = new HeldBuffers(options.io, options.bufferUser);
-    const received = () => this.#payloadReceived();
-    this.#payload = new PayloadReceiver(options.io, options.handle, received);
+    this.payload = new PayloadReceiver(options, () => this.#payloadReceived());
     const failed = (command: number, errno: number) => host.deviceFailed(command, errno);
     this.#calls = new DeviceCalls(this, { ...options, failed });
     this.#terms = options;
@@ -71,7 +70,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
 
   /** Every request was answered, and no operation is under way on the socket. */
   get idle(): boolean {
-    return this.#taken === 0 && !this.#replies.busy && !this.#payload.busy;
+    return this.#taken === 0 && !this.#replies.busy && !this.payload.busy;
   }
 
   /** A request waits for a buffer. */
@@ -81,7 +80,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
 
   /** Since when the client has kept buffers by not reading or sending; Infinity: it does not. */
   get stalledSinceMs(): number {
-    return Math.min(this.#replies.sendSinceMs, this.#payload.sinceMs);
+    return Math.min(this.#replies.sendSinceMs, this.payload.sinceMs);
   }
 
   /** More bytes can be taken; otherwise `receiveMore` will be called. */
@@ -207,16 +206,17 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     if (request === null) return from;
     if (request.command !== COMMAND.write) {
       this.#current = null;
+      this.payload.receiveBytesMax = RECEIVE_BUFFER_BYTES;
       this.#calls.submit(request);
       return from;
     }
-    const count = this.#payload.copy(request, source, from, to);
+    const count = this.payload.copy(request, source, from, to);
     if (count === request.length) {
       this.#current = null;
       this.#calls.submit(request);
     } else {
       this.#pause = "payload";
-      this.#payload.receiveRest(request, count);
+      this.payload.receiveRest(request, count);
     }
     return from + count;
   }
@@ -234,7 +234,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   #payloadReceived(): void {
     const request = this.#current;
     assert(request !== null, "a payload belongs to a request");
-    if (this.#shut || !this.#payload.whole) {
+    if (this.#shut || !this.payload.whole) {
       // Nothing of a payload that did not come whole is ever written.
       this.#dropCurrent();
       if (this.#shut) this.#host.progressed();
