@@ -1,5 +1,6 @@
 import type { StorageInfo } from "../../protocol/config/bodies.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import { FINISH_AGAIN_MS } from "../../protocol/core/limits.ts";
 import type { Change } from "./catalog/catalog.ts";
 import type { DiskRow } from "./catalog/rows.ts";
 import { uncertainty } from "./certainty.ts";
@@ -25,6 +26,8 @@ export class Recovery {
   readonly #o: RecoveryOptions;
   /** Units that have obeyed this instance. */
   readonly #obeyed = new Set<string>();
+  /** When finishing a disk was tried last. */
+  readonly #finishedMs = new Map<string, number>();
   #isSettling = false;
 
   constructor(options: RecoveryOptions) {
@@ -82,12 +85,12 @@ export class Recovery {
     for (const id of [...pool.catalog.disks.keys()]) {
       // As it is now: bringing the one before it back took its time.
       const disk = pool.catalog.disks.get(id);
-      if (disk?.adopted !== 1 || disk.state !== "ready" || uncertainty(pool, disk) !== null) {
-        continue;
-      }
-      if (pool.catalog.legsOf(disk.id).every((leg) => pool.catalog.grants.has(leg.id))) {
-        await this.#tellAgain(disk);
-      } else await this.#finish(disk);
+      if (disk?.adopted !== 1 || uncertainty(pool, disk) !== null) continue;
+      const isWhole = pool.catalog.legsOf(disk.id).every((leg) =>
+        pool.catalog.grants.has(leg.id) && leg.publishedBytes === leg.sizeBytes
+      );
+      if (disk.state === "ready" && isWhole) await this.#tellAgain(disk);
+      else if (disk.state === "ready" || disk.state === "creating") await this.#finish(disk);
     }
   }
 
@@ -110,15 +113,26 @@ export class Recovery {
     pool.events.say({ kind: "disk.rebuilt", severity: "info", subject: disk.name, text });
   }
 
-  /** A leg was made and never granted: what was begun before is brought to its end. */
+  /**
+   * A leg was made and never published, and whoever began that is gone or could not take it back
+   * while the catalog was not certain: it is brought to its end, again and again until it is there.
+   */
   async #finish(disk: DiskRow): Promise<void> {
+    const { pool } = this.#o;
     const tasks = this.#o.tasks();
-    const known = this.#o.pool.catalog.nodes.get(disk.hostId)?.admission === "admitted";
-    const tried =
-      tasks?.newest((row) =>
-        (isActive(row) || row.kind === "disk.adopt") && row.paramsJson.includes(disk.id)
-      ) ?? null;
-    if (tasks === null || tried !== null || !known) return;
+    const known = pool.catalog.nodes.get(disk.hostId)?.admission === "admitted";
+    const broken = pool.catalog.legsOf(disk.id).some((leg) => {
+      const state = pool.observed.volume(leg.unitId, leg.id)?.state;
+      return state === "failed" || state === "incomplete";
+    });
+    if (tasks === null || !known || broken) return;
+    if (tasks.newest((row) => isActive(row) && row.paramsJson.includes(disk.id)) !== null) return;
+    const nowMs = pool.world.clock.nowMs();
+    if (nowMs - (this.#finishedMs.get(disk.id) ?? -Infinity) < FINISH_AGAIN_MS) return;
+    for (const id of this.#finishedMs.keys()) {
+      if (!pool.catalog.disks.has(id)) this.#finishedMs.delete(id);
+    }
+    this.#finishedMs.set(disk.id, nowMs);
     await tasks.create({
       kind: "disk.adopt",
       title: `Finish disk "${disk.name}", which was found half made`,

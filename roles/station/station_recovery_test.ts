@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { GIB } from "../../protocol/core/limits.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { FINISH_AGAIN_MS, GIB } from "../../protocol/core/limits.ts";
 import { seeded } from "../../storage/media/testing.ts";
 import { restore, stopAndCopy } from "./fake_backup_testing.ts";
 import { DISK, order, smallPool } from "./fake_pool_testing.ts";
@@ -214,3 +215,29 @@ Deno.test("the catalog is checked while it is in use, and written anew", async (
   assert.equal(world.station.api.disks().length, 2);
   await world.end();
 });
+
+for (const what of ["made", "grown"] as const) {
+  Deno.test(`a disk that could not be ${what} while the catalog was uncertain is finished later`, async () => {
+    const { world, units, host } = await smallPool([10, 20]);
+    if (what === "grown") await create(world, host, order("db", 4));
+    await world.station.stop();
+    world.files.set("station.marks", new TextEncoder().encode('{"epoch":9,"events":0}'));
+    await world.start();
+    await gather(world, [...units, host]);
+    const { api } = world.station;
+    assert.equal(api.pool().state, "recovered");
+    for (const unit of units) unit.refuse.set("ACCESS_GRANT", new DvsanError("io", "no label"));
+    const { task } = what === "made"
+      ? await world.ask(host, "STORAGE_REQUEST", order("db", 4))
+      : await world.ask(host, "DISK_GROW", { diskId: DISK, sizeBytes: 25 * GIB });
+    assert.equal((await world.task(task.id)).state, "failed");
+    await confirm(world); // What is tried at once fails too.
+    for (const unit of units) unit.refuse.clear();
+    await world.pass(2 * FINISH_AGAIN_MS);
+    assert.deepEqual(api.differences(), []);
+    assert.deepEqual(api.disks().map(({ state }) => state), ["ready"]);
+    const legs = host.assignments.get(DISK)!.legs;
+    assert.deepEqual(legs.map(({ volumeId }) => volumeId).sort(), held(units));
+    await world.end();
+  });
+}

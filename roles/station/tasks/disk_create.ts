@@ -41,7 +41,10 @@ export async function giveUp(
   if (error instanceof Error && error.name === "Stopping") return;
   if (pool.standing.state !== "normal") {
     task.log("Nothing is taken back: the catalog is not certain. See: dvsan ctl differences");
-    return;
+    // Once it is, the disk is finished: what is half made may have been whole before.
+    const disk = pool.catalog.disks.get(diskId);
+    if (disk === undefined) return;
+    return await pool.catalog.commit([{ table: "disks", put: { ...disk, adopted: 1 } }]);
   }
   task.log(`Taking back what was made: ${reason}`);
   await takeBack(pool, diskId, reason.slice(0, 500));
