@@ -8,6 +8,6 @@ export const CONTROL_MUTATIONS: readonly Mutation[] = [
     file: "roles/unit/main.ts",
     old: "    media.keep(notice);\n",
     new: "    if (revision > 0) media.keep(notice);\n",
-    only: ["kill", "rollback"],
+    story: "rolled-back-to-before-start",
   },
 ];

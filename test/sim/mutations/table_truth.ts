@@ -124,15 +124,29 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     old: "      if (reply !== null) this.#transmit(reply, from);\n",
     new: "      if (reply !== null) this.#transmit(reply, from);\n" +
       "      for (const half of this.#door.halfOpen.ofNode(packet.session)) this.#confirmed(half);\n",
-    only: ["replays", "users"],
+    story: "attacker-copies",
   },
   {
     name: "address-trusted",
     breaks: "addresses are hints: what is sealed goes to where the handshake was made",
+    file: "roles/station/link/node_sessions.ts",
+    old: "    const opened = member.open(packet, this.#o.clock.nowMs());\n",
+    new: "    member.isAt(from);\n" +
+      "    const opened = member.open(packet, this.#o.clock.nowMs());\n",
+    also: [{
+      file: "roles/station/link/member.ts",
+      old: "    return sameEndpoint(this.#current().endpoint, endpoint);\n",
+      new: "    this.#seat = { ...this.#current(), endpoint };\n    return true;\n",
+    }],
+    story: "attacker-copies",
+  },
+  {
+    name: "copy-moves-a-session",
+    breaks: "a copy that arrives where its packet was lost gives its sender nothing",
     file: "roles/station/link/member.ts",
     old: "    return sameEndpoint(this.#current().endpoint, endpoint);\n",
     new: "    this.#seat = { ...this.#current(), endpoint };\n    return true;\n",
-    only: ["replays", "users"],
+    story: "attacker-copies",
   },
   {
     name: "replay-window-off",
@@ -140,7 +154,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "protocol/config/replay_window.ts",
     old: "    if (counter >= this.#next) {\n",
     new: "    this.#seen.fill(0);\n    if (counter >= 0) {\n",
-    only: ["replays", "users"],
+    story: "attacker-copies",
   },
   {
     name: "told-before-granted",

@@ -43,7 +43,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/grants/grant_state.ts",
     old: "      if (request.attachment < state.attachment) {\n",
     new: "      if (request.attachment < 0) {\n",
-    only: ["streams", "kill"],
+    story: "late-attach",
   },
   {
     name: "flush-answered-before-sync",
@@ -132,7 +132,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/nbd/server_session.ts",
     old: "    if (this.#shut || !this.#payload.whole) {\n",
     new: "    if (this.#shut) {\n",
-    only: ["streams", "cut"],
+    story: "half-payloads",
   },
   {
     name: "served-with-a-medium-missing",
@@ -141,7 +141,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     old:
       '    if (medium === undefined) return { state: "incomplete", reason: `medium ${id} is not there` };\n',
     new: "    if (medium === undefined) continue;\n",
-    only: ["swap", "users"],
+    story: "medium-away",
   },
   {
     name: "verifier-stays-after-restart",

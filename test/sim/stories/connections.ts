@@ -1,7 +1,8 @@
+import { NO_FAULTS } from "../../../storage/io/sim_faults.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { isDataWrite, pass, passTime, reach } from "./story.ts";
 
-const HELD_MS = 4000;
+const HELD_MS = 2000;
 
 /**
  * A write stays in the unit's device for seconds. Meanwhile its connection is lost, and its host
@@ -9,7 +10,7 @@ const HELD_MS = 4000;
  */
 export async function heldWrite(scene: Scene): Promise<void> {
   const { world: { kernel } } = scene;
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < 8; i++) {
     let isHeld = false;
     kernel.mediaFault = (call) => {
       if (isHeld || !isDataWrite(scene, call)) return "ok";
@@ -48,4 +49,32 @@ export async function hostEndsInReplay(scene: Scene): Promise<void> {
     for (const { role } of hosts) role.end("killed");
   }
   kernel.mediaFault = () => "ok";
+}
+
+/**
+ * What a host said while it attached is held up; the host is killed, and its next process is let
+ * in. Then the words of the older one arrive.
+ */
+export async function lateAttach(scene: Scene): Promise<void> {
+  const { sim, world: { kernel }, hosts } = scene;
+  for (let i = 0; i < 15; i++) {
+    Object.assign(kernel.faults, { reset: 1, delayed: 0.3, delayedMs: [1500, 3000] });
+    await pass(scene, 5);
+    kernel.faults.reset = 0;
+    await pass(scene, 20 + sim.below(60));
+    Object.assign(kernel.faults, NO_FAULTS);
+    for (const { role } of hosts) role.end("killed");
+    await passTime(scene, 4000);
+  }
+}
+
+/** Hosts are killed while payloads of theirs are on the way, of which only a part arrives. */
+export async function halfPayloads(scene: Scene): Promise<void> {
+  const { world: { kernel }, hosts } = scene;
+  kernel.faults.runBytesMax = 1500;
+  for (let i = 0; i < 25; i++) {
+    await pass(scene, 150);
+    for (const { role } of hosts) role.end("killed");
+  }
+  Object.assign(kernel.faults, NO_FAULTS);
 }

@@ -1,28 +1,39 @@
 import type { Story } from "./story.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
-import { heldWrite, hostEndsInReplay } from "./connections.ts";
+import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
 import { hostIsFenced } from "./fences.ts";
-import { syncsFail } from "./media.ts";
+import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
+import { attackerCopies } from "./network.ts";
 import { spaceGivenAgain } from "./space.ts";
 
 /** What `--story` knows. */
 export const STORY_NAMES = [
+  "attacker-copies",
   "catalog-lost",
   "catalog-lost-later",
+  "half-payloads",
   "held-write",
   "host-ends-in-replay",
   "host-is-fenced",
+  "late-attach",
+  "medium-away",
+  "rolled-back-to-before-start",
   "space-given-again",
   "syncs-fail",
 ] as const;
 export type StoryName = typeof STORY_NAMES[number];
 
 export const STORIES: Readonly<Record<StoryName, Story>> = {
+  "attacker-copies": { plan: { hosts: 2, units: 2 }, play: attackerCopies },
   "catalog-lost": { play: catalogLost },
   "catalog-lost-later": { play: catalogLostLater },
-  "held-write": { play: heldWrite },
+  "half-payloads": { play: halfPayloads },
+  "held-write": { plan: { pauseMsMax: 200 }, play: heldWrite },
   "host-ends-in-replay": { play: hostEndsInReplay },
   "host-is-fenced": { plan: { hosts: 2 }, play: hostIsFenced },
+  "late-attach": { plan: { pauseMsMax: 4000 }, play: lateAttach },
+  "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
+  "rolled-back-to-before-start": { play: rolledBackToBeforeStart },
   "space-given-again": { plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: spaceGivenAgain },
   "syncs-fail": { play: syncsFail },
 };
