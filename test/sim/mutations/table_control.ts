@@ -7,7 +7,7 @@ export const CONTROL_MUTATIONS: readonly Mutation[] = [
     breaks: "a medium that was rolled back to before its unit's last start is recognised",
     file: "roles/unit/main.ts",
     old: "    media.keep(notice);\n",
-    new: "    if (revision > 0) media.keep(notice);\n",
+    new: "    if (notice.revision % 2 ** 28 > 4) media.keep(notice);\n",
     story: "rolled-back-to-before-start",
   },
 ];

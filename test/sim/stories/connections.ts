@@ -68,13 +68,26 @@ export async function lateAttach(scene: Scene): Promise<void> {
   }
 }
 
-/** Hosts are killed while payloads of theirs are on the way, of which only a part arrives. */
+/** Links are slow; connections are reset within payloads, and who could repeat them is killed. */
 export async function halfPayloads(scene: Scene): Promise<void> {
-  const { world: { kernel }, hosts } = scene;
+  const { world: { kernel }, hosts, units } = scene;
+  const setSpeed = (bytesPerMs: number) => {
+    for (const { role: host } of hosts) {
+      for (const { role: unit } of units) {
+        kernel.setLink(host.machine.name, unit.machine.name, { bytesPerMs });
+      }
+    }
+  };
   kernel.faults.runBytesMax = 1500;
-  for (let i = 0; i < 25; i++) {
-    await pass(scene, 150);
+  for (let i = 0; i < 15; i++) {
+    await pass(scene, 200);
+    setSpeed(20);
+    await pass(scene, 100);
+    kernel.faults.reset = 1;
+    await pass(scene, 10);
     for (const { role } of hosts) role.end("killed");
+    kernel.faults.reset = 0;
+    setSpeed(100_000);
   }
   Object.assign(kernel.faults, NO_FAULTS);
 }
