@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Locks } from "./locks.ts";
+import { compareLocks, Locks } from "./locks.ts";
 
 const never = new AbortController().signal;
 
@@ -31,4 +31,15 @@ Deno.test("a waiter that gives up gives back what it had", async () => {
   (await locks.acquire(["a"], never))();
   holder();
   (await locks.acquire(["b"], never))();
+});
+
+Deno.test("media come before disks, so that who changes a medium can lock what it finds there", () => {
+  const keys = ["medium:a", "disk:b", "node:z", "disk:a", "medium:b"];
+  assert.deepEqual(keys.sort(compareLocks), [
+    "node:z",
+    "medium:a",
+    "medium:b",
+    "disk:a",
+    "disk:b",
+  ]);
 });

@@ -53,8 +53,14 @@ interface Adopted {
 
 async function bringBack(pool: Pool, adopted: Adopted): Promise<void> {
   const { unitId, mediumId, task } = adopted;
-  const held = (pool.observed.fresh(unitId)?.volumes ?? [])
-    .filter((volume) => volume.media.includes(mediumId));
+  // Nobody else grants these disks meanwhile: to a consumer without the agent, or a new owner.
+  await task.lock(
+    heldOn(pool, adopted).flatMap(({ id, leg }) => {
+      const known = pool.catalog.volumes.get(id)?.diskId;
+      return [leg.diskId, ...known === undefined ? [] : [known]].map((disk) => `disk:${disk}`);
+    }),
+  );
+  const held = heldOn(pool, adopted);
   const moved = held.map((volume) => movedRow(pool, unitId, { held: volume, task }));
   await pool.catalog.commit(moved.filter((change) => change !== null));
   void pool.reconciler.kick(unitId);
@@ -67,6 +73,11 @@ async function bringBack(pool: Pool, adopted: Adopted): Promise<void> {
     const disk = pool.catalog.disks.get(diskId);
     if (disk !== undefined) await grantAgain(pool, { disk, unitId, task });
   }
+}
+
+function heldOn(pool: Pool, { unitId, mediumId }: Adopted): VolumeInfo[] {
+  const volumes = pool.observed.fresh(unitId)?.volumes ?? [];
+  return volumes.filter((volume) => volume.media.includes(mediumId));
 }
 
 function isKnown({ catalog }: Pool, volumeId: string): boolean {

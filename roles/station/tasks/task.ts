@@ -12,6 +12,8 @@ export interface TaskContext {
   step(text: string, progress?: number): void;
   /** Bytes done of all: sets progress, rate and time left. */
   moved(doneBytes: number, totalBytes: number): void;
+  /** Takes more locks, which come after those it has in their order; they are kept to its end. */
+  lock(keys: readonly string[]): Promise<void>;
   /** From here on it can no longer be cancelled; throws when it was just before. */
   commitTo(text: string): void;
 }

@@ -14,7 +14,7 @@ import type { TaskRow } from "../catalog/rows.ts";
 import type { Events } from "../events.ts";
 import type { World } from "../ports.ts";
 import type { Watch } from "../watch.ts";
-import { Locks } from "./locks.ts";
+import { HeldLocks, Locks } from "./locks.ts";
 import { Rate } from "./rate.ts";
 import { logOf, nextLineOf } from "./task_logs.ts";
 import {
@@ -198,31 +198,34 @@ export class Tasks {
   }
 
   async #run(row: TaskRow, live: Live): Promise<void> {
-    let giveBack: (() => void) | null = null;
+    const held = new HeldLocks(this.#locks, live.abort.signal);
     try {
-      giveBack = await this.#locks.acquire(JSON.parse(row.locksJson), live.abort.signal);
+      await held.take(JSON.parse(row.locksJson));
       await this.#put(row.id, { state: "running", startedMs: this.#o.world.clock.wallMs() });
       const work = this.#o.kinds[row.kind];
       if (work === undefined) {
         throw new DvsanError("unsupported", `This version knows no task of kind "${row.kind}".`);
       }
-      await work(JSON.parse(row.paramsJson), this.#context(row.id, live));
+      await work(JSON.parse(row.paramsJson), this.#context(row.id, { live, held }));
       await this.#endSurely(row.id, null);
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
       await this.#endSurely(row.id, toPlainError(error));
     } finally {
-      giveBack?.();
+      held.giveBack();
     }
   }
 
-  #context(id: string, live: Live): TaskContext {
+  #context(id: string, { live, held }: { live: Live; held: HeldLocks }): TaskContext {
     return {
       id,
       signal: live.abort.signal,
       log: (text) => this.#log(id, text),
       step: (text, progress) => this.#step(id, text, progress),
       moved: (done, total) => this.#moved(live, { id, done, total }),
+      lock: async (keys) => {
+        if (await held.take(keys)) await this.#put(id, { locksJson: held.json });
+      },
       commitTo: (text) => {
         live.abort.signal.throwIfAborted();
         live.cancellable = false;
