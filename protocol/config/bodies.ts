@@ -8,7 +8,7 @@ import {
   VOLUMES_PER_UNIT_MAX,
 } from "../core/limits.ts";
 import { ERROR_CODES } from "../core/errors.ts";
-import { Meters, NodeFigures } from "./meters.ts";
+import { NodeFigures } from "./meters.ts";
 
 export { NodeFigures };
 
@@ -251,21 +251,6 @@ export const TaskAnswer = z.strictObject({
   uris: z.array(z.string().max(512)).max(LEGS_PER_DISK_MAX).optional(),
 });
 export const TaskQuery = z.strictObject({ taskId: z.string().max(64) });
-
-export const Heartbeat = z.strictObject({
-  /** Unit: StorageInfo.revision. Host: digest of the assignments it holds (diskId, version). */
-  digest: z.string().max(128),
-  dataAddresses: Addresses,
-  figures: NodeFigures,
-  meters: Meters.optional(),
-});
-/** `digest`: what the station believes the node holds; it pulls or pushes when they differ. */
-export const HeartbeatAnswer = z.strictObject({
-  digest: z.string().max(128),
-  epoch: Count,
-  /** Somebody looks at figures: the next heartbeats tell all that changed. */
-  watched: z.boolean().optional(),
-});
 
 export const Goodbye = z.strictObject({
   reason: Text,

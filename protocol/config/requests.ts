@@ -9,8 +9,6 @@ import {
   DiskGrow,
   DiskRelease,
   Goodbye,
-  Heartbeat,
-  HeartbeatAnswer,
   StorageInfo,
   TaskAnswer,
   TaskQuery,
@@ -19,6 +17,7 @@ import {
   VolumeDelete,
   VolumeResize,
 } from "./bodies.ts";
+import { Heartbeat, HeartbeatAnswer } from "./heartbeat_bodies.ts";
 import { CertificateAnswer, CertificateRequest } from "./certificate_bodies.ts";
 
 const Nothing = z.strictObject({});

@@ -210,6 +210,8 @@ export const GOODBYE_MS_MAX = 1000;
 export const NODE_AWAY_MS = 600_000;
 
 // Station (roles/station).
+/** A host that holds other disks than the station wants tells of so many legs in a heartbeat. */
+export const HELD_LEGS_TOLD_MAX = 64;
 /** A node is silent when nothing was heard from it for this long. */
 export const NODE_SILENT_MS = 6 * HEARTBEAT_MS;
 /** Requests for space wait this long after a start for the units that were in the pool before. */

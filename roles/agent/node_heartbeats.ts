@@ -5,7 +5,7 @@ import type { ProcessContext } from "../process/context.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { NodeMeters } from "./node_meters.ts";
 
-type Said = Pick<RequestBody<"HEARTBEAT">, "digest" | "dataAddresses">;
+type Said = Pick<RequestBody<"HEARTBEAT">, "digest" | "dataAddresses" | "disks">;
 
 /**
  * Heartbeats of a unit or host: what it holds, which `said` tells, and its load as its data worker
@@ -17,6 +17,8 @@ export function nodeHeartbeats(
     readonly link: AgentLink;
     readonly process: ProcessContext;
     readonly said: () => Said | Promise<Said>;
+    /** The digest of what the station believes that this node holds. */
+    readonly answered?: (digest: string) => void;
   },
 ): Heartbeats {
   const { link, process, said } = by;
@@ -27,7 +29,10 @@ export function nodeHeartbeats(
     clock,
     log,
     body: async () => ({ ...await said(), ...meters.tell() }),
-    answered: (answer) => meters.answered(answer),
+    answered: (answer) => {
+      meters.answered(answer);
+      by.answered?.(answer.digest);
+    },
   });
   process.onShutdown("heartbeats", () => heartbeats.stop());
   return heartbeats;

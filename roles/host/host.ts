@@ -1,9 +1,10 @@
 import type { Assignment } from "../../protocol/config/bodies.ts";
+import type { HeldDisk } from "../../protocol/config/heartbeat_bodies.ts";
 import { assignmentsDigest } from "../../protocol/config/digest.ts";
 import type { Handlers } from "../../protocol/config/link.ts";
 import { hexOf } from "../../protocol/core/bytes.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
-import { DISKS_PER_HOST_MAX } from "../../protocol/core/limits.ts";
+import { DISKS_PER_HOST_MAX, HELD_LEGS_TOLD_MAX } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { CallName, Calls, DiskStatus } from "../../storage/worker/messages.ts";
 import type { DiskBook } from "./disk_book.ts";
@@ -37,6 +38,9 @@ export class Host {
   readonly #changing = new Map<string, Promise<void>>();
   readonly #failures = new Map<string, string>();
   readonly #renumbering = new Set<string>();
+  #wanted: string | null = null;
+  /** Where in the book the next telling begins. */
+  #tellFrom = 0;
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -49,6 +53,33 @@ export class Host {
 
   digest(): string {
     return assignmentsDigest(this.#options.book.list());
+  }
+
+  /** The digest of what the station wants this host to hold. */
+  wanted(digest: string): void {
+    this.#wanted = digest;
+  }
+
+  /** For a heartbeat: what this host holds, in full, by turns, while the station wants else. */
+  said(): { digest: string; disks?: HeldDisk[] } {
+    const digest = this.digest();
+    if (this.#wanted === null || this.#wanted === digest) return { digest };
+    const held = this.#options.book.list();
+    const disks: HeldDisk[] = [];
+    let left = HELD_LEGS_TOLD_MAX;
+    for (let i = 0; i < held.length; i++) {
+      const { diskId, name, version, legs } = held[(this.#tellFrom + i) % held.length]!;
+      if (legs.length + 1 > left) break;
+      left -= legs.length + 1;
+      disks.push({
+        diskId,
+        name,
+        version,
+        legs: legs.map(({ leg, unitId, volumeId }) => ({ leg, unitId, volumeId })),
+      });
+    }
+    this.#tellFrom += disks.length;
+    return { digest, disks };
   }
 
   /** What the station may ask. */

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { Heartbeat } from "../../protocol/config/heartbeat_bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { HELD_LEGS_TOLD_MAX } from "../../protocol/core/limits.ts";
 import { assignmentOf, makeHost } from "./fake_world_testing.ts";
 
 const DISK = assignmentOf().diskId;
@@ -111,4 +113,22 @@ Deno.test("Host reserves numbers above what a unit has seen, durably before they
   const next = makeHost(files);
   await next.host.start();
   assert.ok(next.worker.attachments[0]! > given!);
+});
+
+Deno.test("Host tells all that it holds, by turns, while the station wants something else", () => {
+  const { host } = makeHost();
+  const count = HELD_LEGS_TOLD_MAX;
+  const ids = Array.from({ length: count }, (_, i) => `${i}`.padStart(8, "0") + DISK.slice(8));
+  ids.forEach((diskId, i) => host.assigned(assignmentOf({ diskId, name: `d${i}` })));
+  assert.equal(host.said().disks, undefined, "nobody has said yet what is wanted");
+  host.wanted(host.digest());
+  assert.equal(host.said().disks, undefined);
+  host.wanted("else");
+  const told = new Set<string>();
+  for (let i = 0; i < 3; i++) {
+    const { disks } = host.said();
+    assert.ok(Heartbeat.shape.disks.safeParse(disks).success);
+    for (const { diskId } of disks!) told.add(diskId);
+  }
+  assert.deepEqual([...told].sort(), ids.sort());
 });

@@ -60,8 +60,9 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
     handlers: host.handlers(),
   });
   certificate.ask(link);
-  const said = () => ({ digest: host.digest(), dataAddresses: [] });
-  const heartbeats = nodeHeartbeats(worker, { link, process, said });
+  const said = () => ({ ...host.said(), dataAddresses: [] });
+  const answered = (digest: string) => host.wanted(digest);
+  const heartbeats = nodeHeartbeats(worker, { link, process, said, answered });
   await host.start();
   heartbeats.beatNow();
   const service = new DiskService({ host, book, link, clock, random });

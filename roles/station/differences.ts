@@ -21,7 +21,7 @@ export function differences(pool: Pool): DifferenceView[] {
     ...(pool.observed.last(unit.id)?.media ?? []).map((medium) => mediumDifference(unit, medium)),
   ]);
   const disks = [...catalog.disks.values()].map((disk) => diskDifference(pool, disk));
-  return [...found, ...disks].filter((one) => one !== null);
+  return [...found, ...disks, ...pool.strays.differences()].filter((one) => one !== null);
 }
 
 /** What an operator is shown, and confirms by its digest. */

@@ -7,6 +7,7 @@ import { fromPlainError, toPlainError } from "../../protocol/core/errors.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { assignmentsDigest } from "../../protocol/config/digest.ts";
 import type { Assignment, NodeHello } from "../../protocol/config/bodies.ts";
+import type { HeldDisk } from "../../protocol/config/heartbeat_bodies.ts";
 import type { KnownNode, StationLink } from "../../protocol/config/link.ts";
 import {
   type AnswerBody,
@@ -223,9 +224,9 @@ export class FakeWorld {
     return defined(handlers[name], "a handler")(body, from);
   }
 
-  async heartbeat(node: FakeNode, digest: string): Promise<void> {
+  async heartbeat(node: FakeNode, digest: string, disks?: HeldDisk[]): Promise<void> {
     const body = { digest, dataAddresses: node.hello.dataAddresses, figures: NO_FIGURES };
-    await this.ask(node, "HEARTBEAT", body);
+    await this.ask(node, "HEARTBEAT", disks === undefined ? body : { ...body, disks });
     await settle();
   }
 

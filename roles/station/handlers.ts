@@ -61,6 +61,10 @@ function presenceHandlers(running: () => Running): Handlers<KnownNode> {
       const digest = row.role === "unit"
         ? String(pool.observed.fresh(row.id)?.revision ?? "")
         : pool.delivery.digest(row.id);
+      if (row.role === "host") {
+        const disks = digest === body.digest ? null : body.disks;
+        if (disks !== undefined) pool.strays.heard(row.id, disks);
+      }
       if (digest !== body.digest) {
         void (row.role === "unit" ? pool.observed.pull(row.id) : pool.delivery.resend(row.id));
       }

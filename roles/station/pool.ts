@@ -7,6 +7,7 @@ import type { Nodes } from "./nodes.ts";
 import type { Observed } from "./observed.ts";
 import type { World } from "./ports.ts";
 import type { Standing } from "./standing.ts";
+import type { Strays } from "./strays.ts";
 import type { Reconciler } from "./reconcile.ts";
 import type { Candidate } from "./allocation.ts";
 import { allocatedBytesOf } from "./allocation.ts";
@@ -24,6 +25,7 @@ export interface Pool {
   readonly reconciler: Reconciler;
   readonly delivery: Delivery;
   readonly standing: Standing;
+  readonly strays: Strays;
   /** Media that a unit adopts for an operator now. */
   readonly adopting: Set<string>;
 }

@@ -25,6 +25,7 @@ import type { Station, StationOptions } from "./ports.ts";
 import { Reconciler } from "./reconcile.ts";
 import { Recovery } from "./recovery.ts";
 import { type Running, StationService } from "./service.ts";
+import { Strays } from "./strays.ts";
 import { Standing } from "./standing.ts";
 import { accessWork } from "./tasks/disk_access.ts";
 import { adoptDiskWork } from "./tasks/disk_adopt.ts";
@@ -185,8 +186,9 @@ class StationRole implements Station {
     const mayTell = (disk: DiskRow) =>
       standing.state !== "superseded" && uncertainty({ catalog, observed }, disk) === null;
     const delivery = new Delivery({ ...shared, mayTell });
+    const strays = new Strays({ world, catalog, events, observed, standing, link });
     const adopting = new Set<string>();
-    const pool: Pool = { ...parts, watch, nodes, observed, reconciler, delivery, adopting };
+    const pool: Pool = { ...parts, watch, nodes, observed, reconciler, delivery, strays, adopting };
     return pool;
   }
 

@@ -49,7 +49,14 @@ export class Operator {
         this.#try(`revoke ${name} again`, () => this.#ask("POST", `/nodes/${name}/revoke`));
       }
     }
-    for (const { id, state } of disks) {
+    for (const { id, host, name, state } of disks) {
+      // An old catalog or a second station never heard of that: who gave it back says so again.
+      const isGivenBack = users.disks.some((disk) =>
+        disk.key === `${host}/${name}` && disk.state === "released"
+      );
+      if (isGivenBack && state === "degraded") {
+        this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
+      }
       const disk = users.present.find(({ workload }) => workload.diskId === id);
       if (state === "direct" && disk !== undefined) {
         this.#try(`give ${disk.key} back to its agent`, () => users.giveBack(disk));

@@ -1,0 +1,34 @@
+import { z } from "zod";
+import { HELD_LEGS_TOLD_MAX, LEGS_PER_DISK_MAX } from "../core/limits.ts";
+import { Addresses, Count, Name, NodeId, Uuid } from "./bodies.ts";
+import { Meters, NodeFigures } from "./meters.ts";
+
+/** A disk that a host holds, and where its legs are. */
+export const HeldDisk = z.strictObject({
+  diskId: Uuid,
+  name: Name,
+  version: Count,
+  legs: z.array(z.strictObject({
+    leg: z.number().int().min(0).max(LEGS_PER_DISK_MAX - 1),
+    unitId: NodeId,
+    volumeId: Uuid,
+  })).max(LEGS_PER_DISK_MAX),
+});
+export type HeldDisk = z.infer<typeof HeldDisk>;
+
+export const Heartbeat = z.strictObject({
+  /** Unit: StorageInfo.revision. Host: digest of the assignments it holds (diskId, version). */
+  digest: z.string().max(128),
+  dataAddresses: Addresses,
+  figures: NodeFigures,
+  meters: Meters.optional(),
+  /** Host: some of its disks, by turns, when the station's last digest was another one. */
+  disks: z.array(HeldDisk).max(HELD_LEGS_TOLD_MAX).optional(),
+});
+/** `digest`: what the station believes the node holds; it pulls or pushes when they differ. */
+export const HeartbeatAnswer = z.strictObject({
+  digest: z.string().max(128),
+  epoch: Count,
+  /** Somebody looks at figures: the next heartbeats tell all that changed. */
+  watched: z.boolean().optional(),
+});
