@@ -4,6 +4,8 @@
 export const CERTIFICATE_BYTES_MAX = 512;
 /** Connections of one TLS worker: all of a server's, or as many legs. */
 export const TLS_CONNECTIONS_MAX = 2048;
+/** TLS workers of a process, each with an event loop of its own; and at most its processors. */
+export const TLS_WORKERS_MAX = 4;
 /** From STARTTLS to the end of the handshake; whoever waits for it may have less patience. */
 export const TLS_HANDSHAKE_MS = 10_000;
 /** How long a connection that was closed on one side is kept until the other has taken the rest. */

@@ -7,6 +7,8 @@ import { answerMetrics, METRICS_TOKEN_FILE, tokenIn } from "../process/metrics_d
 import type { ProcessContext, StateFiles } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { MetricsSettings } from "../process/settings.ts";
+import type { ProcessTls } from "./tls.ts";
+import { writeTls } from "./tls_metrics.ts";
 import { writeWorker } from "./worker_metrics.ts";
 
 /** What a process tells of itself. */
@@ -14,6 +16,8 @@ export interface MetricsSource {
   readonly role: "unit" | "host";
   readonly name: string;
   readonly worker: Pick<DataWorker, "counters">;
+  /** Null when TLS is off. */
+  readonly tls: Pick<ProcessTls, "figures"> | null;
   /** The session with the station; null when there is none by design. */
   readonly link: {
     readonly state: string;
@@ -44,11 +48,12 @@ export function metricsText(
   source: MetricsSource,
   process: Pick<ProcessContext, "version" | "usage">,
 ): string {
-  const { role, name, worker, link } = source;
+  const { role, name, worker, tls, link } = source;
   const text = new MetricsText();
   writeBuild(text, { version: process.version, role, name });
   writeProcess(text, process.usage());
   writeWorker(text, worker.counters.read(), worker.counters.crowded);
+  if (tls !== null) writeTls(text, tls.figures);
   if (link === null) return text.toString();
   text.gauge("dvsan_station_connected", "1 while there is a session with the station.", [
     [{}, link.state === "connected" ? 1 : 0],

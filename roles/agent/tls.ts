@@ -1,7 +1,9 @@
 import type { AgentLink } from "../../protocol/config/link.ts";
 import { utf8 } from "../../protocol/core/bytes.ts";
-import { TlsWorker } from "../../storage/tls/client.ts";
+import { TLS_WORKERS_MAX } from "../../protocol/core/limits.ts";
+import type { TlsFigures } from "../../storage/tls/counters.ts";
 import type { TlsCredentials } from "../../storage/tls/messages.ts";
+import { TlsWorkers } from "../../storage/tls/workers.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
 import type { ProcessContext } from "../process/context.ts";
 import type { TlsSettings } from "../process/settings.ts";
@@ -14,15 +16,17 @@ interface Running {
   readonly worker: DataWorker;
 }
 
-/** The TLS worker of a process, beside its data worker. */
+/** The TLS workers of a process, beside its data worker. */
 export interface ProcessTls {
+  /** What they have counted since the process started. */
+  readonly figures: TlsFigures;
   /** For connections from now on. */
   use(credentials: TlsCredentials): void;
 }
 
 /**
- * Starts the TLS worker, if the settings want one. To be called before `drainAtShutdown`, so that
- * it ends after the data worker, and before anybody is let in.
+ * Starts TLS workers, if the settings want one. To be called before `drainAtShutdown`, so that
+ * they end after the data worker, and before anybody is let in.
  */
 export async function startTls(
   settings: TlsSettings,
@@ -31,12 +35,13 @@ export async function startTls(
   const { policy } = settings;
   if (policy === "off") return null;
   const credentials = credentialsOfFiles(settings, process);
-  const tls = new TlsWorker({
+  const tls = new TlsWorkers({
+    count: Math.min(TLS_WORKERS_MAX, process.machine.processors),
     mainUrl: process.mainUrl,
     log: process.log,
     onFatal: (error) => process.fail(error),
   });
-  process.onShutdown("TLS worker", () => tls.stop());
+  process.onShutdown("TLS workers", () => tls.stop());
   worker.onNotice((notice) => {
     if (notice.notice === "tls") tls.order(notice.order);
   });

@@ -67,7 +67,7 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
   heartbeats.beatNow();
   const service = new DiskService({ host, book, link, clock, random });
   await process.serveHttp({ socketPath: localSocket }, answerLocalCalls(service.answer));
-  const source = { role: "host", name: settings.name, worker, link } as const;
+  const source = { role: "host", name: settings.name, worker, tls, link } as const;
   process.ready({
     ready: "host",
     id: identity.id,

@@ -79,6 +79,8 @@ export interface Terminal {
 export interface Machine {
   /** Changes with every boot of the machine. */
   readonly bootId: string;
+  /** Processors that this process may run on at the same time. */
+  readonly processors: number;
   /** The host name made into a valid node name. */
   readonly nodeName: string;
   /** Every address of every interface; loopback ones last. */

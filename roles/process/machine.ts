@@ -8,6 +8,7 @@ import type { Machine } from "./context.ts";
 export function thisMachine(): Machine {
   return {
     bootId: Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim(),
+    processors: navigator.hardwareConcurrency,
     nodeName: nodeNameOf(Deno.hostname()),
     addresses: () => sortAddresses(Deno.networkInterfaces().map((each) => each.address)),
   };

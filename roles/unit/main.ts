@@ -71,7 +71,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   const heartbeats = nodeHeartbeats(worker, { link, process, said });
   changed = () => heartbeats.beatNow();
   heartbeats.beatNow();
-  const source = { role: "unit", name: settings.name, worker, link } as const;
+  const source = { role: "unit", name: settings.name, worker, tls, link } as const;
   process.ready({
     ready: "unit",
     id: identity.id,

@@ -11,12 +11,12 @@ export async function runStandAlone(
   settings: StandAloneUnitSettings,
   { process, worker }: { process: ProcessContext; worker: DataWorker },
 ): Promise<void> {
-  await startTls(settings.tls, { process, worker });
+  const tls = await startTls(settings.tls, { process, worker });
   drainAtShutdown(worker, process);
   for (const one of settings.exports) await worker.call("addExport", one);
   const local = await worker.call("listen", settings.nbd);
   const name = process.machine.nodeName;
-  const source = { role: "unit", name, worker, link: null } as const;
+  const source = { role: "unit", name, worker, tls, link: null } as const;
   const metrics = serveMetrics(source, { settings, process, files: null });
   process.ready({ ready: "unit", nbd: formatEndpoint(local), ...metrics });
   await process.stopped;

@@ -1,4 +1,5 @@
 import type { Log } from "../../protocol/core/log.ts";
+import { newTlsCounters } from "./counters.ts";
 import type { FromTlsWorker, TlsCredentials, TlsOrder, ToTlsWorker } from "./messages.ts";
 import { TLS_WORKER_NAME } from "./worker_name.ts";
 
@@ -11,8 +12,10 @@ export interface TlsWorkerOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** The control thread's end of the TLS worker. What is posted before it is up waits for it. */
+/** The control thread's end of a TLS worker. What is posted before it is up waits for it. */
 export class TlsWorker {
+  /** What it counts (`tlsFigures`). */
+  readonly counters = newTlsCounters();
   readonly #worker: Worker;
   readonly #stopped = Promise.withResolvers<void>();
   #over = false;
@@ -20,6 +23,7 @@ export class TlsWorker {
   constructor(options: TlsWorkerOptions) {
     const { mainUrl, log, onFatal } = options;
     this.#worker = new Worker(mainUrl, { type: "module", name: TLS_WORKER_NAME });
+    this.#post({ counters: this.counters });
     this.#worker.onmessage = ({ data }: MessageEvent<FromTlsWorker>) => {
       if ("stopped" in data) this.#stopped.resolve();
       else log[data.log.level](data.log.message, data.log.fields);

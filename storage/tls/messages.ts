@@ -38,6 +38,8 @@ export type TlsOrder =
   | { readonly ended: number };
 
 export type ToTlsWorker =
+  /** Where it counts. The first message. */
+  | { readonly counters: SharedArrayBuffer }
   | { readonly credentials: TlsCredentials }
   | TlsOrder
   | { readonly stop: true };

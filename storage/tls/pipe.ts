@@ -2,13 +2,16 @@ import { Socket } from "node:net";
 import { connect, createServer, type TLSSocket } from "node:tls";
 import { TLS_HANDSHAKE_MS, TLS_LINGER_MS } from "../../protocol/core/limits.ts";
 import { peerProblem } from "../../protocol/certificates/peer.ts";
+import type { TlsFailure } from "./counters.ts";
 import type { TlsCredentials, TlsJob } from "./messages.ts";
 import { encodeVerdict } from "./verdict.ts";
 import { Wire } from "./wire.ts";
 
 export interface TlsPipeEvents {
-  /** The handshake did not come to its end, and why. Called at most once, before `closed`. */
-  failed(reason: string): void;
+  /** The handshake came to its end. Called at most once. */
+  secured(): void;
+  /** It did not, and why. Called at most once, before `closed`. */
+  failed(reason: string, why: TlsFailure): void;
   /** Both descriptors are closed. Called once. */
   closed(): void;
 }
@@ -58,21 +61,21 @@ export class TlsPipe {
     for (const socket of [this.#network, this.#plain]) {
       socket.on("close", () => this.#oneClosed());
     }
-    this.#wire.on("error", (error) => this.#lost(error.message));
+    this.#wire.on("error", (error) => this.#lost(error.message, "peer_left"));
     this.#wire.on("close", () => this.#peerGone());
     for (const event of ["end", "error", "close"]) this.#plain.on(event, () => this.#left());
     // Until the handshake stands nobody says anything in plain; an end is to be seen.
     this.#plain.resume();
     const { handshakeMs } = this.#times;
     this.#timer = setTimeout(() => {
-      this.#lost(`the handshake took longer than ${handshakeMs} ms`);
+      this.#lost(`the handshake took longer than ${handshakeMs} ms`, "timeout");
     }, handshakeMs);
     try {
       if (job.side === "server") this.#accept();
       else this.#connect(job.uri);
     } catch (error) {
       // The library throws for certificates and keys that it cannot use.
-      this.#lost(error instanceof Error ? error.message : String(error));
+      this.#lost(error instanceof Error ? error.message : String(error), "no_credentials");
     }
   }
 
@@ -81,13 +84,15 @@ export class TlsPipe {
    * while the peer takes nothing.
    */
   end(): void {
-    if (this.#state === "handshake") return this.#lost("it was given up");
+    if (this.#state === "handshake") {
+      return this.#lost("it was given up", "given_up");
+    }
     this.#linger();
   }
 
   /** Drops both sides now. */
   destroy(): void {
-    this.#lost("the process stops");
+    this.#lost("the process stops", "given_up");
   }
 
   #accept(): void {
@@ -102,7 +107,7 @@ export class TlsPipe {
     server.on("secureConnection", (secure) => {
       this.#secured(secure, { verify: verifyClients, uri: null });
     });
-    server.on("tlsClientError", (error) => this.#lost(error.message));
+    server.on("tlsClientError", (error) => this.#lost(error.message, "protocol"));
     server.emit("connection", this.#wire);
   }
 
@@ -114,7 +119,7 @@ export class TlsPipe {
       // A unit is known by its id and not by a host's name: `peerProblem` looks at that.
       checkServerIdentity: () => undefined,
     });
-    secure.on("error", (error) => this.#lost(error.message));
+    secure.on("error", (error) => this.#lost(error.message, "protocol"));
     secure.once("secureConnect", () => this.#secured(secure, { verify: true, uri }));
   }
 
@@ -128,17 +133,18 @@ export class TlsPipe {
   }
 
   #secured(secure: TLSSocket, expected: { verify: boolean; uri: string | null }): void {
-    secure.on("error", () => this.#lost("the connection broke"));
+    secure.on("error", () => this.#lost("the connection broke", "peer_left"));
     this.#secure = secure;
     if (expected.verify) {
       const certificate = secure.getPeerX509Certificate()?.raw ?? null;
       const { authorities } = this.#credentials;
       const problem = peerProblem(certificate, { authorities, uri: expected.uri });
-      if (problem !== null) this.#lost(problem);
+      if (problem !== null) this.#lost(problem, "certificate");
     }
     if (this.#state !== "handshake") return void secure.destroy();
     clearTimeout(this.#timer);
     this.#state = "open";
+    this.#events.secured();
     const plain = this.#plain;
     plain.pause();
     if (this.#job.side === "client") plain.write(encodeVerdict(null));
@@ -161,7 +167,8 @@ export class TlsPipe {
   /** The peer has left. What it said goes its way; what is still said to it is thrown away. */
   #peerGone(): void {
     if (this.#state === "handshake") {
-      return this.#lost("the peer left, or showed a certificate that is not accepted");
+      const reason = "the peer left, or showed a certificate that is not accepted";
+      return this.#lost(reason, "peer_left");
     }
     if (this.#secure !== null) this.#plain.unpipe(this.#secure);
     this.#plain.resume();
@@ -176,11 +183,11 @@ export class TlsPipe {
     this.#timer = setTimeout(() => this.#drop(), this.#times.lingerMs);
   }
 
-  #lost(reason: string): void {
+  #lost(reason: string, why: TlsFailure): void {
     if (this.#state !== "handshake") return this.#drop();
     clearTimeout(this.#timer);
     this.#state = "over";
-    this.#events.failed(reason);
+    this.#events.failed(reason, why);
     this.#wire.destroy();
     // Nothing was said in plain before, so there is room for it.
     if (this.#job.side === "client") this.#plain.write(encodeVerdict(reason));

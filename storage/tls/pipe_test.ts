@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { nodeUri } from "../../protocol/certificates/node_uri.ts";
 import type { TlsCredentials } from "./messages.ts";
 import { TlsPipe, type TlsPipeTimes } from "./pipe.ts";
@@ -179,7 +180,11 @@ interface ServeOptions {
 function serve({ socket, plain, credentials = credentialsOf("unit"), times }: ServeOptions) {
   const failures: string[] = [];
   const { promise: closed, resolve } = Promise.withResolvers<void>();
-  const events = { failed: (reason: string) => void failures.push(reason), closed: resolve };
+  const events = {
+    secured: () => {},
+    failed: (reason: string) => void failures.push(reason),
+    closed: resolve,
+  };
   new TlsPipe({ id: 1, side: "server", socket, plain }, {
     credentials,
     events,
@@ -200,7 +205,7 @@ function connectPipes(
   const events = (who: string) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const failed = (reason: string) => void failures.push(`${who}: ${reason}`);
-    return { failed, closed: resolve, promise };
+    return { secured: () => {}, failed, closed: resolve, promise };
   };
   const [clientEvents, serverEvents] = [events("client"), events("server")];
   const times = options.times === undefined ? {} : { times: options.times };
@@ -233,6 +238,51 @@ function connectPipes(
     },
   };
 }
+
+/** What a client says first in a handshake that would succeed. */
+async function clientHello(descriptors: Descriptors): Promise<Uint8Array> {
+  const [socket, wire] = descriptors.pair();
+  const [plain, end] = descriptors.pair();
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  const pipe = new TlsPipe({ id: 1, side: "client", uri: UNIT_URI, socket, plain }, {
+    credentials: credentialsOf("host"),
+    events: { secured: () => {}, failed: () => {}, closed: resolve },
+  });
+  const [heard, ours] = [new Talker(wire), new Talker(end)];
+  await heard.until(() => heard.bytes.length > 100);
+  const hello = heard.bytes;
+  pipe.destroy();
+  await Promise.all([heard.close(), ours.close(), closed]);
+  return hello;
+}
+
+Deno.test("a TlsPipe says nothing in plain of handshakes that were damaged, and ends", async () => {
+  using descriptors = new Descriptors();
+  const hello = await clientHello(descriptors);
+  const random = fc.sample(
+    fc.record({
+      at: fc.nat({ max: hello.length - 1 }),
+      bits: fc.integer({ min: 1, max: 255 }),
+      keep: fc.integer({ min: 1, max: hello.length }),
+      behind: fc.uint8Array({ maxLength: 300 }),
+    }),
+    { seed: 23, numRuns: 40 },
+  );
+  for (const { at, bits, keep, behind } of random) {
+    const [socket, wire] = descriptors.pair();
+    const [plain, end] = descriptors.pair();
+    const { closed, failures } = serve({ socket, plain, times: { handshakeMs: 50 } });
+    const [peer, worker] = [new Talker(wire), new Talker(end)];
+    const said = Uint8Array.from(hello);
+    said[at]! ^= bits;
+    peer.socket.write(said.subarray(0, keep));
+    peer.socket.end(behind);
+    await worker.end();
+    assert.equal(worker.bytes.length, 0, `byte ${at} by ${bits}, ${keep} bytes kept`);
+    await Promise.all([peer.close(), worker.close(), closed]);
+    assert.equal(failures.length, 1);
+  }
+});
 
 Deno.test("a verdict is read whole or not yet, in any pieces", () => {
   assert.deepEqual(decodeVerdict(encodeVerdict(null)), { kind: "secure", end: 1 });

@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import { TLS_CONNECTIONS_MAX } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
+import { TlsCounters, type TlsFailure } from "./counters.ts";
 import type { TlsCredentials, TlsJob } from "./messages.ts";
 import { TlsPipe } from "./pipe.ts";
 import { encodeVerdict } from "./verdict.ts";
@@ -12,14 +13,22 @@ const TELL_AGAIN_MS = 10_000;
 export class TlsService {
   readonly #log: Log;
   readonly #connectionsMax: number;
+  readonly #counters: TlsCounters;
   readonly #pipes = new Map<number, TlsPipe>();
   #credentials: TlsCredentials | null = null;
   #untold = 0;
   #quiet: ReturnType<typeof setTimeout> | null = null;
   #whenEmpty: (() => void) | null = null;
 
-  constructor({ log, connectionsMax }: { log: Log; connectionsMax?: number }) {
+  constructor(
+    { log, connectionsMax, counters }: {
+      readonly log: Log;
+      readonly connectionsMax?: number;
+      readonly counters?: TlsCounters;
+    },
+  ) {
     this.#log = log;
+    this.#counters = counters ?? new TlsCounters();
     this.#connectionsMax = connectionsMax ?? TLS_CONNECTIONS_MAX;
   }
 
@@ -30,19 +39,23 @@ export class TlsService {
 
   take(job: TlsJob): void {
     const credentials = this.#credentials;
-    if (credentials === null) return this.#refuse(job, "this node has no certificate yet");
+    if (credentials === null) {
+      return this.#refuse(job, "no_credentials", "this node has no certificate yet");
+    }
     if (this.#pipes.size >= this.#connectionsMax) {
-      return this.#refuse(job, `${this.#connectionsMax} TLS connections are open`);
+      return this.#refuse(job, "too_many", `${this.#connectionsMax} TLS connections are open`);
     }
     const { id, side } = job;
     const pipe = new TlsPipe(job, {
       credentials,
       events: {
-        failed: (reason) => this.#tell(side, reason),
+        secured: () => this.#counters.succeeded(side),
+        failed: (reason, why) => this.#failed(side, why, reason),
         closed: () => this.#closed(id),
       },
     });
     this.#pipes.set(id, pipe);
+    this.#counters.connections(this.#pipes.size);
   }
 
   /** The data worker has closed its end of this job. */
@@ -64,11 +77,12 @@ export class TlsService {
 
   #closed(id: number): void {
     this.#pipes.delete(id);
+    this.#counters.connections(this.#pipes.size);
     if (this.#pipes.size === 0) this.#whenEmpty?.();
   }
 
-  #refuse(job: TlsJob, reason: string): void {
-    this.#tell(job.side, reason);
+  #refuse(job: TlsJob, why: TlsFailure, reason: string): void {
+    this.#failed(job.side, why, reason);
     new Socket({ fd: job.socket }).destroy();
     const plain = new Socket({ fd: job.plain });
     plain.on("error", () => plain.destroy());
@@ -77,7 +91,8 @@ export class TlsService {
   }
 
   /** Strangers must not be able to fill the log. */
-  #tell(side: TlsJob["side"], reason: string): void {
+  #failed(side: TlsJob["side"], why: TlsFailure, reason: string): void {
+    this.#counters.failed(side, why);
     if (side === "client") return; // The leg that asked tells it.
     if (this.#quiet !== null) {
       this.#untold++;

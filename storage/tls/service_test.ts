@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createLog } from "../../protocol/core/log.ts";
+import { newTlsCounters, TlsCounters, tlsFigures } from "./counters.ts";
 import type { TlsJob } from "./messages.ts";
 import { TlsService } from "./service.ts";
 import { credentialsOf, Descriptors, Talker } from "./testing.ts";
@@ -11,13 +12,19 @@ class World implements AsyncDisposable {
   readonly #descriptors = new Descriptors();
   readonly #talkers: Talker[] = [];
   readonly service: TlsService;
+  readonly #counted = newTlsCounters();
   #lastId = 0;
 
   constructor(connectionsMax: number) {
     const log = createLog(({ message, fields }) =>
       void this.lines.push(`${message}: ${fields.reason}`)
     );
-    this.service = new TlsService({ log, connectionsMax });
+    const counters = new TlsCounters(this.#counted);
+    this.service = new TlsService({ log, connectionsMax, counters });
+  }
+
+  get figures() {
+    return tlsFigures([this.#counted]);
   }
 
   job(as: { side: "server" } | { side: "client"; uri: string }) {
@@ -47,6 +54,9 @@ Deno.test("TlsService refuses jobs until it has credentials, and tells legs why"
   const verdict = decodeVerdict(client.worker.bytes);
   assert.ok(verdict.kind === "failed" && /no certificate yet/.test(verdict.reason));
   assert.equal(world.lines.length, 1, "a leg tells its own failures");
+  const { failed, connections } = world.figures;
+  assert.deepEqual([failed.server.no_credentials, failed.client.no_credentials], [1, 1]);
+  assert.equal(connections, 0);
 });
 
 Deno.test("TlsService keeps to its limit, and takes more when some have ended", async () => {
@@ -63,6 +73,8 @@ Deno.test("TlsService keeps to its limit, and takes more when some have ended", 
   while (world.service.connections > 1) await new Promise((resolve) => setTimeout(resolve, 1));
   world.job({ side: "server" });
   assert.equal(world.service.connections, 2);
+  const { server } = world.figures.failed;
+  assert.deepEqual([world.figures.connections, server.too_many, server.given_up], [2, 1, 1]);
 });
 
 Deno.test("TlsService tells the first of many failures, and counts the others", async () => {
@@ -74,4 +86,6 @@ Deno.test("TlsService tells the first of many failures, and counts the others", 
     await Promise.all([peer.end(), worker.end()]);
   }
   assert.equal(world.lines.length, 1);
+  const { server } = world.figures.failed;
+  assert.equal(server.protocol + server.peer_left, 5);
 });

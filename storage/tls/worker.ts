@@ -1,4 +1,5 @@
 import { createLog } from "../../protocol/core/log.ts";
+import { TlsCounters } from "./counters.ts";
 import type { FromTlsWorker, ToTlsWorker } from "./messages.ts";
 import { TlsService } from "./service.ts";
 
@@ -8,8 +9,13 @@ import { TlsService } from "./service.ts";
  */
 export function runTlsWorker(): void {
   const scope = globalThis as unknown as WorkerScope;
-  const service = new TlsService({ log: createLog((line) => scope.postMessage({ log: line })) });
+  const log = createLog((line) => scope.postMessage({ log: line }));
+  let service = new TlsService({ log });
   scope.onmessage = ({ data }) => {
+    if ("counters" in data) {
+      service = new TlsService({ log, counters: new TlsCounters(data.counters) });
+      return;
+    }
     if ("credentials" in data) return service.use(data.credentials);
     if ("job" in data) return service.take(data.job);
     if ("ended" in data) return service.ended(data.ended);

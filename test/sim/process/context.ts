@@ -41,6 +41,7 @@ export function simProcess(
     mainUrl: "sim:",
     machine: {
       bootId: machine.bootId,
+      processors: 1,
       nodeName: machine.name,
       addresses: () => [machine.address],
     },
