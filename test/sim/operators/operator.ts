@@ -50,11 +50,12 @@ export class Operator {
       }
     }
     for (const { id, host, name, state } of disks) {
-      // An old catalog or a second station never heard of that: who gave it back says so again.
+      // That was refused, or an old catalog or a second station never heard of it: who gave it back
+      // says so again.
       const isGivenBack = users.disks.some((disk) =>
         disk.key === `${host}/${name}` && disk.state === "released"
       );
-      if (isGivenBack && state === "degraded") {
+      if (isGivenBack && (state === "degraded" || state === "direct")) {
         this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
       }
       const disk = users.present.find(({ workload }) => workload.diskId === id);
