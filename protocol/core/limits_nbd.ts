@@ -53,6 +53,8 @@ export const NBD_REQUESTS_PER_CONNECTION_MAX = 128;
 export const NBD_REQUESTS_PER_SERVER_MAX = 4096;
 /** Replies of one turn leave when there are so many bytes of them, and at its end. */
 export const NBD_REPLY_BATCH_BYTES = 32 * KIB;
+/** So many rounds of a turn a reply may wait for that of a request whose payload is coming. */
+export const NBD_REPLY_WAITS_MAX = 6;
 /** Payload buffers that one connection may hold: one largest payload, or 32 of 1 MiB. */
 export const NBD_CONNECTION_HELD_BYTES_MAX = 33 * MIB;
 /** Kinds of errors that a server remembers having logged; each is logged again after this. */

@@ -1,6 +1,7 @@
 import { assert } from "../../protocol/core/assert.ts";
 import {
   NBD_REPLY_BATCH_BYTES,
+  NBD_REPLY_WAITS_MAX,
   NBD_REQUESTS_PER_CONNECTION_MAX,
 } from "../../protocol/core/limits.ts";
 import type { Handle, Io, TurnTask } from "../io/io.ts";
@@ -9,6 +10,8 @@ import type { ServerRequest } from "./server_request.ts";
 
 /** Takes requests back whose replies left, or that will never be answered. */
 export interface ReplyOwner {
+  /** Busy when the header of a further request has come, and not all of its payload. */
+  readonly payload: { readonly busy: boolean };
   /** The buffer of `request` may be released, and the request too. */
   replyDone(request: ServerRequest): void;
   /** After the replies of one send were taken back; `errno` is 0 or the send's error. */
@@ -34,6 +37,8 @@ export class ReplyQueue implements TurnTask {
   #sendSinceMs = 0;
   /** Of the replies that wait. */
   #bytes = 0;
+  /** How often they waited for others. */
+  #waits = 0;
 
   constructor(io: Io, handle: Handle, owner: ReplyOwner) {
     this.#io = io;
@@ -78,6 +83,8 @@ export class ReplyQueue implements TurnTask {
 
   run(): void {
     if (this.#stopped || this.#send.busy || this.#head === null) return;
+    if (this.#mayWait()) return this.#io.atTurnEnd(this);
+    this.#waits = 0;
     const count = this.#gather();
     this.#sending = this.#head;
     this.#head = null;
@@ -85,6 +92,12 @@ export class ReplyQueue implements TurnTask {
     this.#bytes = 0;
     this.#sendSinceMs = this.#io.nowMs();
     this.#io.sendGathered(this.#send, this.#handle, this.#segments, count);
+  }
+
+  /** What is short waits for the reply of a request whose payload is on its way, but not for long. */
+  #mayWait(): boolean {
+    return this.#bytes < NBD_REPLY_BATCH_BYTES && this.#owner.payload.busy &&
+      ++this.#waits <= NBD_REPLY_WAITS_MAX;
   }
 
   /** Fills the segments with all waiting replies; returns their number. */
