@@ -34,7 +34,7 @@ export class Operator {
 
   /** Looks at the pool, and does what it asks of a person. */
   mend({ pool, units, hosts, disks }: PoolPicture): void {
-    const { station, revoked, moved, users, units: all } = this.#scene;
+    const { station, revoked, moved, users, world, units: all } = this.#scene;
     if (pool.state === "superseded") {
       this.#try("restart the station, whose twin is gone", () => station.stop());
     }
@@ -66,7 +66,12 @@ export class Operator {
       this.#try(`release ${id}, which was wiped`, () => this.#ask("DELETE", `/disks/${id}`));
     }
     for (const { name, media } of units) {
-      for (const { id, state } of media) {
+      for (const { id, path, state } of media) {
+        const role = all.find(({ plan }) => plan.name === name)?.role;
+        if (state === "refused" && world.kernel.media.get(path)?.isGone === false) {
+          // It was out when the unit looked at the paths that it was given, at its start.
+          this.#try(`restart ${name}, where ${path} was plugged in again`, () => role?.stop());
+        }
         const move = moved.get(id);
         if (state === "foreign" && move?.to === name) this.adopt(id, name);
         const isLost = move === undefined ? this.#scene.wiped.size > 0 : isServed(units, id);
