@@ -94,7 +94,7 @@ export class ReplyQueue implements TurnTask {
     this.#io.sendGathered(this.#send, this.#handle, this.#segments, count);
   }
 
-  /** What is short waits for the reply of a request whose payload is on its way, but not for long. */
+  /** What is short waits for that of a request whose payload is on its way, but not for long. */
   #mayWait(): boolean {
     return this.#bytes < NBD_REPLY_BATCH_BYTES && this.#owner.payload.busy &&
       ++this.#waits <= NBD_REPLY_WAITS_MAX;
