@@ -24,3 +24,5 @@ export const METERS_PER_NODE_MAX = 4096;
 export const METER_KEPT_MS = 10 * 60_000;
 /** How often `dvsan ctl … --watch` looks. */
 export const LOAD_WATCH_MS = 1000;
+/** Longer ones are counted as so long: a whole number that needs no memory of its own. */
+export const LATENCY_US_MAX = 2 ** 31 - 1;

@@ -27,7 +27,7 @@ function busyUnit() {
     for (const row of rows) {
       for (let i = 0; i < 1000; i++) {
         row.begin(TYPE.read);
-        row.end(TYPE.read, 2 ** 20, 3000);
+        row.end(TYPE.read, 2 ** 20, 3_000_000);
       }
     }
   };
@@ -78,7 +78,7 @@ function busyConnections(count: number, peer: string) {
     rows.forEach((row, at) => {
       for (let i = 0; i < reads(at); i++) {
         row.begin(TYPE.read);
-        row.end(TYPE.read, 2 ** 36, 3000);
+        row.end(TYPE.read, 2 ** 36, 3_000_000);
       }
     });
   return { meters: new NodeMeters(new CounterReader(memory), clock), work, table, rows };

@@ -18,6 +18,9 @@ const ERROR_CELLS: Uint8Array = Uint8Array.from({ length: 128 }, (_, errno) => {
 /**
  * The counters of one thing, for its single writer. Its methods are a few stores each and allocate
  * nothing. Of a request, `begin` comes once, and then `end` or `drop` once.
+ *
+ * Times are whole microseconds: a fraction that is handed to a function is garbage wherever the
+ * compiler does not put that function into its caller, which it decides anew in each run.
  */
 export class CounterRow {
   readonly #cells: Float64Array;
@@ -38,17 +41,17 @@ export class CounterRow {
     this.#cells[this.#at + CELL.requests + type]!++;
   }
 
-  /** It was answered with success after `latencyMs`, and moved `bytes`. */
-  end(type: number, bytes: number, latencyMs: number): void {
+  /** It was answered with success after `latencyUs`, and moved `bytes`. */
+  end(type: number, bytes: number, latencyUs: number): void {
     this.#cells[this.#at + CELL.bytes + type]! += bytes;
-    this.#took(type, latencyMs);
+    this.#took(type, latencyUs);
   }
 
   /** It was answered with an error: a positive errno, of the wire or of Linux. */
-  fail(type: number, errno: number, latencyMs: number): void {
+  fail(type: number, errno: number, latencyUs: number): void {
     const kind = errno < 128 ? ERROR_CELLS[errno]! : OTHER_ERROR;
     this.#cells[this.#at + CELL.errors + kind]!++;
-    this.#took(type, latencyMs);
+    this.#took(type, latencyUs);
   }
 
   /** It will not be answered. */
@@ -78,17 +81,16 @@ export class CounterRow {
     return this.#cells[this.#at + cell]!;
   }
 
-  #took(type: number, latencyMs: number): void {
+  #took(type: number, latencyUs: number): void {
     const at = this.#at + latencyCell(latencyClassOf(type));
-    this.#cells[at + latencyBucket(latencyMs)]!++;
-    this.#cells[at + LATENCY_BUCKETS]! += latencyMs;
+    this.#cells[at + latencyBucket(latencyUs)]!++;
+    this.#cells[at + LATENCY_BUCKETS]! += latencyUs / 1000;
   }
 }
 
-/** The first bucket whose bound is not below `latencyMs`. */
-export function latencyBucket(latencyMs: number): number {
-  const steps = latencyMs * 100;
-  if (steps <= 1) return 0;
-  if (steps > 2 ** 20) return LATENCY_BUCKETS - 1;
-  return 32 - Math.clz32(Math.ceil(steps) - 1);
+/** The first bucket whose bound is not below `latencyUs`. */
+export function latencyBucket(latencyUs: number): number {
+  if (latencyUs <= 10) return 0;
+  if (latencyUs > 10 * 2 ** 20) return LATENCY_BUCKETS - 1;
+  return 32 - Math.clz32(Math.ceil(latencyUs / 10) - 1);
 }

@@ -1,5 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { LEG_REQUESTS_MAX } from "../../protocol/core/limits.ts";
+import { LATENCY_US_MAX, LEG_REQUESTS_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS, WIRE_ERROR, wireErrorOf } from "../../protocol/nbd/constants.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Io } from "../io/io.ts";
@@ -269,9 +269,10 @@ export class LegQueue {
 
   #giveBack(request: LegRequest, result: number): Operation {
     const type = typeOfCommand(request.command);
-    const latencyMs = this.#io.nowMs() - request.sinceMs;
-    if (result < 0) this.#counters.fail(type, -result, latencyMs);
-    else this.#counters.end(type, request.length, latencyMs);
+    const ms = this.#io.nowMs() - request.sinceMs;
+    const latencyUs = Math.min(ms * 1000, LATENCY_US_MAX) | 0;
+    if (result < 0) this.#counters.fail(type, -result, latencyUs);
+    else this.#counters.end(type, request.length, latencyUs);
     const operation = request.operation;
     assert(operation !== null, "a caller's request has an operation");
     request.operation = null;

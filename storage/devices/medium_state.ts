@@ -1,4 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { LATENCY_US_MAX } from "../../protocol/core/limits.ts";
 import { MEDIUM_CELL, TYPE } from "../counters/layout.ts";
 import { CounterRow } from "../counters/row.ts";
 import type { Handle, Io, TurnTask } from "../io/io.ts";
@@ -99,10 +100,10 @@ export class MediumState implements TurnTask {
 
   /** It ended, with the bytes that it was about or a negated errno. */
   ended(type: number, sinceMs: number, result: number): void {
-    const latencyMs = this.#io.nowMs() - sinceMs;
+    const latencyUs = Math.min((this.#io.nowMs() - sinceMs) * 1000, LATENCY_US_MAX) | 0;
     this.#counters.completed();
-    if (result >= 0) this.#counters.end(type, result, latencyMs);
-    else this.#counters.fail(type, -result, latencyMs);
+    if (result >= 0) this.#counters.end(type, result, latencyUs);
+    else this.#counters.fail(type, -result, latencyUs);
   }
 
   /** For its users: an operation failed with a positive errno. */

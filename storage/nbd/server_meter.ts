@@ -1,3 +1,4 @@
+import { LATENCY_US_MAX } from "../../protocol/core/limits.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Io } from "../io/io.ts";
 import { typeOfCommand } from "./request_types.ts";
@@ -24,11 +25,12 @@ export class RequestMeter {
 
   /** Its outcome is in `request.error`, and its reply leaves now. */
   end(request: ServerRequest): void {
-    const latencyMs = this.#io.nowMs() - request.startedMs;
+    const ms = this.#io.nowMs() - request.startedMs;
+    const latencyUs = Math.min(ms * 1000, LATENCY_US_MAX) | 0;
     request.startedMs = NOT_COUNTED;
     const type = typeOfCommand(request.command);
-    if (request.error === 0) this.#row.end(type, request.length, latencyMs);
-    else this.#row.fail(type, request.error, latencyMs);
+    if (request.error === 0) this.#row.end(type, request.length, latencyUs);
+    else this.#row.fail(type, request.error, latencyUs);
   }
 
   /** It is given back; when that is without an answer, its connection has gone. */
