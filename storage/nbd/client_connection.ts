@@ -61,6 +61,8 @@ export class ClientConnection implements RepliesHost {
   /** The requests in the send under way. */
   readonly #sending: ClientRequest[] = new Array(CLIENT_SLOTS);
   #sendingCount = 0;
+  /** Replies of one receive. */
+  #repliedCount = 0;
   readonly #segments = new Float64Array(SEND_SEGMENTS_MAX * 2);
   readonly #sendOperation = new Operation((operation) => this.#onSent(operation));
   readonly #receiveOperation = new Operation((operation) => this.#onReceived(operation));
@@ -188,8 +190,10 @@ export class ClientConnection implements RepliesHost {
   #onReceived(operation: Operation): void {
     if (operation.result > 0) {
       const off = operation.off;
+      this.#repliedCount = 0;
       if (this.#state === "open") this.#replies.take(off, off + operation.result);
       this.#io.buffers.release(off);
+      this.#io.brought(this.#repliedCount);
     } else if (operation.result === 0) {
       this.drop("the unit closed the connection");
     } else {
@@ -227,6 +231,7 @@ export class ClientConnection implements RepliesHost {
   }
 
   replied(request: ClientRequest): void {
+    this.#repliedCount++;
     request.answered = true;
     if (request.sent) this.#complete(request);
   }
