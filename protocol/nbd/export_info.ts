@@ -7,7 +7,10 @@ export interface ExportInfo {
   readonly sizeBytes: number;
   /** TRANSMISSION_FLAGS. */
   readonly flags: number;
+  /** What is not aligned to it is refused. */
   readonly minimumBlockBytes: number;
+  /** What clients are told as the minimum, when that is not what is refused. */
+  readonly offeredBlockBytes?: number;
   readonly preferredBlockBytes: number;
   readonly maximumPayloadBytes: number;
 }
@@ -59,7 +62,7 @@ export function encodeBlockSizeInfo(info: ExportInfo): Uint8Array {
   const payload = new Uint8Array(14);
   const view = new DataView(payload.buffer);
   view.setUint16(0, INFO.blockSize);
-  view.setUint32(2, info.minimumBlockBytes);
+  view.setUint32(2, info.offeredBlockBytes ?? info.minimumBlockBytes);
   view.setUint32(6, info.preferredBlockBytes);
   view.setUint32(10, info.maximumPayloadBytes);
   return payload;

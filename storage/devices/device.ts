@@ -10,7 +10,10 @@ export interface DeviceTraits {
   readonly canZero: boolean;
   /** A flush on any connection covers writes answered on all of them. */
   readonly flushCoversAll: boolean;
+  /** Requests of other blocks are refused. */
   readonly minimumBlockBytes: number;
+  /** What clients are told to use at least; when not given, that is the minimum itself. */
+  readonly offeredBlockBytes?: number;
   readonly preferredBlockBytes: number;
 }
 

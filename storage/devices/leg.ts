@@ -12,8 +12,11 @@ import type { LegRequest } from "./leg_request.ts";
 
 export type { LegOptions } from "./leg_life.ts";
 
-/** Of a leg that was never attached: what suits files and most block devices. */
-const UNKNOWN_BLOCK_BYTES = 512;
+/**
+ * What clients are told of a leg that was never attached: what suits every disk that is sold. The
+ * kernel's client takes smaller blocks all the same; those are left for the unit to judge.
+ */
+const SAFE_BLOCK_BYTES = 4096;
 
 /**
  * A device over one granted volume of a unit. Requests wait while the unit is away and go on when
@@ -25,15 +28,16 @@ export class RemoteLeg implements Device {
   readonly #life: LegLife;
 
   constructor(options: LegOptions) {
-    this.traits = traitsOf(options.assignment, UNKNOWN_BLOCK_BYTES);
+    this.traits = traitsOf(options.assignment);
     this.#life = new LegLife({ ...options, served: (info) => this.#adopt(info) });
   }
 
   /** What the unit says of the volume's blocks holds for who opens the disk from now on. */
   #adopt(info: ExportInfo): void {
+    const { offeredBlockBytes: unknown, ...traits } = this.traits;
     const { minimumBlockBytes } = info;
-    if (minimumBlockBytes !== this.traits.minimumBlockBytes) {
-      this.traits = { ...this.traits, minimumBlockBytes };
+    if (unknown !== undefined || minimumBlockBytes !== traits.minimumBlockBytes) {
+      this.traits = { ...traits, minimumBlockBytes };
     }
   }
 
@@ -62,7 +66,7 @@ export class RemoteLeg implements Device {
 
   /** A newer assignment of the same volume: other addresses, a larger size, a newer generation. */
   update(assignment: LegAssignment): void {
-    this.traits = traitsOf(assignment, this.traits.minimumBlockBytes);
+    this.traits = { ...this.traits, sizeBytes: assignment.sizeBytes };
     this.#life.update(assignment);
   }
 
@@ -162,14 +166,15 @@ export class RemoteLeg implements Device {
   }
 }
 
-function traitsOf(assignment: LegAssignment, minimumBlockBytes: number): DeviceTraits {
+function traitsOf(assignment: LegAssignment): DeviceTraits {
   return {
     sizeBytes: assignment.sizeBytes,
     readOnly: false,
     canDiscard: true,
     canZero: true,
     flushCoversAll: true,
-    minimumBlockBytes,
+    minimumBlockBytes: 1,
+    offeredBlockBytes: SAFE_BLOCK_BYTES,
     preferredBlockBytes: 4096,
   };
 }

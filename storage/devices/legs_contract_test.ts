@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { RANGE_PIECE_BYTES_MAX, RANGE_PIECES_AT_ONCE } from "../../protocol/core/limits.ts";
+import { encodeBlockSizeInfo } from "../../protocol/nbd/export_info.ts";
 import type { Io } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { SimIo } from "../io/sim.ts";
 import { SimWorld } from "../io/sim_world.ts";
-import type { DeviceTraits } from "./device.ts";
+import { exportInfoOf } from "../nbd/server_negotiator.ts";
+import type { Device, DeviceTraits } from "./device.ts";
 import { type DeviceUnderTest, runsOf, testDevice, writeBytes } from "./device_contract.ts";
 import { FaultDevice } from "./fault.ts";
 import { LinearDevice } from "./linear.ts";
@@ -95,8 +97,19 @@ Deno.test("a leg takes over the blocks of its unit's medium", () => {
   const bench = new LegBench();
   const unit = bench.unit();
   const device = bench.leg(unit);
-  assert.equal(device.traits.minimumBlockBytes, 512);
+  // Until its unit has said so, clients are told what suits every disk.
+  assert.deepEqual(blocksOf(device), [4096, 1]);
+  const { sizeBytes } = device.traits;
+  assert.deepEqual(blocksOf(new LinearDevice([{ device, sizeBytes }])), [4096, 1]);
   bench.ready(device);
-  assert.equal(device.traits.minimumBlockBytes, 1);
+  assert.deepEqual(blocksOf(device), [1, 1]);
+  assert.deepEqual(blocksOf(new LinearDevice([{ device, sizeBytes }])), [1, 1]);
   bench.end([device], [unit]);
 });
+
+/** The minimum block that clients are told, and what is refused. */
+function blocksOf(device: Device): [offered: number, refused: number] {
+  const info = exportInfoOf(device);
+  const told = encodeBlockSizeInfo(info);
+  return [new DataView(told.buffer).getUint32(2), info.minimumBlockBytes];
+}

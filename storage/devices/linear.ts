@@ -62,13 +62,18 @@ export class LinearDevice implements Device {
     this.#starts = new Float64Array(legs.length + 1);
     legs.forEach((leg, i) => this.#starts[i + 1] = this.#starts[i]! + leg.sizeBytes);
     const all = legs.map((leg) => leg.device.traits);
+    const minimumBlockBytes = Math.max(...all.map((traits) => traits.minimumBlockBytes));
+    const offered = Math.max(
+      ...all.map((traits) => traits.offeredBlockBytes ?? traits.minimumBlockBytes),
+    );
     this.traits = {
       sizeBytes: this.#starts[legs.length]!,
       readOnly: all.some((traits) => traits.readOnly),
       canDiscard: all.every((traits) => traits.canDiscard),
       canZero: all.every((traits) => traits.canZero),
       flushCoversAll: all.every((traits) => traits.flushCoversAll),
-      minimumBlockBytes: Math.max(...all.map((traits) => traits.minimumBlockBytes)),
+      minimumBlockBytes,
+      ...(offered === minimumBlockBytes ? {} : { offeredBlockBytes: offered }),
       preferredBlockBytes: Math.max(...all.map((traits) => traits.preferredBlockBytes)),
     };
   }

@@ -265,6 +265,9 @@ export function exportInfoOf(device: Device): ExportInfo {
     sizeBytes: traits.sizeBytes,
     flags: transmissionFlagsOf(traits),
     minimumBlockBytes: traits.minimumBlockBytes,
+    ...(traits.offeredBlockBytes === undefined ? {} : {
+      offeredBlockBytes: traits.offeredBlockBytes,
+    }),
     preferredBlockBytes: Math.max(512, traits.preferredBlockBytes),
     maximumPayloadBytes: NBD_PAYLOAD_BYTES_MAX,
   };

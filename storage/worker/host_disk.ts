@@ -242,8 +242,8 @@ export class HostDisk {
 
   #changed(): void {
     // A leg has learned what blocks its unit's medium has: that holds for who opens the disk now.
-    const blockBytes = Math.max(...this.#legs.map((leg) => leg.traits.minimumBlockBytes));
-    if (blockBytes !== this.#device.traits.minimumBlockBytes) this.#device = this.#combine();
+    const now = this.#combine();
+    if (offeredBlockBytesOf(now) !== offeredBlockBytesOf(this.#device)) this.#device = now;
     this.#options.io.atTurnEnd(this.#statusTask);
   }
 
@@ -262,6 +262,10 @@ export class HostDisk {
     this.#toldKey = key;
     this.#options.changed(status);
   }
+}
+
+function offeredBlockBytesOf({ traits }: LinearDevice): number {
+  return traits.offeredBlockBytes ?? traits.minimumBlockBytes;
 }
 
 /** Throws DvsanError unless the assignment describes one whole linear disk to be attached. */

@@ -1,16 +1,22 @@
 import assert from "node:assert/strict";
 import { concat, viewOf } from "../../protocol/core/bytes.ts";
 import { MIB } from "../../protocol/core/limits.ts";
-import { OPTION, REPLY, REPLY_ERROR } from "../../protocol/nbd/constants.ts";
+import { COMMAND, OPTION, REPLY, REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { encodeInfoRequest } from "../../protocol/nbd/option_data.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
+import { reply, request } from "../../storage/nbd/server_testing.ts";
 import { testWith } from "../needs.ts";
 import { makeFile, withDirectory, withExports } from "./exports.ts";
+import { withPool } from "./pool.ts";
 
 /** Deadlines and caps of the real command, as its flags set them. */
 
 const GREETING_BYTES = 18;
-const GO = encodeOption(OPTION.go, encodeInfoRequest({ name: "disk", infos: [] }));
+const GO = goTo("disk");
+
+function goTo(name: string): Uint8Array {
+  return encodeOption(OPTION.go, encodeInfoRequest({ name, infos: [] }));
+}
 
 /** All that the server says until it has said `count` bytes or closes. */
 async function hear(connection: Deno.Conn, count: number): Promise<Uint8Array> {
@@ -34,9 +40,9 @@ async function isClosed(connection: Deno.Conn): Promise<boolean> {
 }
 
 /** The type of the answer to GO. */
-async function go(connection: Deno.Conn): Promise<number> {
+async function go(connection: Deno.Conn, option = GO): Promise<number> {
   await hear(connection, GREETING_BYTES);
-  await connection.write(concat(encodeClientFlags(3), GO));
+  await connection.write(concat(encodeClientFlags(3), option));
   return viewOf(await hear(connection, 20)).getUint32(12);
 }
 
@@ -61,4 +67,30 @@ testWith({
         assert.equal(await isClosed(silent), true);
       });
     }),
+});
+
+testWith({
+  name: "a host keeps to its deadline for handshakes and to its cap of a disk's connections",
+  needs: {},
+  fn: () =>
+    withPool(async ({ uri }) => {
+      const path = uri.replace("nbd+unix:///?socket=", "");
+      const connect = () => Deno.connect({ transport: "unix", path });
+      using silent = await connect();
+      await hear(silent, GREETING_BYTES);
+      assert.equal(await isClosed(silent), true);
+      // One within the handshake at a time: the second would take the place of the first.
+      const option = goTo("");
+      using first = await connect();
+      assert.equal(await go(first, option), REPLY.info);
+      using second = await connect();
+      assert.equal(await go(second, option), REPLY.info);
+      // It is all of the socket's: one more is not even greeted.
+      using third = await connect();
+      assert.equal(await isClosed(third), true);
+      // Who is in stays in.
+      await hear(second, 12 + 20);
+      await second.write(request({ command: COMMAND.flush, cookie: 7 }));
+      assert.deepEqual(reply(await hear(second, 16)), [0, 7]);
+    }, { hostFlags: ["--handshake-timeout", "3s", "--max-export-connections", "2"] }),
 });
