@@ -40,7 +40,8 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
     const why = pool.nodes.reason(unit.id) ?? "it is not connected";
     throw new DvsanError("unavailable", `Cannot ${what}: the unit is away (${why}).`);
   }
-  if (!STATES[action].includes(medium.state)) {
+  const isHalfDone = action === "adopt" && isHalfAdopted(pool, unit, medium);
+  if (!STATES[action].includes(medium.state) && !isHalfDone) {
     throw new DvsanError("busy", `Cannot ${what}: it is ${medium.state}${adviceOf(medium)}`);
   }
   if (action === "adopt") refuseServed(pool, unit, { medium, what });
@@ -57,6 +58,14 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
     hostId: null,
     locks: [`medium:${medium.id}`],
   };
+}
+
+/** The unit has taken the medium over, and the station never heard of that: what it holds is not. */
+function isHalfAdopted(pool: Pool, { id }: NodeRow, medium: MediumInfo): boolean {
+  return medium.state === "ok" && (pool.observed.fresh(id)?.volumes ?? []).some((volume) => {
+    const known = pool.catalog.volumes.get(volume.id);
+    return known !== undefined && known.unitId !== id && volume.media.includes(medium.id);
+  });
 }
 
 function mustMedium(pool: Pool, { unit, medium }: MediumOrder): MediumInfo {

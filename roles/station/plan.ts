@@ -122,7 +122,7 @@ function planCopy(volume: VolumeRow, input: PlanInput, held: VolumeInfo): Plan {
   const words = "is a copy of a volume that belongs to another unit";
   const { grant, sequence } = held;
   if (grant === null || grant.state === "fenced") {
-    return wait(`${words}: wipe or forget the medium, or adopt it while the other is away`);
+    return wait(`${words}: wipe or forget the medium, or adopt it while the other has it not`);
   }
   const wanted = input.grant ?? grant.generation;
   const { epoch, counter } = compareGenerations(wanted, grant.generation) > 0

@@ -32,10 +32,14 @@ export async function changeMediumWork(
   task.commitTo(`asking unit "${unit}" to ${action} it`);
   pool.adopting.add(mediumId);
   try {
-    const { station } = pool.epoch;
-    const body = { station, mediumId, action, expectedSequence: sequence };
-    await link().request(unitId, "MEDIUM_CHANGE", body, { timeoutMs: MEDIUM_CHANGE_MS_MAX });
-    await pool.observed.pull(unitId);
+    const medium = pool.observed.fresh(unitId)?.media.find(({ id }) => id === mediumId);
+    // A run before this one was cut off behind the unit's part of the adoption: that is done.
+    if (action !== "adopt" || medium?.state !== "ok") {
+      const { station } = pool.epoch;
+      const body = { station, mediumId, action, expectedSequence: sequence };
+      await link().request(unitId, "MEDIUM_CHANGE", body, { timeoutMs: MEDIUM_CHANGE_MS_MAX });
+      await pool.observed.pull(unitId);
+    }
     if (action === "adopt") await bringBack(pool, { unitId, mediumId, task });
   } finally {
     pool.adopting.delete(mediumId);

@@ -33,7 +33,7 @@ export class Operator {
   }
 
   /** Looks at the pool, and does what it asks of a person. */
-  mend({ pool, units, hosts, disks }: PoolPicture): void {
+  mend({ pool, units, hosts, disks, volumes }: PoolPicture): void {
     const { station, revoked, moved, users, world, units: all } = this.#scene;
     if (pool.state === "superseded") {
       this.#try("restart the station, whose twin is gone", () => station.stop());
@@ -73,7 +73,11 @@ export class Operator {
           this.#try(`restart ${name}, where ${path} was plugged in again`, () => role?.stop());
         }
         const move = moved.get(id);
-        if (state === "foreign" && move?.to === name) this.adopt(id, name);
+        const isHalfDone = state === "ok" &&
+          volumes.some(({ unit, difference }) =>
+            unit === name && difference?.startsWith("is a copy of") === true
+          );
+        if ((state === "foreign" || isHalfDone) && move?.to === name) this.adopt(id, name);
         const isLost = move === undefined ? this.#scene.wiped.size > 0 : isServed(units, id);
         if (state === "missing" && isLost) {
           this.#try(
