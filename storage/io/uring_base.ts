@@ -1,4 +1,4 @@
-import { TIMER_SLACK_NS, ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
+import { LOOK_MS, TIMER_SLACK_NS, ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
 import * as abi from "./abi.ts";
 import { MappedMemory } from "./arena.ts";
 import { Errno } from "./errno.ts";
@@ -80,10 +80,17 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
     const gatherUs = waitMs > 0 ? this.gathering.takeWaitUs() : 0;
     const lookMs = Math.min(waitMs, this.#eagerness.lookMs);
     if (gatherUs > 0) ring.enter(waitMs, gatherUs);
-    else if (lookMs > 0) this.#look(lookMs);
+    else if (lookMs > 0 && this.#hasWorkedBriefly()) this.#look(lookMs);
     else if (waitMs > 0) this.#sleep(waitMs);
     else ring.enter(0);
     ring.reap(this);
+  }
+
+  /** Since the last results: whoever has worked for long need not save the time of a wake-up. */
+  #hasWorkedBriefly(): boolean {
+    const beganMs = this.readMs;
+    this.readClock();
+    return this.readMs - beganMs < LOOK_MS;
   }
 
   #sleep(waitMs: number): void {
