@@ -15,6 +15,8 @@ export interface EvidenceOptions {
   readonly unit: string;
   /** Media that an operator has this unit adopt now: what they hold is not known here, rightly. */
   readonly adopting: ReadonlySet<string>;
+  /** The grant that the unit which the catalog names told of last; null when it is this one. */
+  readonly grantAtHome: (volumeId: string) => Generation | null;
 }
 
 /**
@@ -30,12 +32,17 @@ export function behindWords(info: StorageInfo, options: EvidenceOptions): string
   return null;
 }
 
-function volumeWords(held: VolumeInfo, { catalog, adopting }: EvidenceOptions): string | null {
+function volumeWords(held: VolumeInfo, options: EvidenceOptions): string | null {
+  const { catalog, adopting } = options;
   const what = `volume ${held.number} (disk "${held.leg.diskName}", leg ${held.leg.leg})`;
   const tombstone = catalog.tombstones.get(held.id);
   const grant = catalog.grants.get(held.id);
   const buried = tombstone && { epoch: tombstone.knownEpoch, counter: tombstone.knownCounter };
-  const known = buried ?? grant ?? NONE;
+  const inCatalog = buried ?? grant ?? NONE;
+  // A copy shows nothing that its original does not: it would be held against the catalog for ever,
+  // since only what the original holds is learned.
+  const atHome = options.grantAtHome(held.id) ?? NONE;
+  const known = compareGenerations(atHome, inCatalog) > 0 ? atHome : inCatalog;
   if (tombstone === undefined && !catalog.volumes.has(held.id)) {
     if (held.media.some((id) => adopting.has(id))) return null;
     return `holds ${what}, of which this catalog knows nothing.`;

@@ -36,7 +36,7 @@ export class Recovery {
 
   /** A unit told all that it holds. Durable when it resolves. */
   async learned(unitId: string, info: StorageInfo): Promise<void> {
-    const { epoch, standing, catalog, adopting } = this.#o.pool;
+    const { epoch, standing, catalog, adopting, observed } = this.#o.pool;
     const unit = catalog.nodes.get(unitId)?.name ?? unitId;
     if (info.epoch === epoch.value && info.instance === epoch.instance) this.#obeyed.add(unitId);
     if (standing.state === "superseded") return;
@@ -49,7 +49,11 @@ export class Recovery {
       await standing.recover(words);
       await epoch.raiseAbove(info.epoch);
     }
-    const behind = behindWords(info, { catalog, unit, adopting });
+    const grantAtHome = (volumeId: string) => {
+      const home = catalog.volumes.get(volumeId)?.unitId ?? unitId;
+      return home === unitId ? null : observed.volume(home, volumeId)?.grant?.generation ?? null;
+    };
+    const behind = behindWords(info, { catalog, unit, adopting, grantAtHome });
     if (behind === null) return;
     await standing.recover(behind);
     await epoch.raiseAbove(highestEpoch(info));

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import type { StorageInfo } from "../../protocol/config/bodies.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import { behindWords } from "./evidence.ts";
+
+const ID = "11111111-1111-4111-8111-111111111111";
+
+function generation(counter: number) {
+  return { epoch: 1, counter };
+}
+
+function words(known: { catalog: number; home: number | null; held: number }): string | null {
+  const catalog = {
+    tombstones: new Map(),
+    grants: new Map([[ID, generation(known.catalog)]]),
+    volumes: new Map([[ID, {}]]),
+  } as unknown as Catalog;
+  const leg = { diskName: "db", leg: 0 };
+  const grant = { generation: generation(known.held), state: "fenced" };
+  const info = { volumes: [{ id: ID, number: 1, media: [], leg, grant }] };
+  const grantAtHome = () => known.home === null ? null : generation(known.home);
+  const options = { catalog, unit: "u1", adopting: new Set<string>(), grantAtHome };
+  return behindWords(info as unknown as StorageInfo, options);
+}
+
+Deno.test("a newer grant shows that the catalog is behind; a copy's is none beyond its original's", () => {
+  assert.match(words({ catalog: 1, home: null, held: 2 }) ?? "", /1\.2, which is newer than 1\.1/);
+  assert.match(words({ catalog: 1, home: 2, held: 3 }) ?? "", /newer than 1\.2/);
+  assert.equal(words({ catalog: 1, home: 2, held: 2 }), null);
+  assert.equal(words({ catalog: 2, home: null, held: 2 }), null);
+});
