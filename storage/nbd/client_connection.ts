@@ -3,7 +3,7 @@ import { KIB, MIB, SEND_SEGMENTS_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, REQUEST_HEADER_BYTES } from "../../protocol/nbd/constants.ts";
 import { writeRequest } from "../../protocol/nbd/request.ts";
 import { errnoName } from "../io/errno.ts";
-import type { Handle, Io, Off, TurnTask } from "../io/io.ts";
+import { type Handle, type Io, type Off, RECEIVE_BUFFER_BYTES, type TurnTask } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { type RepliesHost, ReplyIntake } from "./client_replies.ts";
 import type { ClientRequest } from "./client_request.ts";
@@ -63,6 +63,8 @@ export class ClientConnection implements RepliesHost {
   #sendingCount = 0;
   /** Replies of one receive. */
   #repliedCount = 0;
+  /** The most that the next receive takes: a header, when large payloads follow them. */
+  #receiveBytesMax = RECEIVE_BUFFER_BYTES;
   readonly #segments = new Float64Array(SEND_SEGMENTS_MAX * 2);
   readonly #sendOperation = new Operation((operation) => this.#onSent(operation));
   readonly #receiveOperation = new Operation((operation) => this.#onReceived(operation));
@@ -210,6 +212,7 @@ export class ClientConnection implements RepliesHost {
       this.#progressMs = this.#io.nowMs();
       this.#replies.received(wanted);
     }
+    this.#receiveBytesMax = this.#replies.headerBytes;
     this.#receiveMore();
   }
 
@@ -220,7 +223,9 @@ export class ClientConnection implements RepliesHost {
       const length = Math.min(wanted, DIRECT_BYTES_MAX);
       this.#io.receiveExactly(this.#directOperation, this.#handle, wantedAt, length);
     } else {
-      this.#io.receive(this.#receiveOperation, this.#handle);
+      this.#io.receive(this.#receiveOperation, this.#handle, this.#receiveBytesMax);
+      // Unless another large payload follows, the receive after that takes what there is.
+      this.#receiveBytesMax = RECEIVE_BUFFER_BYTES;
     }
   }
 

@@ -1,8 +1,10 @@
 import { NBD_SCATTERED_CHUNKS_MAX } from "../../protocol/core/limits.ts";
+import { DATA_CHUNK_BYTES } from "../../protocol/nbd/chunks.ts";
 import {
   CHUNK,
   COMMAND,
   COMMAND_FLAGS,
+  SIMPLE_REPLY_BYTES,
   STATUS_DESCRIPTOR_BYTES,
 } from "../../protocol/nbd/constants.ts";
 import { Coverage } from "../../protocol/nbd/coverage.ts";
@@ -51,6 +53,11 @@ export class ReplyIntake {
   /** Bytes that go to `wantedAt` next, whole; 0 while a header is awaited. */
   get wanted(): number {
     return this.#left;
+  }
+
+  /** Of a reply that carries data. */
+  get headerBytes(): number {
+    return this.#terms.structuredReplies ? DATA_CHUNK_BYTES : SIMPLE_REPLY_BYTES;
   }
 
   get wantedAt(): Off {
