@@ -74,11 +74,17 @@ export function learning(
   if (volume === undefined || grant === null) return [];
   const changes: Change[] = [];
   const known = catalog.grants.get(volumeId);
+  let disk = catalog.disks.get(volume.diskId);
   if (known === undefined || compareGenerations(grant.generation, known) > 0) {
     changes.push(grantFromLabel(volumeId, grant));
+    // Whom the grant serves the map has to say too, or nobody would come in any more.
+    const access = accessOf(catalog, volume, grant);
+    if (disk !== undefined && disk.access !== access) {
+      disk = { ...disk, access, adopted: 1 };
+      changes.push({ table: "disks", put: disk });
+    }
   }
   const sizeBytes = Math.max(grant.sizeBytes, volume.sizeBytes);
-  const disk = catalog.disks.get(volume.diskId);
   const isElsewhere = volume.unitId !== unitId;
   if ((sizeBytes > volume.sizeBytes || isElsewhere) && disk !== undefined) {
     const publishedBytes = volume.publishedBytes === 0 ? 0 : sizeBytes;
@@ -89,6 +95,14 @@ export function learning(
     changes.push({ table: "disks", put: { ...disk, adopted: 1, sizeBytes: total } });
   }
   return changes;
+}
+
+/** A disk of which one leg is used without the agent is not the agent's. */
+function accessOf(catalog: Catalog, volume: VolumeRow, grant: GrantInfo): DiskRow["access"] {
+  const others = catalog.legsOf(volume.diskId).filter(({ id }) => id !== volume.id);
+  const isDirect = grant.direct !== undefined ||
+    others.some(({ id }) => (catalog.grants.get(id)?.tokenHash ?? null) !== null);
+  return isDirect ? "direct" : "agent";
 }
 
 function grantFromLabel(volumeId: string, grant: GrantInfo): Change {

@@ -68,6 +68,27 @@ Deno.test("a catalog restored from before destroys nothing, and learns what unit
   await world.end();
 });
 
+Deno.test("a grant without the agent that an older catalog learns makes the disk direct", async () => {
+  const { world, units, host } = await smallPool([10]);
+  await create(world, host, order("db", 4));
+  const backup = await stopAndCopy(world);
+  await world.start();
+  await gather(world, [...units, host]);
+  const { task } = await world.ask(host, "DISK_ACCESS", { diskId: DISK, direct: true });
+  await world.task(task.id);
+  await world.station.stop();
+  restore(world, backup);
+  await world.start();
+  await gather(world, [...units, host]);
+  await confirm(world);
+  assert.equal(host.assignments.get(DISK)!.state, "direct", "as its unit lets nobody else in");
+  const back = await world.ask(host, "DISK_ACCESS", { diskId: DISK, direct: false });
+  await world.task(back.task.id);
+  assert.equal(host.assignments.get(DISK)!.state, "attached");
+  assert.equal([...units[0]!.volumes.values()][0]!.grant!.direct, undefined);
+  await world.end();
+});
+
 Deno.test("what an older catalog was to delete is withheld, shown, and done once confirmed", async () => {
   const { world, units, host } = await smallPool([10]);
   await create(world, host, order("db", 4));
