@@ -44,6 +44,7 @@ export class SimMediaCalls {
     const one: UnderWay = { call, covers: call.medium.changes, result: null, alarm: null };
     this.#underWay.add(one);
     let delayMs = least + (most - least) * schedule.fraction();
+    delayMs += this.#world.mediaDelayMs(call);
     const nowMs = schedule.nowMs();
     if (this.#chance(faults.stall)) delayMs += this.#stall(call.medium);
     delayMs += Math.max(0, call.medium.stalledUntilMs - nowMs);

@@ -64,6 +64,8 @@ export class SimWorld {
   tap: SimTap | null = null;
   /** Asked before every media operation. */
   mediaFault: (call: SimMediaCall) => SimVerdict = () => "ok";
+  /** With a schedule: added to how long an operation takes, by what it is. */
+  mediaDelayMs: (call: SimMediaCall) => number = () => 0;
   /** Bytes that a connection holds between its ends; small ones make sends partial. */
   streamBytes = 64 * 1024;
   readonly media = new Map<string, SimMedium>();

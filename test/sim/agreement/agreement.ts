@@ -79,11 +79,18 @@ function seenByStation(scene: Scene, picture: PoolPicture): string[] {
     if (difference !== null) found.push(`volume ${id} on ${unit}: ${difference}`);
   }
   for (const { id, name, host, state, reason } of disks) {
+    if (mayNotReturn(scene, id)) found.push(`disk ${host}/${name} was released, and is back`);
     if (scene.wiped.has(id)) found.push(`disk ${host}/${name} was wiped, and is still there`);
     if (state === "ready" || isRevoked(host)) continue;
     found.push(`disk ${host}/${name} is ${state}: ${reason}`);
   }
   return found;
+}
+
+/** A disk stays released once that was said, but for a catalog that forgot so. */
+function mayNotReturn({ users, plan }: Scene, diskId: string): boolean {
+  if (plan.faults.includes("catalog") || plan.faults.includes("clone")) return false;
+  return users.disks.some(({ isGone, workload }) => isGone && workload.diskId === diskId);
 }
 
 /** Labels and hosts' books are read as they lie on their disks. */

@@ -35,6 +35,8 @@ export class Workload {
   /** A flush was answered since `flushed` was set to false. */
   flushed = true;
   diskId = "";
+  /** As whoever opened it last was told; 0 before that. */
+  sizeBytes = 0;
   readonly #sim: Sim;
   readonly #o: WorkloadOptions;
   #places: number[] = [];
@@ -51,6 +53,7 @@ export class Workload {
   /** The disk has this size now: the places are its ends, what was its end, and one between. */
   opened(diskId: string, sizeBytes: number): void {
     this.diskId = diskId;
+    this.sizeBytes = sizeBytes;
     const last = sizeBytes / BLOCK_BYTES - PLACE_BLOCKS;
     const middle = Math.floor(last / MIB) * MIB / 2;
     const places = new Set([...this.#places, 0, Math.floor(middle / 8), last]);

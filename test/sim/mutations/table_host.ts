@@ -40,7 +40,7 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     file: "roles/host/disk_book.ts",
     old: "    return entry.runs * 2 * ATTACHMENTS_PER_RUN + offset;\n",
     new: "    return ATTACHMENTS_PER_RUN;\n",
-    only: ["kill", "streams"],
+    story: "late-bytes",
   },
   {
     name: "log-trimmed-too-early",
@@ -48,7 +48,7 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/leg_queue.ts",
     old: "    this.log.releaseBefore(request.mark);\n",
     new: "    this.log.releaseBefore(this.log.end);\n",
-    only: ["power"],
+    story: "slow-syncs",
   },
   {
     name: "failed-flush-forgotten",
@@ -73,7 +73,7 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/linear.ts",
     old: "    for (const leg of this.#legs) leg.device.flush(this.#piece(split));\n",
     new: "    for (const leg of this.#legs) this.#legs[0]!.device.flush(this.#piece(split));\n",
-    only: ["users", "power"],
+    story: "long-disk",
   },
   {
     name: "new-requests-before-repeats",

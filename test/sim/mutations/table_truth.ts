@@ -32,7 +32,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/accept_medium.ts",
     old: "  if (label !== null && label.unitId !== options.unitId) {\n",
     new: '  if (label !== null && label.unitId === "") {\n',
-    only: ["swap", "copy"],
+    only: ["swap"],
   },
   {
     name: "unknown-volume-deleted",
@@ -54,7 +54,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/plan.ts",
     old: "  if (tombstone !== null) return planBurial(tombstone, input);\n",
     new: "",
-    only: ["users", "power"],
+    story: "released-unheard",
   },
   {
     name: "recovered-station-destroys",
@@ -70,7 +70,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/plan.ts",
     old: "  if (newer) {\n",
     new: "  if (newer && held.sequence < 0) {\n",
-    only: ["catalog"],
+    only: ["catalog", "direct"],
   },
   {
     name: "generation-used-again",
@@ -162,6 +162,6 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/assignments.ts",
     old: "      sizeBytes: volume.publishedBytes,\n",
     new: "      sizeBytes: volume.sizeBytes,\n",
-    only: ["users", "stalls", "kill"],
+    story: "grows-slowly",
   },
 ];

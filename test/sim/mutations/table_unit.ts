@@ -67,7 +67,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/medium_state.ts",
     old: "    else this.synced = Math.max(this.synced, this.#covers);\n",
     new: "    else this.synced = this.changes;\n",
-    only: ["power"],
+    story: "slow-syncs",
   },
   {
     name: "poison-cleared-by-a-good-sync",
@@ -83,7 +83,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/medium_state.ts",
     old: "    const outcome = this.#poisoned && result >= 0 ? -EIO : result;\n",
     new: "    const outcome = result < -1000 ? -EIO : 0;\n",
-    only: ["media-errors", "power", "kill"],
+    story: "syncs-fail",
   },
   {
     name: "unzeroed-space-granted",
@@ -137,10 +137,23 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
   {
     name: "served-with-a-medium-missing",
     breaks: "a volume is served only with all its media",
-    file: "storage/media/volume.ts",
-    old:
-      '    if (medium === undefined) return { state: "incomplete", reason: `medium ${id} is not there` };\n',
-    new: "    if (medium === undefined) continue;\n",
+    file: "storage/media/resolve.ts",
+    old: '  if (missing.length > 0) return keep(newest.record, "incomplete", absent(missing));\n',
+    new: '  if (missing.length > 0) return keep(newest.record, "whole", "");\n',
+    also: [
+      {
+        file: "storage/media/resolve.ts",
+        old: "function keep(record: VolumeRecord, state: " +
+          '"incomplete" | "failed", reason: string): Verdict {\n',
+        new:
+          'function keep(record: VolumeRecord, state: Resolved["state"], reason: string): Verdict {\n',
+      },
+      {
+        file: "storage/media/volume.ts",
+        old: "    if (medium === undefined || !isReadable(medium)) return null;\n",
+        new: "    if (medium !== undefined && !isReadable(medium)) return null;\n",
+      },
+    ],
     story: "medium-away",
   },
   {
@@ -149,6 +162,6 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/unit_store.ts",
     old: '    return medium === undefined ? "none" : `${medium.label.opens}.${medium.errors}`;\n',
     new: '    return medium === undefined ? "none" : medium.id;\n',
-    only: ["media-errors", "kill", "restart"],
+    story: "reopened",
   },
 ];

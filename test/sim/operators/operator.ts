@@ -1,6 +1,6 @@
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type { RecoveryView } from "../../../web/station_api.ts";
-import type { PoolPicture } from "../agreement/agreement.ts";
+import { pictureOf, type PoolPicture } from "../agreement/agreement.ts";
 import type { SimRole } from "../machines/role.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { askStation } from "./api.ts";
@@ -21,6 +21,11 @@ export class Operator {
   revoke(host: SimRole): void {
     const path = `/nodes/${host.name}/revoke`;
     this.#try(`revoke ${host.name}`, () => this.#ask("POST", path));
+  }
+
+  /** Looks once, in the middle of a run. */
+  look(): void {
+    this.#try("look at the pool", async () => this.mend(await pictureOf(this.#scene)));
   }
 
   /** A medium that was carried to a unit is to be served there. */

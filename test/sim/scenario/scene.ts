@@ -13,6 +13,7 @@ import {
 import type { SimRole } from "../machines/role.ts";
 import { SimWorldOfMachines } from "../machines/world.ts";
 import type { Backup } from "../faults/station.ts";
+import type { PoolPicture } from "../agreement/agreement.ts";
 import { Operator } from "../operators/operator.ts";
 import type { Plan } from "./plan.ts";
 import { Users } from "./users.ts";
@@ -44,6 +45,8 @@ export class Scene {
   readonly moved = new Map<string, { readonly from: string; readonly to: string }>();
   /** Paths of media that are copies of others, while they are there. */
   readonly copies = new Set<string>();
+  /** The pool as an inspector saw it last. */
+  shown: PoolPicture | null = null;
   /** No faults any more. */
   isHealed = false;
 

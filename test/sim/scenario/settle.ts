@@ -27,8 +27,8 @@ export async function settle(scene: Scene): Promise<void> {
   }
   await agree(scene);
   if (sim.violation !== null) return;
-  const disks = users.present.filter(({ state, host }) => {
-    return state === "made" && !scene.revoked.has(host);
+  const disks = users.present.filter((disk) => {
+    return disk.state === "made" && !scene.revoked.has(disk.host) && isThere(scene, disk);
   });
   for (const { workload } of disks) workload.flushFirst();
   await conclude(scene, disks, "the last flush");
@@ -39,6 +39,13 @@ export async function settle(scene: Scene): Promise<void> {
   }
   for (const { workload } of disks) workload.readAll();
   await conclude(scene, disks, "the last reads");
+}
+
+/** What an operator asked for may have failed later: a disk is there once somebody has seen it. */
+function isThere(scene: Scene, { host, name, workload }: UsedDisk): boolean {
+  const seen = scene.shown?.disks ?? [];
+  return workload.sizeBytes > 0 ||
+    seen.some((disk) => disk.host === host.name && disk.name === name);
 }
 
 export async function agree(scene: Scene): Promise<void> {
@@ -53,6 +60,7 @@ export async function agree(scene: Scene): Promise<void> {
     differencesOf(scene).then(({ differences, picture }) => {
       const news = differences.filter((text) => !last.includes(text));
       last = differences;
+      scene.shown = picture ?? scene.shown;
       looks = differences.length === 0 ? looks + 1 : 0;
       for (const text of news) sim.say(`no agreement: ${text}`);
       if (differences.length > 0 && picture !== null) scene.operator.mend(picture);

@@ -18,6 +18,8 @@ export interface UsedDisk {
   readonly consumer: SimRole;
   readonly workload: Workload;
   state: "asked" | "made" | "released";
+  /** Whoever released it was told that it is done. */
+  isGone: boolean;
   /** A consumer that was handed the disk without the agent, and goes on when it was taken back. */
   direct: SimRole | null;
 }
@@ -85,9 +87,10 @@ export class Users {
     return disk;
   }
 
-  grow(disk: UsedDisk): void {
+  /** Without a size, to any. */
+  grow(disk: UsedDisk, wanted: { readonly sizeBytes?: number } = {}): void {
     const { sim } = this.#scene;
-    const sizeBytes = (2 + sim.below(24)) * MIB;
+    const sizeBytes = wanted.sizeBytes ?? (2 + sim.below(24)) * MIB;
     this.#do(
       `a user grows ${disk.key} to ${sizeBytes} bytes`,
       () => {},
@@ -107,7 +110,7 @@ export class Users {
         () =>
           this.#do(
             `a user releases ${disk.key}`,
-            () => {},
+            () => disk.isGone = true,
             () => askAgent(disk.host, "release", { name: disk.name }),
           ),
       );
@@ -115,7 +118,7 @@ export class Users {
       // Its consumer goes on, and must be kept out.
       this.#do(
         `an operator releases ${disk.key}`,
-        () => {},
+        () => disk.isGone = true,
         () =>
           askStation(station, {
             method: "DELETE",
@@ -213,7 +216,16 @@ export class Users {
       (process, owner) =>
         new Consumer({ machine, owner, process, name, way, agent, workload }).run(),
     );
-    const disk: UsedDisk = { key, name, host, consumer, workload, state: "asked", direct: null };
+    const disk: UsedDisk = {
+      key,
+      name,
+      host,
+      consumer,
+      workload,
+      state: "asked",
+      isGone: false,
+      direct: null,
+    };
     this.disks.push(disk);
     return disk;
   }

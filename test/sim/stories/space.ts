@@ -25,7 +25,8 @@ export async function spaceGivenAgain(scene: Scene): Promise<void> {
   }
 }
 
-async function releaseAll(scene: Scene): Promise<void> {
+/** Nobody has a disk any more, and no unit holds one. */
+export async function releaseAll(scene: Scene): Promise<void> {
   const { users } = scene;
   const made = ({ state }: UsedDisk) => state === "made";
   await reach(scene, "what was asked for is there", () => users.present.every(made));

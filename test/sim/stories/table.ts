@@ -2,6 +2,8 @@ import type { Story } from "./story.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
 import { hostIsFenced } from "./fences.ts";
+import { longDisk, reopened, slowSyncs } from "./flushes.ts";
+import { growsSlowly, lateBytes, releasedUnheard } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
 import { attackerCopies } from "./network.ts";
 import { spaceGivenAgain } from "./space.ts";
@@ -19,6 +21,12 @@ export const STORY_NAMES = [
   "medium-away",
   "rolled-back-to-before-start",
   "space-given-again",
+  "grows-slowly",
+  "late-bytes",
+  "long-disk",
+  "released-unheard",
+  "reopened",
+  "slow-syncs",
   "syncs-fail",
 ] as const;
 export type StoryName = typeof STORY_NAMES[number];
@@ -35,5 +43,11 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
   "rolled-back-to-before-start": { play: rolledBackToBeforeStart },
   "space-given-again": { plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: spaceGivenAgain },
+  "grows-slowly": { play: growsSlowly },
+  "late-bytes": { play: lateBytes },
+  "long-disk": { plan: { units: 2, hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: longDisk },
+  "released-unheard": { play: releasedUnheard },
+  "reopened": { play: reopened },
+  "slow-syncs": { play: slowSyncs },
   "syncs-fail": { play: syncsFail },
 };

@@ -1,0 +1,118 @@
+import type { Scene } from "../scenario/scene.ts";
+import type { UsedDisk } from "../scenario/users.ts";
+import { releaseAll } from "./space.ts";
+import { passTime, reach } from "./story.ts";
+
+const SYNC_MS = 300;
+const ROUNDS = 8;
+
+/**
+ * Syncs take long, and writes are answered while they run. What such a sync does not cover is lost
+ * with the unit's power unless its host replays it, or a flush after it was not answered for free.
+ */
+export async function slowSyncs(scene: Scene): Promise<void> {
+  const { sim, world: { kernel }, units: [unit] } = scene;
+  const { machine } = unit!.role;
+  let flushes = 0;
+  sim.checkers.push({
+    name: "story",
+    answered: ({ kind }, error) => {
+      if (kind === "flush" && error === 0) flushes++;
+    },
+  });
+  kernel.mediaDelayMs = ({ kind }) => kind === "sync" ? SYNC_MS : 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const seen = flushes + 3;
+    await reach(scene, "flushes are answered while writes go on", () => flushes >= seen);
+    machine.cutPower();
+    machine.switchOn();
+    await readAll(scene);
+    await passTime(scene, 500);
+    await flushAll(scene);
+    machine.cutPower();
+    machine.switchOn();
+    await readAll(scene);
+  }
+  kernel.mediaDelayMs = () => 0;
+}
+
+/** A disk on two units is flushed, and then all power fails, so that nobody replays anything. */
+export async function longDisk(scene: Scene): Promise<void> {
+  const { users, hosts, units } = scene;
+  // Whose flushes would sync the same media.
+  await releaseAll(scene);
+  const disk = users.request({ sizeBytes: LONG_BYTES / 2 })!;
+  await reach(scene, "a disk is there", () => disk.state === "made");
+  users.grow(disk, { sizeBytes: LONG_BYTES });
+  await passTime(scene, 3000);
+  disk.consumer.end("killed");
+  await reach(scene, "it lies on two units", () => disk.workload.sizeBytes >= LONG_BYTES);
+  for (let round = 0; round < ROUNDS; round++) {
+    await passTime(scene, 1000);
+    await flushAll(scene);
+    for (const { role } of [...units, ...hosts]) role.machine.cutPower();
+    for (const { role } of [...units, ...hosts]) role.machine.switchOn();
+    await readAll(scene);
+  }
+}
+
+/** More than one of the story's units can hold. */
+const LONG_BYTES = 40 * 2 ** 20;
+
+/** Nothing is asked any more, what was asked is answered, and then one flush is. */
+export async function flushAll(scene: Scene): Promise<void> {
+  const { users } = scene;
+  users.pause(true);
+  await passTime(scene, 1500);
+  for (const { workload } of inUse(scene)) workload.flushFirst();
+  await concluded(scene);
+}
+
+/** Every place is read once; then consumers go on. */
+export async function readAll(scene: Scene): Promise<void> {
+  const { users } = scene;
+  users.pause(true);
+  for (const { workload } of inUse(scene)) workload.readAll();
+  await concluded(scene);
+  users.pause(false);
+}
+
+async function concluded(scene: Scene): Promise<void> {
+  const all = () => inUse(scene).every(({ workload }) => workload.isConcluded);
+  await reach(scene, "consumers have concluded", all);
+}
+
+function inUse({ users }: Scene): UsedDisk[] {
+  return users.disks.filter(({ state, workload }) => state === "made" && workload.sizeBytes > 0);
+}
+
+/**
+ * Writing back fails for one disk, and an operator has the medium opened anew: whoever has written
+ * to it and not flushed is to repeat that, although the unit has not lost its power.
+ */
+export async function reopened(scene: Scene): Promise<void> {
+  const { world: { kernel }, users, operator, units: [unit] } = scene;
+  const { machine } = unit!.role;
+  users.request();
+  // What is under way is read by then; what comes later is not asked for.
+  kernel.faults.delayedMs = [3000, 4000];
+  for (let i = 0; i < 4; i++) {
+    await passTime(scene, 1000);
+    let syncs = 0;
+    kernel.mediaFault = ({ kind }) => {
+      if (kind === "sync") syncs++;
+      return "ok";
+    };
+    kernel.faults.syncError = 1;
+    await reach(scene, "something is flushed", () => syncs > 0);
+    users.pause(true);
+    await passTime(scene, 100);
+    kernel.faults.syncError = 0;
+    operator.look();
+    await passTime(scene, 25_000);
+    await readAll(scene);
+    machine.cutPower();
+    machine.switchOn();
+    await readAll(scene);
+  }
+}

@@ -1,0 +1,55 @@
+import { MIB } from "../../../protocol/core/limits.ts";
+import { stateOf } from "../machines/cluster.ts";
+import { agree } from "../scenario/settle.ts";
+import type { Scene } from "../scenario/scene.ts";
+import { isDataWrite, passTime, reach } from "./story.ts";
+
+/** A disk is to grow while its unit's label cannot be written, and its host loses its book. */
+export async function growsSlowly(scene: Scene): Promise<void> {
+  const { world: { kernel }, users, hosts } = scene;
+  const disk = users.request({ sizeBytes: 2 * MIB })!;
+  await reach(scene, "a disk is there", () => disk.state === "made");
+  kernel.mediaFault = (call) => call.kind === "write" && !isDataWrite(scene, call) ? "hold" : "ok";
+  users.grow(disk, { sizeBytes: 8 * MIB });
+  users.pause(true);
+  await passTime(scene, 1000);
+  for (const { role } of hosts) {
+    role.end("killed");
+    role.machine.files.delete(`${stateOf(role.machine)}/disks.json`);
+  }
+  // Longer than heartbeats take, which tell that a host has another map than the station's.
+  await passTime(scene, 15_000);
+  users.pause(false);
+  kernel.mediaFault = () => "ok";
+  kernel.releaseHeld();
+}
+
+/** A disk is released while its unit is away; when that comes back, nobody has the disk. */
+export async function releasedUnheard(scene: Scene): Promise<void> {
+  const { users, units: [unit] } = scene;
+  const disk = users.request({ sizeBytes: 2 * MIB })!;
+  await reach(scene, "a disk is there and in use", () => disk.workload.sizeBytes > 0);
+  unit!.role.machine.cutPower();
+  users.release(disk);
+  await passTime(scene, 30_000);
+  unit!.role.machine.switchOn();
+  await agree(scene);
+}
+
+/**
+ * A host is killed while what it sent is on its way for seconds yet, and its next incarnation
+ * reads and writes the same blocks meanwhile.
+ */
+export async function lateBytes(scene: Scene): Promise<void> {
+  const { world: { kernel }, hosts } = scene;
+  for (let i = 0; i < 4; i++) {
+    await passTime(scene, 1000);
+    kernel.faults.delayed = 1;
+    kernel.faults.delayedMs = [3000, 4000];
+    await passTime(scene, 200);
+    for (const { role } of hosts) role.end("killed");
+    kernel.faults.delayed = 0;
+    await reach(scene, "hosts are back", () => hosts.every(({ role }) => role.isReady));
+    await passTime(scene, 6000);
+  }
+}
