@@ -29,8 +29,15 @@ export async function runMutations(options: MutationOptions): Promise<number> {
   const wanted = MUTATIONS.filter(({ name }) => names.length === 0 || names.includes(name));
   const search = new Search(options.budget);
   try {
-    const caught = await search.all(wanted, jobs);
-    if (record) writeCatches(caught);
+    const caught = new Map<string, Catch>();
+    await search.all(wanted, {
+      jobs,
+      caught: ({ name }, found) => {
+        caught.set(name, found);
+        // One by one: a search that is broken off has found something.
+        if (record) writeCatches(caught);
+      },
+    });
     const missed = wanted.filter(({ name }) => !caught.has(name));
     if (missed.length > 0) console.log(`missed: ${missed.map(({ name }) => name).join(", ")}`);
     console.log(`${caught.size} of ${wanted.length} caught`);
@@ -58,9 +65,14 @@ class Search {
     this.#budget = budget;
   }
 
-  /** What caught those that were caught. */
-  async all(wanted: readonly Mutation[], jobs: number): Promise<Map<string, Catch>> {
-    const caught = new Map<string, Catch>();
+  /** Says for each what caught it, or that nothing did. */
+  async all(
+    wanted: readonly Mutation[],
+    o: {
+      readonly jobs: number;
+      readonly caught: (mutation: Mutation, found: Catch) => void;
+    },
+  ): Promise<void> {
     const left = [...wanted];
     const work = async () => {
       const copy = this.#sound.another();
@@ -68,12 +80,11 @@ class Search {
       for (let next = left.shift(); next !== undefined; next = left.shift()) {
         const mutation = next;
         const found = await copy.planted(mutation, () => this.#one(mutation, copy));
-        if (found !== null) caught.set(mutation.name, found);
+        if (found !== null) o.caught(mutation, found);
         console.log(wordsOf(mutation, found));
       }
     };
-    await Promise.all(Array.from({ length: jobs }, work));
-    return caught;
+    await Promise.all(Array.from({ length: o.jobs }, work));
   }
 
   end(): void {

@@ -130,7 +130,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     name: "half-a-payload-written",
     breaks: "a WRITE's payload is received whole before any of it is written",
     file: "storage/nbd/server_session.ts",
-    old: "    if (this.#shut || !this.#payload.whole) {\n",
+    old: "    if (this.#shut || !this.payload.whole) {\n",
     new: "    if (this.#shut) {\n",
     story: "half-payloads",
   },

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { Endpoint } from "../../../protocol/config/link.ts";
 import { decodePacket } from "../../../protocol/config/packet.ts";
 import { formatEndpoint } from "../../../roles/process/endpoints.ts";
@@ -32,6 +33,7 @@ export interface Ways {
 
 const PACKETS_KEPT = 200;
 const STARTUPS_KEPT = 20;
+const BROUGHT_KEPT = 2000;
 /** Where somebody is who sees and sends packets, and is no node. */
 export const ATTACKER_ADDRESS = "10.66.6.6";
 
@@ -53,6 +55,10 @@ export class SimNetwork {
   shadows = 0;
   /** Sees every packet that a process sends. */
   onSent: (sent: Sent) => void = () => {};
+  /** Sees a sealed packet that comes a second time to where it was brought before. */
+  onCopy: (sent: Sent) => void = () => {};
+  /** The last ones that were brought, as text. */
+  readonly #brought = new Set<string>();
   /** Of those, the ones that open sessions. */
   readonly #startups: Sent[] = [];
   readonly #sim: Simulation;
@@ -132,7 +138,21 @@ export class SimNetwork {
     const socket = this.#sockets.get(formatEndpoint(sent.to));
     if (socket === undefined) return this.#sim.say("nobody listens there");
     if (!this.#ways.passes(sent.from.address, sent.to.address)) return this.#sim.say("cut off");
+    this.#notice(sent);
     socket.receive(sent.packet.slice(), sent.from);
+  }
+
+  #notice(sent: Sent): void {
+    const decoded = decodePacket(sent.packet);
+    if (typeof decoded === "string" || decoded.kind !== "sealed") return;
+    const key = `${formatEndpoint(sent.to)} ${Buffer.from(sent.packet).toString("latin1")}`;
+    if (this.#brought.has(key)) return this.onCopy(sent);
+    this.#brought.add(key);
+    if (this.#brought.size <= BROUGHT_KEPT) return;
+    for (const oldest of this.#brought) {
+      this.#brought.delete(oldest);
+      break;
+    }
   }
 
   #keep(sent: Sent): void {

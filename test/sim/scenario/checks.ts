@@ -11,6 +11,7 @@ export function addCheckers(scene: Scene): void {
   const { sim, world } = scene;
   const strangers = new StrangersChecker(sim, ATTACKER_ADDRESS);
   world.network.onSent = (sent) => strangers.sent(sent);
+  world.network.onCopy = (sent) => strangers.copyComes(sent);
   sim.checkers.push(...makeDataCheckers(sim, world.kernel).all, strangers);
   sim.checkers.push(new ExtentsChecker(scene), new BoundsChecker(scene));
   if (scene.plan.story !== null) sim.checkers.push(new OrderChecker(sim));
