@@ -8,28 +8,35 @@ const KIB = 1024;
 /** A class of four buffers in TestServer's arena: 32 requests of it are more than it has. */
 const BIG = 900 * KIB;
 const BUFFERS = 4;
+/** Comes in one receive with its header. */
+const SMALL = KIB;
+const SMALL_BUFFERS = 64;
 
 for (const kind of IO_KINDS) {
-  Deno.test(`a dead client's write keeps its buffer until the device is done (${kind})`, () => {
-    const on = new TestServer({ kind });
-    const { client: dying } = on.attach();
-    on.device.set("write", { kind: "hold" });
-    dying.say(write(0, new Uint8Array(BIG).fill(0xaa)));
-    until(on.io, () => on.device.heldCount === 1, "the write");
-    dying.close();
-    on.device.set("write", null);
-    // Were the buffer free, one of these would be received into it.
-    const { client } = on.attach();
-    for (let cookie = 0; cookie < 2 * BUFFERS; cookie++) {
-      client.say(write(2 * 1024 * KIB, new Uint8Array(BIG).fill(0xbb), cookie));
-      assert.deepEqual(reply(client.hear(16)), [0, cookie]);
-    }
-    assert.equal(on.ends.length, 0, "it is not over while a write is under way");
-    on.device.release();
-    until(on.io, () => on.ends.length === 1, "the end");
-    assert.ok(on.memory.bytes.subarray(0, BIG).every((byte) => byte === 0xaa));
-    on.close();
-  });
+  // A payload that comes with its header and one that is received by itself go different ways.
+  for (const [size, others] of [[SMALL, 2 * SMALL_BUFFERS], [BIG, 2 * BUFFERS]] as const) {
+    const name = `a dead client's write of ${size} keeps its buffer until the device is done`;
+    Deno.test(`${name} (${kind})`, () => {
+      const on = new TestServer({ kind });
+      const { client: dying } = on.attach();
+      on.device.set("write", { kind: "hold" });
+      dying.say(write(0, new Uint8Array(size).fill(0xaa)));
+      until(on.io, () => on.device.heldCount === 1, "the write");
+      dying.close();
+      on.device.set("write", null);
+      // Were the buffer free, one of these would be received into it.
+      const { client } = on.attach();
+      for (let cookie = 0; cookie < others; cookie++) {
+        client.say(write(2 * 1024 * KIB, new Uint8Array(size).fill(0xbb), cookie));
+        assert.deepEqual(reply(client.hear(16)), [0, cookie]);
+      }
+      assert.equal(on.ends.length, 0, "it is not over while a write is under way");
+      on.device.release();
+      until(on.io, () => on.ends.length === 1, "the end");
+      assert.ok(on.memory.bytes.subarray(0, size).every((byte) => byte === 0xaa));
+      on.close();
+    });
+  }
 
   Deno.test(`a reset while replies are being sent gives every buffer back (${kind})`, () => {
     const on = new TestServer({ kind });
