@@ -60,7 +60,7 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
   };
 }
 
-/** The unit has taken the medium over, and the station never heard of that: what it holds is not. */
+/** The unit has taken the medium over, and the station did not take over what it holds. */
 function isHalfAdopted(pool: Pool, { id }: NodeRow, medium: MediumInfo): boolean {
   return medium.state === "ok" && (pool.observed.fresh(id)?.volumes ?? []).some((volume) => {
     const known = pool.catalog.volumes.get(volume.id);

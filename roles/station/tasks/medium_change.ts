@@ -56,7 +56,7 @@ interface Adopted {
 }
 
 async function bringBack(pool: Pool, adopted: Adopted): Promise<void> {
-  const { unitId, mediumId, task } = adopted;
+  const { unitId, task } = adopted;
   // Nobody else grants these disks meanwhile: to a consumer without the agent, or a new owner.
   await task.lock(
     heldOn(pool, adopted).flatMap(({ id, leg }) => {
