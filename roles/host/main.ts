@@ -11,6 +11,7 @@ import type { HostSettings } from "../process/settings.ts";
 import { DiskBook } from "./disk_book.ts";
 import { DiskService } from "./disk_service.ts";
 import { Host } from "./host.ts";
+import { OwnAddresses } from "./own_addresses.ts";
 import { answerLocalCalls, invalidSocketPath, LOCAL_SOCKET } from "./local_call.ts";
 
 interface HostContext {
@@ -60,7 +61,7 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
     handlers: host.handlers(),
   });
   certificate.ask(link);
-  const said = () => ({ ...host.said(), dataAddresses: [] });
+  const said = saying(host, new OwnAddresses(process.machine, worker));
   const answered = (digest: string) => host.wanted(digest);
   const heartbeats = nodeHeartbeats(worker, { link, process, said, answered });
   await host.start();
@@ -84,4 +85,12 @@ function socketPathIn(files: StateFiles, name: string): string {
   const invalid = invalidSocketPath(path);
   if (invalid !== null) throw new DvsanError("usage", invalid);
   return path;
+}
+
+/** For heartbeats, which are also when the host looks after its own addresses. */
+function saying(host: Host, own: OwnAddresses) {
+  return () => {
+    own.look();
+    return { ...host.said(), dataAddresses: [] };
+  };
 }

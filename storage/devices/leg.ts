@@ -70,6 +70,11 @@ export class RemoteLeg implements Device {
     this.#life.update(assignment);
   }
 
+  /** This machine lost these addresses: what came from them is begun anew. */
+  addressesGone(addresses: readonly string[]): void {
+    this.#life.addressesGone(addresses);
+  }
+
   /** Attachment numbers for the tries that follow. */
   renumber(attachments: AttachmentRun): void {
     this.#life.renumber(attachments);

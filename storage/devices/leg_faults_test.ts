@@ -217,6 +217,27 @@ Deno.test("a unit that moved is followed at once, with writes in flight to where
   bench.end([leg], [unit]);
 });
 
+Deno.test("a host whose address is gone connects anew at once, with writes in flight", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  const start = lengthOfAttaching();
+  const proxy = proxyTo(bench, unit, (n) => n === 0 ? { toHost: { muteAfter: start } } : {});
+  const leg = bench.ready(bench.leg(unit, { addresses: [proxy.address] }));
+  const device = new DeviceBench(bench, leg);
+  const write = device.write(0, { fill: 4 });
+  bench.pass(1000);
+  leg.addressesGone(["192.0.2.9"]);
+  bench.pass(1000);
+  assert.equal(write.isDone, false, "it does not come from there");
+  leg.addressesGone(["192.0.2.9", "127.0.0.1"]);
+  bench.pass(1000);
+  assert.equal(write.isDone, true);
+  assert.deepEqual(device.results(write), [4 * KIB]);
+  assert.equal(device.fillOf(0), 4);
+  assert.equal(unit.attachments.length, 2);
+  bench.end([leg], [unit]);
+});
+
 Deno.test("a unit that moved while nobody answers at its old address is tried at the new one", () => {
   const bench = new LegBench();
   const unit = bench.unit();

@@ -109,7 +109,7 @@ export class LegLife {
     this.#assignment = assignment;
     if (regranted) this.#forgetForeign();
     this.#link.forgetFailures();
-    if (this.#link.isOutdated(assignment)) this.#leaveAddress();
+    if (this.#link.isOutdated(assignment)) this.#drop("the unit has other addresses now");
     if (remapped) this.#event("remapped");
     this.#event("retry");
   }
@@ -118,9 +118,12 @@ export class LegLife {
     this.#link.renumber(attachments);
   }
 
-  /** Nothing comes from where the unit was, not even an end: waiting for it would take long. */
-  #leaveAddress(): void {
-    const reason = "the unit has other addresses now";
+  addressesGone(addresses: readonly string[]): void {
+    if (this.#link.isFrom(addresses)) this.#drop("this host's address is gone");
+  }
+
+  /** Nothing comes from there or to here any more, not even an end: waiting would take long. */
+  #drop(reason: string): void {
     if (this.#connection === null) this.#link.abort(reason);
     else this.#connection.drop(reason);
   }
@@ -278,9 +281,8 @@ export class LegLife {
     this.#expiry.unset();
     this.queue.hold();
     const connection = this.#connection;
-    if (connection === null) return this.#link.abort("detached");
-    if (before === "ready" && connection.outstanding === 0) connection.goodbye();
-    else connection.drop("detached");
+    if (before === "ready" && connection?.outstanding === 0) connection.goodbye();
+    else this.#drop("detached");
   }
 
   #enterClosed(): void {

@@ -80,6 +80,8 @@ export class LegLink {
   #nextAddress = 0;
   /** Of the try or connection that is or was last under way, as its assignment writes it. */
   #address: string | null = null;
+  /** This machine's address that the last one came from; empty when not known. */
+  #local = "";
   #backoffMs = 0;
   #readyMs = 0;
 
@@ -138,6 +140,12 @@ export class LegLink {
   /** The try or connection under way goes to an address that the unit no longer has. */
   isOutdated({ addresses }: LegAssignment): boolean {
     return this.#address !== null && !addresses.includes(this.#address);
+  }
+
+  /** The try or connection under way comes from one of these addresses, or a try may. */
+  isFrom(addresses: readonly string[]): boolean {
+    return addresses.includes(this.#attempt === null ? this.#local : this.#attempt.localAddress) ||
+      this.#attempt?.localAddress === "";
   }
 
   /** Requests run: a later loss is a new one, if this lasts. */
@@ -207,6 +215,7 @@ export class LegLink {
     outcome: AttachOutcome,
     { to, assignment }: { to: SocketAddress; assignment: LegAssignment },
   ): void {
+    this.#local = this.#attempt?.localAddress ?? "";
     this.#attempt = null;
     const where = `unit "${assignment.unitName}" at ${to.address}:${to.port}`;
     if (outcome.kind === "failed") {

@@ -42,6 +42,7 @@ export class UnitAttach {
   readonly #receiveOperation = new Operation((operation) => this.#onReceived(operation));
   readonly #timerOperation = new Operation(() => this.#onTimer());
   #handle: Handle | null = null;
+  #local = "";
   #output: Uint8Array[] = [];
   /** STARTTLS was acknowledged; the socket is handed over once nothing is under way on it. */
   #upgrading = false;
@@ -61,6 +62,11 @@ export class UnitAttach {
     io.connectTcp(this.#connectOperation, options.to);
   }
 
+  /** This machine's address that it comes from; empty until it is connected. */
+  get localAddress(): string {
+    return this.#local;
+  }
+
   /** Ends the try as failed, unless it has ended. */
   abort(reason: string): void {
     this.#fail(reason);
@@ -72,6 +78,7 @@ export class UnitAttach {
       return this.#settle();
     }
     this.#handle = result;
+    this.#local = this.#io.localAddress(result).address;
     if (this.#outcome === null) this.#io.receive(this.#receiveOperation, result);
     this.#settle();
   }

@@ -1,5 +1,4 @@
 import type { Assignment } from "../../protocol/config/bodies.ts";
-import { DvsanError } from "../../protocol/core/errors.ts";
 import { DISK_REQUESTS_MAX } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
@@ -17,6 +16,7 @@ import { NbdServer } from "../nbd/server.ts";
 import type { TlsDoor } from "../tls/door.ts";
 import { type DataLimits } from "../../protocol/core/data_limits.ts";
 import { diskServerLimitsOf } from "./data_limits.ts";
+import { checkAssignment, checkSuccessor } from "./host_disk_maps.ts";
 import { DiskGate } from "./host_gate.ts";
 import { ATTACHMENTS_PER_RUN, type DiskAttach, type DiskStatus } from "./messages.ts";
 import { limited } from "./time_limit.ts";
@@ -139,6 +139,10 @@ export class HostDisk {
     this.#legs.forEach((leg, i) => i < before ? leg.update(assignment.legs[i]!) : leg.start());
     this.#device = this.#combine();
     this.#changed();
+  }
+
+  addressesGone(addresses: readonly string[]): void {
+    for (const leg of this.#legs) leg.addressesGone(addresses);
   }
 
   /** Attachment numbers for all tries that follow, reserved durably as the first ones were. */
@@ -266,34 +270,4 @@ export class HostDisk {
 
 function offeredBlockBytesOf({ traits }: LinearDevice): number {
   return traits.offeredBlockBytes ?? traits.minimumBlockBytes;
-}
-
-/** Throws DvsanError unless the assignment describes one whole linear disk to be attached. */
-function checkAssignment(assignment: Assignment): void {
-  const { name, legs, state, sizeBytes } = assignment;
-  const wrong = (why: string) =>
-    new DvsanError("invalid", `Cannot attach disk "${name}": ${why}. Ask the station anew.`);
-  if (state !== "attached") throw wrong(`it is ${state}, not to be attached here`);
-  if (legs.length === 0) throw wrong("it has no legs");
-  if (legs.some((leg, i) => leg.leg !== i)) throw wrong("its legs are not in order");
-  const total = legs.reduce((sum, leg) => sum + leg.sizeBytes, 0);
-  if (total !== sizeBytes) {
-    throw wrong(`its legs have ${total} bytes and the disk should have ${sizeBytes}`);
-  }
-}
-
-/** Legs keep their place, volume and length; only the last may grow, and more may follow. */
-function checkSuccessor(old: Assignment, assignment: Assignment): void {
-  const last = old.legs.length - 1;
-  const fits = old.legs.every((leg, i) => {
-    const next = assignment.legs[i];
-    if (next === undefined || next.volumeId !== leg.volumeId) return false;
-    return i === last ? next.sizeBytes >= leg.sizeBytes : next.sizeBytes === leg.sizeBytes;
-  });
-  if (assignment.diskId === old.diskId && assignment.name === old.name && fits) return;
-  throw new DvsanError(
-    "invalid",
-    `Cannot change disk "${old.name}" to map version ${assignment.version} while it is attached: ` +
-      "a leg was replaced or resized in the middle. Detach the disk and attach it again.",
-  );
 }

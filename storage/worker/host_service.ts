@@ -104,6 +104,11 @@ export class HostService {
     return null;
   }
 
+  addressesGone({ addresses }: { addresses: readonly string[] }): Promise<null> {
+    for (const disk of this.#disks.values()) disk.addressesGone(addresses);
+    return Promise.resolve(null);
+  }
+
   diskList(): Promise<DiskStatus[]> {
     return Promise.resolve([...this.#disks.values()].map((disk) => disk.status()));
   }

@@ -131,6 +131,8 @@ export interface Calls {
   diskRenumber: { params: { diskId: string; firstAttachment: number }; result: null };
   /** Flushes, closes its connections and removes the socket. */
   diskDetach: { params: { diskId: string }; result: null };
+  /** This machine lost these addresses: legs that came from them connect anew at once. */
+  addressesGone: { params: { addresses: readonly string[] }; result: null };
   diskList: { params: null; result: DiskStatus[] };
 
   /** Looks whether the media still are what was opened; comes now and then. */

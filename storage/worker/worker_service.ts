@@ -82,6 +82,7 @@ export class WorkerService {
     diskUpdate: async (params) => await this.#theHost().diskUpdate(params),
     diskRenumber: async (params) => await this.#theHost().diskRenumber(params),
     diskDetach: async (params) => await this.#theHost().diskDetach(params),
+    addressesGone: async (params) => await this.#theHost().addressesGone(params),
     diskList: async () => await this.#theHost().diskList(),
     // A heartbeat asks for it: it waits for no reopening.
     checkMedia: () => Promise.try(() => this.#checkMedia()),

@@ -30,8 +30,12 @@ scenario({
       await writer.verify();
       await agree(cluster);
     });
-    await step("a host's", async () => {
+    await step("a host's, with writes in flight", async () => {
+      const again = await Writer.start(uri);
+      await again.further(50);
       await lab.renumber("h1", 102);
+      await again.further(50);
+      await again.verify();
       await waitFor("the station to hear it from there", async () => {
         const [host] = await cluster.view("hosts");
         return host?.state === "online" && host.address === "10.77.0.102:10810";
