@@ -52,19 +52,31 @@ export async function hostEndsInReplay(scene: Scene): Promise<void> {
 }
 
 /**
- * What a host said while it attached is held up; the host is killed, and its next process is let
- * in. Then the words of the older one arrive.
+ * What a host says while it attaches is held up; the host is killed, and its next process is let
+ * in. Then the words of the older one arrive. Each time others of its words are held up.
  */
 export async function lateAttach(scene: Scene): Promise<void> {
-  const { sim, world: { kernel }, hosts } = scene;
-  for (let i = 0; i < 15; i++) {
-    Object.assign(kernel.faults, { reset: 1, delayed: 0.3, delayedMs: [1500, 3000] });
-    await pass(scene, 5);
-    kernel.faults.reset = 0;
-    await pass(scene, 20 + sim.below(60));
-    Object.assign(kernel.faults, NO_FAULTS);
-    for (const { role } of hosts) role.end("killed");
-    await passTime(scene, 4000);
+  const { world: { kernel }, hosts: [host], units: [unit] } = scene;
+  const setDelay = (delayMs: readonly [number, number]) =>
+    kernel.setLink(host!.role.machine.name, unit!.role.machine.name, { delayMs });
+  const tap = kernel.tap!;
+  for (let i = 0; i < 10; i++) {
+    let heard = 0;
+    const enough = 1 + i % 5;
+    kernel.tap = {
+      ...tap,
+      streamBytes: (end, bytes) => {
+        tap.streamBytes?.(end, bytes);
+        if (end.isClient && ++heard === enough) setDelay([2000, 2500]);
+      },
+    };
+    host!.role.end("killed");
+    await reach(scene, "the host hears its unit", () => heard >= enough);
+    await pass(scene, 4);
+    setDelay([0.05, 1]);
+    kernel.tap = tap;
+    host!.role.end("killed");
+    await passTime(scene, 5000);
   }
 }
 

@@ -39,7 +39,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "held-write": { plan: { pauseMsMax: 200 }, play: heldWrite },
   "host-ends-in-replay": { play: hostEndsInReplay },
   "host-is-fenced": { plan: { hosts: 2 }, play: hostIsFenced },
-  "late-attach": { plan: { pauseMsMax: 4000 }, play: lateAttach },
+  "late-attach": { plan: { hosts: 1, pauseMsMax: 4000 }, play: lateAttach },
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
   "rolled-back-to-before-start": { play: rolledBackToBeforeStart },
   "space-given-again": { plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: spaceGivenAgain },
