@@ -148,6 +148,10 @@ const WRONG: readonly (readonly [RegExp, Asked, Uint8Array])[] = [
   [/overlaps/, {}, join(hole(1010, 10, false), data(1000, 100))],
   [/outside/, {}, data(999, 10)],
   [/outside/, {}, data(1091, 10)],
+  // As long as what was asked for, and from elsewhere.
+  [/outside/, {}, data(1001, 100)],
+  [/outside/, {}, data(999, 100)],
+  [/outside/, {}, hole(1100, 100)],
   [/outside/, {}, hole(1000, 2 ** 32 - 1)],
   [/outside/, {}, hole(2 ** 53, 1)],
   [/before all of it/, {}, join(data(1000, 99, false), none)],

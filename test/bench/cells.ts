@@ -4,9 +4,11 @@ export type Medium = "tmpfs" | "direct";
 /**
  * Where client and server run. `one`: both on one and the same processor, since at depth 1 the
  * figure is otherwise the scheduler's, which wakes one of them on another processor or does not.
- * `split`: each on one of its own. `free`: wherever the scheduler puts them.
+ * `split`: each on one of its own. `free`: wherever the scheduler puts them. `ruled`: each on one of
+ * its own and at a real-time priority, so that nothing else that runs is in the figure; a client
+ * goes before who is beside it.
  */
-export type Placement = "one" | "split" | "free";
+export type Placement = "one" | "split" | "free" | "ruled";
 
 /** One way of reading or writing, as fio or nbdcopy does it. */
 export interface Cell {
@@ -55,6 +57,13 @@ export const FAIRNESS: readonly Cell[] = [
     ...ALONE,
     name: "fairness",
     title: "a reader at depth 1, beside a writer at depth 128",
+    beside: cellOf("w4k-128", "tmpfs"),
+  },
+  {
+    ...ALONE,
+    name: "fairness-ruled",
+    title: "a reader at depth 1, beside a writer at depth 128, all in real time",
+    placement: "ruled",
     beside: cellOf("w4k-128", "tmpfs"),
   },
 ];

@@ -2,7 +2,7 @@ import { type Cell, CELLS, type Medium } from "./cells.ts";
 import { fioArguments, parseFio, type RunResult } from "./fio.ts";
 import { runNbdcopy } from "./nbdcopy.ts";
 import { directLacks, directPlace, EXPORT_BYTES, type Place, tmpfsPlace } from "./places.ts";
-import { canPin, output, pin, processorTimeUs } from "./processes.ts";
+import { canPin, canRule, output, pin, processorTimeUs, rule } from "./processes.ts";
 import { type Contender, CONTENDERS, missing, type Server } from "./servers.ts";
 import type { BenchRun } from "./settings.ts";
 
@@ -137,14 +137,21 @@ async function measure(
   const pinAll = async (to: string) => {
     if (isPinned) await Promise.all(server.processIds.map((processId) => pin(processId, to)));
   };
+  const isRuled = cell.placement === "ruled" && canRule();
+  const ruleAll = async (priority: number) => {
+    if (isRuled) await Promise.all(server.processIds.map((each) => rule(each, priority)));
+  };
+  const ruled = (priority: number) => isRuled ? ["chrt", "--rr", String(priority)] : [];
   const client = cell.placement === "one" ? String(last) : last > 1 ? `0-${last - 1}` : "0";
-  const prefix = isPinned ? ["taskset", "-c", client] : [];
+  const pinned = isPinned ? ["taskset", "-c", client] : [];
   await pinAll(String(last));
+  await ruleAll(1);
   try {
     const before = timesOf(server);
     const beside = cell.beside === undefined
       ? null
-      : await startBeside(server, cell.beside, seconds);
+      : await startBeside(server, cell.beside, { seconds, prefix: [...pinned, ...ruled(1)] });
+    const prefix = [...pinned, ...ruled(2)];
     const result = await runClient(server, cell, { seconds, prefix, source });
     const besidePerSecond = beside === null ? null : (await beside.result).requestsPerSecond;
     const after = timesOf(server);
@@ -156,6 +163,7 @@ async function measure(
       hostProcessorUs: after.host === null ? null : each(after.host - (before.host ?? 0)),
     };
   } finally {
+    await ruleAll(0);
     await pinAll(all);
   }
 }
@@ -164,10 +172,10 @@ async function measure(
 async function startBeside(
   { target }: Server,
   cell: Cell,
-  seconds: number,
+  { seconds, prefix }: { seconds: number; prefix: readonly string[] },
 ): Promise<{ readonly result: Promise<RunResult> }> {
   const options = { seconds: seconds + BESIDE_SECONDS, sizeBytes: EXPORT_BYTES };
-  const result = output(["fio", ...fioArguments(cell, target, options)]).then(parseFio);
+  const result = output([...prefix, "fio", ...fioArguments(cell, target, options)]).then(parseFio);
   // Whoever waits for it hears of its failure, also when the cell's own client fails first.
   result.catch(() => {});
   await new Promise((resolve) => setTimeout(resolve, BESIDE_SECONDS * 500));

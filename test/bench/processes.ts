@@ -99,6 +99,17 @@ export async function pin(processId: number, processors: string): Promise<void> 
   await output(["taskset", "-a", "-c", "-p", processors, String(processId)]);
 }
 
+/** Real-time priorities can be given. */
+export function canRule(): boolean {
+  return canPin() && findTool("chrt") !== null && Deno.uid() === 0;
+}
+
+/** Gives a process with all its threads a real-time priority (round robin); 0: none any more. */
+export async function rule(processId: number, priority: number): Promise<void> {
+  const how = priority === 0 ? "--other" : "--rr";
+  await output(["chrt", "--all-tasks", how, "--pid", String(priority), String(processId)]);
+}
+
 /** A free TCP port of loopback, for servers that cannot say which one they got. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
