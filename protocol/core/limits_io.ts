@@ -23,8 +23,10 @@ export const LOOK_PAUSES_MAX = 4096;
 /** A sleep gathers for so long for each request that a receive brought of late, at most so long. */
 export const GATHER_EACH_US = 4;
 export const GATHER_US_MAX = 24;
-/** What a receive brought of late is forgotten by this part with each sleep. */
-export const GATHER_PARTS = 4;
+/** What receives brought of late is forgotten by this part with each receive and each sleep. */
+export const GATHER_PARTS = 16;
+/** So many sleeps do not gather after a peer was served that has a single request under way. */
+export const GATHER_ALONE_SLEEPS = 8;
 /** How much later than asked for the kernel may end a sleep, to save an interrupt. */
 export const TIMER_SLACK_NS = 1000;
 export const URING_ENTRIES = 1 * KIB;

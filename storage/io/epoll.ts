@@ -89,7 +89,7 @@ export class EpollIo extends EpollMachine implements Io {
   }
 
   /** It is woken for each: epoll cannot wait for several. */
-  brought(_count: number): void {}
+  brought(_handle: Handle, _count: number): void {}
 
   read(operation: Operation, handle: Handle, at: Transfer): void {
     const slot = this.start(operation, handle, SlotKind.read);

@@ -1,21 +1,40 @@
-import { GATHER_EACH_US, GATHER_PARTS, GATHER_US_MAX } from "../../protocol/core/limits.ts";
+import {
+  GATHER_ALONE_SLEEPS,
+  GATHER_EACH_US,
+  GATHER_PARTS,
+  GATHER_US_MAX,
+  IO_HANDLES_MAX,
+} from "../../protocol/core/limits.ts";
+
+/** More than any receive brings, and small enough for the table. */
+const BROUGHT_MAX = 2 ** 15 / GATHER_PARTS;
 
 /**
  * How long a turn that has nothing to do waits for several things to do, rather than for the first.
  * A peer that keeps many requests under way sends them one by one. Whoever serves each as it comes
  * is woken for each, and wakes the peer for each reply, and on a virtual machine a wake-up costs as
  * much as the request. So the wait grows with what one receive brought lately: no peer waits for
- * longer than it takes to send the like of it again, and one that has a single request under way
- * does not wait at all.
+ * longer than it takes to send the like of it again. While there is one who has a single request
+ * under way nobody waits, since that one would wait in vain.
  */
 export class Gathering {
-  /** Requests or replies of one receive, the most of late, in GATHER_PARTS. */
+  /** What one receive brings, by handle, in GATHER_PARTS: the most, and less with each receive. */
+  readonly #usual = new Uint16Array(IO_HANDLES_MAX);
+  /** Of those that were served of late, the most. */
   #recent = 0;
+  /** Sleeps that still serve somebody with a single request. */
+  #alone = 0;
   #more = false;
 
-  /** One receive has brought so many requests or replies. */
-  brought(count: number): void {
-    this.#recent = Math.max(this.#recent, count * GATHER_PARTS);
+  /** One receive on the handle at `index` has brought so many requests or replies. */
+  brought(index: number, count: number): void {
+    if (count <= 0) return; // A part of something.
+    const before = this.#usual[index]!;
+    const brought = Math.min(count, BROUGHT_MAX) * GATHER_PARTS;
+    const usual = Math.max(before - Math.ceil(before / GATHER_PARTS), brought);
+    this.#usual[index] = usual;
+    if (usual < 2 * GATHER_PARTS) this.#alone = GATHER_ALONE_SLEEPS;
+    else this.#recent = Math.max(this.#recent, usual);
   }
 
   /** A receive has filled its buffer: more is there already. */
@@ -27,9 +46,13 @@ export class Gathering {
   takeWaitUs(): number {
     const recent = this.#recent;
     const isMore = this.#more;
-    this.#more = false;
     this.#recent = recent - Math.ceil(recent / GATHER_PARTS);
-    if (isMore || recent <= GATHER_PARTS) return 0;
+    this.#more = false;
+    if (this.#alone > 0) {
+      this.#alone--;
+      return 0;
+    }
+    if (isMore || recent < 2 * GATHER_PARTS) return 0;
     return Math.min(Math.floor(recent / GATHER_PARTS * GATHER_EACH_US), GATHER_US_MAX);
   }
 }

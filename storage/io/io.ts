@@ -112,10 +112,10 @@ export interface Io {
   ): void;
 
   /**
-   * Tells that one receive has brought `count` requests or replies. A turn that then has nothing to
-   * do may sleep for as long as it takes until there are several, rather than be woken for each.
+   * Tells that one receive on `handle` has brought `count` requests or replies. A turn that then
+   * has nothing to do may sleep until there are several, rather than be woken for each.
    */
-  brought(count: number): void;
+  brought(handle: Handle, count: number): void;
 
   // Media. Positions and lengths in bytes, safe integers. Short counts are retried inside: the
   // result is `length`, or an errno (-EIO for an unexpected end).

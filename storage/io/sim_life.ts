@@ -84,7 +84,7 @@ export abstract class SimLife {
     this.ready();
   }
 
-  brought(_count: number): void {}
+  brought(_handle: io.Handle, _count: number): void {}
 
   onWake(run: () => void): void {
     this.wake = run;

@@ -2,7 +2,7 @@ import { LOOK_MS, TIMER_SLACK_NS, ZERO_WRITE_BYTES } from "../../protocol/core/l
 import * as abi from "./abi.ts";
 import { MappedMemory } from "./arena.ts";
 import { Errno } from "./errno.ts";
-import type { ArenaOptions } from "./io.ts";
+import type { ArenaOptions, Handle } from "./io.ts";
 import type { Libc } from "./libc.ts";
 import { type Slot, SlotKind } from "./slot.ts";
 import { SlotIo } from "./slot_io.ts";
@@ -53,8 +53,9 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
     this.libc.call.prctl(abi.PR_SET_TIMERSLACK, TIMER_SLACK_NS);
   }
 
-  brought(count: number): void {
-    this.gathering.brought(count);
+  brought(handle: Handle, count: number): void {
+    const index = this.handles.find(handle);
+    if (index >= 0) this.gathering.brought(index, count);
   }
 
   /** Gives everything back before it throws: the caller may go on with epoll. */

@@ -195,7 +195,7 @@ export class ClientConnection implements RepliesHost {
       this.#repliedCount = 0;
       if (this.#state === "open") this.#replies.take(off, off + operation.result);
       this.#io.buffers.release(off);
-      this.#io.brought(this.#repliedCount);
+      this.#io.brought(this.#handle, this.#repliedCount);
     } else if (operation.result === 0) {
       this.drop("the unit closed the connection");
     } else {

@@ -77,6 +77,11 @@ export class PayloadReceiver {
     return this.#operation.result === this.#rest;
   }
 
+  /** One receive has brought so many requests. */
+  brought(count: number): void {
+    this.#io.brought(this.#handle, count);
+  }
+
   /** Copies what source[from, to) has of the payload; the number of bytes taken. */
   copy(request: ServerRequest, source: ByteSource, from: number, to: number): number {
     const count = Math.min(request.length, to - from);

@@ -97,7 +97,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   take(source: ByteSource, from: number, to: number): void {
     const before = this.#taken;
     const at = this.#parse(source, from, to);
-    this.#io.brought(this.#taken - before);
+    this.payload.brought(this.#taken - before);
     if (at < to && this.#pause !== "stopped") this.#kept.keep(source.bytes, at, to);
   }
 
