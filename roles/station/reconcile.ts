@@ -9,7 +9,7 @@ import {
   TOMBSTONES_DONE_MAX,
   ZEROING_POLL_MS,
 } from "../../protocol/core/limits.ts";
-import type { Catalog, Change } from "./catalog/catalog.ts";
+import type { Catalog } from "./catalog/catalog.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Events } from "./events.ts";
 import type { Observed } from "./observed.ts";
@@ -18,6 +18,7 @@ import type { World } from "./ports.ts";
 import type { StandingState } from "./standing.ts";
 import { sendStep } from "./steps.ts";
 import { adoption, learning } from "./adoption.ts";
+import { oldTombstones } from "./tombstones.ts";
 
 /** What stands in the way of one volume. */
 export interface Trouble {
@@ -164,7 +165,7 @@ export class Reconciler {
       case "bury":
         return await catalog.commit([
           { table: "tombstones", put: { ...step.tombstone, done: 1 } },
-          ...this.#oldTombstones(),
+          ...oldTombstones(catalog.tombstones, TOMBSTONES_DONE_MAX - 1),
         ]);
       case "learn":
         return await this.#learn(unitId, step);
@@ -217,16 +218,6 @@ export class Reconciler {
     const text = `Took over from the label what unit "${this.#unitName(unitId)}" holds of leg ` +
       `${held.leg.leg} of disk "${held.leg.diskName}": the catalog was older.`;
     events.say({ kind: "volume.learned", severity: "warn", subject: held.leg.diskName, text });
-  }
-
-  /** The oldest beyond the limit: a volume that still came back would be adopted, not deleted. */
-  #oldTombstones(): Change[] {
-    const { tombstones } = this.#o.catalog;
-    if (tombstones.size < TOMBSTONES_DONE_MAX) return [];
-    const done = [...tombstones.values()].filter((each) => each.done === 1)
-      .sort((a, b) => a.createdMs - b.createdMs);
-    const surplus = done.slice(0, Math.max(0, done.length - TOMBSTONES_DONE_MAX + 1));
-    return surplus.map(({ volumeId }) => ({ table: "tombstones", remove: volumeId }));
   }
 
   #tell(unitId: string, step: PlanStep): void {
