@@ -89,6 +89,13 @@ function check({ name, type, help, samples }: ParsedFamily): void {
   assert.ok(help.length > 0 && samples.length > 0, `${name} says something`);
   assert.equal(name.endsWith("_total"), type === "counter", `${name} ends as a ${type} does`);
   assert.doesNotMatch(name, /_(ms|milliseconds|microseconds|kib|mib|percent)(_|$)/, "base units");
+  assert.doesNotMatch(name, /_(count|sum|bucket)$/, "what histograms have as endings");
+  assert.doesNotMatch(name, /(bytes|seconds)_(?!total$)/, "the unit is the last word");
+  assert.match(help, /^[A-Z0-9].*[.]$/s, `${name} says something in a sentence`);
+  for (const { labels } of samples) {
+    assert.ok(!("le" in labels) || type === "histogram", `${name}: "le" is of histograms`);
+    assert.ok(!Object.keys(labels).some((label) => label.startsWith("__")), "reserved labels");
+  }
   if (type === "counter") assert.ok(samples.every(({ value }) => value >= 0), name);
   if (type !== "histogram") return;
   const series = new Map<string, ParsedSample[]>();

@@ -14,7 +14,9 @@ export async function scrape(at: string, token: string): Promise<Families> {
   const response = await fetch(`http://${at}/metrics`, { headers });
   assert.equal(response.status, 200);
   assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
-  return parseMetrics(await response.text());
+  const families = parseMetrics(await response.text());
+  for (const name of families.keys()) assert.match(name, /^(dvsan|process)_/);
+  return families;
 }
 
 /** Runs with a pool of real processes, which end well afterwards. */
