@@ -114,6 +114,38 @@ Deno.test("accessGrant() fences the older generation before it writes the newer"
   await store.close();
 });
 
+Deno.test("a grant and a fence are told once they are on the label, and not before", async () => {
+  const [disk] = media(64 * MIB) as [MemoryMedium];
+  const store = await openStore([disk]);
+  const made = await store.volumeCreate(createBody(1, 8 * MIB));
+  await store.idle();
+  const state = () => store.storageInfo().volumes[0]!.grant?.state ?? "none";
+  let told = new Set<string>();
+  disk.before = () => void told.add(state());
+  const granted = await store.accessGrant(grantBody(made, 1), noFence);
+  assert.deepEqual([...told, state()], ["none", "active"]);
+  told = new Set();
+  const generation = { epoch: 1, counter: 1 };
+  const body = { station: STATION, volumeId: made.id, expectedSequence: granted.sequence };
+  await store.accessRevoke({ ...body, generation }, noFence);
+  assert.deepEqual([...told, state()], ["fencing", "fenced"]);
+  await store.close();
+});
+
+Deno.test("a grant whose label could not be written is not told", async () => {
+  const [disk] = media(64 * MIB) as [MemoryMedium];
+  const store = await openStore([disk]);
+  const made = await store.volumeCreate(createBody(1, 8 * MIB));
+  await store.idle();
+  disk.before = (what) => {
+    if (what === "write") throw new DvsanError("io", "Cannot write: the medium is broken.");
+  };
+  await refuses(store.accessGrant(grantBody(made, 1), noFence), "io");
+  assert.equal(store.storageInfo().volumes[0]!.grant, null);
+  disk.before = () => {};
+  await store.close();
+});
+
 Deno.test("changes name the epoch and sequence they expect", async () => {
   const disks = media(64 * MIB);
   let store = await openStore(disks);

@@ -21,6 +21,11 @@ export class Volume {
   } | null;
   /** A fence that was begun and is not yet on the labels. */
   fencing: { through: Generation; sinceMs: number; running: boolean } | null = null;
+  /**
+   * The grant before one whose label is being written, or could not be: that is what is told, since
+   * nobody may rely on a grant or a fence that a power cut could undo.
+   */
+  durable: Pick<VolumeRecord, "grant"> | null = null;
   /** Changes of one volume run one after another. */
   turn: Promise<unknown> = Promise.resolve();
 
@@ -48,7 +53,7 @@ export function zeroedStepsOf(record: VolumeRecord, media: Media): number {
 }
 
 export function grantInfoOf(volume: Volume, nowMs: number): GrantInfo | null {
-  const { grant } = volume.record;
+  const { grant } = volume.durable ?? volume.record;
   if (grant === null) return null;
   const { generation, hostId, hostKey, state, sizeBytes, direct } = grant;
   const info = { generation, hostId, hostKey, sizeBytes, ...(direct && { direct }) };

@@ -150,8 +150,10 @@ export async function writeRecord(
     }
   }
   // From here on the new record may be on an old medium, and then it is what opening finds.
+  volume.durable ??= { grant: volume.record.grant };
   volume.record = next;
   await Promise.all(second.map((medium) => medium.update(withRecord(next))));
+  volume.durable = null;
   return changed(state, volume);
 }
 

@@ -2,6 +2,7 @@ import {
   type AccessGrant,
   type AccessRevoke,
   compareGenerations,
+  type StorageInfo,
   type VolumeCreate,
 } from "../../../protocol/config/bodies.ts";
 import { EXTENT_STEP_BYTES, LABEL_REGION_BYTES } from "../../../protocol/core/limits.ts";
@@ -38,6 +39,8 @@ export class DurableLabelsChecker implements Checker {
     const { process, call, params, error } = answer;
     if (error !== null) return;
     switch (call) {
+      case "storageInfo":
+        return this.#checkTold(process, answer.result as StorageInfo);
       case "volumeCreate": {
         const { volumeId } = params as VolumeCreate;
         if (!this.#zeroed.has(volumeId)) this.#zeroed.set(volumeId, 0);
@@ -60,6 +63,16 @@ export class DurableLabelsChecker implements Checker {
         return;
     }
     this.#checkStation(answer);
+  }
+
+  /** What a unit tells of grants and fences is as durable as what it acknowledges. */
+  #checkTold(unit: string, { volumes }: StorageInfo): void {
+    for (const { id, state, grant } of volumes) {
+      if (grant === null || state === "incomplete" || state === "failed") continue;
+      const told = { volumeId: id, ...grant };
+      if (grant.state === "active") this.#check(unit, told, granted(told));
+      if (grant.state === "fenced") this.#check(unit, told, revoked(told));
+    }
   }
 
   /** A unit obeys no station below one that its labels name, and one instance of an epoch. */
@@ -139,7 +152,7 @@ export class DurableLabelsChecker implements Checker {
         if (why === null) continue;
         this.#sim.violated(
           this.name,
-          `${unit} said that it was done, and durable copy ${copy} of the label of ${medium.path} ` +
+          `${unit} said that it was so, and durable copy ${copy} of the label of ${medium.path} ` +
             `(sequence ${label.sequence}) says of volume ${volumeId}: ${why}`,
         );
         return;
@@ -149,6 +162,8 @@ export class DurableLabelsChecker implements Checker {
     }
   }
 }
+
+type GrantOf = Pick<AccessGrant, "generation" | "hostId" | "sizeBytes">;
 
 interface Station {
   readonly epoch: number;
@@ -192,15 +207,18 @@ function deleted(record: VolumeRecord | null): string | null {
   return record === null ? null : "it is there";
 }
 
-function granted({ generation, hostId }: AccessGrant): Holds {
+function granted({ generation, hostId, sizeBytes }: GrantOf): Holds {
   return (record) => {
     const { grant } = record!;
     if (grant === null) return `nobody has it, not ${hostId}`;
-    return compareGenerations(grant.generation, generation) < 0 ? "an older grant stands" : null;
+    const order = compareGenerations(grant.generation, generation);
+    if (order < 0) return "an older grant stands";
+    const isLess = order === 0 && grant.sizeBytes < sizeBytes;
+    return isLess ? `${grant.sizeBytes} bytes are granted, not ${sizeBytes}` : null;
   };
 }
 
-function revoked({ generation }: AccessRevoke): Holds {
+function revoked({ generation }: Pick<AccessRevoke, "generation">): Holds {
   return (record) => {
     const { grant } = record!;
     const stands = grant !== null && grant.state === "active" &&

@@ -76,7 +76,7 @@ function complaintsOf(medium: SimMedium, call: CallName, params: object): string
   const answer = { process: "unit1", call, result: null, error: null, askedAtMs: 0 };
   checker.workerAnswered({ ...answer, params: { volumeId: VOLUME, station: STATION, ...params } });
   // Of others it is not told anything.
-  checker.workerAnswered({ ...answer, call: "storageInfo", params: null });
+  checker.workerAnswered({ ...answer, call: "diskList", params: null });
   assert.equal(checker.judged, 1);
   return complaints.texts;
 }
@@ -106,6 +106,24 @@ Deno.test("labels: a grant and a deletion that are not there, and a size too sma
   assert.match(complaintsOf(medium, "volumeDelete", {})[0] ?? "", /it is there/);
   const size = { sizeBytes: 2 * MIB };
   assert.match(complaintsOf(medium, "volumeCreate", size)[0] ?? "", /has 1048576 bytes/);
+});
+
+Deno.test("labels: a grant or a fence that is told before it is durable is caught", () => {
+  const told = (state: "active" | "fenced", sizeBytes: number, medium: SimMedium) => {
+    const complaints = new Complaints();
+    const checker = new DurableLabelsChecker(complaints, new Map([[medium.path, medium]]));
+    const grant = { generation: GENERATION, hostId: HOST, state, sizeBytes };
+    const result = { volumes: [{ id: VOLUME, state: "ready", grant }] };
+    const answer = { process: "unit1", call: "storageInfo", error: null, askedAtMs: 0 } as const;
+    checker.workerAnswered({ ...answer, params: null, result });
+    return complaints.texts.join();
+  };
+  const active = mediumWith(labelWith([recordWith("active")]), "AB", true);
+  const none = mediumWith(labelWith([recordWith(null)]), "AB", true);
+  assert.equal(told("active", MIB, active), "");
+  assert.match(told("active", 2 * MIB, active), /1048576 bytes are granted, not 2097152/);
+  assert.match(told("active", MIB, none), /nobody has it/);
+  assert.match(told("fenced", MIB, active), /is active/);
 });
 
 Deno.test("labels: a label of which nothing is durable is caught", () => {

@@ -46,6 +46,14 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     story: "late-attach",
   },
   {
+    name: "grant-told-before-durable",
+    breaks: "what a unit tells of grants and fences stands on its labels",
+    file: "storage/media/volume_changes.ts",
+    old: "  volume.durable ??= { grant: volume.record.grant };\n",
+    new: "",
+    story: "slow-labels",
+  },
+  {
     name: "flush-answered-before-sync",
     breaks: "what was acknowledged and flushed survives a power cut",
     file: "storage/devices/extents.ts",

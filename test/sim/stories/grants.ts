@@ -53,3 +53,19 @@ export async function lateBytes(scene: Scene): Promise<void> {
     await passTime(scene, 6000);
   }
 }
+
+/** Labels take seconds to be written, and the station asks meanwhile what its unit holds. */
+export async function slowLabels(scene: Scene): Promise<void> {
+  const { world: { kernel }, users } = scene;
+  kernel.mediaDelayMs = (call) =>
+    call.kind === "write" && !isDataWrite(scene, call) ? 1000 + call.position % 500 : 0;
+  for (let i = 0; i < 4; i++) {
+    const disk = users.request({ sizeBytes: 2 * MIB });
+    await passTime(scene, 5000);
+    if (disk !== null && disk.state === "made") users.grow(disk, { sizeBytes: 4 * MIB });
+    await passTime(scene, 5000);
+    if (disk !== null) users.release(disk);
+    await passTime(scene, 3000);
+  }
+  kernel.mediaDelayMs = () => 0;
+}

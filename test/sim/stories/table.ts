@@ -1,9 +1,10 @@
 import type { Story } from "./story.ts";
+import { behindWithTombstones, olderBackup } from "./backups.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
 import { hostIsFenced } from "./fences.ts";
 import { longDisk, reopened, slowSyncs } from "./flushes.ts";
-import { growsSlowly, lateBytes, releasedUnheard } from "./grants.ts";
+import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
 import { attackerCopies } from "./network.ts";
 import { spaceGivenAgain } from "./space.ts";
@@ -11,6 +12,7 @@ import { spaceGivenAgain } from "./space.ts";
 /** What `--story` knows. */
 export const STORY_NAMES = [
   "attacker-copies",
+  "behind-with-tombstones",
   "catalog-lost",
   "catalog-lost-later",
   "half-payloads",
@@ -19,6 +21,7 @@ export const STORY_NAMES = [
   "host-is-fenced",
   "late-attach",
   "medium-away",
+  "older-backup",
   "rolled-back-to-before-start",
   "space-given-again",
   "grows-slowly",
@@ -26,6 +29,7 @@ export const STORY_NAMES = [
   "long-disk",
   "released-unheard",
   "reopened",
+  "slow-labels",
   "slow-syncs",
   "syncs-fail",
 ] as const;
@@ -33,6 +37,7 @@ export type StoryName = typeof STORY_NAMES[number];
 
 export const STORIES: Readonly<Record<StoryName, Story>> = {
   "attacker-copies": { plan: { hosts: 2, units: 2 }, play: attackerCopies },
+  "behind-with-tombstones": { play: behindWithTombstones },
   "catalog-lost": { play: catalogLost },
   "catalog-lost-later": { play: catalogLostLater },
   "half-payloads": { play: halfPayloads },
@@ -41,6 +46,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "host-is-fenced": { plan: { hosts: 2 }, play: hostIsFenced },
   "late-attach": { plan: { hosts: 1, pauseMsMax: 4000 }, play: lateAttach },
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
+  "older-backup": { play: olderBackup },
   "rolled-back-to-before-start": { play: rolledBackToBeforeStart },
   "space-given-again": { plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: spaceGivenAgain },
   "grows-slowly": { play: growsSlowly },
@@ -48,6 +54,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "long-disk": { plan: { units: 2, hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: longDisk },
   "released-unheard": { play: releasedUnheard },
   "reopened": { play: reopened },
+  "slow-labels": { plan: { pauseMsMax: 2000 }, play: slowLabels },
   "slow-syncs": { play: slowSyncs },
   "syncs-fail": { play: syncsFail },
 };
