@@ -39,7 +39,7 @@ export class Operator {
 
   /** Looks at the pool, and does what it asks of a person. */
   mend({ pool, units, hosts, disks, volumes }: PoolPicture): void {
-    const { station, revoked, moved, users, world, units: all } = this.#scene;
+    const { station, revoked, moved, users, wiped, world, units: all } = this.#scene;
     if (pool.state === "superseded") {
       this.#try("restart the station, whose twin is gone", () => station.stop());
     }
@@ -67,7 +67,7 @@ export class Operator {
       if (state === "direct" && disk !== undefined) {
         this.#try(`give ${disk.key} back to its agent`, () => users.giveBack(disk));
       }
-      if (state === "releasing" || !this.#scene.wiped.has(id)) continue;
+      if (state === "releasing" || !wiped.has(id)) continue;
       this.#try(`release ${id}, which was wiped`, () => this.#ask("DELETE", `/disks/${id}`));
     }
     for (const { name, media } of units) {
@@ -83,7 +83,9 @@ export class Operator {
             unit === name && difference?.startsWith("is a copy of") === true
           );
         if ((state === "foreign" || isHalfDone) && move?.to === name) this.adopt(id, name);
-        const isLost = move === undefined ? this.#scene.wiped.size > 0 : isServed(units, id);
+        // Wiped, also where it was carried to, or it is with another unit now.
+        const isWiped = wiped.size > 0 && (move === undefined || !isThere(units, id));
+        const isLost = isWiped || (move !== undefined && isServed(units, id));
         if (state === "missing" && isLost) {
           this.#try(
             `forget medium ${id} of ${name}`,
@@ -130,5 +132,12 @@ export class Operator {
 function isServed(units: PoolPicture["units"], mediumId: string): boolean {
   return units.some(({ media }) =>
     media.some(({ id, state }) => id === mediumId && state === "ok")
+  );
+}
+
+/** Whether any unit has it, in whatever state. */
+function isThere(units: PoolPicture["units"], mediumId: string): boolean {
+  return units.some(({ media }) =>
+    media.some(({ id, state }) => id === mediumId && state !== "missing")
   );
 }
