@@ -1,12 +1,16 @@
 /** How long a test waits for anything before it fails; generous, since machines differ. */
 export const PATIENCE_MS = 30_000;
 
-/** Asks until the answer is not null, undefined or false; fails after PATIENCE_MS. */
+/** How long a whole program may take to start on a machine that does much else. */
+export const START_PATIENCE_MS = 120_000;
+
+/** Asks until the answer is not null, undefined or false; fails after `patienceMs`. */
 export async function waitFor<T>(
   what: string,
   ask: () => Promise<T | null | undefined | false> | T | null | undefined | false,
+  patienceMs = PATIENCE_MS,
 ): Promise<T> {
-  const endMs = performance.now() + PATIENCE_MS;
+  const endMs = performance.now() + patienceMs;
   let last: unknown;
   for (;;) {
     try {
@@ -16,7 +20,7 @@ export async function waitFor<T>(
       last = error;
     }
     if (performance.now() > endMs) {
-      throw new Error(`waited ${PATIENCE_MS} ms in vain for ${what}`, { cause: last });
+      throw new Error(`waited ${patienceMs} ms in vain for ${what}`, { cause: last });
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
