@@ -81,6 +81,8 @@ export interface LifeEvents {
 export interface Checker extends Partial<ConsumerEvents>, Partial<LifeEvents> {
   readonly name: string;
   workerAnswered?(answer: WorkerAnswer): void;
+  /** A process says what happened to it: the kind of an event, "station.recovered". */
+  happened?(event: { readonly process: string; readonly kind: string }): void;
   /** A disk is created: whoever checks what its blocks hold begins with zeroes. */
   diskCreated?(disk: { readonly diskId: string; readonly sizeBytes: number }): void;
   diskReleased?(diskId: string): void;

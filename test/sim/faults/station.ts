@@ -69,7 +69,7 @@ export function clone(scene: Scene): void {
   });
 }
 
-function backupOf(machine: SimMachine): Backup {
+export function backupOf(machine: SimMachine): Backup {
   const state = `${stateOf(machine)}/`;
   const files = [...machine.files].filter(([path]) => path.startsWith(state));
   return {
@@ -78,7 +78,8 @@ function backupOf(machine: SimMachine): Backup {
   };
 }
 
-function restore(machine: SimMachine, { files, database }: Backup): void {
+/** The station, which is not running, holds this and nothing else. */
+export function restore(machine: SimMachine, { files, database }: Backup): void {
   const state = stateOf(machine);
   for (const path of [...machine.files.keys()]) {
     if (path.startsWith(`${state}/`)) machine.files.delete(path);

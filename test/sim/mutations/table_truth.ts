@@ -62,7 +62,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/plan.ts",
     old: "  const withheld = plan.destroys && input.destroysNothing;\n",
     new: '  const withheld = plan.destroys && input.destroysNothing && input.unitId === "";\n',
-    only: ["catalog", "users"],
+    story: "behind-with-tombstones",
   },
   {
     name: "newer-grant-on-label-ignored",
@@ -107,7 +107,19 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     old:
       "    if (station.epoch === known.epoch && station.instance !== known.instance && !fresh) {\n",
     new: '    if (station.epoch === known.epoch && station.instance === "" && !fresh) {\n',
-    only: ["clone", "users"],
+    also: [
+      {
+        file: "roles/station/recovery.ts",
+        old: "    if (info.epoch > epoch.value || (info.epoch === epoch.value && other)) {\n",
+        new: "    if (info.epoch > epoch.value && other) {\n",
+      },
+      {
+        file: "roles/station/recovery.ts",
+        old: "    await epoch.raiseAbove(highestEpoch(info));\n",
+        new: "",
+      },
+    ],
+    story: "older-backup",
   },
   {
     name: "epoch-not-raised",

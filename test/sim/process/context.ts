@@ -98,6 +98,9 @@ function logOf(owner: Incarnation): Log {
     if (!owner.alive) return;
     const words = Object.keys(fields).length === 0 ? "" : ` ${JSON.stringify(fields)}`;
     owner.sim.say(`${owner.name} ${level}: ${message}${words}`);
+    const { kind } = fields;
+    if (typeof kind !== "string") return;
+    owner.sim.tell((checker) => checker.happened?.({ process: owner.name, kind }));
   });
 }
 

@@ -1,0 +1,61 @@
+import { MIB } from "../../../protocol/core/limits.ts";
+import { backupOf, restore } from "../faults/station.ts";
+import { askStation } from "../operators/api.ts";
+import type { Scene } from "../scenario/scene.ts";
+import { agree } from "../scenario/settle.ts";
+import { pass, reach } from "./story.ts";
+
+/** A backup is restored: its station has the epoch that units know, and is another instance. */
+export async function olderBackup(scene: Scene): Promise<void> {
+  const { users, station } = scene;
+  await restart(scene);
+  station.end("killed");
+  const old = backupOf(station.machine);
+  await reach(scene, "the station is back", () => station.isReady);
+  const before = users.request({ sizeBytes: MIB })!;
+  await reach(scene, "a disk is made", () => before.state === "made");
+  station.end("killed");
+  restore(station.machine, old);
+  await agree(scene);
+  const after = users.request({ sizeBytes: MIB })!;
+  await reach(scene, "another disk is made", () => after.state === "made");
+}
+
+/**
+ * A disk is released while its unit is away, and the catalog of then is restored: the station knows
+ * that it is behind, and the unit comes back with what it is to delete.
+ */
+export async function behindWithTombstones(scene: Scene): Promise<void> {
+  const { users, station, world, units } = scene;
+  const disk = users.request({ sizeBytes: MIB })!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  for (const { role: { machine } } of units) {
+    world.cut(station.machine, machine);
+    world.cut(machine, station.machine);
+  }
+  users.forget(disk);
+  const path = `/disks/${disk.host.name}%2F${disk.name}`;
+  let isAsked = false;
+  askStation(station, { method: "DELETE", path }).finally(() => isAsked = true).catch(() => {});
+  await reach(scene, "the station was asked to release it", () => isAsked);
+  await pass(scene, 200);
+  station.end("killed");
+  const { database } = backupOf(station.machine);
+  await reach(scene, "the station is back", () => station.isReady);
+  await restart(scene);
+  station.end("killed");
+  restore(station.machine, { ...backupOf(station.machine), database });
+  await reach(scene, "the station is back with its old catalog", () => station.isReady);
+  for (const { role: { machine } } of units) {
+    world.mend(station.machine, machine);
+    world.mend(machine, station.machine);
+  }
+  await pass(scene, 4000);
+}
+
+async function restart(scene: Scene): Promise<void> {
+  const { station } = scene;
+  station.stop();
+  await reach(scene, "the station is gone", () => !station.isReady);
+  await reach(scene, "the station is back", () => station.isReady);
+}
