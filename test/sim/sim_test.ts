@@ -37,3 +37,18 @@ Deno.test("fixed seeds, and every seed that found a bug, hold what dvsan promise
   assert.equal(code, 0);
   assert.ok(lines.length >= 30, `only ${lines.length} seeds ran`);
 });
+
+/** One for each checker of data and orders, and cheap: all of them take `--mutations` alone. */
+const PLANTED = [
+  "half-a-payload-written",
+  "unzeroed-space-granted",
+  "fence-forgotten-at-restart",
+  "address-trusted",
+  "recovered-station-destroys",
+];
+
+Deno.test("planted bugs are caught: the checkers still see", async () => {
+  const { code, lines } = await sim("--mutations", ...PLANTED, "--jobs", "2", "--budget", "3");
+  assert.equal(lines.at(-1), `${PLANTED.length} of ${PLANTED.length} caught`, lines.join("\n"));
+  assert.equal(code, 0);
+});
