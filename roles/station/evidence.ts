@@ -58,3 +58,17 @@ export function highestEpoch(info: StorageInfo): number {
   const epochs = info.volumes.map((held) => held.grant?.generation.epoch ?? 0);
   return Math.max(info.epoch, ...epochs);
 }
+
+/**
+ * The highest epoch of the grants on media under adoption that this catalog knows nothing of. New
+ * generations have to be above them, or their units would refuse them as fenced.
+ */
+export function strangeEpoch(
+  info: StorageInfo,
+  { catalog, adopting }: Pick<EvidenceOptions, "catalog" | "adopting">,
+): number {
+  const strange = info.volumes.filter((held) =>
+    !catalog.volumes.has(held.id) && held.media.some((id) => adopting.has(id))
+  );
+  return Math.max(0, ...strange.map((held) => held.grant?.generation.epoch ?? 0));
+}

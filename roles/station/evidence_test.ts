@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { StorageInfo } from "../../protocol/config/bodies.ts";
 import type { Catalog } from "./catalog/catalog.ts";
-import { behindWords } from "./evidence.ts";
+import { behindWords, strangeEpoch } from "./evidence.ts";
 
 const ID = "11111111-1111-4111-8111-111111111111";
 
@@ -28,4 +28,15 @@ Deno.test("a newer grant shows that the catalog is behind; a copy's is none beyo
   assert.match(words({ catalog: 1, home: 2, held: 3 }) ?? "", /newer than 1\.2/);
   assert.equal(words({ catalog: 1, home: 2, held: 2 }), null);
   assert.equal(words({ catalog: 2, home: null, held: 2 }), null);
+});
+
+Deno.test("generations on an adopted medium of another cluster are to be gone above", () => {
+  const volume = (id: string, medium: string, epoch: number) => {
+    return { id, media: [medium], grant: { generation: { epoch, counter: 1 } } };
+  };
+  const volumes = [volume("new", "m1", 7), volume("known", "m1", 8), volume("other", "m2", 9)];
+  const info = { volumes } as unknown as StorageInfo;
+  const catalog = { volumes: new Map([["known", {}]]) } as unknown as Catalog;
+  assert.equal(strangeEpoch(info, { catalog, adopting: new Set(["m1"]) }), 7);
+  assert.equal(strangeEpoch(info, { catalog, adopting: new Set() }), 0);
 });

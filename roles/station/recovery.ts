@@ -4,10 +4,11 @@ import { FINISH_AGAIN_MS } from "../../protocol/core/limits.ts";
 import type { Change } from "./catalog/catalog.ts";
 import type { DiskRow } from "./catalog/rows.ts";
 import { uncertainty } from "./certainty.ts";
-import { behindWords, highestEpoch } from "./evidence.ts";
+import { behindWords, highestEpoch, strangeEpoch } from "./evidence.ts";
 import { recoveryView } from "./differences.ts";
 import { nextVersion, type Pool } from "./pool.ts";
 import { requireStanding } from "./standing.ts";
+import { takeBack } from "./tasks/legs.ts";
 import { isActive } from "./tasks/task.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 
@@ -54,6 +55,9 @@ export class Recovery {
       return home === unitId ? null : observed.volume(home, volumeId)?.grant?.generation ?? null;
     };
     const behind = behindWords(info, { catalog, unit, adopting, grantAtHome });
+    // What an operator has adopted of another cluster: its generations are not this station's.
+    const strange = strangeEpoch(info, { catalog, adopting });
+    if (strange >= epoch.value) await epoch.raiseAbove(strange);
     if (behind === null) return;
     await standing.recover(behind);
     await epoch.raiseAbove(highestEpoch(info));
@@ -89,6 +93,7 @@ export class Recovery {
     for (const id of [...pool.catalog.disks.keys()]) {
       // As it is now: bringing the one before it back took its time.
       const disk = pool.catalog.disks.get(id);
+      if (disk?.adopted === 0) await this.#takeBackLeftOver(disk);
       if (disk?.adopted !== 1 || uncertainty(pool, disk) !== null) continue;
       const isWhole = pool.catalog.legsOf(disk.id).every((leg) =>
         pool.catalog.grants.has(leg.id) && leg.publishedBytes === leg.sizeBytes
@@ -105,6 +110,23 @@ export class Recovery {
     this.settle().catch((error) =>
       this.#o.pool.world.log.error(`Cannot bring rebuilt disks back: ${messageOf(error)}`)
     ).finally(() => this.#isSettling = false);
+  }
+
+  /**
+   * Its making failed when nothing could be taken back: the catalog was not certain, or took
+   * nothing. Nobody was ever told of it.
+   */
+  async #takeBackLeftOver(disk: DiskRow): Promise<void> {
+    const tasks = this.#o.tasks();
+    if (disk.state !== "creating" || tasks === null || this.#isWorkedOn(tasks, disk)) return;
+    const reason = `Disk "${disk.name}" was not made to its end, and is taken back.`;
+    await takeBack(this.#o.pool, disk.id, reason);
+    const happening = { kind: "disk.taken-back", severity: "warn", subject: disk.name } as const;
+    this.#o.pool.events.say({ ...happening, text: reason });
+  }
+
+  #isWorkedOn(tasks: Tasks, disk: DiskRow): boolean {
+    return tasks.newest((row) => isActive(row) && row.paramsJson.includes(disk.id)) !== null;
   }
 
   async #tellAgain(disk: DiskRow): Promise<void> {
@@ -130,7 +152,7 @@ export class Recovery {
       return state === "failed" || state === "incomplete";
     });
     if (tasks === null || !known || broken) return;
-    if (tasks.newest((row) => isActive(row) && row.paramsJson.includes(disk.id)) !== null) return;
+    if (this.#isWorkedOn(tasks, disk)) return;
     const nowMs = pool.world.clock.nowMs();
     if (nowMs - (this.#finishedMs.get(disk.id) ?? -Infinity) < FINISH_AGAIN_MS) return;
     for (const id of this.#finishedMs.keys()) {
