@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DvsanError } from "../../protocol/core/errors.ts";
 import { MIB } from "../../protocol/core/limits.ts";
 import { unitTest } from "./testing_setting.ts";
 import { HOST, legOf, STATION, UnitWorld } from "./testing_world.ts";
@@ -235,3 +236,30 @@ unitTest("media that stall once all is synced are not waited for without end", a
     world.destroy();
   }
 });
+
+unitTest(
+  "a unit that stops while it opens a medium anew closes its media once",
+  async (setting) => {
+    const { kind, path, world: first } = setting;
+    await first.drain();
+    for (const turns of [0, 2, 4, 8, 16]) {
+      const copy = `${path}-${turns}`;
+      Deno.copyFileSync(path, copy);
+      const world = new UnitWorld({ kind, path: copy });
+      try {
+        await world.start();
+        const { media } = await world.call("storageInfo", null);
+        const { id: mediumId, sequence: expectedSequence } = media[0]!;
+        const change = { station: STATION, mediumId, expectedSequence, action: "reopen" } as const;
+        const changing = world.begin("mediumChange", change);
+        await world.turns(turns);
+        const draining = world.begin("drain", { timeoutMs: 30_000 });
+        const [changed, drained] = await world.run(Promise.allSettled([changing, draining]));
+        assert.equal(drained.status, "fulfilled", `${turns} turns`);
+        if (changed.status === "rejected") assert.ok(changed.reason instanceof DvsanError);
+      } finally {
+        world.destroy();
+      }
+    }
+  },
+);

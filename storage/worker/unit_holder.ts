@@ -27,6 +27,8 @@ export class UnitHolder {
   /** Called when the last call under way has ended. */
   #idle: (() => void) | null = null;
   #reopening: Promise<void> | null = null;
+  /** Its media are closed: by an opening anew, or for good. */
+  #isClosed = false;
 
   private constructor(options: UnitHolderOptions, start: UnitStart, unit: UnitService) {
     this.#options = options;
@@ -85,6 +87,14 @@ export class UnitHolder {
     return this.#outcome(mediumId, action);
   }
 
+  /** As UnitService.close, behind an opening anew that is under way: each unit is closed once. */
+  async close(): Promise<void> {
+    while (this.#reopening !== null) await this.#reopening;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#unit.close();
+  }
+
   #outcome(mediumId: string, action: "adopt" | "reopen"): MediumInfo {
     const medium = mediumOf(this.#unit.storageInfo(), mediumId);
     if (medium?.state === "ok") return medium;
@@ -98,6 +108,7 @@ export class UnitHolder {
     if (this.#unit.isFencing) {
       throw new DvsanError("busy", "A fence or grant is under way on this unit. Ask again.");
     }
+    if (this.#isClosed) throw new DvsanError("draining", "The unit is stopping. Ask it later.");
     const { promises } = this.#options;
     const done = promises.deferred<void>();
     this.#reopening = done.promise;
@@ -107,6 +118,7 @@ export class UnitHolder {
       const known = this.#unit.known();
       // The operator has seen to this one; others are opened with it and stay what they are.
       const { [reopened]: _, ...poisonedMedia } = known.poisonedMedia ?? {};
+      this.#isClosed = true;
       await this.#unit.close();
       const forgottenMedia = (this.#start.forgottenMedia ?? [])
         .filter((id) => id !== adopting?.mediumId);
@@ -117,6 +129,7 @@ export class UnitHolder {
         ...more,
         isReopening: true,
       });
+      this.#isClosed = false;
       this.#options.listenAgain();
     } finally {
       this.#reopening = null;

@@ -169,7 +169,7 @@ export class WorkerService {
       });
       await this.#shutAll("the server is stopping");
     }
-    await this.#unit?.unit.close();
+    await this.#unit?.close();
     await this.#media.close();
     this.#server.close();
     return null;
