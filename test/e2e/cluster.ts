@@ -154,6 +154,11 @@ export class Cluster implements AsyncDisposable {
     return this.#api;
   }
 
+  /** The station has a new state directory, with other tokens. */
+  forgetToken(): void {
+    this.#api = null;
+  }
+
   async view<N extends keyof Views>(name: N): Promise<Views[N]> {
     return await this.api.get(`/${name}`, VIEWS[name]);
   }
