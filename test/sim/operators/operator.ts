@@ -39,7 +39,7 @@ export class Operator {
 
   /** Looks at the pool, and does what it asks of a person. */
   mend({ pool, units, hosts, disks, volumes }: PoolPicture): void {
-    const { station, revoked, moved, users, wiped, world, units: all } = this.#scene;
+    const { station, moved, users, wiped, world, units: all } = this.#scene;
     if (pool.state === "superseded") {
       this.#try("restart the station, whose twin is gone", () => station.stop());
     }
@@ -48,12 +48,7 @@ export class Operator {
     if (pool.state === "recovered" && allAreHere) {
       this.#try("confirm the recovery", () => this.#confirm());
     }
-    for (const { name, state } of hosts) {
-      const isRevoked = [...revoked].some((role) => role.name === name);
-      if (isRevoked && state !== "revoked") {
-        this.#try(`revoke ${name} again`, () => this.#ask("POST", `/nodes/${name}/revoke`));
-      }
-    }
+    this.#revokeAgain(hosts);
     for (const { id, host, name, state } of disks) {
       // That was refused, or an old catalog or a second station never heard of it: who gave it back
       // says so again.
@@ -84,7 +79,9 @@ export class Operator {
           );
         if ((state === "foreign" || isHalfDone) && move?.to === name) this.adopt(id, name);
         // Wiped, also where it was carried to, or it is with another unit now.
-        const isWiped = wiped.size > 0 && (move === undefined || !isThere(units, id));
+        // One that is only out is behind a path that is refused, until the restart above.
+        const isOut = media.some((other) => other.state === "refused");
+        const isWiped = wiped.size > 0 && !isOut && (move === undefined || !isThere(units, id));
         const isLost = isWiped || (move !== undefined && isServed(units, id));
         if (state === "missing" && isLost) {
           this.#try(
@@ -97,6 +94,16 @@ export class Operator {
           `reopen medium ${id} of ${name}`,
           () => this.#ask("POST", `/units/${name}/media/${id}`, { action: "reopen", yes: true }),
         );
+      }
+    }
+  }
+
+  #revokeAgain(hosts: PoolPicture["hosts"]): void {
+    const { revoked } = this.#scene;
+    for (const { name, state } of hosts) {
+      const isRevoked = [...revoked].some((role) => role.name === name);
+      if (isRevoked && state !== "revoked") {
+        this.#try(`revoke ${name} again`, () => this.#ask("POST", `/nodes/${name}/revoke`));
       }
     }
   }
