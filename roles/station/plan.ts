@@ -144,11 +144,15 @@ function planHeld(volume: VolumeRow, input: Held): Plan {
   if (volume.created === 0 || !place) return act({ kind: "keep", volume, held }, null);
   const learned = planLearning(volume, input);
   if (learned !== null) return learned;
-  if (held.state === "failed" || held.state === "incomplete") {
-    return wait(`${held.state}: ${held.reason ?? "the unit gives no reason"}`);
-  }
+  const trouble = held.state === "failed" || held.state === "incomplete"
+    ? `${held.state}: ${held.reason ?? "the unit gives no reason"}`
+    : null;
   const grant = planGrant(volume, input);
-  if (grant.step?.kind === "revoke") return grant;
+  if (grant.step?.kind === "revoke") {
+    // The unit shuts the host out even where its labels cannot say so yet.
+    return trouble === null ? grant : { ...grant, difference: `${grant.difference}; ${trouble}` };
+  }
+  if (trouble !== null) return wait(trouble);
   if (held.state === "zeroing") {
     const { zeroedBytes, allocatedBytes } = held;
     return wait(`is being zeroed: ${sizeText(zeroedBytes)} of ${sizeText(allocatedBytes)}`);

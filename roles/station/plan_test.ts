@@ -161,3 +161,16 @@ Deno.test("planVolume() tells how long a fence has been under way", () => {
   const held = heldWith(grantOf(5, { state: "fencing", fencingForMs: 61_000 }));
   assert.match(planOf({ grant: revoked, held }).difference ?? "", /being fenced for 61 s/);
 });
+
+Deno.test("planVolume() fences on a medium that failed, and says why that takes long", () => {
+  const revoked = { ...GRANT, counter: 6, state: "revoked" as const };
+  const reason = "medium /dev/sdb is poisoned";
+  const held = { ...heldWith(grantOf(5)), state: "failed" as const, reason };
+  const { step, difference } = planOf({ grant: revoked, held });
+  assert.equal(step?.kind, "revoke", "the host is to be shut out at once");
+  assert.match(
+    difference ?? "",
+    /its grant is to be fenced; failed: medium \/dev\/sdb is poisoned$/,
+  );
+  assert.equal(planOf({ held }).step, null, "nothing else is done there");
+});

@@ -1,3 +1,4 @@
+import { pictureOf, type PoolPicture } from "../agreement/agreement.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { isDataWrite, pass, passTime, reach } from "./story.ts";
 
@@ -37,4 +38,49 @@ export async function hostIsFenced(scene: Scene): Promise<void> {
   }
   world.mend(station.machine, host.machine);
   world.mend(host.machine, station.machine);
+}
+
+/**
+ * A host's membership is ended while a failed sync has poisoned the medium of its disk: nothing can
+ * be made durable there, so the fence is not acknowledged and the station says what it waits for.
+ * Once an operator has had the medium opened anew, the fence ends by itself.
+ */
+export async function fencedWhilePoisoned(scene: Scene): Promise<void> {
+  const { sim, world: { kernel }, users } = scene;
+  const made = users.disks.find(({ state }) => state === "made") ?? users.request()!;
+  await reach(scene, `${made.key} is there`, () => made.state === "made");
+  kernel.faults.syncError = 1;
+  let picture = await shown(scene);
+  for (let looks = 0; picture.units.every(({ media }) => media[0]?.state !== "poisoned"); looks++) {
+    if (looks > 100) sim.violated("story", "no failed sync poisons the medium");
+    await passTime(scene, 500);
+    picture = await shown(scene);
+  }
+  kernel.faults.syncError = 0;
+  const { host } = made;
+  scene.revoked.add(host);
+  for (const disk of users.disks) if (disk.host === host) users.forget(disk);
+  scene.operator.revoke(host);
+  await passTime(scene, 10_000);
+  picture = await shown(scene);
+  const fencing = picture.volumes.filter(({ difference }) => difference?.includes("being fenced"));
+  if (fencing.length === 0) sim.violated("story", "the fence does not wait for the medium");
+  for (const { id, difference } of fencing) {
+    sim.say(`volume ${id}: ${difference}`);
+    if (!difference!.includes("poisoned")) {
+      sim.violated("story", `nobody says why the fence of ${id} takes long: ${difference}`);
+    }
+  }
+  scene.operator.look();
+  await passTime(scene, 30_000);
+  picture = await shown(scene);
+  const left = picture.volumes.find(({ difference }) => difference?.includes("fenced"));
+  if (left !== undefined) sim.violated("story", `the fence never ends: ${left.difference}`);
+}
+
+async function shown(scene: Scene): Promise<PoolPicture> {
+  const pictures: PoolPicture[] = [];
+  void pictureOf(scene).then((picture) => pictures.push(picture));
+  await reach(scene, "the station shows the pool", () => pictures.length > 0);
+  return pictures[0]!;
 }

@@ -2,7 +2,7 @@ import type { Story } from "./story.ts";
 import { behindWithTombstones, olderBackup } from "./backups.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
-import { hostIsFenced } from "./fences.ts";
+import { fencedWhilePoisoned, hostIsFenced } from "./fences.ts";
 import { longDisk, reopened, slowSyncs } from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
@@ -15,6 +15,7 @@ export const STORY_NAMES = [
   "behind-with-tombstones",
   "catalog-lost",
   "catalog-lost-later",
+  "fenced-while-poisoned",
   "half-payloads",
   "held-write",
   "host-ends-in-replay",
@@ -40,6 +41,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "behind-with-tombstones": { play: behindWithTombstones },
   "catalog-lost": { play: catalogLost },
   "catalog-lost-later": { play: catalogLostLater },
+  "fenced-while-poisoned": { plan: { hosts: 2 }, play: fencedWhilePoisoned },
   "half-payloads": { play: halfPayloads },
   "held-write": { plan: { pauseMsMax: 200 }, play: heldWrite },
   "host-ends-in-replay": { play: hostEndsInReplay },
