@@ -15,7 +15,9 @@ import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
  * 2. Else a version is *complete* when all media that it names are here and hold it. The complete
  *    version counts. A newer version beside it can only be a growth that reached none of the old
  *    media, so it was never acknowledged: it is dropped. (A fence never gains media, so it cannot
- *    be lost by this rule.) Two complete versions on different media are a conflict: failed.
+ *    be lost by this rule.) Of several complete versions on different media those that were never
+ *    granted hold nothing: a volume was made anew while the medium of its first making was away, so
+ *    they are dropped. Two that were granted are a conflict: failed.
  * 3. Else the newest version counts. When one of its media is missing, the volume is incomplete.
  *    When all are here and hold it or its predecessor, it is rolled forward: a fence that was begun
  *    stays. A first version that is not on all its media was never acknowledged: it is dropped.
@@ -76,12 +78,14 @@ function resolveOne(versions: Version[], here: ReadonlyMap<string, Label>): Verd
   const complete = versions.filter(({ record, holders }) =>
     record.media.every((id) => holders.has(id))
   );
-  if (complete.length > 1) {
+  const used = complete.filter(({ record }) => wasGranted(record));
+  if (used.length > 1) {
     return keep(newest.record, "failed", "two of its records are complete, on different media");
   }
-  if (complete.length === 1) {
-    const { record } = complete[0]!;
-    const others = versions.filter((version) => version !== complete[0]);
+  const counts = used[0] ?? complete[0];
+  if (counts !== undefined) {
+    const { record } = counts;
+    const others = versions.filter((version) => version !== counts);
     return { volume: { record, state: "whole", reason: null }, fixes: dropAll(others) };
   }
   const missing = missingOf(newest.record, here);
@@ -90,6 +94,10 @@ function resolveOne(versions: Version[], here: ReadonlyMap<string, Label>): Verd
     return { volume: null, fixes: dropAll(versions) };
   }
   return rollForward(versions, here);
+}
+
+function wasGranted({ grant, fencedThrough }: VolumeRecord): boolean {
+  return grant !== null || fencedThrough !== null;
 }
 
 function rollForward(versions: Version[], here: ReadonlyMap<string, Label>): Verdict {

@@ -48,4 +48,9 @@ Deno.test("resolveVolumes() decides every state that media can be left in", () =
   assert.equal(outcome(labels(deleting, older).slice(0, 1)), "incomplete 5");
   const alone = record({ media: [B], extents: [[0, 1, 17]], sequence: 9 });
   assert.equal(outcome(labels(small, alone)), "failed 9", "two complete records");
+  const fresh = { grant: null, fencedThrough: null };
+  const first = { ...alone, ...fresh, sequence: 1 };
+  assert.equal(outcome(labels(small, first)), "whole 4 B=dropped", "made anew, and used there");
+  assert.equal(outcome(labels({ ...small, ...fresh }, alone)), "whole 9 A=dropped");
+  assert.equal(outcome(labels({ ...small, ...fresh }, first)), "whole 4 B=dropped");
 });
