@@ -1,29 +1,40 @@
 import assert from "node:assert/strict";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { FINISH_AGAIN_MS, LEG_UNREACHABLE_MS_MAX } from "../../protocol/core/limits.ts";
 import { DISK, order, smallPool } from "./fake_pool_testing.ts";
+import type { FakeUnit } from "./fake_unit_testing.ts";
+import type { FakeWorld } from "./fake_world_testing.ts";
+
+const OTHER = "22222222-2222-4222-8222-222222222222";
+
+/** The medium of one unit is carried to the other, which takes it over: nobody hears its answer. */
+async function carry(world: FakeWorld, home: FakeUnit, to: FakeUnit): Promise<void> {
+  const [carried] = [...home.volumes.values()][0]!.media;
+  for (const [id, volume] of home.volumes) {
+    to.volumes.set(id, { ...volume, grant: { ...volume.grant!, state: "fenced" } });
+  }
+  home.volumes.clear();
+  const { info } = to;
+  to.info = function () {
+    const told = info.call(this);
+    return { ...told, media: [...told.media, { ...told.media[0]!, id: carried!, path: "/new" }] };
+  };
+  home.info = function () {
+    return { ...info.call(this), media: [] };
+  };
+  to.refuse.set("MEDIUM_CHANGE", new DvsanError("busy", "it is ok"));
+  for (const unit of [to, home]) {
+    unit.revision++;
+    await world.heartbeat(unit, String(unit.revision));
+  }
+}
 
 Deno.test("an adoption whose answer was lost is asked for again, and goes on where it was", async () => {
   const { world, units: [former, home], host } = await smallPool([5, 20]);
   await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 15))).task.id);
   const [volume] = [...home!.volumes.values()];
   assert.ok(volume !== undefined);
-  // The medium was carried to the other unit, which took it over: nobody heard its answer.
-  home!.volumes.clear();
-  former!.volumes.set(volume.id, { ...volume, grant: { ...volume.grant!, state: "fenced" } });
-  const { info } = former!;
-  const [carried] = volume.media;
-  former!.info = function () {
-    const told = info.call(this);
-    return { ...told, media: [...told.media, { ...told.media[0]!, id: carried!, path: "/new" }] };
-  };
-  home!.info = function () {
-    return { ...info.call(this), media: [] };
-  };
-  former!.refuse.set("MEDIUM_CHANGE", new DvsanError("busy", "it is ok"));
-  for (const unit of [former!, home!]) {
-    unit.revision++;
-    await world.heartbeat(unit, String(unit.revision));
-  }
+  await carry(world, home!, former!);
   await world.pass(3000);
   const { api } = world.station;
   assert.match(api.differences().map(({ waits }) => waits).join(), /is a copy of a volume/);
@@ -38,3 +49,39 @@ Deno.test("an adoption whose answer was lost is asked for again, and goes on whe
   await assert.rejects(api.changeMedium(at, { action: "adopt", yes: true }, "ann"), /it is ok/);
   await world.end();
 });
+
+for (const awayMs of [0, 2 * LEG_UNREACHABLE_MS_MAX]) {
+  const name = `what an adopted medium holds is granted though the station is restarted in the ` +
+    `middle and its unit is away for ${awayMs} ms`;
+  Deno.test(name, async () => {
+    const { world, units: [to, home], host } = await smallPool([3, 20]);
+    for (const each of [order("db", 5), order("log", 5, OTHER)]) {
+      await world.task((await world.ask(host, "STORAGE_REQUEST", each)).task.id);
+    }
+    assert.equal(home!.volumes.size, 2);
+    await carry(world, home!, to!);
+    await world.pass(3000);
+    to!.refuse.set("ACCESS_GRANT", new DvsanError("fencing", "it takes long"));
+    const at = { unit: "u1", medium: "/new" };
+    const task = await world.station.api.changeMedium(at, { action: "adopt", yes: true }, "ann");
+    await world.pass(3000);
+    to!.refuse.delete("ACCESS_GRANT");
+    await world.crash();
+    await world.pass(awayMs);
+    for (const node of [to!, home!, host]) assert.equal(await world.join(node), null);
+    const { state } = await world.task(task.id);
+    assert.equal(state, awayMs === 0 ? "done" : "failed");
+    await world.pass(2 * FINISH_AGAIN_MS);
+    const { api } = world.station;
+    assert.deepEqual(api.differences(), []);
+    for (const diskId of [DISK, OTHER]) {
+      const { legs, state } = host.assignments.get(diskId)!;
+      assert.deepEqual([state, legs.map(({ unitName }) => unitName)], ["attached", ["u1"]]);
+    }
+    assert.deepEqual([...to!.volumes.values()].map(({ grant }) => grant?.state), [
+      "active",
+      "active",
+    ]);
+    await world.end();
+  });
+}

@@ -195,7 +195,9 @@ function planGrant(volume: VolumeRow, input: Held): Plan {
   }
   const grown = grant.grantedBytes < volume.sizeBytes;
   if (order === 0 && held.grant?.state === "active" && !grown) return AGREED;
-  if (order === 0 && held.grant?.state !== "active") return wait("was fenced by its unit");
+  if (order === 0 && held.grant?.state !== "active") {
+    return wait("was fenced by its unit, and is granted again once its disk is certain");
+  }
   const step: PlanStep = { kind: "grant", volume, grant, sequence };
   // Its own newer grant shuts a host out as a fence does.
   return order < 0 && heldActive

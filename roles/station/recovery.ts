@@ -8,7 +8,8 @@ import { behindWords, highestEpoch, strangeEpoch } from "./evidence.ts";
 import { recoveryView } from "./differences.ts";
 import { nextVersion, type Pool } from "./pool.ts";
 import { requireStanding } from "./standing.ts";
-import { takeBack } from "./tasks/legs.ts";
+import { shutOutLegs, whyNotAgain } from "./tasks/disk_regrant.ts";
+import { isGranted, takeBack } from "./tasks/legs.ts";
 import { isActive } from "./tasks/task.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 
@@ -86,15 +87,20 @@ export class Recovery {
     await this.settle();
   }
 
-  /** In the normal state: rebuilt disks that are certain now are told to their hosts again. */
+  /**
+   * In the normal state: what is shut out of a disk is granted again, and rebuilt disks that are
+   * certain now are told to their hosts.
+   */
   async settle(): Promise<void> {
     const { pool } = this.#o;
     if (pool.standing.state !== "normal") return;
+    for (const id of shutOutLegs(pool).keys()) await this.#regrant(id);
     for (const id of [...pool.catalog.disks.keys()]) {
       // As it is now: bringing the one before it back took its time.
       const disk = pool.catalog.disks.get(id);
       if (disk?.adopted === 0) await this.#takeBackLeftOver(disk);
       if (disk?.adopted !== 1 || uncertainty(pool, disk) !== null) continue;
+      if (disk.state === "ready" && this.#isBeingGranted(disk)) continue;
       const isWhole = pool.catalog.legsOf(disk.id).every((leg) =>
         pool.catalog.grants.has(leg.id) && leg.publishedBytes === leg.sizeBytes
       );
@@ -126,7 +132,36 @@ export class Recovery {
   }
 
   #isWorkedOn(tasks: Tasks, disk: DiskRow): boolean {
-    return tasks.newest((row) => isActive(row) && row.paramsJson.includes(disk.id)) !== null;
+    return tasks.newest((row) =>
+      isActive(row) && (row.paramsJson.includes(disk.id) || row.locksJson.includes(disk.id))
+    ) !== null;
+  }
+
+  /** No host is told of a leg before its unit has acknowledged the grant (control.md §2). */
+  #isBeingGranted(disk: DiskRow): boolean {
+    const { pool } = this.#o;
+    return pool.catalog.legsOf(disk.id).some((leg) => {
+      const held = pool.observed.volume(leg.unitId, leg.id);
+      if (held?.state !== "ready" || leg.publishedBytes !== leg.sizeBytes) return false;
+      return pool.catalog.grants.get(leg.id)?.state === "active" && !isGranted(pool, leg, held);
+    });
+  }
+
+  /** Who had a medium adopted ended before what it holds was granted again, or could not. */
+  async #regrant(diskId: string): Promise<void> {
+    const { pool } = this.#o;
+    const disk = pool.catalog.disks.get(diskId);
+    const tasks = this.#o.tasks();
+    if (disk?.state !== "ready" || tasks === null || this.#isWorkedOn(tasks, disk)) return;
+    if (whyNotAgain(pool, disk) !== null || !this.#isTimeToFinish(disk.id)) return;
+    await tasks.create({
+      kind: "disk.regrant",
+      title: `Grant disk "${disk.name}" again, which a unit fenced`,
+      params: { diskId },
+      owner: "station",
+      hostId: disk.hostId,
+      locks: [`disk:${diskId}`],
+    });
   }
 
   async #tellAgain(disk: DiskRow): Promise<void> {
@@ -153,12 +188,7 @@ export class Recovery {
     });
     if (tasks === null || !known || broken) return;
     if (this.#isWorkedOn(tasks, disk)) return;
-    const nowMs = pool.world.clock.nowMs();
-    if (nowMs - (this.#finishedMs.get(disk.id) ?? -Infinity) < FINISH_AGAIN_MS) return;
-    for (const id of this.#finishedMs.keys()) {
-      if (!pool.catalog.disks.has(id)) this.#finishedMs.delete(id);
-    }
-    this.#finishedMs.set(disk.id, nowMs);
+    if (!this.#isTimeToFinish(disk.id)) return;
     await tasks.create({
       kind: "disk.adopt",
       title: `Finish disk "${disk.name}", which was found half made`,
@@ -167,6 +197,18 @@ export class Recovery {
       hostId: disk.hostId,
       locks: [`disk:${disk.id}`],
     });
+  }
+
+  /** True at most once in a while for each disk: what failed is not repeated at once. */
+  #isTimeToFinish(diskId: string): boolean {
+    const { catalog, world } = this.#o.pool;
+    const nowMs = world.clock.nowMs();
+    if (nowMs - (this.#finishedMs.get(diskId) ?? -Infinity) < FINISH_AGAIN_MS) return false;
+    for (const id of this.#finishedMs.keys()) {
+      if (!catalog.disks.has(id)) this.#finishedMs.delete(id);
+    }
+    this.#finishedMs.set(diskId, nowMs);
+    return true;
   }
 }
 

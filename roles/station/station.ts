@@ -31,6 +31,7 @@ import { accessWork } from "./tasks/disk_access.ts";
 import { adoptDiskWork } from "./tasks/disk_adopt.ts";
 import { createDiskWork } from "./tasks/disk_create.ts";
 import { growDiskWork } from "./tasks/disk_grow.ts";
+import { regrantWork } from "./tasks/disk_regrant.ts";
 import { releaseDiskWork } from "./tasks/disk_release.ts";
 import { changeMediumWork } from "./tasks/medium_change.ts";
 import { revokeNodeWork } from "./tasks/node_revoke.ts";
@@ -196,6 +197,7 @@ class StationRole implements Station {
     return {
       "disk.create": (params, task) => createDiskWork(pool, params, task),
       "disk.adopt": (params, task) => adoptDiskWork(pool, params, task),
+      "disk.regrant": (params, task) => regrantWork(pool, params, task),
       "disk.grow": (params, task) => growDiskWork(pool, params, task),
       "disk.release": (params, task) => releaseDiskWork(pool, params, task),
       "medium.change": (params, task) => {

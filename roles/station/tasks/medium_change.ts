@@ -5,10 +5,8 @@ import type { StationLink } from "../../../protocol/config/link.ts";
 import { LEG_UNREACHABLE_MS_MAX, MEDIUM_CHANGE_MS_MAX } from "../../../protocol/core/limits.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
-import { uncertainty } from "../certainty.ts";
-import { kickDisk, nextVersion, type Pool } from "../pool.ts";
-import { untilDelivered } from "./disk_create.ts";
-import { grantOf, isGranted, untilLegs } from "./legs.ts";
+import type { Pool } from "../pool.ts";
+import { grantAgain } from "./disk_regrant.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({
@@ -32,6 +30,11 @@ export async function changeMediumWork(
   task.commitTo(`asking unit "${unit}" to ${action} it`);
   pool.adopting.add(mediumId);
   try {
+    // Taken up again after the station's start, it comes before the unit does.
+    await pool.watch.until(
+      () => pool.nodes.isOnline(unitId) && pool.observed.fresh(unitId) !== null ? true : null,
+      { signal: task.signal, timeoutMs: LEG_UNREACHABLE_MS_MAX },
+    );
     const medium = pool.observed.fresh(unitId)?.media.find(({ id }) => id === mediumId);
     // A run before this one was cut off behind the unit's part of the adoption: that is done.
     if (action !== "adopt" || medium?.state !== "ok") {
@@ -75,13 +78,23 @@ async function bringBack(pool: Pool, adopted: Adopted): Promise<void> {
   const disks = new Set(held.map(({ id }) => pool.catalog.volumes.get(id)?.diskId ?? ""));
   for (const diskId of disks) {
     const disk = pool.catalog.disks.get(diskId);
-    if (disk !== undefined) await grantAgain(pool, { disk, unitId, task });
+    if (disk === undefined) continue;
+    await grantAgain(pool, { disk, legs: fencedLegs(pool, unitId, disk), task });
   }
 }
 
 function heldOn(pool: Pool, { unitId, mediumId }: Adopted): VolumeInfo[] {
   const volumes = pool.observed.fresh(unitId)?.volumes ?? [];
   return volumes.filter((volume) => volume.media.includes(mediumId));
+}
+
+/** The grants on an adopted medium were fenced with it: its owner gets new ones. */
+function fencedLegs(pool: Pool, unitId: string, disk: DiskRow): VolumeRow[] {
+  return pool.catalog.legsOf(disk.id).filter((leg) => {
+    const held = pool.observed.volume(unitId, leg.id);
+    return leg.unitId === unitId && held?.grant?.state === "fenced" && held.state !== "failed" &&
+      held.state !== "incomplete";
+  });
 }
 
 function isKnown({ catalog }: Pool, volumeId: string): boolean {
@@ -109,45 +122,4 @@ function movedRow(
   const { number, startLba } = held;
   const put: VolumeRow = { ...row, unitId, created: 1, number, startLba };
   return { table: "volumes", put };
-}
-
-/** The grants on an adopted medium were fenced with it: its owner gets new ones. */
-async function grantAgain(
-  pool: Pool,
-  { disk, unitId, task }: {
-    readonly disk: DiskRow;
-    readonly unitId: string;
-    readonly task: TaskContext;
-  },
-): Promise<void> {
-  const legs = pool.catalog.legsOf(disk.id).filter((leg) => {
-    const held = pool.observed.volume(unitId, leg.id);
-    return leg.unitId === unitId && held?.grant?.state === "fenced" && held.state !== "failed" &&
-      held.state !== "incomplete";
-  });
-  const host = pool.nodes.row(disk.hostId);
-  const why = uncertainty(pool, disk) ??
-    (host?.admission === "admitted" ? null : "its host is not a member");
-  if (legs.length === 0 || disk.state !== "ready") return;
-  if (why !== null) return task.log(`Disk "${disk.name}" is not granted again yet: ${why}.`);
-  const version = nextVersion(pool, disk);
-  await pool.catalog.commit(legs.map((leg) => grantOf(pool, leg.id)));
-  kickDisk(pool, disk.id);
-  await untilLegs(pool, {
-    diskId: disk.id,
-    task,
-    what: "to be granted anew",
-    test: (all, leg, held) => !legs.some(({ id }) => id === leg.id) || isGranted(all, leg, held),
-  });
-  const now = pool.catalog.disks.get(disk.id);
-  if (now === undefined) return;
-  const put: DiskRow = {
-    ...now,
-    adopted: 0,
-    access: "agent",
-    version: Math.max(version, now.version + 1),
-  };
-  await pool.catalog.commit([{ table: "disks", put }]);
-  kickDisk(pool, disk.id);
-  await untilDelivered(pool, disk.id, task);
 }

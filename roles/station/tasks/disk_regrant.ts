@@ -1,0 +1,80 @@
+import { z } from "zod";
+import { compareGenerations } from "../../../protocol/config/bodies.ts";
+import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
+import { uncertainty } from "../certainty.ts";
+import { kickDisk, nextVersion, type Pool } from "../pool.ts";
+import { untilDelivered } from "./disk_create.ts";
+import { grantOf, isGranted, mustDisk, untilLegs } from "./legs.ts";
+import type { TaskContext } from "./task.ts";
+
+const Params = z.object({ diskId: z.string() });
+
+/**
+ * Legs whose unit fenced the very grant that the catalog wants: an adopted medium's are, and who
+ * adopted it may have ended before they were granted again. A grant that was taken back here has
+ * another state in the catalog, or a later generation. By disk.
+ */
+export function shutOutLegs(pool: Pool): Map<string, VolumeRow[]> {
+  const { catalog, observed, adopting } = pool;
+  const found = new Map<string, VolumeRow[]>();
+  for (const { id: unitId, role } of catalog.nodes.values()) {
+    if (role !== "unit") continue;
+    for (const held of observed.fresh(unitId)?.volumes ?? []) {
+      if (held.grant?.state !== "fenced" || held.state !== "ready") continue;
+      const leg = catalog.volumes.get(held.id);
+      const wanted = catalog.grants.get(held.id);
+      if (leg?.unitId !== unitId || wanted?.state !== "active") continue;
+      if (compareGenerations(held.grant.generation, wanted) !== 0) continue;
+      // Its adoption is under way, and grants it itself.
+      if (held.media.some((id) => adopting.has(id))) continue;
+      found.set(leg.diskId, [...found.get(leg.diskId) ?? [], leg]);
+    }
+  }
+  return found;
+}
+
+/** Grants again what is shut out of a disk; goes on where an earlier run of it was cut off. */
+export async function regrantWork(pool: Pool, params: unknown, task: TaskContext): Promise<void> {
+  const { diskId } = Params.parse(params);
+  const legs = shutOutLegs(pool).get(diskId) ?? [];
+  await grantAgain(pool, { disk: mustDisk(pool, diskId), legs, task });
+}
+
+/** New grants for legs that their unit has fenced; then the disk's host is told of them. */
+export async function grantAgain(
+  pool: Pool,
+  { disk, legs, task }: {
+    readonly disk: DiskRow;
+    readonly legs: readonly VolumeRow[];
+    readonly task: TaskContext;
+  },
+): Promise<void> {
+  if (legs.length === 0 || disk.state !== "ready") return;
+  const why = whyNotAgain(pool, disk);
+  if (why !== null) return task.log(`Disk "${disk.name}" is not granted again yet: ${why}.`);
+  // With the grants: whatever becomes of this task, the host is told anew once all is certain.
+  const put: DiskRow = { ...disk, adopted: 1, access: "agent" };
+  await pool.catalog.commit([
+    ...legs.map((leg) => grantOf(pool, leg.id)),
+    { table: "disks", put },
+  ]);
+  kickDisk(pool, disk.id);
+  await untilLegs(pool, {
+    diskId: disk.id,
+    task,
+    what: "to be granted anew",
+    test: (all, leg, held) => !legs.some(({ id }) => id === leg.id) || isGranted(all, leg, held),
+  });
+  const now = pool.catalog.disks.get(disk.id);
+  if (now === undefined) return;
+  const told: DiskRow = { ...now, adopted: 0, version: nextVersion(pool, now) };
+  await pool.catalog.commit([{ table: "disks", put: told }]);
+  kickDisk(pool, disk.id);
+  await untilDelivered(pool, disk.id, task);
+}
+
+/** In words; null when nothing speaks against granting a disk's legs again. */
+export function whyNotAgain(pool: Pool, disk: DiskRow): string | null {
+  if (pool.nodes.row(disk.hostId)?.admission !== "admitted") return "its host is not a member";
+  return uncertainty(pool, disk);
+}
