@@ -6,7 +6,8 @@ import { Count, MediumInfo, Uuid } from "./bodies.ts";
  *   by another unit or cluster, that is an older copy, or whose one label copy is damaged. What it
  *   held is granted anew before anybody uses it.
  * - `forget`: a missing medium is lost for good; what it held part of can be deleted from then on.
- * - `reopen`: a medium that failed or was poisoned is opened anew and used again.
+ * - `reopen`: a medium that failed or was poisoned is opened anew and used again; also one that was
+ *   refused, by its path's id: what is there now is taken like at a start.
  */
 export const MEDIUM_ACTIONS = ["adopt", "forget", "reopen"] as const;
 

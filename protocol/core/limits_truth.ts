@@ -4,8 +4,10 @@
 export const TOMBSTONES_DONE_MAX = 10_000;
 /** A unit that adopts or reopens a medium waits for its connections first. */
 export const MEDIUM_CHANGE_MS_MAX = 30_000;
-/** Thereof, for each of: calls under way, a sync of all media, connections' last operations. */
+/** Thereof, for each of: calls under way, a sync of all media, last operations, a file's close. */
 export const MEDIUM_SETTLE_MS_MAX = 5000;
+/** Between two attempts to open a medium again that this process has just closed. */
+export const MEDIUM_BUSY_RETRY_MS = 10;
 /** Runs of a node's process that are told apart, and how long a copied identity stays shown. */
 export const RUNS_PER_NODE_KEPT = 4;
 export const COPY_SHOWN_MS = 10 * 60_000;

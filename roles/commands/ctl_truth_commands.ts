@@ -56,5 +56,5 @@ export const TRUTH_COMMANDS: readonly Command[] = [
   watchable("media", "List media, and what can be done about those that are not served"),
   mediumCommand("adopt", "Let a unit take over a medium of another unit, or an older copy"),
   mediumCommand("forget", "Give a missing medium up for lost, with what was on it"),
-  mediumCommand("reopen", "Use a medium that failed again"),
+  mediumCommand("reopen", "Use a medium again that failed, or was not there when the unit started"),
 ];

@@ -164,7 +164,7 @@ function mediumDifference(unit: NodeRow, medium: MediumInfo): DifferenceView | n
 }
 
 /** What an operator can do about a medium that is not served. */
-function mediumAdvice(unit: string, { state, id }: MediumInfo): string {
+function mediumAdvice(unit: string, { state, id, path }: MediumInfo): string {
   switch (state) {
     case "foreign":
     case "stale":
@@ -179,7 +179,8 @@ function mediumAdvice(unit: string, { state, id }: MediumInfo): string {
     case "duplicate":
       return "an operator who takes one of the two away";
     default:
-      return "an operator: the unit refuses it for what it holds";
+      return "an operator who sees to why the unit refuses it, and then: " +
+        `dvsan ctl media reopen ${unit} ${path}`;
   }
 }
 

@@ -22,7 +22,7 @@ export interface MediumOrder {
 const STATES: Readonly<Record<MediumAction, readonly MediumInfo["state"][]>> = {
   adopt: ["foreign", "stale", "moved", "quarantined"],
   forget: ["missing"],
-  reopen: ["poisoned", "failed"],
+  reopen: ["poisoned", "failed", "refused"],
 };
 
 /**
@@ -136,6 +136,9 @@ function lossWords(
 function adviceOf({ state, reason }: MediumInfo): string {
   const why = reason === undefined ? "" : ` (${reason})`;
   if (state === "duplicate") return `${why}. Take one of the two away and restart the unit.`;
-  if (state === "refused") return `${why}. Give it to the unit with --wipe PATH to use it anew.`;
+  if (state === "refused") {
+    return `${why}. Reopen it once that is mended; to destroy what it holds, start the unit with ` +
+      "--wipe PATH.";
+  }
   return `${why}.`;
 }

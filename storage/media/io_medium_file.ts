@@ -1,6 +1,7 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { roundUp } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { MEDIUM_BUSY_RETRY_MS } from "../../protocol/core/limits.ts";
 import { Errno, errnoName } from "../io/errno.ts";
 import { knownZeroesOf, ZeroingRange } from "../devices/known_zeroes.ts";
 import { MediumState } from "../devices/medium_state.ts";
@@ -134,17 +135,32 @@ export class IoMediumFile implements MediumFile {
 /** A path as a medium of this unit, opened exclusively through the seam. */
 export function ioMediumSource(
   seam: { io: Io; promises: IoPromises },
-  medium: { path: string; wipe: boolean },
+  medium: {
+    readonly path: string;
+    readonly wipe: boolean;
+    /** How long somebody else's use is waited for: this process' own, which has just ended. */
+    readonly busyMs?: number;
+  },
 ): MediumSource {
-  return {
-    path: medium.path,
-    wipe: medium.wipe,
-    open: () => Promise.try(() => openIoMedium(seam, medium.path)),
-  };
+  const { path, wipe, busyMs = 0 } = medium;
+  return { path, wipe, open: () => openIoMedium(seam, { path, busyMs }) };
 }
 
-function openIoMedium(seam: { io: Io; promises: IoPromises }, path: string): IoMediumFile {
-  const handle = seam.io.openMedium({ path, readOnly: false, exclusive: true });
+/**
+ * A medium that was just closed may be held a little longer: by its last operation, which the
+ * handle waits for, and by the kernel, which lets go of a file when it has tidied that away.
+ */
+async function openIoMedium(
+  seam: { io: Io; promises: IoPromises },
+  { path, busyMs }: { path: string; busyMs: number },
+): Promise<IoMediumFile> {
+  const open = () => seam.io.openMedium({ path, readOnly: false, exclusive: true });
+  const giveUpMs = seam.io.nowMs() + busyMs;
+  let handle = open();
+  while (handle === -Errno.EBUSY && seam.io.nowMs() < giveUpMs) {
+    await seam.promises.timer(MEDIUM_BUSY_RETRY_MS);
+    handle = open();
+  }
   if (handle < 0) throw openError(path, -handle);
   return new IoMediumFile(seam, { path, handle, geometry: seam.io.geometry(handle) });
 }

@@ -58,7 +58,7 @@ export class Medium {
   #end: Uint8Array | null = null;
   /** The label with every change that was asked for, written or not. */
   #next: Label;
-  #looking = false;
+  #looking: Promise<void> | null = null;
   #waiting: Waiting[] = [];
   /** How long records are once encoded; records are never changed in place. */
   readonly #recordBytes = new WeakMap<VolumeRecord, number>();
@@ -137,9 +137,12 @@ export class Medium {
     });
   }
 
-  /** Resolves when no label update is under way. */
+  /** Resolves when no label update and no look is under way. */
   async settled(): Promise<void> {
-    while (this.#writing !== null) await this.#writing;
+    while (this.#writing !== null || this.#looking !== null) {
+      await this.#writing;
+      await this.#looking;
+    }
   }
 
   /** It has lost what it was given, before it was opened or since. */
@@ -198,10 +201,13 @@ export class Medium {
    * The same between two label updates, which may be far apart: from then on nothing on it is
    * called durable. One look is under way at a time, and a stalled device holds up nobody.
    */
-  async look(): Promise<void> {
+  look(): void {
     const end = this.#end;
-    if (end === null || !this.ok || this.#looking || this.#writing !== null) return;
-    this.#looking = true;
+    if (end === null || !this.ok || this.#looking !== null || this.#writing !== null) return;
+    this.#looking = this.#lookFor(end);
+  }
+
+  async #lookFor(end: Uint8Array): Promise<void> {
     try {
       const isThere = await this.#hasEnd(end);
       // An update that came meanwhile looks for itself.
@@ -213,7 +219,7 @@ export class Medium {
       // What cannot be read now is found out by whoever needs it.
       if (!(error instanceof DvsanError)) throw error;
     } finally {
-      this.#looking = false;
+      this.#looking = null;
     }
   }
 

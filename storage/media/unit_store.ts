@@ -149,7 +149,7 @@ export class UnitStore {
 
   /** Looks in the background whether the medium is still whole; what is not is marked. */
   lookAt(mediumId: string): void {
-    void this.#state.media.get(mediumId)?.look();
+    this.#state.media.get(mediumId)?.look();
   }
 
   /**
@@ -162,12 +162,12 @@ export class UnitStore {
     return medium === undefined ? "none" : `${medium.label.opens}.${medium.errors}`;
   }
 
-  /** Resolves when no zeroing and no label update is under way or due. */
+  /** Resolves when no zeroing, label update or look is under way or due. */
   idle(): Promise<void> {
     return this.#state.idle();
   }
 
-  /** Stops zeroing and waits for label updates: closing has nothing to wait for then. */
+  /** Stops zeroing, waits for label updates and looks: closing has nothing to wait for then. */
   settle(): Promise<void> {
     return this.#state.settle();
   }

@@ -8,13 +8,13 @@ import { createIo } from "../io/create.ts";
 import { newCounterMemory } from "../counters/layout.ts";
 import { CounterReader } from "../counters/reader.ts";
 import { CounterTable } from "../counters/table.ts";
-import type { Handle, Io, SocketAddress, Transfer, ZeroRange } from "../io/io.ts";
-import { Operation } from "../io/operation.ts";
+import type { Io, SocketAddress } from "../io/io.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
 import { UnitAttach } from "../nbd/client_attach.ts";
 import type { AttachOutcome } from "../nbd/client_attach_types.ts";
 import type { CallName, Calls, Notice, UnitStart } from "./messages.ts";
-import { BLOCK_BYTES, TestClient } from "./testing_client.ts";
+import { TestClient } from "./testing_client.ts";
+import { Stall } from "./testing_stall.ts";
 import { WorkerService } from "./worker_service.ts";
 
 /** A unit's worker and its clients on one seam and one thread, on real files and sockets: tests. */
@@ -22,7 +22,6 @@ import { WorkerService } from "./worker_service.ts";
 export const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
 export const STATION = { epoch: 1, instance: "station" };
 const CLUSTER = "c".repeat(32);
-const EIO = 5;
 
 export function keys(seed: number): KeyPair & { id: string } {
   const pair = keyPairOf(new Uint8Array(32).fill(seed));
@@ -61,70 +60,6 @@ export function grantOf(
     sizeBytes: volume.sizeBytes,
     ...(to.direct === undefined ? {} : { direct: to.direct }),
   };
-}
-
-/** Keeps back writes of one block to media, or zeroing, until they are let go: stalled media. */
-export class Stall {
-  readonly io: Io;
-  on = false;
-  /** Zeroing is kept back. */
-  zeroing = false;
-  /** So many syncs fail from now on, each after it was done. */
-  failingSyncs = 0;
-  syncs = 0;
-  #kept: (() => void)[] = [];
-
-  constructor(io: Io) {
-    const write = (operation: Operation, handle: Handle, at: Transfer, fua: boolean) => {
-      if (!this.on || at.length !== BLOCK_BYTES) return io.write(operation, handle, at, fua);
-      const copy = { ...at };
-      operation.busy = true;
-      this.#kept.push(() => {
-        operation.busy = false;
-        io.write(operation, handle, copy, fua);
-      });
-    };
-    const zero = (operation: Operation, handle: Handle, at: ZeroRange) => {
-      if (!this.zeroing) return io.zero(operation, handle, at);
-      const copy = { ...at };
-      operation.busy = true;
-      this.#kept.push(() => {
-        operation.busy = false;
-        io.zero(operation, handle, copy);
-      });
-    };
-    const sync = (operation: Operation, handle: Handle) => {
-      this.syncs++;
-      if (this.failingSyncs === 0) return io.sync(operation, handle);
-      this.failingSyncs--;
-      operation.busy = true;
-      const inner = new Operation(() => {
-        operation.busy = false;
-        operation.result = -EIO;
-        operation.done(operation);
-      });
-      io.sync(inner, handle);
-    };
-    this.io = new Proxy(io, {
-      get: (target, key) => {
-        if (key === "write") return write;
-        if (key === "sync") return sync;
-        if (key === "zero") return zero;
-        const value = Reflect.get(target, key, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
-  }
-
-  get count(): number {
-    return this.#kept.length;
-  }
-
-  release(): void {
-    this.on = false;
-    this.zeroing = false;
-    for (const run of this.#kept.splice(0)) run();
-  }
 }
 
 export class UnitWorld {
@@ -182,13 +117,15 @@ export class UnitWorld {
     return run(params);
   }
 
-  async start(more: Pick<UnitStart, "poisonedMedia"> = {}): Promise<void> {
+  async start(
+    more: Partial<Pick<UnitStart, "poisonedMedia" | "knownSequences" | "media">> = {},
+  ): Promise<void> {
     await this.call("unitStart", {
-      ...more,
       identity: { ...UNIT, name: "u1" },
       clusterId: CLUSTER,
       media: [{ path: this.path, wipe: false }],
       knownSequences: {},
+      ...more,
     });
     this.address = await this.call("listen", { address: "127.0.0.1", port: 0 });
   }

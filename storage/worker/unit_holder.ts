@@ -84,7 +84,7 @@ export class UnitHolder {
     }
     const adopting = action === "adopt" ? { mediumId, sequence: medium.sequence } : undefined;
     await this.#reopen({ reopened: mediumId, adopting });
-    return this.#outcome(mediumId, action);
+    return this.#outcome(medium, action);
   }
 
   /** As UnitService.close, behind an opening anew that is under way: each unit is closed once. */
@@ -95,11 +95,16 @@ export class UnitHolder {
     await this.#unit.close();
   }
 
-  #outcome(mediumId: string, action: "adopt" | "reopen"): MediumInfo {
-    const medium = mediumOf(this.#unit.storageInfo(), mediumId);
+  #outcome(before: MediumInfo, action: "adopt" | "reopen"): MediumInfo {
+    const now = this.#unit.storageInfo();
+    // Nobody knew yet which medium is behind a path that was refused.
+    const medium = before.state === "refused"
+      ? now.media.find(({ path }) => path === before.path) ?? null
+      : mediumOf(now, before.id);
     if (medium?.state === "ok") return medium;
     const why = medium === null ? "it is not there" : `it is ${medium.state}: ${medium.reason}`;
-    throw new DvsanError("busy", `Could not ${action} medium ${mediumId}: ${why}.`);
+    const name = before.state === "refused" ? before.path : before.id;
+    throw new DvsanError("busy", `Could not ${action} medium ${name}: ${why}.`);
   }
 
   async #reopen(
@@ -118,6 +123,7 @@ export class UnitHolder {
       const known = this.#unit.known();
       // The operator has seen to this one; others are opened with it and stay what they are.
       const { [reopened]: _, ...poisonedMedia } = known.poisonedMedia ?? {};
+      const heldPaths = openPathsOf(this.#unit.storageInfo());
       this.#isClosed = true;
       await this.#unit.close();
       const forgottenMedia = (this.#start.forgottenMedia ?? [])
@@ -127,7 +133,7 @@ export class UnitHolder {
       this.#unit = await UnitService.open(this.#start, {
         ...this.#options,
         ...more,
-        isReopening: true,
+        heldPaths,
       });
       this.#isClosed = false;
       this.#options.listenAgain();
@@ -151,7 +157,7 @@ export class UnitHolder {
     if (synced === null) throw stalled();
     unit.drain();
     const shut = this.#options.shutAll("the unit opens its media anew");
-    // Zeroing and label updates are under way besides; closing waits for them without a limit.
+    // Zeroing, label updates and looks are under way besides; closing waits without a limit.
     const done = shut.then(() => unit.settle());
     if (await limited(this.#options, { done, limitMs }) !== null) return;
     unit.resume();
@@ -169,6 +175,14 @@ export class UnitHolder {
       throw new DvsanError("busy", "A change of this unit does not end. Ask again later.");
     }
   }
+}
+
+/** Where media are open, also those that failed since. */
+function openPathsOf(info: StorageInfo): ReadonlySet<string> {
+  const open = info.media.filter(({ state }) =>
+    state === "ok" || state === "poisoned" || state === "failed"
+  );
+  return new Set(open.map(({ path }) => path));
 }
 
 function mediumOf(info: StorageInfo, mediumId: string): MediumInfo | null {

@@ -1,5 +1,6 @@
 import { assert, defined } from "../../protocol/core/assert.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
+import type { Log } from "../../protocol/core/log.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { CounterTable } from "../counters/table.ts";
 import type { Device } from "../devices/device.ts";
@@ -16,13 +17,18 @@ import type { UnitStore } from "../media/unit_store.ts";
 export class UnitMedia {
   readonly #io: Io;
   readonly #store: UnitStore;
+  readonly #log: Log;
   #isStopped = false;
   readonly #table: CounterTable;
   readonly #counted = new Map<string, { readonly file: IoMediumFile; readonly row: CounterRow }>();
 
-  constructor(store: UnitStore, by: { readonly io: Io; readonly counters: CounterTable }) {
+  constructor(
+    store: UnitStore,
+    by: { readonly io: Io; readonly counters: CounterTable; readonly log: Log },
+  ) {
     this.#io = by.io;
     this.#table = by.counters;
+    this.#log = by.log;
     this.#store = store;
     for (const id of store.mediumIds()) {
       const file = store.mediumFile(id);
@@ -44,9 +50,27 @@ export class UnitMedia {
     return device;
   }
 
-  /** They are being closed: a heartbeat that asks meanwhile has nothing to look at. */
+  /** They are about to be closed: a heartbeat that asks meanwhile has nothing to look at. */
   stop(): void {
     this.#isStopped = true;
+  }
+
+  /** They are not closed after all. */
+  resume(): void {
+    this.#isStopped = false;
+  }
+
+  /** Makes what hosts wrote durable. A medium that cannot be synced is logged, and poisoned. */
+  async sync(): Promise<void> {
+    for (const { id, path, state } of this.#store.storageInfo().media) {
+      if (state !== "ok") continue;
+      try {
+        await this.#store.mediumFile(id)?.sync();
+      } catch (error) {
+        this.#store.mediumFailed(id, "sync");
+        this.#log.error("medium not synced", { path, reason: messageOf(error) });
+      }
+    }
   }
 
   /**

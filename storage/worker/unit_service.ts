@@ -11,7 +11,7 @@ import type {
 } from "../../protocol/config/bodies.ts";
 import { uuidBytes } from "../../protocol/nbd/attach.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
-import { FENCE_ANSWER_MS_MAX } from "../../protocol/core/limits.ts";
+import { FENCE_ANSWER_MS_MAX, MEDIUM_SETTLE_MS_MAX } from "../../protocol/core/limits.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
@@ -61,7 +61,11 @@ export class UnitService implements GrantedVolumes {
    * rejects with the first one's error when none could be.
    */
   static async open(start: UnitStart, options: UnitServiceOptions): Promise<UnitService> {
-    const sources = start.media.map((medium) => ioMediumSource(options, medium));
+    const { heldPaths } = options;
+    const sources = start.media.map((medium) => {
+      const busyMs = heldPaths?.has(medium.path) === true ? MEDIUM_SETTLE_MS_MAX : 0;
+      return ioMediumSource(options, { ...medium, busyMs });
+    });
     const store = await UnitStore.open(sources, {
       unitId: start.identity.id,
       unitName: start.identity.name,
@@ -81,7 +85,7 @@ export class UnitService implements GrantedVolumes {
     }
     const [first] = store.refused;
     const all = first !== undefined && store.refused.length === start.media.length;
-    if (all && options.isReopening !== true) {
+    if (all && heldPaths === undefined) {
       await store.close();
       throw first.error;
     }
@@ -177,22 +181,15 @@ export class UnitService implements GrantedVolumes {
     this.#media.check();
   }
 
-  /** Nobody is let in from now on. */
+  /** Nobody is let in from now on, and nothing is looked at that could be under way at a close. */
   drain(): void {
     this.#table.drain();
+    this.#media.stop();
   }
 
   /** Makes what hosts wrote durable. A medium that cannot be synced is logged, and poisoned. */
-  async syncMedia(): Promise<void> {
-    for (const { id, path, state } of this.#store.storageInfo().media) {
-      if (state !== "ok") continue;
-      try {
-        await this.#store.mediumFile(id)?.sync();
-      } catch (error) {
-        this.#store.mediumFailed(id, "sync");
-        this.#options.log.error("medium not synced", { path, reason: messageOf(error) });
-      }
-    }
+  syncMedia(): Promise<void> {
+    return this.#media.sync();
   }
 
   /** Once no connection is left: nothing is under way on the media, and all is synced. */
@@ -204,6 +201,7 @@ export class UnitService implements GrantedVolumes {
   /** It is not closed after all, and somebody is let in again. */
   resume(): void {
     this.#store.resume();
+    this.#media.resume();
     this.#table.letIn();
   }
 

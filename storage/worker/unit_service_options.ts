@@ -20,8 +20,11 @@ export interface UnitServiceOptions {
   readonly connectionsPerGrantMax?: number;
   /** The medium that is to be taken over at this opening. */
   readonly adopting?: { readonly mediumId: string; readonly sequence: number };
-  /** It was open already: it stays, also when no medium can be had. */
-  readonly isReopening?: boolean;
+  /**
+   * It was open already, with media at these paths: it stays, also when no medium can be had, and
+   * what it has just closed is waited for.
+   */
+  readonly heldPaths?: ReadonlySet<string>;
   /** How long a call waits for a fence; FENCE_ANSWER_MS_MAX but in tests. */
   readonly fenceAnswerMs?: number;
 }

@@ -1,0 +1,97 @@
+import { SECTOR_BYTES } from "../../protocol/label/codec.ts";
+import type { Handle, Io, MediumOpenOptions, Transfer, ZeroRange } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
+import { BLOCK_BYTES } from "./testing_client.ts";
+
+const EIO = 5;
+const EBUSY = 16;
+
+/**
+ * Keeps back looks at media, writes of one block, or zeroing, until they are let go: stalled
+ * media. As behind a real seam, a handle is closed once nothing on it is kept back any more.
+ */
+export class Stall {
+  readonly io: Io;
+  /** Writes are kept back. */
+  on = false;
+  /** Reads of one sector are kept back: a heartbeat's looks at the media's ends. */
+  reading = false;
+  /** Zeroing is kept back. */
+  zeroing = false;
+  /** So many syncs fail from now on, each after it was done. */
+  failingSyncs = 0;
+  syncs = 0;
+  /** So many openings from now on meet a system that has not let go of the medium yet. */
+  busyOpenings = 0;
+  #kept: { readonly handle: Handle; readonly run: () => void }[] = [];
+
+  constructor(io: Io) {
+    const keep = (operation: Operation, handle: Handle, run: () => void) => {
+      operation.busy = true;
+      const start = () => {
+        operation.busy = false;
+        run();
+      };
+      this.#kept.push({ handle, run: start });
+    };
+    const changed: Partial<Io> = {
+      read: (operation, handle, at: Transfer) => {
+        if (!this.reading || at.length !== SECTOR_BYTES) return io.read(operation, handle, at);
+        const copy = { ...at };
+        keep(operation, handle, () => io.read(operation, handle, copy));
+      },
+      write: (operation, handle, at: Transfer, fua) => {
+        if (!this.on || at.length !== BLOCK_BYTES) return io.write(operation, handle, at, fua);
+        const copy = { ...at };
+        keep(operation, handle, () => io.write(operation, handle, copy, fua));
+      },
+      zero: (operation, handle, at: ZeroRange) => {
+        if (!this.zeroing) return io.zero(operation, handle, at);
+        const copy = { ...at };
+        keep(operation, handle, () => io.zero(operation, handle, copy));
+      },
+      sync: (operation, handle) => this.#sync(io, operation, handle),
+      openMedium: (options: MediumOpenOptions) => {
+        if (this.busyOpenings === 0) return io.openMedium(options);
+        this.busyOpenings--;
+        return -EBUSY;
+      },
+      close: (handle) => {
+        const isKept = this.#kept.some((one) => one.handle === handle);
+        if (!isKept) return io.close(handle);
+        this.#kept.push({ handle, run: () => io.close(handle) });
+      },
+    };
+    this.io = new Proxy(io, {
+      get: (target, key) => {
+        if (Object.hasOwn(changed, key)) return Reflect.get(changed, key);
+        const value = Reflect.get(target, key, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  }
+
+  get count(): number {
+    return this.#kept.length;
+  }
+
+  release(): void {
+    this.on = false;
+    this.reading = false;
+    this.zeroing = false;
+    for (const { run } of this.#kept.splice(0)) run();
+  }
+
+  #sync(io: Io, operation: Operation, handle: Handle): void {
+    this.syncs++;
+    if (this.failingSyncs === 0) return io.sync(operation, handle);
+    this.failingSyncs--;
+    operation.busy = true;
+    const inner = new Operation(() => {
+      operation.busy = false;
+      operation.result = -EIO;
+      operation.done(operation);
+    });
+    io.sync(inner, handle);
+  }
+}

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import type { MediumInfo } from "../../protocol/config/bodies.ts";
+import { MIB } from "../../protocol/core/limits.ts";
+import { type Setting, unitTest } from "./testing_setting.ts";
+import { STATION, UnitWorld } from "./testing_world.ts";
+
+const SIZE_BYTES = 64 * MIB;
+
+/** A unit with the setting's medium and a second one; all is stopped afterwards. */
+async function withTwoMedia(
+  setting: Setting,
+  run: (world: UnitWorld, paths: readonly [string, string]) => Promise<void>,
+  options: { readonly fenceAnswerMs?: number; readonly isAdopted?: boolean } = {},
+): Promise<void> {
+  const { kind, path } = setting;
+  await setting.world.drain();
+  const paths = [`${path}-a`, `${path}-b`] as const;
+  Deno.copyFileSync(path, paths[0]);
+  Deno.writeFileSync(paths[1], new Uint8Array());
+  Deno.truncateSync(paths[1], SIZE_BYTES);
+  const media = paths.map((each) => ({ path: each, wipe: false }));
+  const { fenceAnswerMs } = options;
+  const worldOptions = { kind, path, ...(fenceAnswerMs !== undefined && { fenceAnswerMs }) };
+  let knownSequences = {};
+  if (options.isAdopted === true) {
+    const before = new UnitWorld(worldOptions);
+    try {
+      await before.start({ media });
+      const { id, sequence } = await mediumAt(before, paths[1]);
+      // As if the second medium were put back from a copy.
+      knownSequences = { [id]: sequence + 1000 };
+      await before.drain();
+    } finally {
+      before.destroy();
+    }
+  }
+  const world = new UnitWorld(worldOptions);
+  try {
+    await world.start({ media, knownSequences });
+    await run(world, paths);
+    await world.drain();
+  } finally {
+    world.destroy();
+  }
+}
+
+async function mediumAt(world: UnitWorld, path: string): Promise<MediumInfo> {
+  const { media } = await world.call("storageInfo", null);
+  const found = media.find((medium) => medium.path === path);
+  assert.ok(found !== undefined);
+  return found;
+}
+
+async function states(world: UnitWorld): Promise<string[]> {
+  return (await world.call("storageInfo", null)).media.map(({ state }) => state);
+}
+
+/** Begins looks at that many media, which stall. */
+async function looking(world: UnitWorld, count: number): Promise<void> {
+  await zeroed(world);
+  world.stall.reading = true;
+  while (world.stall.count < count) {
+    await world.call("checkMedia", null);
+    await world.turns(1);
+  }
+}
+
+/** So that no label update is under way, which looks for itself. */
+async function zeroed(world: UnitWorld): Promise<void> {
+  while (true) {
+    const { media } = await world.call("storageInfo", null);
+    const served = media.filter(({ state }) => state === "ok");
+    if (served.every(({ zeroedBytes, freeBytes }) => zeroedBytes === freeBytes)) return;
+    await world.turns(1);
+  }
+}
+
+function changeOf({ id, sequence }: MediumInfo, action: "adopt" | "reopen") {
+  return { station: STATION, mediumId: id, expectedSequence: sequence, action };
+}
+
+for (const action of ["adopt", "reopen"] as const) {
+  unitTest(
+    `to ${action} a medium waits for a heartbeat's look at the others`,
+    (setting) =>
+      withTwoMedia(setting, async (world, [first, second]) => {
+        const medium = await mediumAt(world, second);
+        assert.equal(medium.state, action === "adopt" ? "stale" : "ok");
+        await looking(world, action === "adopt" ? 1 : 2);
+        let isAnswered = false;
+        const changing = world.begin("mediumChange", changeOf(medium, action));
+        void changing.then(() => isAnswered = true, () => isAnswered = true);
+        await world.turns(100);
+        assert.equal(isAnswered, false, "a read of a medium that is to be closed is under way");
+        world.stall.release();
+        assert.equal((await world.run(changing))?.state, "ok");
+        assert.deepEqual(await states(world), ["ok", "ok"]);
+        assert.equal((await mediumAt(world, first)).errors, 0);
+      }, { isAdopted: action === "adopt" }),
+  );
+}
+
+unitTest(
+  "a look that stalls leaves all media as they were",
+  (setting) =>
+    withTwoMedia(setting, async (world, [, second]) => {
+      const change = changeOf(await mediumAt(world, second), "reopen");
+      await looking(world, 2);
+      await assert.rejects(
+        world.call("mediumChange", change),
+        /one is stalled. Nothing was changed/,
+      );
+      assert.deepEqual(await states(world), ["ok", "ok"]);
+      world.stall.release();
+      await world.turns(10);
+      await looking(world, 2);
+      world.stall.release();
+      let state = "";
+      while (state !== "ok") {
+        // On a loaded machine a sound medium may take as long.
+        const opened = await world.call("mediumChange", change).catch((error) => {
+          assert.match(error.message, /one is stalled/);
+          return null;
+        });
+        state = opened?.state ?? "";
+      }
+      assert.deepEqual(await states(world), ["ok", "ok"]);
+    }, { fenceAnswerMs: 1000 }),
+);
+
+unitTest(
+  "a medium that the system still holds for a moment is opened when it lets go",
+  (setting) =>
+    withTwoMedia(setting, async (world, [, second]) => {
+      const medium = await mediumAt(world, second);
+      world.stall.busyOpenings = 3;
+      const opened = await world.call("mediumChange", changeOf(medium, "reopen"));
+      assert.equal(opened?.state, "ok");
+      assert.equal(world.stall.busyOpenings, 0);
+      assert.deepEqual(await states(world), ["ok", "ok"]);
+    }),
+);
+
+unitTest(
+  "a medium that was out when the unit started is taken by a reopening",
+  (setting) =>
+    withTwoMedia(setting, async (before, [first, second]) => {
+      const { id } = await mediumAt(before, second);
+      await before.drain();
+      Deno.renameSync(second, `${second}-out`);
+      const world = new UnitWorld({ kind: setting.kind, path: first });
+      try {
+        const media = [first, second].map((path) => ({ path, wipe: false }));
+        await world.start({ media, knownSequences: { [id]: 1 } });
+        const refused = await mediumAt(world, second);
+        assert.deepEqual([...await states(world)].sort(), ["missing", "ok", "refused"]);
+        await assert.rejects(
+          world.call("mediumChange", changeOf(refused, "reopen")),
+          /-b: it is refused: .*does not exist/,
+        );
+        Deno.renameSync(`${second}-out`, second);
+        const opened = await world.call("mediumChange", changeOf(refused, "reopen"));
+        assert.deepEqual([opened?.id, opened?.state], [id, "ok"]);
+        assert.deepEqual(await states(world), ["ok", "ok"]);
+        await world.drain();
+      } finally {
+        world.destroy();
+      }
+    }),
+);
