@@ -44,6 +44,8 @@ export const ALLOCATION_GRAIN_BYTES = 64 * KIB;
 export const ALLOCATION_LOOKS_MAX = 256;
 /** Of a device, what is known to be zero is kept in grains of so much, a bit for each. */
 export const KNOWN_ZERO_GRAIN_BYTES = 1024 * KIB;
+/** What was changed since the last sync is kept in chunks of so much, a bit or two for each. */
+export const UNSYNCED_CHUNK_BYTES = 1024 * KIB;
 /** An error chunk that a client accepts: its text is at most a string, and little goes with it. */
 export const NBD_ERROR_CHUNK_BYTES_MAX = 4096 + 64;
 /** Pieces of one READ's reply that do not touch each other; a client drops a server with more. */

@@ -39,7 +39,7 @@ function extents(): DeviceUnderTest & { states: MediumState[] } {
   const io = newIo();
   const paths = [newFile(4 * MIB), newFile(4 * MIB)];
   const handles = paths.map((path) => io.openMedium({ path, readOnly: false, exclusive: true }));
-  const states = handles.map((handle) => new MediumState({ io, handle }));
+  const states = handles.map((handle) => new MediumState({ io, handle, sizeBytes: 4 * MIB }));
   const on = (i: number) => ({ handle: handles[i]!, state: states[i]! });
   const device = new ExtentsDevice({
     io,
@@ -95,9 +95,17 @@ Deno.test("ExtentsDevice fails FLUSH and FUA for ever on a medium whose sync fai
   assert.equal(flush(), -5);
   assert.equal(flush(), -5);
   assert.equal(writeBytes(on, 0, new Uint8Array(512), true), -5);
-  // What needs no durability still works, so that data can be read away from it.
-  assert.equal(writeBytes(on, 0, new Uint8Array(512)), 512);
+  // What needs no durability still works, and what is surely there can be read away from it.
   assert.deepEqual(readBytes(on, 0, 512), new Uint8Array(512));
+  assert.equal(writeBytes(on, 0, new Uint8Array(512)), 512);
+  const off = on.io.buffers.take(512);
+  const read = (position: number) => {
+    const at = { off, length: 512, position };
+    return resultOf(on.io, (operation) => on.device.read(operation, at));
+  };
+  assert.equal(read(MIB - 512), -5, "it was written since");
+  assert.equal(read(MIB + MIB / 2 - 256), 512, "another medium and another chunk");
+  on.io.buffers.release(off);
   assert.equal(states[0]!.errorCount, 1);
   on.close();
 });
@@ -149,7 +157,7 @@ Deno.test("ExtentsDevice takes a few operations at a time for a request over man
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const state = new MediumState({ io, handle });
+  const state = new MediumState({ io, handle, sizeBytes: MIB });
   // Of 1 KiB each, in reverse.
   const extents = Array.from({ length: 100 }, (_, i) => ({
     handle,

@@ -6,6 +6,7 @@ import { Operation } from "../io/operation.ts";
 import { ZeroingRange } from "./known_zeroes.ts";
 import type { MediumState } from "./medium_state.ts";
 
+const EIO = 5;
 const EOPNOTSUPP = 95;
 
 /** As what each kind of work is counted. */
@@ -146,6 +147,7 @@ export class ExtentPart {
     this.#durable = work.kind === "zero-durably" || (work.kind === "write" && work.flag);
     this.#position = work.position;
     this.#length = work.length;
+    if (this.#isChange()) on.state.changing(work.position, work.length);
     this.#tellZeroes("begin", 0);
     // A sync is counted by the medium, whose it is.
     if (work.kind !== "sync") this.#sinceMs = on.state.began(TYPES[work.kind]);
@@ -212,7 +214,8 @@ export class ExtentPart {
     // The medium has seen to its state by itself.
     if (kind === "sync") return this.#end(result);
     if (kind === "advise") return this.#end(0);
-    if (kind !== "read") state.changes++;
+    if (kind !== "read") state.changed(this.#position, this.#length);
+    else if (state.mayBeLost(this.#position, this.#length)) return this.#refuse(state);
     this.#tellZeroes("end", result);
     // Giving space back is advice; a medium that cannot take it has done nothing wrong.
     if (kind === "discard" && result === -EOPNOTSUPP) result = 0;
@@ -226,6 +229,16 @@ export class ExtentPart {
     }
     if (this.#durable) this.#sync();
     else this.#end(result);
+  }
+
+  /** Not a failure of the medium's own: those are part of an export's verifier. */
+  #refuse(state: MediumState): void {
+    state.ended(TYPE.read, this.#sinceMs, -EIO);
+    this.#end(-EIO);
+  }
+
+  #isChange(): boolean {
+    return this.#kind !== "read" && this.#kind !== "advise" && this.#kind !== "sync";
   }
 
   #end(result: number): void {

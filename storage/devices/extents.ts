@@ -124,8 +124,10 @@ export class ExtentsDevice implements Device {
     const extent = this.#extents[this.#indexAt(at.position)]!;
     at.length = Math.min(at.length, extent.begin + extent.length - at.position);
     at.position += extent.start - extent.begin;
-    const { zeroes } = extent.state;
-    if (zeroes === null) this.#io.allocation(operation, extent.handle, at);
+    const { zeroes, poisoned } = extent.state;
+    // A hole may be what was lost; known zeroes are forgotten.
+    if (poisoned) this.#queue.end(operation, writeDataRun(this.#io.view, at));
+    else if (zeroes === null) this.#io.allocation(operation, extent.handle, at);
     else this.#queue.end(operation, writeZeroRuns(this.#io.view, zeroes, at));
   }
 
@@ -217,6 +219,12 @@ export class ExtentsDevice implements Device {
 
 function needsSync({ state }: MediumExtent): boolean {
   return state.needsSync;
+}
+
+function writeDataRun(view: DataView, at: AllocationQuery): number {
+  const runs = new RunWriter(view, at);
+  runs.add(runs.end, RUN.data);
+  return runs.count;
 }
 
 /** As far as anybody knows a device is allocated all over, and in part known to be zero. */

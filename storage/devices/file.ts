@@ -31,8 +31,9 @@ export class FileDevice implements Device {
     this.#io = io;
     this.#handle = handle;
     this.geometry = io.geometry(handle);
-    this.state = new MediumState({ io, handle, zeroes: knownZeroesOf(this.geometry) });
     const { sizeBytes } = this.geometry;
+    const zeroes = knownZeroesOf(this.geometry);
+    this.state = new MediumState({ io, handle, sizeBytes, zeroes });
     this.#whole = new ExtentsDevice({
       io,
       readOnly,

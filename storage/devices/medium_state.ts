@@ -5,6 +5,7 @@ import { CounterRow } from "../counters/row.ts";
 import type { Handle, Io, TurnTask } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { KnownZeroes } from "./known_zeroes.ts";
+import { UnsyncedChunks } from "./unsynced_chunks.ts";
 
 const EIO = 5;
 
@@ -21,6 +22,9 @@ const EIO = 5;
  * - The first failed sync poisons the medium: all who wait fail, and so does every later FLUSH and
  *   FUA for as long as this object lives, that is until the medium is opened anew. A later sync
  *   that succeeds would lie.
+ * - The kernel may drop pages that it could not write back at any time, and then a read shows what
+ *   was there before. So what was changed since the last good sync is not read from a poisoned
+ *   medium any more; the rest is.
  */
 export class MediumState implements TurnTask {
   /**
@@ -39,6 +43,7 @@ export class MediumState implements TurnTask {
   onFailed: (failure: MediumFailure) => void;
   /** Of a block device; null: the file system knows. */
   readonly zeroes: KnownZeroes | null;
+  readonly #unsynced: UnsyncedChunks;
   readonly #io: Io;
   readonly #handle: Handle;
   readonly #operation = new Operation(() => this.#done());
@@ -52,14 +57,22 @@ export class MediumState implements TurnTask {
   #counters = CounterRow.unread();
   #errorCount = 0;
   #poisoned = false;
+  /** Once poisoned: nothing on it can be relied on, whenever it was written. */
+  #isLostAsWhole = false;
 
   constructor(
-    on: { readonly io: Io; readonly handle: Handle; readonly zeroes?: KnownZeroes | null },
+    on: {
+      readonly io: Io;
+      readonly handle: Handle;
+      readonly sizeBytes: number;
+      readonly zeroes?: KnownZeroes | null;
+    },
     onFailed: (failure: MediumFailure) => void = () => {},
   ) {
     this.#io = on.io;
     this.#handle = on.handle;
     this.zeroes = on.zeroes ?? null;
+    this.#unsynced = new UnsyncedChunks(on.sizeBytes);
     this.onFailed = onFailed;
   }
 
@@ -78,11 +91,33 @@ export class MediumState implements TurnTask {
     return this.synced < this.changes;
   }
 
-  /** It is found not to be what was opened. */
+  /** It is found not to be what was opened, or was poisoned by a process before this one. */
   poison(): void {
+    this.#isLostAsWhole = true;
+    this.#poison();
+  }
+
+  #poison(): void {
     this.#poisoned = true;
     this.zeroes?.forget();
     this.#counters.set(MEDIUM_CELL.poisoned, 1);
+  }
+
+  /** For its users: a change of this range begins. */
+  changing(position: number, length: number): void {
+    this.#unsynced.changed(position, length);
+  }
+
+  /** It has ended, with success or not, and nobody has heard of it. */
+  changed(position: number, length: number): void {
+    this.changes++;
+    this.#unsynced.changed(position, length);
+  }
+
+  /** What is read there may be older than what was acknowledged, now or by and by. */
+  mayBeLost(position: number, length: number): boolean {
+    if (!this.#poisoned) return false;
+    return this.#isLostAsWhole || this.#unsynced.touches(position, length);
   }
 
   /** Its operations are counted in this row from now on. */
@@ -109,7 +144,11 @@ export class MediumState implements TurnTask {
   /** For its users: an operation failed with a positive errno. */
   failed(during: MediumFailure["during"], errno: number): void {
     this.#errorCount++;
-    if (during === "sync") this.poison();
+    if (during === "sync") {
+      // What a process before this one has written is only known to be there after a sync.
+      if (this.synced < 0) this.#isLostAsWhole = true;
+      this.#poison();
+    }
     this.onFailed({ during, errno, poisoned: this.#poisoned, errorCount: this.#errorCount });
   }
 
@@ -137,6 +176,7 @@ export class MediumState implements TurnTask {
     this.#joined = joined;
     this.#running = true;
     this.#covers = this.changes;
+    this.#unsynced.syncBegan();
     this.#counters.set(MEDIUM_CELL.waiting, 0);
     this.#sinceMs = this.began(TYPE.flush);
     this.#io.sync(this.#operation, this.#handle);
@@ -147,7 +187,10 @@ export class MediumState implements TurnTask {
     this.#running = false;
     this.ended(TYPE.flush, this.#sinceMs, result);
     if (result < 0) this.failed("sync", -result);
-    else this.synced = Math.max(this.synced, this.#covers);
+    else {
+      this.synced = Math.max(this.synced, this.#covers);
+      this.#unsynced.syncSucceeded();
+    }
     if (!this.#waiting.empty) this.#io.atTurnEnd(this);
     this.#end(this.#joined, result);
   }

@@ -38,9 +38,11 @@ export class IoMediumFile implements MediumFile {
     this.path = medium.path;
     this.handle = medium.handle;
     const { handle, geometry } = medium;
-    this.state = new MediumState({ io: seam.io, handle, zeroes: knownZeroesOf(geometry) });
-    this.kind = medium.geometry.kind;
-    this.sizeBytes = medium.geometry.sizeBytes;
+    const { sizeBytes } = geometry;
+    const zeroes = knownZeroesOf(geometry);
+    this.state = new MediumState({ io: seam.io, handle, sizeBytes, zeroes });
+    this.kind = geometry.kind;
+    this.sizeBytes = sizeBytes;
     this.identity = seam.io.identity(medium.handle);
     this.minimumBlockBytes = this.kind === "block" ? medium.geometry.logicalBlockBytes : 1;
   }
@@ -66,11 +68,12 @@ export class IoMediumFile implements MediumFile {
       const from = step.position - position;
       this.#io.bytes.set(bytes.subarray(from, from + step.length), off);
       const sinceMs = this.state.began(TYPE.write);
+      this.state.changing(step.position, step.length);
       this.state.zeroes?.changed(step.position, step.length);
       const result = await this.#promises.write(this.handle, { off, ...step });
       this.state.zeroes?.changed(step.position, step.length);
       this.state.ended(TYPE.write, sinceMs, result);
-      this.state.changes++;
+      this.state.changed(step.position, step.length);
       this.#check(result, "Writing", step);
     });
   }
@@ -86,11 +89,12 @@ export class IoMediumFile implements MediumFile {
     const range = { position, length, mayDiscard: this.kind === "file", fast: false };
     const sinceMs = this.state.began(TYPE.zero);
     const zeroing = new ZeroingRange();
+    this.state.changing(position, length);
     this.state.zeroes?.zeroingBegan(zeroing, position, length);
     const result = await this.#promises.zero(this.handle, range);
     this.state.zeroes?.zeroingEnded(zeroing, result >= 0);
     this.state.ended(TYPE.zero, sinceMs, result < 0 ? result : length);
-    this.state.changes++;
+    this.state.changed(position, length);
     this.#check(result, "Zeroing", range);
   }
 

@@ -35,6 +35,12 @@ const END_IS_GONE =
   "what was written at its end is not there any more: it was cut short and has grown again, or " +
   "somebody else writes to it";
 
+/** For the log, the operator, and the unit's next start. */
+export const WHAT_POISON_MEANS =
+  "What was written since the last flush that succeeded may be lost and is not read any more, " +
+  "after a restart nothing is. Once an operator has opened it anew (dvsan ctl media reopen), " +
+  "hosts write again what they still have";
+
 interface Waiting {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -227,8 +233,9 @@ export class Medium {
     if (!(error instanceof DvsanError)) throw error;
     if (!this.ok) return;
     this.errors++;
-    const state = error instanceof FailedSync ? "poisoned" : "failed";
-    this.fail(state, `writing its label failed: ${messageOf(error)}`);
+    const why = `writing its label failed: ${messageOf(error)}`;
+    if (error instanceof FailedSync) this.fail("poisoned", `${why} ${WHAT_POISON_MEANS}`);
+    else this.fail("failed", why);
   }
 
   #unusable(cause?: unknown): DvsanError {

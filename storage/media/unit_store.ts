@@ -9,6 +9,7 @@ import type {
 } from "../../protocol/config/bodies.ts";
 import { grantAccess, revokeAccess } from "./access_changes.ts";
 import type { MediumFile, MediumSource } from "./medium_file.ts";
+import { WHAT_POISON_MEANS } from "./medium.ts";
 import { openMedia } from "./open_media.ts";
 import { StoreState } from "./store_state.ts";
 import type {
@@ -100,7 +101,7 @@ export class UnitStore {
 
   /**
    * The volume when it can be served now, else null. Its media are all there and zeroed, and ok or
-   * poisoned: what is there can be read away from a poisoned one, and nothing made durable on it.
+   * poisoned: what is surely there can be read away from a poisoned one, and nothing made durable.
    */
   served(volumeId: string): ServedVolume | null {
     const { volumes, media, options } = this.#state;
@@ -135,7 +136,7 @@ export class UnitStore {
     if (medium === undefined) return;
     medium.errors++;
     if (failure === "sync" && medium.ok) {
-      medium.fail("poisoned", "a flush of host data failed: what it covered may be lost");
+      medium.fail("poisoned", `a flush of host data failed. ${WHAT_POISON_MEANS}`);
     } else this.#state.bump();
   }
 

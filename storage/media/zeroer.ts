@@ -8,7 +8,7 @@ import {
 } from "../../protocol/core/limits.ts";
 import { isZero } from "../../protocol/label/judge.ts";
 import { withZeroed } from "./changes.ts";
-import type { Medium } from "./medium.ts";
+import { type Medium, WHAT_POISON_MEANS } from "./medium.ts";
 import { normalise, type Range, subtract, union } from "./ranges.ts";
 import { runsOn } from "./resolve.ts";
 
@@ -135,11 +135,9 @@ export class Zeroer {
     } catch (error) {
       if (!(error instanceof DvsanError)) throw error;
       this.#medium.errors++;
-      const state = doing === "flushing" ? "poisoned" : "failed";
-      this.#medium.fail(
-        state,
-        `${doing} ${bytes} bytes at ${position} failed: ${messageOf(error)}`,
-      );
+      const why = `${doing} ${bytes} bytes at ${position} failed: ${messageOf(error)}`;
+      if (doing === "flushing") this.#medium.fail("poisoned", `${why} ${WHAT_POISON_MEANS}`);
+      else this.#medium.fail("failed", why);
       return false;
     }
   }

@@ -80,6 +80,14 @@ export class TestClient {
     return bytes[0]!;
   }
 
+  /** What reading the block ends with: 0 or an NBD error. */
+  async tryRead(position: number): Promise<number> {
+    const off = this.#world.io.buffers.take(BLOCK_BYTES);
+    const error = await this.#world.run(this.begin(COMMAND.read, { position, off }));
+    this.#world.io.buffers.release(off);
+    return error;
+  }
+
   flush(): Promise<number> {
     return this.#world.run(this.begin(COMMAND.flush, { position: 0 }));
   }

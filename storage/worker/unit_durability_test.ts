@@ -44,6 +44,8 @@ unitTest(
 for (const whose of ["a host's flush", "a label's update"] as const) {
   unitTest(`a failed sync poisons the medium for all: ${whose}`, async ({ world }) => {
     const client = await world.attached({ attachment: 1 });
+    assert.equal(await client.write(3 * MIB, 2), 0);
+    assert.equal(await client.flush(), 0);
     assert.equal(await client.write(0, 3), 0);
     world.stall.failingSyncs = 1;
     if (whose === "a host's flush") assert.equal(await client.flush(), EIO);
@@ -51,14 +53,21 @@ for (const whose of ["a host's flush", "a label's update"] as const) {
     assert.equal(world.stall.failingSyncs, 0);
     assert.equal(await client.flush(), EIO, "the kernel would call this one a success");
     assert.equal(await client.write(4096, 4), 0);
-    assert.equal(await client.read(4096), 4, "what is there can be read away");
+    assert.equal(await client.write(2 * MIB, 5), 0);
+    assert.equal(await client.read(3 * MIB), 2, "what is surely there can be read away");
+    // The kernel may show at any time what was there before.
+    assert.equal(await client.tryRead(0), EIO, "written before the sync that failed");
+    assert.equal(await client.tryRead(4096), EIO, "written after it, and yet not to be relied on");
+    assert.equal(await client.tryRead(2 * MIB), EIO);
     const { media, volumes } = await world.call("storageInfo", null);
     assert.deepEqual([media[0]?.state, media[0]?.errors], ["poisoned", 1]);
     assert.equal(volumes[0]?.state, "failed");
     assert.match(volumes[0]?.reason ?? "", /poisoned/);
+    assert.match(media[0]?.reason ?? "", /is not read any more.*dvsan ctl media reopen/);
     await client.leave();
     const another = await world.attached({ attachment: 9 });
-    assert.equal(await another.read(4096), 4, "also by who comes later");
+    assert.equal(await another.read(3 * MIB), 2, "also by who comes later");
+    assert.equal(await another.tryRead(0), EIO);
     assert.equal(await another.flush(), EIO);
     await another.leave();
   });
@@ -80,7 +89,8 @@ unitTest("a medium stays poisoned over restarts until an operator reopens it", a
     await next.start({ poisonedMedia: world.poisoned });
     assert.deepEqual(next.poisoned, world.poisoned);
     const back = await next.attached({ attachment: 2 });
-    assert.equal(await back.read(0), 3);
+    assert.equal(await back.tryRead(0), EIO, "the kernel may be the one that lost it");
+    assert.equal(await back.tryRead(4 * MIB), EIO, "what was synced is not known any more");
     assert.equal(await back.write(0, 4), 0);
     assert.equal(await back.flush(), EIO, "the process is new, and what was lost is lost");
     const { media } = await next.call("storageInfo", null);
@@ -104,6 +114,7 @@ unitTest("a medium stays poisoned over restarts until an operator reopens it", a
     assert.match(back.ended ?? "", /./, "its connection was shut");
     const again = await next.attached({ attachment: 3 });
     assert.notEqual(again.verifier, back.verifier, "so that hosts replay");
+    assert.equal(await again.tryRead(0), 0);
     assert.equal(await again.write(0, 5), 0);
     assert.equal(await again.flush(), 0);
     await again.leave();

@@ -73,8 +73,8 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     name: "flush-covers-what-ended-meanwhile",
     breaks: "a flush covers every write that was answered before it",
     file: "storage/devices/medium_state.ts",
-    old: "    else this.synced = Math.max(this.synced, this.#covers);\n",
-    new: "    else this.synced = this.changes;\n",
+    old: "      this.synced = Math.max(this.synced, this.#covers);\n",
+    new: "      this.synced = this.changes;\n",
     story: "slow-syncs",
   },
   {
@@ -92,6 +92,14 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     old: "    const outcome = this.#poisoned && result >= 0 ? -EIO : result;\n",
     new: "    const outcome = result < -1000 ? -EIO : 0;\n",
     story: "syncs-fail",
+  },
+  {
+    name: "poisoned-reads-go-on",
+    breaks: "what a failed sync may have lost is not read from a poisoned medium",
+    file: "storage/devices/medium_state.ts",
+    old: "    if (!this.#poisoned) return false;\n",
+    new: "    if (this.#errorCount >= 0) return false;\n",
+    story: "reopened",
   },
   {
     name: "unzeroed-space-granted",

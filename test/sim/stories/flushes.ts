@@ -87,14 +87,15 @@ function inUse({ users }: Scene): UsedDisk[] {
 }
 
 /**
- * Writing back fails for one disk, and an operator has the medium opened anew: whoever has written
- * to it and not flushed is to repeat that, although the unit has not lost its power.
+ * Writing back fails for one disk, and the unit's kernel drops what was lost: nobody is shown what
+ * was there before. Then an operator has the medium opened anew: whoever has written to it and not
+ * flushed is to repeat that, although the unit has not lost its power.
  */
 export async function reopened(scene: Scene): Promise<void> {
   const { world: { kernel }, users, operator, units: [unit] } = scene;
   const { machine } = unit!.role;
   users.request();
-  // What is under way is read by then; what comes later is not asked for.
+  // It is read before the cache drops what was lost, and after that.
   kernel.faults.delayedMs = [3000, 4000];
   for (let i = 0; i < 4; i++) {
     await passTime(scene, 1000);
@@ -108,6 +109,12 @@ export async function reopened(scene: Scene): Promise<void> {
     users.pause(true);
     await passTime(scene, 100);
     kernel.faults.syncError = 0;
+    for (let looks = 0; looks < 2; looks++) {
+      // What may be lost cannot be read, and is asked for again and again.
+      for (const { workload } of inUse(scene)) workload.readAll();
+      await passTime(scene, 5000);
+    }
+    users.pause(true);
     operator.look();
     await passTime(scene, 25_000);
     await readAll(scene);
