@@ -128,7 +128,7 @@ export class ExtentsDevice implements Device {
     // A hole may be what was lost; known zeroes are forgotten.
     if (poisoned) this.#queue.end(operation, writeDataRun(this.#io.view, at));
     else if (zeroes === null) this.#io.allocation(operation, extent.handle, at);
-    else this.#queue.end(operation, writeZeroRuns(this.#io.view, zeroes, at));
+    else this.#queue.end(operation, writeKnownRuns(this.#io.view, zeroes, at));
   }
 
   flush(operation: Operation): void {
@@ -227,8 +227,8 @@ function writeDataRun(view: DataView, at: AllocationQuery): number {
   return runs.count;
 }
 
-/** As far as anybody knows a device is allocated all over, and in part known to be zero. */
-function writeZeroRuns(view: DataView, zeroes: KnownZeroes, at: AllocationQuery): number {
+/** A block device tells no holes: all of it is data, but for what is known to read as zeroes. */
+function writeKnownRuns(view: DataView, zeroes: KnownZeroes, at: AllocationQuery): number {
   const runs = new RunWriter(view, at);
   for (let isMore = true; isMore;) {
     const { position } = runs;
