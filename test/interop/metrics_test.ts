@@ -147,14 +147,15 @@ async function watchOnTerminal(pool: Pool, what: readonly string[], drawn: RegEx
     ...[Deno.execPath(), "run", "-A", "--quiet", main, "ctl", ...what],
     ...["--station", pool.web, "--token-file", pool.tokenFile],
   ];
-  // The terminal that script(1) makes has no size.
-  const line = `stty rows 30 columns 160; ${command.join(" ")}; echo ended with $?`;
+  // The terminal that script(1) makes has no size; and the shell is sent the signal as well, by
+  // which dash, unlike bash, would end before it says how the command ended.
+  const line = `trap : INT; stty rows 30 columns 160; ${command.join(" ")}; echo ended with $?`;
   const child = new Deno.Command("script", {
     args: ["--quiet", "--command", line, "/dev/null"],
     stdin: "piped",
     stdout: "piped",
     stderr: "null",
-    env: { TERM: "xterm" },
+    env: { TERM: "xterm", SHELL: "/bin/sh" },
   }).spawn();
   let seen = "";
   const reading = (async () => {
