@@ -65,7 +65,7 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     old:
       "    return !request.isChange || !this.flying.hasChangeIn(request.position, request.length);\n",
     new: "    return true;\n",
-    only: ["power"],
+    story: "writes-meet",
   },
   {
     name: "one-leg-is-not-flushed",

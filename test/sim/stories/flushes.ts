@@ -1,7 +1,7 @@
 import type { Scene } from "../scenario/scene.ts";
 import type { UsedDisk } from "../scenario/users.ts";
 import { releaseAll } from "./space.ts";
-import { passTime, reach } from "./story.ts";
+import { isDataWrite, passTime, reach } from "./story.ts";
 
 const SYNC_MS = 300;
 const ROUNDS = 8;
@@ -58,6 +58,34 @@ export async function longDisk(scene: Scene): Promise<void> {
 
 /** More than one of the story's units can hold. */
 const LONG_BYTES = 40 * 2 ** 20;
+
+/**
+ * Devices take their time for each write, so that changes of the same blocks, asked for side by
+ * side, could meet in the unit. Which of them is left nobody promises; but once they were answered
+ * and read, the same is read after every replay, and after power cuts without one.
+ */
+export async function writesMeet(scene: Scene): Promise<void> {
+  const { sim, world: { kernel }, users, units: [unit] } = scene;
+  const { machine } = unit!.role;
+  for (let round = 0; round < ROUNDS; round++) {
+    kernel.mediaDelayMs = (call) => isDataWrite(scene, call) ? WRITE_MS_MAX * sim.fraction() : 0;
+    await passTime(scene, 3000);
+    users.pause(true);
+    await passTime(scene, 1500);
+    await readAll(scene);
+    kernel.mediaDelayMs = () => 0;
+    users.pause(true);
+    machine.cutPower();
+    machine.switchOn();
+    await readAll(scene);
+    await flushAll(scene);
+    machine.cutPower();
+    machine.switchOn();
+    await readAll(scene);
+  }
+}
+
+const WRITE_MS_MAX = 300;
 
 /** Nothing is asked any more, what was asked is answered, and then one flush is. */
 export async function flushAll(scene: Scene): Promise<void> {

@@ -3,7 +3,7 @@ import { behindWithTombstones, olderBackup } from "./backups.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
 import { fencedWhilePoisoned, hostIsFenced } from "./fences.ts";
-import { longDisk, reopened, slowSyncs } from "./flushes.ts";
+import { longDisk, reopened, slowSyncs, writesMeet } from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
 import { attackerCopies } from "./network.ts";
@@ -33,6 +33,7 @@ export const STORY_NAMES = [
   "slow-labels",
   "slow-syncs",
   "syncs-fail",
+  "writes-meet",
 ] as const;
 export type StoryName = typeof STORY_NAMES[number];
 
@@ -59,4 +60,5 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "slow-labels": { plan: { pauseMsMax: 2000 }, play: slowLabels },
   "slow-syncs": { play: slowSyncs },
   "syncs-fail": { play: syncsFail },
+  "writes-meet": { play: writesMeet },
 };
