@@ -51,3 +51,63 @@ Deno.test("a medium's volumes are not granted again while somebody else grants t
   assert.deepEqual(api.differences(), []);
   await world.end();
 });
+
+Deno.test("a medium that was out at its unit's start is opened by its path once it is back", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  const refusedId = "99999999-9999-4999-8999-999999999999";
+  const asked: { mediumId: string; action: string }[] = [];
+  const answer = unit!.answer.bind(unit!);
+  let state: "out" | "plugged in" | "open" = "out";
+  const started: typeof answer = async (name, body) => {
+    if (name === "NEED_STORAGE_INFO") {
+      const info = unit!.info();
+      const [medium] = info.media;
+      if (state === "open") return info as never;
+      // The path is told by an id of its own: what is behind it nobody knows yet.
+      const media = [
+        { ...medium!, path: "", state: "missing", reason: "no path holds it" },
+        { ...medium!, id: refusedId, state: "refused", reason: "it does not exist", sequence: 0 },
+      ];
+      const volumes = info.volumes.map((volume) => ({ ...volume, state: "incomplete" }));
+      return { ...info, media, volumes } as never;
+    }
+    if (name !== "MEDIUM_CHANGE") return await answer(name, body);
+    asked.push(body as (typeof asked)[number]);
+    if (state === "out") throw new DvsanError("busy", "Could not reopen medium /dev/u1.");
+    state = "open";
+    unit!.revision++;
+    return { medium: unit!.info().media[0]! } as never;
+  };
+  unit!.answer = started;
+  unit!.revision++;
+  await world.heartbeat(unit!, String(unit!.revision));
+  const { api } = world.station;
+  const refused = api.differences().find(({ held }) => held.startsWith("refused: "));
+  assert.match(refused?.waits ?? "", /then: dvsan ctl media reopen u1 \/dev\/u1$/);
+  const at = { unit: "u1", medium: "/dev/u1" };
+  for (const action of ["adopt", "forget"] as const) {
+    await assert.rejects(
+      Promise.try(() => api.changeMedium(at, { action, yes: true }, "ann")),
+      /it is refused .*Reopen it once/,
+    );
+  }
+  const reopened = async () => {
+    // Nothing is lost by it, so nobody has to agree to anything.
+    const { id } = await api.changeMedium(at, { action: "reopen", yes: false }, "ann");
+    return await world.task(id);
+  };
+  const early = await reopened();
+  assert.equal(early.state, "failed");
+  assert.match(early.error?.message ?? "", /Could not reopen medium \/dev\/u1/);
+  state = "plugged in";
+  assert.equal((await reopened()).state, "done");
+  assert.deepEqual(asked.map(({ mediumId, action }) => [mediumId, action]), [
+    [refusedId, "reopen"],
+    [refusedId, "reopen"],
+  ]);
+  await world.pass(3000);
+  assert.deepEqual(api.differences(), []);
+  assert.equal(api.disks()[0]?.state, "ready");
+  await world.end();
+});

@@ -67,11 +67,6 @@ export class Operator {
     }
     for (const { name, media } of units) {
       for (const { id, path, state } of media) {
-        const role = all.find(({ plan }) => plan.name === name)?.role;
-        if (state === "refused" && world.kernel.media.get(path)?.isGone === false) {
-          // It was out when the unit looked at the paths that it was given, at its start.
-          this.#try(`restart ${name}, where ${path} was plugged in again`, () => role?.stop());
-        }
         const move = moved.get(id);
         const isHalfDone = state === "ok" &&
           volumes.some(({ unit, difference }) =>
@@ -79,7 +74,7 @@ export class Operator {
           );
         if ((state === "foreign" || isHalfDone) && move?.to === name) this.adopt(id, name);
         // Wiped, also where it was carried to, or it is with another unit now.
-        // One that is only out is behind a path that is refused, until the restart above.
+        // One that is only out is behind a path that is refused, until it is opened below.
         const isOut = media.some((other) => other.state === "refused");
         const isWiped = wiped.size > 0 && !isOut && (move === undefined || !isThere(units, id));
         const isLost = isWiped || (move !== undefined && isServed(units, id));
@@ -89,9 +84,11 @@ export class Operator {
             () => this.#ask("POST", `/units/${name}/media/${id}`, { action: "forget", yes: true }),
           );
         }
-        if (state !== "poisoned" && state !== "failed") continue;
+        // It was out when the unit looked at the paths that it was given, and is there again.
+        const isBack = state === "refused" && world.kernel.media.get(path)?.isGone === false;
+        if (state !== "poisoned" && state !== "failed" && !isBack) continue;
         this.#try(
-          `reopen medium ${id} of ${name}`,
+          `reopen medium ${isBack ? path : id} of ${name}`,
           () => this.#ask("POST", `/units/${name}/media/${id}`, { action: "reopen", yes: true }),
         );
       }
