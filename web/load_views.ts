@@ -1,9 +1,10 @@
 import { z } from "zod";
+import { ERROR_KINDS, LATENCY_CLASSES } from "../protocol/core/counted.ts";
 
 /** What the station tells of the load of its nodes, as their heartbeats say it. */
 
 const Rate = z.number().nullable();
-const Counts = z.object({
+const LoadCounts = z.object({
   reads: z.number(),
   writes: z.number(),
   others: z.number(),
@@ -11,6 +12,17 @@ const Counts = z.object({
   writtenBytes: z.number(),
   errors: z.number(),
 });
+export type LoadCounts = z.infer<typeof LoadCounts>;
+
+/** Errors by kind, of those kinds that were seen. */
+export const ErrorsByKind = z.partialRecord(
+  z.enum(ERROR_KINDS.map(({ name }) => name)),
+  z.number(),
+);
+export type ErrorsByKind = z.infer<typeof ErrorsByKind>;
+
+/** How many were answered so fast, of those bounds where any were; null: later than all others. */
+const Buckets = z.array(z.object({ upToMs: z.number().nullable(), count: z.number() }));
 
 /** What something does, as its node's heartbeats say. */
 export const LoadView = z.object({
@@ -21,7 +33,9 @@ export const LoadView = z.object({
   /** Of those in flight, the ones that no device has. */
   queued: z.number(),
   /** Since the node started. */
-  totals: Counts,
+  totals: LoadCounts,
+  /** The errors among them. Of whole units and hosts they are not told apart. */
+  errorsByKind: ErrorsByKind,
   /** Null: it was told of once only since the node started. */
   perSecond: z.object({
     reads: Rate,
@@ -33,6 +47,8 @@ export const LoadView = z.object({
   }),
   /** Of what was answered lately; null: nothing was. The p99 is rounded up, at most doubled. */
   latencyMs: z.object({ readMean: Rate, readP99: Rate, writeMean: Rate, writeP99: Rate }),
+  /** Since the node started, by class of request; empty of whole units and hosts. */
+  latencyHistogram: z.partialRecord(z.enum(LATENCY_CLASSES), Buckets),
 });
 export type LoadView = z.infer<typeof LoadView>;
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { LoadKind, LoadRow } from "./load_views.ts";
+import { ErrorsByKind, type LoadKind, type LoadRow } from "./load_views.ts";
 
 /**
  * The one interface through which web/ sees the station. REST and (later) the console are two views
@@ -105,6 +105,8 @@ export const VolumeView = z.object({
   grantState: z.string().nullable(),
   /** In words: what the station wants that the unit does not hold yet, or the other way round. */
   difference: z.string().nullable(),
+  /** Requests that ended with an error since its unit started, as its heartbeats say. */
+  errorsByKind: ErrorsByKind,
 });
 export type VolumeView = z.infer<typeof VolumeView>;
 

@@ -8,15 +8,17 @@ export const COUNTER_NAME_BYTES = 256;
 export const COUNTER_READS_MAX = 1000;
 /** Connections with metrics of their own; the rest is in the sums of exports alone. */
 export const METRICS_CONNECTIONS_MAX = 64;
-/** Meters in a heartbeat: so many fit into one packet; and while somebody watches, several. */
-export const METERS_PER_HEARTBEAT_MAX = 6;
-export const METERS_PER_HEARTBEAT_WATCHED_MAX = 512;
 /**
- * Connections in a heartbeat while somebody watches, busiest first. Otherwise they get what the
- * meters leave of METERS_PER_HEARTBEAT_MAX, and each takes the room of two, for its peer's address.
+ * Bytes of meters in a heartbeat, which then fits into one packet beside the rest; and while
+ * somebody watches, several. Connections get what the other meters leave, and while somebody
+ * watches at least so much of their own.
  */
-export const CONNECTIONS_PER_HEARTBEAT_WATCHED_MAX = 128;
-export const CONNECTION_METER_ROOM = 2;
+export const METERS_BYTES_MAX = 640;
+export const METERS_BYTES_WATCHED_MAX = 36 * 1024;
+export const CONNECTIONS_BYTES_WATCHED_MAX = 12 * 1024;
+/** Meters, and connections, that a heartbeat has at most. */
+export const METERS_PER_HEARTBEAT_MAX = 512;
+export const CONNECTIONS_PER_HEARTBEAT_MAX = 128;
 /** How long the station asks nodes for all their meters after somebody looked. */
 export const METERS_WATCHED_MS = 5000;
 /** Meters that the station keeps of one node, and how long one that nobody tells of. */

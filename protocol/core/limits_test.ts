@@ -36,6 +36,15 @@ const RELATIONS: readonly (readonly [string, boolean])[] = [
     limits.NODE_SILENT_MS >= 3 * limits.HEARTBEAT_MS,
   ],
   [
+    "meters of a watched node leave a heartbeat room for the rest",
+    limits.METERS_BYTES_WATCHED_MAX + limits.CONNECTIONS_BYTES_WATCHED_MAX +
+        limits.HELD_LEGS_TOLD_MAX * 192 <= limits.REQUEST_BODY_BYTES_MAX,
+  ],
+  [
+    "meters leave half a packet to the rest of a heartbeat",
+    limits.METERS_BYTES_MAX <= limits.PACKET_BYTES_MAX * 0.55,
+  ],
+  [
     "the station waits longer for a leg than for one request",
     limits.UNIT_REQUEST_MS <
       limits.LEG_UNREACHABLE_MS_MAX,

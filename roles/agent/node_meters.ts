@@ -1,15 +1,17 @@
 import type { NodeFigures } from "../../protocol/config/bodies.ts";
-import type { Meters } from "../../protocol/config/meters.ts";
+import type { Meter, Meters } from "../../protocol/config/meters.ts";
 import type { Clock } from "../../protocol/core/clock.ts";
 import {
-  CONNECTION_METER_ROOM,
-  CONNECTIONS_PER_HEARTBEAT_WATCHED_MAX,
+  CONNECTIONS_BYTES_WATCHED_MAX,
+  CONNECTIONS_PER_HEARTBEAT_MAX,
+  METERS_BYTES_MAX,
+  METERS_BYTES_WATCHED_MAX,
   METERS_PER_HEARTBEAT_MAX,
-  METERS_PER_HEARTBEAT_WATCHED_MAX,
 } from "../../protocol/core/limits.ts";
 import { nodeFigures } from "../../storage/counters/figures.ts";
 import {
   hasChanged,
+  meterBytes,
   type Metered,
   meteredConnections,
   meteredOf,
@@ -56,7 +58,7 @@ export class NodeMeters {
   /** The load now, for the next heartbeat. */
   tell(): { figures: NodeFigures; meters: Meters } {
     const rows = this.#counters.read();
-    const max = this.#isWatched ? METERS_PER_HEARTBEAT_WATCHED_MAX : METERS_PER_HEARTBEAT_MAX;
+    const room = this.#isWatched ? METERS_BYTES_WATCHED_MAX : METERS_BYTES_MAX;
     const beat = ++this.#beat;
     const found = meteredOf(rows).map((metered) => {
       const key = `${metered.kind} ${metered.id}`;
@@ -65,7 +67,8 @@ export class NodeMeters {
     const changed = found
       .filter(({ metered, told }) => told === undefined || hasChanged(metered, told.metered))
       .sort((a, b) => (a.told?.beat ?? 0) - (b.told?.beat ?? 0));
-    const chosen = changed.slice(0, max);
+    const meters = fitting(changed.slice(0, METERS_PER_HEARTBEAT_MAX), { room, atLeast: 1 });
+    const chosen = changed.slice(0, meters.rows.length);
     // What is gone is forgotten with this.
     const told = new Map<string, Told>();
     for (const { key, told: last } of found) if (last !== undefined) told.set(key, last);
@@ -76,28 +79,27 @@ export class NodeMeters {
     return {
       figures: nodeFigures(rows, this.#clock.nowMs() - this.#startedMs),
       meters: {
-        rows: chosen.map(({ metered, told }) => meterOf(metered, told?.metered.cells ?? null)),
+        rows: meters.rows,
         whole: chosen.length === changed.length,
-        connections: this.#busiest(open, max - chosen.length),
+        connections: this.#busiest(open, room - meters.bytes),
       },
     };
   }
 
-  /** The connections that did most since the last heartbeat; `room` is what the meters left. */
-  #busiest(open: readonly Metered[], room: number): Meters["connections"] {
-    const max = this.#isWatched
-      ? CONNECTIONS_PER_HEARTBEAT_WATCHED_MAX
-      : Math.floor(room / CONNECTION_METER_ROOM);
+  /** The connections that did most since the last heartbeat; `left` is what the meters left. */
+  #busiest(open: readonly Metered[], left: number): Meter[] {
     const { connections } = this.#known;
-    return open
+    const busiest = open
       .map((metered) => {
-        const before = connections.get(metered.id) ?? null;
-        const answered = answeredOf(metered.cells) - (before === null ? 0 : answeredOf(before));
-        return { metered, before, activity: answered + inFlightOf(metered.cells) };
+        const before = connections.get(metered.id);
+        const answered = answeredOf(metered.cells) -
+          (before === undefined ? 0 : answeredOf(before));
+        return { metered, activity: answered + inFlightOf(metered.cells) };
       })
       .sort((a, b) => b.activity - a.activity)
-      .slice(0, max)
-      .map(({ metered, before }) => meterOf(metered, before));
+      .slice(0, CONNECTIONS_PER_HEARTBEAT_MAX);
+    const room = this.#isWatched ? CONNECTIONS_BYTES_WATCHED_MAX : left;
+    return fitting(busiest, { room, atLeast: 0 }).rows;
   }
 
   /** The station has the last heartbeat. */
@@ -106,4 +108,21 @@ export class NodeMeters {
     if (this.#pending !== null) this.#known = this.#pending;
     this.#pending = null;
   }
+}
+
+/** The first so many that fit into `room` bytes; `atLeast` of them in any case. */
+function fitting(
+  things: readonly { readonly metered: Metered }[],
+  { room, atLeast }: { readonly room: number; readonly atLeast: number },
+): { readonly rows: Meter[]; readonly bytes: number } {
+  const rows: Meter[] = [];
+  let bytes = 0;
+  for (const { metered } of things) {
+    const meter = meterOf(metered);
+    const more = meterBytes(meter);
+    if (rows.length >= atLeast && bytes + more > room) break;
+    bytes += more;
+    rows.push(meter);
+  }
+  return { rows, bytes };
 }

@@ -1,11 +1,13 @@
 import { METRICS_CONNECTIONS_MAX } from "../../protocol/core/limits.ts";
 import type { Labels, MetricsText, Sample } from "../../protocol/metrics/text.ts";
 import {
-  CELL,
   ERROR_KINDS,
   LATENCY_BOUNDS_MS,
   LATENCY_BUCKETS,
   LATENCY_CLASSES,
+} from "../../protocol/core/counted.ts";
+import {
+  CELL,
   latencyCell,
   LEG_CELL,
   MEDIUM_CELL,

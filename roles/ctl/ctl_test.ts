@@ -69,6 +69,20 @@ Deno.test("readToken() takes one line and refuses what is none", () => {
   for (const text of ["", "\n", "a b", "ü"]) assert.throws(() => read(text), { code: "usage" });
 });
 
+Deno.test("volumesText() names the kinds of errors that were seen, and no others", () => {
+  const volume = {
+    ...{ id: "v", number: 1, unitId: "u", unit: "unit1", sizeBytes: 4096, state: "ready" },
+    ...{ zeroedBytes: 0, allocatedBytes: 0, sequence: 1, startLba: null, endLba: null },
+    ...{ diskId: "d", disk: "db", leg: 0, hostId: "h", host: "h1", generation: "1.1" },
+    ...{ grantState: "granted", difference: null },
+  };
+  const failing = { ...volume, errorsByKind: { io: 12, no_space: 3, shutdown: 0 } };
+  const text = tables.volumesText([{ ...volume, errorsByKind: {} }, failing]).split("\n");
+  assert.match(text[0]!, / GRANT +ERRORS *$/);
+  assert.match(text[1]!, / granted +- *$/);
+  assert.match(text[2]!, / granted +12 I\/O, 3 no space *$/);
+});
+
 Deno.test("the tables say what to do when there is nothing, and why not", () => {
   assert.match(tables.unitsText([]), /dvsan unit/);
   assert.match(tables.hostsText([]), /dvsan host/);

@@ -10,6 +10,7 @@ import type {
   UnitView,
   VolumeView,
 } from "../../web/station_api.ts";
+import { errorsText } from "./errors_text.ts";
 
 /** What `dvsan ctl` prints without --json: the station's views as tables. */
 
@@ -83,9 +84,21 @@ export function volumesText(volumes: readonly VolumeView[]): string {
     volume.disk === null ? "-" : `${volume.disk}/${volume.leg}`,
     volume.host ?? "-",
     volume.generation === null ? "-" : `${volume.generation} ${volume.grantState ?? ""}`.trim(),
+    errorsText(volume.errorsByKind) || "-",
     volume.difference ?? "",
   ]);
-  const headings = ["UNIT", "NUMBER", "SIZE", "STATE", "LBA", "DISK/LEG", "HOST", "GRANT", ""];
+  const headings = [
+    "UNIT",
+    "NUMBER",
+    "SIZE",
+    "STATE",
+    "LBA",
+    "DISK/LEG",
+    "HOST",
+    "GRANT",
+    "ERRORS",
+    "",
+  ];
   return formatTable(headings, rows);
 }
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { wait } from "../../protocol/core/clock.ts";
 import { LOAD_WATCH_MS } from "../../protocol/core/limits.ts";
 import { type LoadKind, LoadRow } from "../../web/load_views.ts";
+import { errorsText } from "./errors_text.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatSize } from "../process/sizes.ts";
 import { formatTable } from "../process/tables.ts";
@@ -89,7 +90,7 @@ function cellsOf(row: LoadRow, isNamed: boolean): string[] {
     ...[latencyMs.readMean, latencyMs.readP99, latencyMs.writeMean, latencyMs.writeP99]
       .map(latencyText),
     String(load.inFlight),
-    String(load.totals.errors),
+    errorsText(load.errorsByKind) || String(load.totals.errors),
   ];
 }
 

@@ -16,6 +16,8 @@ function row(name: string, reads: number | null): LoadRow {
       inFlight: 3,
       queued: 0,
       totals: { reads: 1, writes: 0, others: 0, readBytes: 0, writtenBytes: 0, errors: 0 },
+      errorsByKind: {},
+      latencyHistogram: {},
       perSecond: rates,
       latencyMs: { readMean: 0.25, readP99: 12.3, writeMean: null, writeP99: null },
     },
@@ -30,6 +32,15 @@ Deno.test("loadText() shows the busiest first, and says what it leaves out", () 
   assert.match(lines[3]!, /and 1 more/);
   assert.equal(loadText("disks", [], 5), "No disks yet.");
   assert.match(loadText("units", [{ ...row("u", 1), load: null }], 5), /^unit1$/m);
+});
+
+Deno.test("loadText() names kinds of errors, where the node told them apart", () => {
+  const failing = row("a/0", 1);
+  const totals = { ...failing.load!.totals, errors: 4 };
+  const load = { ...failing.load!, totals, errorsByKind: { no_space: 3, io: 1 } };
+  assert.match(loadText("volumes", [{ ...failing, load }], 1), / 1 I\/O, 3 no space$/m);
+  const whole = { ...failing, load: { ...load, errorsByKind: {} } };
+  assert.match(loadText("units", [whole], 1), / 4$/m);
 });
 
 for (const json of [true, false]) {

@@ -1,41 +1,30 @@
 import type { NodeFigures } from "../../protocol/config/bodies.ts";
-import {
-  type Meter,
-  METER_FIELDS,
-  type MeterField,
-  type MeterKind,
-  type Meters,
-} from "../../protocol/config/meters.ts";
+import type { Meter, MeterKind, Meters } from "../../protocol/config/meters.ts";
 import {
   METER_KEPT_MS,
   METERS_PER_NODE_MAX,
   METERS_WATCHED_MS,
 } from "../../protocol/core/limits.ts";
 import type { LoadView } from "../../web/load_views.ts";
-
-type Numbers = Readonly<Record<MeterField, number>>;
+import {
+  errorsByKind,
+  follows,
+  isSame,
+  loadView,
+  type Told,
+  toldOf,
+  toldOfNode,
+} from "./load_told.ts";
 
 interface Kept {
   readonly kind: MeterKind | "node";
   readonly id: string;
-  readonly now: Numbers;
+  readonly now: Told;
   readonly atMs: number;
   /** The last one before, when it can be subtracted. */
-  readonly before: Numbers | null;
+  readonly before: Told | null;
   readonly beforeMs: number;
 }
-
-/** Fields that are sums; a sum that fell is one of a node that started anew. */
-const SUMS = [
-  "reads",
-  "writes",
-  "others",
-  "readBytes",
-  "writtenBytes",
-  "errors",
-  "readMicros",
-  "writeMicros",
-] as const satisfies readonly MeterField[];
 
 /**
  * What one node's heartbeats said of its load, in this run of the station: the last numbers of each
@@ -60,14 +49,14 @@ export class NodeLoad {
     this.#uptimeMs = figures.uptimeMs;
     const lastMs = this.#atMs;
     this.#atMs = nowMs;
-    this.#keep({ kind: "node", id: "", now: numbersOfNode(figures) }, { nowMs, lastMs });
+    this.#keep({ kind: "node", id: "", now: toldOfNode(figures) }, { nowMs, lastMs });
     if (meters === undefined) return;
     this.#heardConnections(meters.connections ?? [], { nowMs, lastMs });
     const told = new Set<string>();
     for (const meter of meters.rows) {
       const [kind, id] = meter;
       told.add(`${kind} ${id}`);
-      this.#keep({ kind, id, now: numbersOf(meter) }, { nowMs, lastMs });
+      this.#keep({ kind, id, now: toldOf(meter) }, { nowMs, lastMs });
     }
     if (meters.whole) this.#restWereIdle(told, nowMs);
   }
@@ -88,6 +77,12 @@ export class NodeLoad {
     return views;
   }
 
+  /** Kinds of errors of one thing, for who does not look at its load; none: it is not known. */
+  errorsOf(kind: MeterKind, id: string): LoadView["errorsByKind"] {
+    const kept = this.#kept.get(`${kind} ${id}`);
+    return kept === undefined ? {} : errorsByKind(kept.now);
+  }
+
   #keep(
     what: Pick<Kept, "kind" | "id" | "now">,
     at: { readonly nowMs: number; readonly lastMs: number },
@@ -106,7 +101,7 @@ export class NodeLoad {
     const heard = new Map<string, Kept>();
     for (const meter of meters) {
       const [kind, id] = meter;
-      heard.set(id, after(this.#connections.get(id), { kind, id, now: numbersOf(meter) }, at));
+      heard.set(id, after(this.#connections.get(id), { kind, id, now: toldOf(meter) }, at));
     }
     this.#connections = heard;
   }
@@ -116,8 +111,7 @@ export class NodeLoad {
     for (const [key, kept] of this.#kept) {
       if (kept.kind === "node" || told.has(key)) continue;
       // Once more with the same numbers; what is gone for good is forgotten in the end.
-      const isIdle = kept.before !== null &&
-        SUMS.every((sum) => kept.before![sum] === kept.now[sum]);
+      const isIdle = kept.before !== null && isSame(kept.now, kept.before);
       const idleMs = isIdle ? nowMs - kept.beforeMs : 0;
       if (idleMs > METER_KEPT_MS) this.#kept.delete(key);
       else {
@@ -134,7 +128,7 @@ function after(
   what: Pick<Kept, "kind" | "id" | "now">,
   at: { readonly nowMs: number; readonly lastMs: number },
 ): Kept {
-  const fits = last !== undefined && SUMS.every((sum) => what.now[sum] >= last.now[sum]);
+  const fits = last !== undefined && follows(what.now, last.now);
   return {
     ...what,
     atMs: at.nowMs,
@@ -143,51 +137,7 @@ function after(
   };
 }
 
-function numbersOf([, , ...values]: Meter): Numbers {
-  return Object.fromEntries(METER_FIELDS.map((field, i) => [field, values[i]!])) as Numbers;
-}
-
-function numbersOfNode(figures: NodeFigures): Numbers {
-  const zeroes = Object.fromEntries(METER_FIELDS.map((field) => [field, 0])) as Numbers;
-  const { uptimeMs: _, ...counts } = figures;
-  return { ...zeroes, ...counts };
-}
-
 function viewOf({ now, before, atMs, beforeMs }: Kept, nowMs: number): LoadView {
   const seconds = (atMs - beforeMs) / 1000;
-  const rate = (sum: (typeof SUMS)[number]) =>
-    before === null || seconds <= 0 ? null : (now[sum] - before[sum]) / seconds;
-  const answered = (count: "reads" | "writes") => before === null ? 0 : now[count] - before[count];
-  const latency = (count: "reads" | "writes", micros: "readMicros" | "writeMicros") => {
-    const lately = answered(count);
-    return before === null || lately <= 0 ? null : (now[micros] - before[micros]) / lately / 1000;
-  };
-  return {
-    ageMs: Math.round(nowMs - atMs),
-    connections: now.connections,
-    inFlight: now.inFlight,
-    queued: now.queued,
-    totals: {
-      reads: now.reads,
-      writes: now.writes,
-      others: now.others,
-      readBytes: now.readBytes,
-      writtenBytes: now.writtenBytes,
-      errors: now.errors,
-    },
-    perSecond: {
-      reads: rate("reads"),
-      writes: rate("writes"),
-      others: rate("others"),
-      readBytes: rate("readBytes"),
-      writtenBytes: rate("writtenBytes"),
-      errors: rate("errors"),
-    },
-    latencyMs: {
-      readMean: latency("reads", "readMicros"),
-      readP99: answered("reads") > 0 ? now.readP99Micros / 1000 : null,
-      writeMean: latency("writes", "writeMicros"),
-      writeP99: answered("writes") > 0 ? now.writeP99Micros / 1000 : null,
-    },
-  };
+  return loadView(now, { before, seconds, ageMs: Math.round(nowMs - atMs) });
 }

@@ -6,6 +6,7 @@ import {
   METERS_PER_NODE_MAX,
   METERS_WATCHED_MS,
 } from "../../protocol/core/limits.ts";
+import { LoadView } from "../../web/load_views.ts";
 import { NodeLoad } from "./load.ts";
 
 const ID = "11111111-1111-4111-8111-111111111111";
@@ -16,23 +17,9 @@ function figures(uptimeMs: number, reads = 0): NodeFigures {
 
 /** A volume after so many reads of 4 KiB, 100 µs each. */
 function meter(reads: number, id = ID): Meter {
-  return Meter.parse([
-    "volume",
-    id,
-    1,
-    2,
-    0,
-    reads,
-    0,
-    0,
-    reads * 4096,
-    0,
-    0,
-    reads * 100,
-    0,
-    160,
-    0,
-  ]);
+  const latencies = [reads === 0 ? [] : [4, reads], [], [], []];
+  const micros = [reads * 100, 0, 0, 0];
+  return Meter.parse(["volume", id, 1, 2, 0, reads * 4096, 0, ...micros, [], ...latencies]);
 }
 
 function tell(load: NodeLoad, at: { nowMs: number; uptimeMs: number }, ...rows: Meter[]): void {
@@ -51,6 +38,32 @@ Deno.test("NodeLoad makes rates of two heartbeats", () => {
   assert.equal(second.ageMs, 500);
   assert.deepEqual([second.latencyMs.readMean, second.latencyMs.readP99], [0.1, 0.16]);
   assert.deepEqual([second.latencyMs.writeMean, second.latencyMs.writeP99], [null, null]);
+});
+
+Deno.test("NodeLoad tells errors by kind, and all latencies in their buckets", () => {
+  const load = new NodeLoad();
+  const hear = (nowMs: number, writes: number[], errors: number[]) => {
+    const numbers = [1, 0, 0, 0, 0, 0, 1_000_000, 50, 0];
+    const row = Meter.parse(["volume", ID, ...numbers, errors, [], writes, [0, 9], [21, 1]]);
+    tell(load, { nowMs, uptimeMs: nowMs }, row);
+  };
+  assert.deepEqual(load.errorsOf("volume", ID), {});
+  hear(1000, [3, 100, 0, 1], [1, 2]);
+  hear(2000, [3, 198, 2, 1], [1, 2, 0, 0, 5]);
+  const errors = { io: 2, no_space: 5 };
+  assert.deepEqual(load.errorsOf("volume", ID), errors);
+  const view = LoadView.parse(load.look("volume", 2000).get(ID)!);
+  assert.deepEqual(view.errorsByKind, errors);
+  assert.deepEqual([view.totals.errors, view.perSecond.errors], [7, 5]);
+  assert.deepEqual([view.totals.writes, view.totals.others], [201, 10]);
+  // Of a hundred writes since the first heartbeat two took longer than 0.08 ms.
+  assert.equal(view.latencyMs.writeP99, 0.16);
+  assert.deepEqual(view.latencyHistogram, {
+    read: [],
+    write: [{ upToMs: 0.08, count: 198 }, { upToMs: 0.16, count: 2 }, { upToMs: 0.32, count: 1 }],
+    flush: [{ upToMs: 0.01, count: 9 }],
+    other: [{ upToMs: null, count: 1 }],
+  });
 });
 
 Deno.test("NodeLoad takes what a whole heartbeat leaves out for idle", () => {

@@ -143,6 +143,7 @@ function volumeView(
     generation: held?.grant ? formatGeneration(held.grant.generation) : null,
     grantState: held?.grant?.state ?? null,
     difference: differenceOf(pool, unit, id),
+    errorsByKind: pool.nodes.presence(unit.id)?.load.errorsOf("volume", id) ?? {},
   };
 }
 

@@ -2,13 +2,11 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { COUNTER_NAME_BYTES, LATENCY_US_MAX } from "../../protocol/core/limits.ts";
 import { nodeFigures } from "./figures.ts";
+import { ERROR_KINDS, LATENCY_BOUNDS_MS, LATENCY_BUCKETS } from "../../protocol/core/counted.ts";
 import {
   CELL,
   COUNTER_CELLS,
-  ERROR_KINDS,
   HEAD,
-  LATENCY_BOUNDS_MS,
-  LATENCY_BUCKETS,
   latencyCell,
   mapCounters,
   newCounterMemory,

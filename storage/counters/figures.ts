@@ -1,5 +1,6 @@
 import type { NodeFigures } from "../../protocol/config/bodies.ts";
-import { CELL, ERROR_KINDS, SERVER_CELL, TYPE } from "./layout.ts";
+import { ERROR_KINDS } from "../../protocol/core/counted.ts";
+import { CELL, SERVER_CELL, TYPE } from "./layout.ts";
 import { type ReadRow, rowsWithParts, sumOf } from "./reader.ts";
 
 /** Everything that a node served, together: the requests of its exports, volumes and disks. */

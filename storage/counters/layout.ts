@@ -1,3 +1,4 @@
+import { LATENCY_BUCKETS, LATENCY_CLASSES } from "../../protocol/core/counted.ts";
 import { COUNTER_NAME_BYTES, COUNTER_ROWS } from "../../protocol/core/limits.ts";
 
 /**
@@ -51,30 +52,6 @@ export const TYPE = {
   other: 7,
 } as const satisfies Record<RequestType, number>;
 
-/** Kinds of errors, with the Linux errno of each; the index is the cell's. */
-export const ERROR_KINDS = [
-  { name: "denied", errno: 1 },
-  { name: "io", errno: 5 },
-  { name: "no_memory", errno: 12 },
-  { name: "invalid", errno: 22 },
-  { name: "no_space", errno: 28 },
-  { name: "too_large", errno: 75 },
-  { name: "unsupported", errno: 95 },
-  { name: "shutdown", errno: 108 },
-  { name: "other", errno: 0 },
-] as const;
-export type ErrorKind = (typeof ERROR_KINDS)[number]["name"];
-
-/** Latency is kept apart for these; "other" is discard, zero, cache, status and the rest. */
-export const LATENCY_CLASSES = ["read", "write", "flush", "other"] as const;
-export type LatencyClass = (typeof LATENCY_CLASSES)[number];
-
-/** Upper bounds of the latency buckets: 10 µs, doubled up to 10.5 s; one more takes the rest. */
-export const LATENCY_BOUNDS_MS: readonly number[] = Array.from(
-  { length: 21 },
-  (_, i) => 0.01 * 2 ** i,
-);
-export const LATENCY_BUCKETS = LATENCY_BOUNDS_MS.length + 1;
 /** A class's buckets, then the sum of its latencies in milliseconds. */
 const LATENCY_CELLS = LATENCY_BUCKETS + 1;
 

@@ -1,25 +1,15 @@
+import { runOf } from "../../protocol/config/count_run.ts";
 import type { Meter, MeterKind } from "../../protocol/config/meters.ts";
-import {
-  CELL,
-  ERROR_KINDS,
-  LATENCY_BOUNDS_MS,
-  LATENCY_BUCKETS,
-  LATENCY_CLASSES,
-  latencyCell,
-  TYPE,
-} from "./layout.ts";
+import { ERROR_KINDS, LATENCY_BUCKETS } from "../../protocol/core/counted.ts";
+import { CELL, latencyCell, TYPE } from "./layout.ts";
 import {
   answeredOf,
   inFlightOf,
-  latencyCountOf,
   partsOf,
   queuedOf,
   type ReadRow,
   rowsWithParts,
-  sumOf,
 } from "./reader.ts";
-
-const OTHER_CLASSES = LATENCY_CLASSES.length;
 
 /** Things of a node as the station is told of them, each with its counts. */
 export interface Metered {
@@ -64,29 +54,47 @@ export function meteredConnections(rows: readonly ReadRow[]): Metered[] {
   return found;
 }
 
-/** What the station is told of it; `before`: its counts when it was told last. */
-export function meterOf(metered: Metered, before: Float64Array | null): Meter {
-  const { kind, id, connections, cells } = metered;
-  const [reads, writes] = [latencyCountOf(cells, 0), latencyCountOf(cells, 1)];
-  let others = 0;
-  for (let at = 2; at < OTHER_CLASSES; at++) others += latencyCountOf(cells, at);
+/** What the station is told of it. */
+export function meterOf({ kind, id, connections, cells }: Metered): Meter {
+  const micros = (latencyClass: number) =>
+    Math.round(cells[latencyCell(latencyClass) + LATENCY_BUCKETS]! * 1000);
+  const run = (from: number, count: number) => runOf(cells.subarray(from, from + count));
   return [
     kind,
     id,
     connections,
     inFlightOf(cells),
     queuedOf(cells),
-    reads,
-    writes,
-    others,
     cells[CELL.bytes + TYPE.read]!,
     cells[CELL.bytes + TYPE.write]!,
-    sumOf(cells, CELL.errors, ERROR_KINDS.length),
-    Math.round(cells[latencyCell(0) + LATENCY_BUCKETS]! * 1000),
-    Math.round(cells[latencyCell(1) + LATENCY_BUCKETS]! * 1000),
-    Math.round(quantileMs({ cells, before, latencyClass: 0 }, 0.99) * 1000),
-    Math.round(quantileMs({ cells, before, latencyClass: 1 }, 0.99) * 1000),
+    micros(0),
+    micros(1),
+    micros(2),
+    micros(3),
+    run(CELL.errors, ERROR_KINDS.length),
+    run(latencyCell(0), LATENCY_BUCKETS),
+    run(latencyCell(1), LATENCY_BUCKETS),
+    run(latencyCell(2), LATENCY_BUCKETS),
+    run(latencyCell(3), LATENCY_BUCKETS),
   ];
+}
+
+/** Bytes that a meter takes in a packet, where numbers take what they need (CBOR). */
+export function meterBytes(meter: Meter): number {
+  let bytes = 1;
+  for (const part of meter) {
+    if (typeof part === "string") bytes += 2 + part.length;
+    else if (typeof part === "number") bytes += numberBytes(part);
+    else for (const number of [part.length, ...part]) bytes += numberBytes(number);
+  }
+  return bytes;
+}
+
+function numberBytes(number: number): number {
+  if (number < 24) return 1;
+  if (number < 2 ** 8) return 2;
+  if (number < 2 ** 16) return 3;
+  return number < 2 ** 32 ? 5 : 9;
 }
 
 /** Whether the station would see a difference. */
@@ -95,24 +103,4 @@ export function hasChanged(now: Metered, before: Metered): boolean {
     answeredOf(now.cells) !== answeredOf(before.cells) ||
     inFlightOf(now.cells) !== inFlightOf(before.cells) ||
     queuedOf(now.cells) !== queuedOf(before.cells);
-}
-
-/**
- * The bound of the bucket in which this share of the answers since `before` ended, so at most twice
- * what it was; 0 when there were none.
- */
-export function quantileMs(
-  of: { cells: Float64Array; before: Float64Array | null; latencyClass: number },
-  share: number,
-): number {
-  const from = latencyCell(of.latencyClass);
-  const counts = Array.from(
-    { length: LATENCY_BUCKETS },
-    (_, i) => of.cells[from + i]! - (of.before?.[from + i] ?? 0),
-  );
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  if (total <= 0) return 0;
-  let seen = 0;
-  const bucket = counts.findIndex((count) => (seen += count) >= total * share);
-  return LATENCY_BOUNDS_MS[Math.min(bucket, LATENCY_BOUNDS_MS.length - 1)]!;
 }

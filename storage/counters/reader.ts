@@ -1,12 +1,11 @@
 import { fromUtf8 } from "../../protocol/core/bytes.ts";
 import { COUNTER_NAME_BYTES, COUNTER_READS_MAX } from "../../protocol/core/limits.ts";
+import { LATENCY_BUCKETS, LATENCY_CLASSES } from "../../protocol/core/counted.ts";
 import {
   CELL,
   COUNTER_CELLS,
   type CounterMemory,
   HEAD,
-  LATENCY_BUCKETS,
-  LATENCY_CLASSES,
   latencyCell,
   mapCounters,
   REQUEST_TYPES,

@@ -1,11 +1,5 @@
-import {
-  CELL,
-  COUNTER_CELLS,
-  ERROR_KINDS,
-  LATENCY_BUCKETS,
-  latencyCell,
-  latencyClassOf,
-} from "./layout.ts";
+import { ERROR_KINDS, LATENCY_BUCKETS } from "../../protocol/core/counted.ts";
+import { CELL, COUNTER_CELLS, latencyCell, latencyClassOf } from "./layout.ts";
 
 const OTHER_ERROR = ERROR_KINDS.length - 1;
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { KIB, MIB } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
-import { CELL, ERROR_KINDS } from "../../storage/counters/layout.ts";
+import { ERROR_KINDS } from "../../protocol/core/counted.ts";
+import { CELL } from "../../storage/counters/layout.ts";
 import { FileDevice } from "../../storage/devices/file.ts";
 import {
   type RawClient,

@@ -107,6 +107,11 @@ async function checkLoad(pool: Pool, asked: Asked): Promise<void> {
       const [row] = LoadRow.array().parse(JSON.parse(text));
       const load = row?.load ?? null;
       for (const rate of Object.values(load?.perSecond ?? {})) assert.ok((rate ?? 0) >= 0);
+      if (load !== null && kind !== "units" && kind !== "hosts") {
+        const { read = [] } = load.latencyHistogram;
+        const told = read.reduce((sum, { count }) => sum + count, 0);
+        assert.equal(told, load.totals.reads, `all reads of ${kind} are in the histogram`);
+      }
       return load !== null && load.totals.reads >= asked.reads &&
         load.totals.writtenBytes >= asked.writtenBytes;
     });
@@ -128,6 +133,15 @@ async function checkConnections(pool: Pool): Promise<void> {
         );
       return named("u1", /^db\/0 127\.0\.0\.1:\d+$/) && named("h1", /^db unix$/);
     });
+    await assert.rejects(client.read(2 ** 50, 4096), { message: /error 22/ });
+    for (const kind of ["disks", "connections"]) {
+      await waitFor(`the station to know the kind of the error of ${kind}`, async () => {
+        const { text } = await tryFetch(`${pool.web}/api/v1/load/${kind}`, pool.adminToken);
+        return LoadRow.array().parse(JSON.parse(text)).some(({ node, load }) =>
+          node === "h1" && load?.errorsByKind.invalid === 1
+        );
+      });
+    }
   } finally {
     await client.close();
   }
