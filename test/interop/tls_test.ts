@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { MIB } from "../../protocol/core/limits.ts";
-import { concat } from "../../protocol/core/bytes.ts";
+import { concat, utf8 } from "../../protocol/core/bytes.ts";
 import { OPTION, REPLY, REPLY_ERROR } from "../../protocol/nbd/constants.ts";
+import { encodeInfoRequest } from "../../protocol/nbd/option_data.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
 import { testWith } from "../needs.ts";
 import { type Exports, makeFile, withDirectory, withExports } from "./exports.ts";
@@ -100,49 +101,76 @@ testWith({
     }),
 });
 
-testWith({
-  name: "TLS: plaintext clients come in with allow, and learn nothing with require",
-  needs: { tools: ["openssl", "nbdinfo"] },
-  async fn() {
-    await withTls({ io: "uring", policy: "allow" }, async ({ exports, uri }) => {
-      for (const at of [exports.uri("disk"), uri("good")]) {
-        assert.equal((await runTool("nbdinfo", "--size", at)).trim(), `${SIZE_BYTES}`);
-      }
-    });
-    await withTls({ io: "uring", policy: "require" }, async ({ exports }) => {
-      const options = [OPTION.list, OPTION.structuredReply, OPTION.go, OPTION.info, 0x64560001];
-      using peer = await Peer.connect(exports);
-      for (const option of options) {
-        await peer.write(encodeOption(option, new Uint8Array()));
-        const reply = await peer.optionReply();
-        assert.equal(reply.type, REPLY_ERROR.tlsRequired, `option ${option}`);
-      }
-      await peer.write(encodeOption(OPTION.abort, new Uint8Array()));
-      assert.equal((await peer.optionReply()).type, REPLY.ack);
-      assert.equal(await peer.rest(), 0);
-    });
-  },
-});
+for (const io of ["uring", "epoll"] as const) {
+  testWith({
+    name: `TLS over ${io}: plaintext clients come in with allow, and learn nothing with require`,
+    needs: { tools: ["openssl", "nbdinfo"] },
+    async fn() {
+      await withTls({ io, policy: "allow" }, async ({ exports, uri }) => {
+        for (const at of [exports.uri("disk"), uri("good")]) {
+          assert.equal((await runTool("nbdinfo", "--size", at)).trim(), `${SIZE_BYTES}`);
+        }
+      });
+      await withTls({ io, policy: "require" }, ({ exports }) => learnNothing(exports));
+    },
+  });
 
-testWith({
-  name: "TLS: what comes behind STARTTLS in plaintext is never answered",
-  needs: { tools: ["openssl", "nbdinfo"] },
-  fn: () =>
-    withTls({ io: "uring", policy: "allow" }, async ({ exports, uri }) => {
-      const startTls = encodeOption(OPTION.startTls, new Uint8Array());
-      const list = encodeOption(OPTION.list, new Uint8Array());
-      using together = await Peer.connect(exports);
-      await together.write(concat(startTls, list));
-      assert.equal(await together.rest(), 0, "the connection is dropped, without a word");
-      using behind = await Peer.connect(exports);
-      await behind.write(startTls);
-      assert.equal((await behind.optionReply()).type, REPLY.ack);
-      await behind.write(list);
-      // At most a TLS alert comes back: 7 bytes.
-      assert.ok(await behind.rest() <= 7);
-      assert.equal((await runTool("nbdinfo", "--size", uri("good"))).trim(), `${SIZE_BYTES}`);
-    }),
-});
+  testWith({
+    name: `TLS over ${io}: what comes behind STARTTLS in plaintext is never answered`,
+    needs: { tools: ["openssl", "nbdinfo"] },
+    async fn() {
+      for (const policy of ["allow", "require"] as const) {
+        await withTls({ io, policy }, async ({ exports, uri }) => {
+          for (const option of BEHIND) await dropBehind(exports, option);
+          assert.equal((await runTool("nbdinfo", "--size", uri("good"))).trim(), `${SIZE_BYTES}`);
+        });
+      }
+    },
+  });
+}
+
+/** Every option that there is, three that there are not, and two of our own. */
+const OPTIONS = [...Object.values(OPTION), 0, 99, 0xffffffff, 0x64560001, 0x64560002];
+
+async function learnNothing(exports: Exports): Promise<void> {
+  using peer = await Peer.connect(exports);
+  const others = OPTIONS.filter((option) =>
+    ![OPTION.startTls, OPTION.abort, OPTION.exportName].some((each) => each === option)
+  );
+  for (const option of others) {
+    for (const data of [new Uint8Array(), new Uint8Array(300)]) {
+      await peer.write(encodeOption(option, data));
+      const reply = await peer.optionReply();
+      assert.equal(reply.type, REPLY_ERROR.tlsRequired, `option ${option}`);
+    }
+  }
+  await peer.write(encodeOption(OPTION.abort, new Uint8Array()));
+  assert.equal((await peer.optionReply()).type, REPLY.ack);
+  assert.equal(await peer.rest(), 0);
+  using naming = await Peer.connect(exports);
+  await naming.write(encodeOption(OPTION.exportName, utf8("disk")));
+  assert.equal(await naming.rest(), 0, "EXPORT_NAME has no other error than the end");
+}
+
+/** Options, of which each would be answered or end the connection with words. */
+const BEHIND = [
+  encodeOption(OPTION.list, new Uint8Array()),
+  encodeOption(OPTION.go, encodeInfoRequest({ name: "disk", infos: [] })),
+  encodeOption(OPTION.exportName, utf8("disk")),
+  encodeOption(OPTION.abort, new Uint8Array()),
+];
+
+async function dropBehind(exports: Exports, option: Uint8Array): Promise<void> {
+  const startTls = encodeOption(OPTION.startTls, new Uint8Array());
+  using together = await Peer.connect(exports);
+  await together.write(concat(startTls, option));
+  assert.equal(await together.rest(), 0, "the connection is dropped, without a word");
+  using behind = await Peer.connect(exports);
+  await behind.write(startTls);
+  assert.equal((await behind.optionReply()).type, REPLY.ack);
+  await behind.write(option);
+  assert.ok(await behind.rest() <= 7, "at most a TLS alert comes back");
+}
 
 testWith({
   name: "TLS: clients that stall, break off or send garbage in the handshake hold up nobody",
