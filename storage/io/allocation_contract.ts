@@ -93,8 +93,10 @@ export const ALLOCATION_CASES: readonly IoCase[] = [
     run({ io, medium }) {
       const handle = sparse(io, medium(8 * MIB));
       assert.equal(finish(io, (o) => io.readAhead(o, handle, 0, 8 * MIB)), 0);
+      assert.equal(finish(io, (o) => io.dropCache(o, handle)), 0);
       io.close(handle);
       assert.equal(finish(io, (o) => io.readAhead(o, handle, 0, MIB)), -Errno.EBADF);
+      assert.equal(finish(io, (o) => io.dropCache(o, handle)), -Errno.EBADF);
       const query = { position: 0, length: MIB, off: 0, countMax: 1 };
       assert.equal(finish(io, (o) => io.allocation(o, handle, query)), -Errno.EBADF);
     },

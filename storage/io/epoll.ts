@@ -141,6 +141,15 @@ export class EpollIo extends EpollMachine implements Io {
     this.askHelper(slot, HelperKind.readAhead);
   }
 
+  dropCache(operation: Operation, handle: Handle): void {
+    const slot = this.start(operation, handle, SlotKind.advise);
+    if (slot === null) return;
+    if (this.handles.kinds[slot.handle] === HandleKind.memory) return this.finishSlot(slot, 0);
+    slot.position = 0;
+    slot.length = 0;
+    this.askHelper(slot, HelperKind.dropCache);
+  }
+
   allocation(operation: Operation, handle: Handle, at: AllocationQuery): void {
     const slot = this.start(operation, handle, SlotKind.advise);
     if (slot === null) return;

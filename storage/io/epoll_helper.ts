@@ -16,6 +16,7 @@ export const HelperKind = {
   zeroFast: 5,
   zeroFastMayDiscard: 6,
   readAhead: 7,
+  dropCache: 8,
 } as const;
 
 /**
@@ -145,7 +146,8 @@ export class Performer {
     const { kind, fd } = request;
     if (kind === HelperKind.sync) return this.#libc.check(this.#libc.call.fdatasync(fd));
     if (kind === HelperKind.discard) return this.#change(request, abi.FALLOC_PUNCH_HOLE);
-    if (kind === HelperKind.readAhead) return this.#readAhead(request);
+    if (kind === HelperKind.readAhead) return this.#advise(request, abi.FADV_WILLNEED);
+    if (kind === HelperKind.dropCache) return this.#advise(request, abi.FADV_DONTNEED);
     let result = -Errno.EOPNOTSUPP as number;
     const mayDiscard = kind === HelperKind.zeroMayDiscard || kind === HelperKind.zeroFastMayDiscard;
     if (mayDiscard) result = this.#change(request, abi.FALLOC_PUNCH_HOLE);
@@ -155,8 +157,8 @@ export class Performer {
   }
 
   /** Advice: what becomes of it does not matter. */
-  #readAhead({ fd, position, length }: HelperRequest): number {
-    this.#libc.call.posix_fadvise(fd, BigInt(position), BigInt(length), abi.FADV_WILLNEED);
+  #advise({ fd, position, length }: HelperRequest, advice: number): number {
+    this.#libc.call.posix_fadvise(fd, BigInt(position), BigInt(length), advice);
     return 0;
   }
 

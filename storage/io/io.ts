@@ -137,6 +137,12 @@ export interface Io {
   /** Brings a range near for reads to come. Advice: 0 also where nothing comes of it. */
   readAhead(operation: Operation, handle: Handle, position: number, length: number): void;
   /**
+   * Lets go of what the kernel keeps in memory of the medium and takes for written: later reads
+   * come from the device. What is not written yet stays, so a sync comes first. Advice: 0 also
+   * where nothing comes of it.
+   */
+  dropCache(operation: Operation, handle: Handle): void;
+  /**
    * How a range is allocated, as runs from its beginning. Result: how many runs were written at
    * `off`, at least one; together they may be shorter than what was asked for, never longer. What
    * the medium does not tell counts as data.

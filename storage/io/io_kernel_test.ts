@@ -45,6 +45,36 @@ function makeImage(folder: string, sizeBytes = 4 * MIB): string {
   return path;
 }
 
+/** What is in the cache and on the device differ, as after a writeback that failed. */
+function checkDropping(kind: "uring" | "epoll", path: string, image: string): void {
+  const io = createIo({ kind, arena: ARENA });
+  try {
+    const handle = io.openMedium({ path, readOnly: false, exclusive: true, direct: false });
+    assert.ok(handle > 0, `open: ${handle}`);
+    const off = io.buffers.take(MIB);
+    const write = (position: number, value: number) => {
+      io.bytes.fill(value, off, off + 4096);
+      const at = { off, length: 4096, position };
+      assert.equal(finish(io, (o) => io.write(o, handle, at, false)), 4096);
+    };
+    const read = (position: number) => {
+      assert.equal(finish(io, (o) => io.read(o, handle, { off, length: 4096, position })), 4096);
+      return io.bytes[off];
+    };
+    write(MIB, 7);
+    assert.equal(finish(io, (o) => io.sync(o, handle)), 0);
+    using behind = Deno.openSync(image, { write: true });
+    behind.seekSync(MIB, Deno.SeekMode.Start);
+    assert.equal(behind.writeSync(new Uint8Array(4096).fill(9)), 4096);
+    write(2 * MIB, 5);
+    assert.equal(finish(io, (o) => io.dropCache(o, handle)), 0);
+    assert.equal(read(MIB), 9, "what the device holds");
+    assert.equal(read(2 * MIB), 5, "what is not written yet is not dropped");
+  } finally {
+    io.destroy();
+  }
+}
+
 const hasTmpfs = (() => {
   try {
     return Deno.statSync("/dev/shm").isDirectory;
@@ -59,13 +89,13 @@ function run(program: string, ...args: string[]): string {
   return stdout.trim();
 }
 
-/** Runs `use` with a loop device of this size. */
-function withLoop(sizeBytes: number, use: (device: string) => void): void {
+/** Runs `use` with a loop device of this size, and the file behind it. */
+function withLoop(sizeBytes: number, use: (device: string, image: string) => void): void {
   const image = makeImage("/tmp", sizeBytes);
   try {
     const device = run("losetup", "--find", "--show", image);
     try {
-      use(device);
+      use(device, image);
     } finally {
       run("losetup", "--detach", device);
     }
@@ -118,6 +148,12 @@ for (const kind of KINDS) {
       fn: () => withXfs((folder) => checkZeroing(kind, makeImage(folder), direct)),
     });
   }
+
+  testWith({
+    name: `${kind} drops what the kernel keeps of a medium, but for what is not written yet`,
+    needs: { loop: true },
+    fn: () => withLoop(4 * MIB, (device, image) => checkDropping(kind, device, image)),
+  });
 
   Deno.test(`${kind} is woken out of a blocking turn by another thread`, () => {
     const io = createIo({ kind, arena: ARENA });

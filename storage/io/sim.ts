@@ -139,11 +139,19 @@ export class SimIo extends SimBase implements io.Io {
   }
 
   readAhead(operation: Operation, handle: io.Handle, _position: number, _length: number): void {
-    if (this.#mediumOf(operation, handle) !== null) this.end(operation, 0);
+    if (this.mediumOf(operation, handle) !== null) this.end(operation, 0);
+  }
+
+  dropCache(operation: Operation, handle: io.Handle): void {
+    const medium = this.mediumOf(operation, handle);
+    if (medium === null) return;
+    const shown = medium.dropCache();
+    this.world.schedule?.say(`${medium.path}: what is cached is dropped; old again: ${shown}`);
+    this.end(operation, 0);
   }
 
   allocation(operation: Operation, handle: io.Handle, at: io.AllocationQuery): void {
-    const medium = this.#mediumOf(operation, handle);
+    const medium = this.mediumOf(operation, handle);
     if (medium !== null) this.end(operation, writeSimRuns(medium, this.view, at));
   }
 
@@ -259,16 +267,6 @@ export class SimIo extends SimBase implements io.Io {
       this.end(operation, this.open(result, HandleKind.stream));
     });
     this.pending.set(operation, { index: -1, cancel: () => attempt.cancel() });
-  }
-
-  /** The medium to ask without changing it, or null when the operation was ended. */
-  #mediumOf(operation: Operation, handle: io.Handle): SimMedium | null {
-    const index = this.begin(operation, handle, "a question to a medium");
-    if (index < 0) return null;
-    const medium = this.objects[index];
-    if (medium instanceof SimMedium) return medium;
-    this.end(operation, -Errno.EINVAL);
-    return null;
   }
 
   #media(operation: Operation, handle: io.Handle, call: MediaRun): void {

@@ -238,6 +238,16 @@ export abstract class SimBase extends SimLife implements SimResident {
     return object instanceof SimStream ? object : null;
   }
 
+  /** The medium to ask without changing it, or null when the operation was ended. */
+  protected mediumOf(operation: Operation, handle: io.Handle): SimMedium | null {
+    const index = this.begin(operation, handle, "a question to a medium");
+    if (index < 0) return null;
+    const medium = this.objects[index];
+    if (medium instanceof SimMedium) return medium;
+    this.end(operation, -Errno.EINVAL);
+    return null;
+  }
+
   protected closeAll(power = false): void {
     for (let index = 0; index < this.handles.top; index++) {
       const object = this.objects[index];

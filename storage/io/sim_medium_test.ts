@@ -190,6 +190,28 @@ Deno.test("faults of media come as errno, and a stall makes its operations late"
   assert.ok(schedule.said.some((line) => /stalls for|takes its time/.test(line)));
 });
 
+Deno.test("dropping the cache shows what was lost in writing back, and keeps what is to be written", () => {
+  const { world, io, handle, run } = bench();
+  const at = { off: 0, length: BLOCK, position: 0 };
+  const write = (value: number, position: number) => {
+    io.bytes.fill(value, 0, BLOCK);
+    assert.equal(run((o) => io.write(o, handle, { ...at, position }, false)), BLOCK);
+  };
+  const read = (position: number) => {
+    assert.equal(run((o) => io.read(o, handle, { ...at, position })), BLOCK);
+    return io.bytes[0];
+  };
+  world.faults.syncError = 1;
+  for (let block = 0; block < 20; block++) write(1, block * BLOCK);
+  assert.equal(run((o) => io.sync(o, handle)), -Errno.EIO);
+  world.faults.syncError = 0;
+  write(2, 20 * BLOCK);
+  assert.equal(run((o) => io.dropCache(o, handle)), 0);
+  const values = Array.from({ length: 20 }, (_, block) => read(block * BLOCK));
+  assert.ok(values.includes(0) && values.includes(1));
+  assert.equal(read(20 * BLOCK), 2);
+});
+
 Deno.test("a medium that is pulled out fails, and is not found again", () => {
   const { world, io, handle, run } = bench();
   world.media.get(PATH)!.isGone = true;

@@ -34,7 +34,7 @@ export class Slot {
   position = 0;
   /** Bytes transferred so far; of a gathered send, the segments that are done. */
   done = 0;
-  /** Flags of the call: rw_flags, fallocate mode, or msg_flags. */
+  /** Flags of the call: rw_flags, fallocate mode, msg_flags, or advice. */
   flags = 0;
   segments = 0;
   /** Of a zero: nothing may be written for it. */

@@ -136,11 +136,25 @@ export class UringIo extends UringMachine implements Io {
   }
 
   readAhead(operation: Operation, handle: Handle, position: number, length: number): void {
+    this.#advise(operation, handle, { position, length, advice: abi.FADV_WILLNEED });
+  }
+
+  dropCache(operation: Operation, handle: Handle): void {
+    // A length of zero: all of it.
+    this.#advise(operation, handle, { position: 0, length: 0, advice: abi.FADV_DONTNEED });
+  }
+
+  #advise(
+    operation: Operation,
+    handle: Handle,
+    about: { readonly position: number; readonly length: number; readonly advice: number },
+  ): void {
     const slot = this.start(operation, handle, SlotKind.advise);
     if (slot === null) return;
     if (this.handles.kinds[slot.handle] === HandleKind.memory) return this.finishSlot(slot, 0);
-    slot.position = position;
-    slot.length = length;
+    slot.position = about.position;
+    slot.length = about.length;
+    slot.flags = about.advice;
     this.submit(slot);
   }
 

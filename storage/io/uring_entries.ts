@@ -83,7 +83,7 @@ function fillMemory(entries: Int32Array, at: number, slot: Slot, memory: EntryMe
       entries[at] = Opcode.FADVISE;
       setLong(entries, at + abi.SQE_OFFSET, slot.position);
       entries[at + abi.SQE_LENGTH] = slot.length;
-      entries[at + abi.SQE_FLAGS] = abi.FADV_WILLNEED;
+      entries[at + abi.SQE_FLAGS] = slot.flags;
       return;
     case SlotKind.sync:
       entries[at] = Opcode.FSYNC;
