@@ -97,6 +97,20 @@ export function learning(
   return changes;
 }
 
+/**
+ * A leg that was adopted without a grant and that no unit holds: a creation that a failing medium
+ * cut off. A disk without any leg left goes with it; nobody was told of it.
+ */
+export function forgetting(catalog: Catalog, { id, diskId, sizeBytes }: VolumeRow): Change[] {
+  const disk = catalog.disks.get(diskId);
+  const changes: Change[] = [{ table: "volumes", remove: id }];
+  if (disk === undefined) return changes;
+  const isLast = catalog.legsOf(diskId).every((leg) => leg.id === id);
+  const put: DiskRow = { ...disk, sizeBytes: Math.max(0, disk.sizeBytes - sizeBytes) };
+  changes.push(isLast ? { table: "disks", remove: diskId } : { table: "disks", put });
+  return changes;
+}
+
 /** A disk of which one leg is used without the agent is not the agent's. */
 function accessOf(catalog: Catalog, volume: VolumeRow, grant: GrantInfo): DiskRow["access"] {
   const others = catalog.legsOf(volume.diskId).filter(({ id }) => id !== volume.id);

@@ -57,7 +57,7 @@ function volumeIds(pool: Pool, unitId: string): string[] {
 
 function volumeDifference(pool: Pool, unit: NodeRow, id: string): DifferenceView | null {
   const { catalog, observed, reconciler } = pool;
-  const { step, difference, destroys } = reconciler.plan(unit.id, id);
+  const { step, difference, confirms } = reconciler.plan(unit.id, id);
   const held = observed.volume(unit.id, id);
   const tombstone = catalog.tombstones.get(id) ?? null;
   const waitsForUnit = held === null && tombstone?.done === 0;
@@ -65,6 +65,7 @@ function volumeDifference(pool: Pool, unit: NodeRow, id: string): DifferenceView
   const isKnown = observed.fresh(unit.id) !== null;
   const trouble = reconciler.trouble(id);
   const away = pool.nodes.reason(unit.id);
+  const onConfirm = confirms ?? (waitsForUnit && !isKnown ? "is fenced or deleted" : null);
   const waits = [
     step === null ? difference : null,
     away === null ? null : `unit "${unit.name}" ${away}`,
@@ -76,9 +77,7 @@ function volumeDifference(pool: Pool, unit: NodeRow, id: string): DifferenceView
     wanted: wantedWords(pool, id, tombstone),
     held: heldWords(held, isKnown),
     will: step === null ? NOTHING : waitsForUnit && !isKnown ? UNSEEN : stepWords(step),
-    onConfirm: (destroys || (waitsForUnit && !isKnown)) && pool.standing.state !== "normal"
-      ? "is fenced or deleted"
-      : null,
+    onConfirm: pool.standing.state === "normal" ? null : onConfirm,
     waits: waits === "" ? null : waits,
   };
 }
@@ -132,6 +131,8 @@ function stepWords(step: PlanStep): string {
       return "has it made";
     case "resize":
       return "has it grown";
+    case "shrink":
+      return "has its end given back";
     case "grant":
       return "has it granted; an older grant is fenced first";
     case "revoke":
@@ -146,6 +147,8 @@ function stepWords(step: PlanStep): string {
       return "takes the label's grant and size into the catalog";
     case "adopt":
       return "adopts it into the catalog; nothing is deleted";
+    case "forget":
+      return "takes it out of the catalog; should it come back, it is adopted again";
   }
 }
 

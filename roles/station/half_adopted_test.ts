@@ -50,6 +50,29 @@ Deno.test("an adoption whose answer was lost is asked for again, and goes on whe
   await world.end();
 });
 
+Deno.test("what an adopted medium holds is granted though the catalog is lost behind it", async () => {
+  const { world, units: [to, home], host } = await smallPool([3, 20]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 5))).task.id);
+  await carry(world, home!, to!);
+  await world.station.stop();
+  Deno.writeFileSync(world.path("catalog-1.sqlite"), new Uint8Array(9000).fill(7));
+  await world.start();
+  for (const node of [to!, home!, host]) assert.equal(await world.join(node), null);
+  await world.pass(6000);
+  const { api } = world.station;
+  // The label alone does not say why its host was shut out: an operator is shown what will be.
+  const [shown] = api.recovery().differences.filter(({ kind }) => kind === "volume");
+  assert.equal(shown!.onConfirm, "is granted to its host again");
+  assert.match(shown!.held, /grant 1\.1 of "h1", fenced/);
+  assert.equal([...to!.volumes.values()][0]!.grant?.state, "fenced");
+  await api.confirmRecovery(api.recovery().list, "ann");
+  await world.pass(2 * FINISH_AGAIN_MS);
+  assert.deepEqual(api.differences(), []);
+  assert.equal([...to!.volumes.values()][0]!.grant?.state, "active");
+  assert.equal(host.assignments.get(DISK)!.legs[0]!.unitName, "u1");
+  await world.end();
+});
+
 for (const awayMs of [0, 2 * LEG_UNREACHABLE_MS_MAX]) {
   const name = `what an adopted medium holds is granted though the station is restarted in the ` +
     `middle and its unit is away for ${awayMs} ms`;

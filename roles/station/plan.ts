@@ -10,6 +10,8 @@ import { sizeText, timeText } from "./words.ts";
 export type PlanStep =
   | { readonly kind: "create"; readonly volume: VolumeRow }
   | { readonly kind: "resize"; readonly volume: VolumeRow; readonly sequence: number }
+  /** A growth that was given up before it was granted: its end is free again. */
+  | { readonly kind: "shrink"; readonly volume: VolumeRow; readonly sequence: number }
   | {
     readonly kind: "grant";
     readonly volume: VolumeRow;
@@ -30,7 +32,9 @@ export type PlanStep =
   /** The label tells of a grant or size that the catalog does not know: the label is right. */
   | { readonly kind: "learn"; readonly volume: VolumeRow; readonly held: VolumeInfo }
   /** The unit holds it and nobody here knows of it. */
-  | { readonly kind: "adopt"; readonly held: VolumeInfo };
+  | { readonly kind: "adopt"; readonly held: VolumeInfo }
+  /** It was adopted without a grant, and is gone: it never was durable, or is with its medium. */
+  | { readonly kind: "forget"; readonly volume: VolumeRow };
 
 export interface Plan {
   readonly step: PlanStep | null;
@@ -38,6 +42,8 @@ export interface Plan {
   readonly difference: string | null;
   /** The step takes something away that a unit holds. */
   readonly destroys: boolean;
+  /** What an operator's confirmation sets off, in words: "is fenced or deleted"; else null. */
+  readonly confirms: string | null;
 }
 
 export interface PlanInput {
@@ -48,13 +54,24 @@ export interface PlanInput {
   readonly held: VolumeInfo | null;
   /** What the unit holds of it that the catalog names, where that is another one. */
   readonly heldAtHome: VolumeInfo | null;
-  /** It is its disk's last leg, or the disk is rebuilt from labels: what follows is not moved. */
+  /** No host was told of a leg behind it, or all are told anew: what follows is not moved. */
   readonly mayChangeLength: boolean;
+  /** Its disk is ready, and rebuilt from labels. */
+  readonly isRebuilt: boolean;
+  /** Its disk is ready, and its host a member: somebody is to use it. */
+  readonly isInUse: boolean;
   /** Recovered state: nothing is fenced or deleted before an operator confirmed. */
   readonly destroysNothing: boolean;
 }
 
-const AGREED: Plan = { step: null, difference: null, destroys: false };
+const AGREED: Plan = { step: null, difference: null, destroys: false, confirms: null };
+/** A task of its own brings it back (tasks/disk_regrant.ts). */
+const SHUT_OUT: Plan = {
+  step: null,
+  difference: "was fenced by its unit, and is granted again once its disk is certain",
+  destroys: false,
+  confirms: "is granted to its host again",
+};
 const CONFIRM = 'the station is in recovered state and waits for "dvsan ctl recover --confirm"';
 
 /** Compares what is wanted of one volume with what its unit holds (control.md §4). Pure. */
@@ -79,6 +96,9 @@ function planWanted(input: PlanInput): Plan {
   }
   if (held === null) {
     if (volume.created === 0) return act({ kind: "create", volume }, "wanted: not made yet");
+    if (input.isRebuilt && input.grant === null && volume.publishedBytes === 0) {
+      return act({ kind: "forget", volume }, "was never granted, and its unit has it no more");
+    }
     return wait("the unit no longer holds it: a medium is missing or was replaced");
   }
   return planHeld(volume, { ...input, held });
@@ -153,6 +173,8 @@ function planHeld(volume: VolumeRow, input: Held): Plan {
     return trouble === null ? grant : { ...grant, difference: `${grant.difference}; ${trouble}` };
   }
   if (trouble !== null) return wait(trouble);
+  const end = planEnd(volume, input);
+  if (end !== null) return end;
   if (held.state === "zeroing") {
     const { zeroedBytes, allocatedBytes } = held;
     return wait(`is being zeroed: ${sizeText(zeroedBytes)} of ${sizeText(allocatedBytes)}`);
@@ -165,6 +187,19 @@ function planHeld(volume: VolumeRow, input: Held): Plan {
   return grant;
 }
 
+/**
+ * What a growth left that was given up. Nobody was ever granted it, or the label's grant would say
+ * so and the catalog learn the size: then a host may hold it, whatever an older catalog says.
+ */
+function planEnd(volume: VolumeRow, { held }: Held): Plan | null {
+  const { sizeBytes, sequence, grant } = held;
+  if (sizeBytes <= volume.sizeBytes || (grant?.sizeBytes ?? 0) > volume.sizeBytes) return null;
+  const difference = `holds ${sizeText(sizeBytes)}, the catalog says ` +
+    `${sizeText(volume.sizeBytes)}: it gives the end back, which no host was ever granted`;
+  const plan = destroy({ kind: "shrink", volume, sequence }, difference);
+  return { ...plan, confirms: "gives its end back, which nobody was granted" };
+}
+
 /** The label is right about current grant and extents, the catalog about what is intended. */
 function planLearning(volume: VolumeRow, { held, grant, mayChangeLength }: Held): Plan | null {
   if (held.grant === null) return null;
@@ -172,8 +207,7 @@ function planLearning(volume: VolumeRow, { held, grant, mayChangeLength }: Held)
   if (newer) {
     return act({ kind: "learn", volume, held }, "holds a newer grant than the catalog: stands");
   }
-  const larger = held.grant.state === "active" && held.grant.sizeBytes > volume.sizeBytes;
-  if (!larger) return null;
+  if (held.grant.sizeBytes <= volume.sizeBytes) return null;
   if (mayChangeLength) {
     return act({ kind: "learn", volume, held }, "is larger than the catalog says");
   }
@@ -188,7 +222,8 @@ function planGrant(volume: VolumeRow, input: Held): Plan {
   // Also a fence that is under way: it is asked for again until the unit says that it is done.
   const heldActive = held.grant !== null && held.grant.state !== "fenced";
   if (grant.state === "revoked") {
-    if (!heldActive) return AGREED;
+    // Learned from a label, after whoever fenced it, and why, was lost with an older catalog.
+    if (!heldActive) return order === 0 && input.isInUse ? SHUT_OUT : AGREED;
     const generation = { epoch: grant.epoch, counter: grant.counter };
     const step: PlanStep = { kind: "revoke", volumeId: volume.id, generation, sequence };
     return destroy(step, `is not wanted by its host any more: ${fencingWords(held.grant)}`);
@@ -196,7 +231,7 @@ function planGrant(volume: VolumeRow, input: Held): Plan {
   const grown = grant.grantedBytes < volume.sizeBytes;
   if (order === 0 && held.grant?.state === "active" && !grown) return AGREED;
   if (order === 0 && held.grant?.state !== "active") {
-    return wait("was fenced by its unit, and is granted again once its disk is certain");
+    return SHUT_OUT;
   }
   const step: PlanStep = { kind: "grant", volume, grant, sequence };
   // Its own newer grant shuts a host out as a fence does.
@@ -206,15 +241,15 @@ function planGrant(volume: VolumeRow, input: Held): Plan {
 }
 
 function act(step: PlanStep, difference: string | null): Plan {
-  return { step, difference, destroys: false };
+  return { step, difference, destroys: false, confirms: null };
 }
 
 function destroy(step: PlanStep, difference: string): Plan {
-  return { step, difference, destroys: true };
+  return { step, difference, destroys: true, confirms: "is fenced or deleted" };
 }
 
 function wait(difference: string): Plan {
-  return { step: null, difference, destroys: false };
+  return { step: null, difference, destroys: false, confirms: null };
 }
 
 function fencingWords(grant: VolumeInfo["grant"]): string {

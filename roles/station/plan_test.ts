@@ -86,6 +86,8 @@ function planOf(changes: Partial<PlanInput>) {
     held: heldWith(grantOf(5)),
     heldAtHome: null,
     mayChangeLength: true,
+    isRebuilt: false,
+    isInUse: true,
     destroysNothing: false,
     ...changes,
   });
@@ -128,6 +130,46 @@ Deno.test("planVolume() believes the label's newer grant and larger size", () =>
   const middle = planOf({ ...larger, mayChangeLength: false });
   assert.equal(middle.step, null, "what comes after it would move");
   assert.equal(planOf({}).difference, null);
+});
+
+Deno.test("planVolume() gives back an end that was never granted, and only that", () => {
+  const longer = (grant: GrantInfo | null) => ({ ...heldWith(grant), sizeBytes: 2 * GIB });
+  const { step, difference } = planOf({ held: longer(grantOf(5)) });
+  assert.deepEqual(step, { kind: "shrink", volume: ROW, sequence: 5 });
+  assert.equal(
+    difference,
+    "holds 2 GiB, the catalog says 1 GiB: it gives the end back, which no host was ever granted",
+  );
+  assert.equal(planOf({ held: longer(null), grant: null }).step?.kind, "shrink");
+  assert.equal(planOf({ held: longer(grantOf(5)), destroysNothing: true }).step, null);
+  // An older catalog knows less than the label: what was granted, a host may hold.
+  for (const state of ["active", "fencing", "fenced"] as const) {
+    const held = longer(grantOf(5, { sizeBytes: GIB + 4096, state }));
+    assert.equal(planOf({ held }).step?.kind, "learn", state);
+    assert.equal(planOf({ held, mayChangeLength: false }).step, null, state);
+  }
+  const broken = { ...longer(grantOf(5)), state: "failed" as const };
+  assert.equal(planOf({ held: broken }).step, null);
+});
+
+Deno.test("planVolume() forgets what was adopted without a grant, and is gone", () => {
+  const gone = { held: null, grant: null, isRebuilt: true, volume: { ...ROW, publishedBytes: 0 } };
+  assert.equal(planOf(gone).step?.kind, "forget");
+  for (const less of [{ isRebuilt: false }, { grant: GRANT }, { volume: ROW }]) {
+    const { step, difference } = planOf({ ...gone, ...less });
+    assert.deepEqual([step, /no longer holds it/.test(difference ?? "")], [null, true]);
+  }
+});
+
+Deno.test("planVolume() tells of a fence that only the label knows", () => {
+  const held = heldWith(grantOf(5, { state: "fenced" }));
+  const learned = { ...GRANT, state: "revoked" as const };
+  const { step, difference, confirms } = planOf({ held, grant: learned });
+  assert.deepEqual([step, confirms], [null, "is granted to its host again"]);
+  assert.match(difference ?? "", /was fenced by its unit/);
+  assert.equal(planOf({ held, grant: learned, isInUse: false }).difference, null);
+  const meant = { ...learned, counter: 6 };
+  assert.equal(planOf({ held, grant: meant }).difference, null, "it was taken back here");
 });
 
 Deno.test("planVolume() takes a volume for moved that was granted later on another unit", () => {

@@ -10,6 +10,7 @@ import {
   ZEROING_POLL_MS,
 } from "../../protocol/core/limits.ts";
 import type { Catalog } from "./catalog/catalog.ts";
+import type { VolumeRow } from "./catalog/rows.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Events } from "./events.ts";
 import type { Observed } from "./observed.ts";
@@ -17,7 +18,7 @@ import { type Plan, type PlanStep, planVolume } from "./plan.ts";
 import type { World } from "./ports.ts";
 import type { StandingState } from "./standing.ts";
 import { sendStep } from "./steps.ts";
-import { adoption, learning } from "./adoption.ts";
+import { adoption, forgetting, learning } from "./adoption.ts";
 import { oldTombstones } from "./tombstones.ts";
 
 /** What stands in the way of one volume. */
@@ -79,12 +80,19 @@ export class Reconciler {
   plan(unitId: string, volumeId: string): Plan {
     const { catalog, observed } = this.#o;
     const volume = catalog.volumes.get(volumeId) ?? null;
-    const last = catalog.legsOf(volume?.diskId ?? "").at(-1)?.id === volumeId;
-    const rebuilt = catalog.disks.get(volume?.diskId ?? "")?.adopted === 1;
+    const disk = catalog.disks.get(volume?.diskId ?? "");
+    const isRebuilt = disk?.adopted === 1;
+    const isTold = volume !== null &&
+      catalog.legsOf(volume.diskId).some((other) =>
+        other.leg > volume.leg && other.publishedBytes > 0
+      );
+    const host = catalog.nodes.get(disk?.hostId ?? "");
     return planVolume({
       unitId,
       volume,
-      mayChangeLength: last || rebuilt,
+      mayChangeLength: isRebuilt || !isTold,
+      isRebuilt: isRebuilt && disk.state === "ready",
+      isInUse: disk?.state === "ready" && host?.admission === "admitted",
       grant: catalog.grants.get(volumeId) ?? null,
       tombstone: catalog.tombstones.get(volumeId) ?? null,
       held: observed.volume(unitId, volumeId),
@@ -179,15 +187,16 @@ export class Reconciler {
       }
       case "adopt":
         return await this.#adopt(unitId, step.held);
+      case "forget":
+        return await this.#forget(unitId, step.volume);
       default: {
         const volumeId = "volume" in step ? step.volume.id : step.volumeId;
         const to = { unitId, link: this.#o.link(), station: this.#o.epoch.station, catalog };
         const { volume } = await sendStep(step, to);
         observed.answered(unitId, volumeId, volume);
         if (step.kind === "grant") await this.#granted(step);
-        const moved = step.kind === "create" || step.kind === "resize" || step.kind === "delete";
         // What the media have left is the unit's to say; nobody waits for it.
-        if (moved) void observed.pull(unitId);
+        if (step.kind !== "grant" && step.kind !== "revoke") void observed.pull(unitId);
         this.#tell(unitId, step);
       }
     }
@@ -208,6 +217,15 @@ export class Reconciler {
     const text = `Adopted volume ${held.number} of "${this.#unitName(unitId)}": leg ` +
       `${held.leg.leg} of disk "${held.leg.diskName}" of "${held.leg.ownerName}".`;
     events.say({ kind: "volume.adopted", severity: "warn", subject: held.leg.diskName, text });
+  }
+
+  async #forget(unitId: string, volume: VolumeRow): Promise<void> {
+    const { catalog, events } = this.#o;
+    const disk = catalog.disks.get(volume.diskId)?.name ?? volume.diskId;
+    await catalog.commit(forgetting(catalog, volume));
+    const text = `Leg ${volume.leg} of disk "${disk}" is not with unit ` +
+      `"${this.#unitName(unitId)}" any more. It was found there without a grant and is forgotten.`;
+    events.say({ kind: "volume.forgotten", severity: "warn", subject: disk, text });
   }
 
   async #learn(unitId: string, step: Extract<PlanStep, { kind: "learn" }>): Promise<void> {

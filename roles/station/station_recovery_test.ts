@@ -137,6 +137,29 @@ Deno.test("a disk is uncertain until all its legs were seen, and no host is told
   await world.end();
 });
 
+Deno.test("a creation that a lost catalog's unit only began is forgotten once it is gone", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  unit!.zeroed = false;
+  await world.ask(host, "STORAGE_REQUEST", order("db", 4));
+  await world.pass(1000);
+  // Told before its medium failed, and never durable.
+  const [begun] = [...unit!.volumes.values()];
+  unit!.volumes.set(begun!.id, { ...begun!, state: "failed", reason: "its medium failed" });
+  await world.station.stop();
+  Deno.writeFileSync(world.path("catalog-1.sqlite"), new Uint8Array(9000).fill(7));
+  await world.start();
+  await gather(world, [unit!, host]);
+  const { api } = world.station;
+  assert.equal(api.disks().length, 1);
+  unit!.volumes.clear();
+  unit!.revision++;
+  await world.heartbeat(unit!, "changed");
+  await confirm(world);
+  assert.deepEqual([api.disks(), api.differences()], [[], []]);
+  assert.equal(host.assignments.size, 0);
+  await world.end();
+});
+
 Deno.test("of two stations with one key the earlier loses, says why, and changes nothing", async () => {
   const { world, units, host } = await smallPool([10]);
   await create(world, host, order("db", 4));

@@ -8,7 +8,7 @@ import type { PlanStep } from "./plan.ts";
 /** The steps that are a request to the unit. */
 export type SentStep = Extract<
   PlanStep,
-  { kind: "create" | "resize" | "grant" | "revoke" | "delete" }
+  { kind: "create" | "resize" | "shrink" | "grant" | "revoke" | "delete" }
 >;
 
 export interface StepTarget {
@@ -29,7 +29,8 @@ export function sendStep(
   const change = { station, volumeId, expectedSequence };
   switch (step.kind) {
     case "create":
-    case "resize": {
+    case "resize":
+    case "shrink": {
       const { sizeBytes } = step.volume;
       const body = { ...change, sizeBytes, leg: legInfoOf(catalog, step.volume.id) };
       const name = step.kind === "create" ? "VOLUME_CREATE" : "VOLUME_RESIZE";

@@ -35,6 +35,8 @@ Deno.test("a volume whose tombstone was forgotten is adopted when it comes back"
     held,
     heldAtHome: null,
     mayChangeLength: false,
+    isRebuilt: false,
+    isInUse: true,
     destroysNothing: false,
   });
   assert.deepEqual([step?.kind, destroys], ["adopt", false]);

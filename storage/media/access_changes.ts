@@ -47,6 +47,7 @@ export async function grantAccess(
     }
     requireZeroed(state, volume);
     const old = record.grant;
+    refuseSmaller(record, body);
     const grant: GrantRecord = {
       generation: body.generation,
       hostId: body.hostId,
@@ -154,6 +155,20 @@ function refuseOldGeneration(record: VolumeRecord, body: AccessGrant): void {
   const same = grant.hostId === body.hostId && isDeepStrictEqual(grant.hostKey, body.hostKey) &&
     isDeepStrictEqual(grant.direct, body.direct) && body.sizeBytes > grant.sizeBytes;
   if (order < 0 || (order === 0 && !same)) throw staleGeneration(record, body.generation);
+}
+
+/**
+ * A grant that covered less than the one before it would forget how far a host may have written:
+ * what was never granted can be given back (resize_volume.ts).
+ */
+function refuseSmaller({ id, grant }: VolumeRecord, { sizeBytes }: AccessGrant): void {
+  if (grant === null || sizeBytes >= grant.sizeBytes) return;
+  throw new DvsanError(
+    "invalid",
+    `Cannot grant ${sizeBytes} bytes of volume ${id}: ${grant.sizeBytes} bytes of it were granted ` +
+      "before, and volumes never get smaller for their hosts. Grant all of them.",
+    { details: { sizeBytes: grant.sizeBytes } },
+  );
 }
 
 function staleGeneration(record: VolumeRecord, asked: Generation): DvsanError {

@@ -14,6 +14,17 @@ export function withRecord(record: VolumeRecord): LabelChange {
   });
 }
 
+/** The same with fewer extents; what the others hold is unknown from then on. */
+export function withShorter(record: VolumeRecord): LabelChange {
+  const put = withRecord(record);
+  return (label) => {
+    const before = label.volumes.find((volume) => volume.id === record.id);
+    const runs = before === undefined ? [] : runsOn(before, label.mediumId);
+    const freed = subtract(normalise(runs), normalise(runsOn(record, label.mediumId)));
+    return { ...put(label), zeroed: mutable(subtract(label.zeroed, freed)) };
+  };
+}
+
 /** Takes the volume out; what its extents hold is unknown from then on. */
 export function withoutVolume(volumeId: string): LabelChange {
   return (label: Label) => {

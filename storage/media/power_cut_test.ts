@@ -48,6 +48,18 @@ const KINDS: Readonly<Record<string, { prepare: Update; update: Update }>> = {
         expectedSequence: volume!.sequence,
       }),
   },
+  "give an end back that was never granted": {
+    prepare: async (store) => {
+      const volume = await granted(store);
+      const grown = { ...createBody(1, 32 * MIB), expectedSequence: volume.sequence };
+      await store.volumeResize(grown);
+    },
+    update: (store, volume) =>
+      store.volumeResize({
+        ...createBody(1, 20 * MIB),
+        expectedSequence: volume!.sequence,
+      }),
+  },
   "grant": {
     prepare: async (store) => {
       await store.volumeCreate(createBody(1, 20 * MIB));

@@ -22,6 +22,9 @@ import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
  *    When all are here and hold it or its predecessor, it is rolled forward: a fence that was begun
  *    stays. A first version that is not on all its media was never acknowledged: it is dropped.
  *    Anything else no crash leaves: failed, nothing is changed, and the reason says what was found.
+ *
+ * A volume that gives back an end which no grant ever covered may lose media: the others are
+ * written first, and what is left on those is dropped with rule 2, or when it is rolled forward.
  */
 export interface Resolved {
   readonly record: VolumeRecord;
@@ -102,7 +105,9 @@ function wasGranted({ grant, fencedThrough }: VolumeRecord): boolean {
 
 function rollForward(versions: Version[], here: ReadonlyMap<string, Label>): Verdict {
   const { record, holders } = versions[0]!;
-  const fixes: [string, VolumeRecord][] = [];
+  const before = versions.filter((version) => version.record.sequence === record.sequence - 1);
+  const fixes: [string, VolumeRecord | null][] = dropAll(before)
+    .filter(([mediumId]) => !record.media.includes(mediumId));
   for (const mediumId of record.media) {
     if (holders.has(mediumId)) continue;
     const old = versions.find((version) => version.holders.has(mediumId))?.record;

@@ -42,6 +42,8 @@ Deno.test("resolveVolumes() decides every state that media can be left in", () =
   assert.equal(outcome(labels(newer, record({ sequence: 3 }))), "failed 5");
   assert.equal(outcome(labels(newer, null)), "failed 5");
   assert.equal(outcome(labels(small, grown)), "whole 4 B=dropped", "a growth that was not done");
+  const shorter = { ...small, sequence: 2 };
+  assert.equal(outcome(labels(shorter, record())), "whole 2 B=dropped", "it gave its end back");
   const deleting = record({ sequence: 5, deleting: true });
   assert.equal(outcome(labels(deleting, older)), "gone A=dropped B=dropped");
   assert.equal(outcome(labels(null, deleting)), "gone B=dropped");

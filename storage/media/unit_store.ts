@@ -22,7 +22,8 @@ import type {
 } from "./store_types.ts";
 import { isReadable, servedVolumeOf } from "./volume.ts";
 import { deleteVolume } from "./delete_volume.ts";
-import { createVolume, resizeVolume } from "./volume_changes.ts";
+import { resizeVolume } from "./resize_volume.ts";
+import { createVolume } from "./volume_changes.ts";
 
 /**
  * The storage engine of a unit: media, volumes and grants, as the labels hold them. What a method
@@ -63,7 +64,10 @@ export class UnitStore {
   volumeCreate(body: VolumeCreate): Promise<VolumeInfo> {
     return createVolume(this.#state, body);
   }
-  /** Grows online; the new part is zeroed in the background before it can be granted. */
+  /**
+   * Grows online; the new part is zeroed in the background before it can be granted. Gives back
+   * what no grant ever covered; "invalid" for what one did.
+   */
   volumeResize(body: VolumeResize): Promise<VolumeInfo> {
     return resizeVolume(this.#state, body);
   }

@@ -1,4 +1,4 @@
-import type { VolumeCreate, VolumeInfo, VolumeResize } from "../../protocol/config/bodies.ts";
+import type { VolumeCreate, VolumeInfo } from "../../protocol/config/bodies.ts";
 import { isDeepStrictEqual } from "node:util";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import {
@@ -15,7 +15,7 @@ import { withRecord } from "./changes.ts";
 import type { Medium } from "./medium.ts";
 import { largestVolumeBytes } from "./medium_info.ts";
 import type { Station, StoreState } from "./store_state.ts";
-import { stepsOf, troubleOf, Volume } from "./volume.ts";
+import { troubleOf, Volume } from "./volume.ts";
 
 /** What every change names (protocol/config/bodies.ts). */
 export interface Change {
@@ -89,41 +89,6 @@ async function keepNumber(medium: Medium, number: number): Promise<void> {
   }
 }
 
-export async function resizeVolume(state: StoreState, body: VolumeResize): Promise<VolumeInfo> {
-  await state.accept(body.station);
-  const volume = findVolume(state, body);
-  return await inTurn(volume, async () => {
-    const { record } = volume;
-    const done = record.sizeBytes === body.sizeBytes && isDeepStrictEqual(record.leg, body.leg);
-    if (done && isRepeat(record, body)) return state.volumeInfo(volume);
-    requireSequence(state, volume, body);
-    requireWhole(state, volume);
-    checkSize(body.sizeBytes);
-    if (body.sizeBytes < record.sizeBytes) {
-      throw new DvsanError(
-        "invalid",
-        `Cannot shrink volume ${record.id} from ${record.sizeBytes} to ${body.sizeBytes} bytes: ` +
-          "volumes only grow.",
-      );
-    }
-    const wanted = Math.ceil((body.sizeBytes + VOLUME_HEADER_BYTES) / EXTENT_STEP_BYTES);
-    const pieces = space(state, {
-      steps: wanted - stepsOf(record),
-      extentsMax: EXTENTS_PER_VOLUME_MAX - record.extents.length,
-      sizeBytes: body.sizeBytes,
-    });
-    const next: VolumeRecord = {
-      ...record,
-      ...extentsWith(record, pieces),
-      sequence: record.sequence + 1,
-      sizeBytes: body.sizeBytes,
-      leg: body.leg,
-    };
-    const gaining = new Set(pieces.map((piece) => piece.mediumId));
-    return await writeRecord(state, volume, { next, gaining });
-  });
-}
-
 /**
  * Writes the record to all of the volume's media, those that gain extents first (resolve.ts says
  * why), and makes it current. Refuses before any change when it does not fit a label.
@@ -157,7 +122,7 @@ export async function writeRecord(
   return changed(state, volume);
 }
 
-function changed(state: StoreState, volume: Volume): VolumeInfo {
+export function changed(state: StoreState, volume: Volume): VolumeInfo {
   state.bump();
   state.kick();
   return state.volumeInfo(volume);
@@ -216,7 +181,7 @@ export function requireWhole(state: StoreState, volume: Volume): void {
   );
 }
 
-function checkSize(sizeBytes: number): void {
+export function checkSize(sizeBytes: number): void {
   if (sizeBytes > 0 && sizeBytes % SIZE_STEP_BYTES === 0) return;
   throw new DvsanError(
     "invalid",
@@ -224,7 +189,7 @@ function checkSize(sizeBytes: number): void {
   );
 }
 
-function space(
+export function space(
   state: StoreState,
   wanted: { steps: number; extentsMax: number; sizeBytes: number },
 ): Piece[] {
@@ -245,7 +210,7 @@ function space(
 }
 
 /** The record's media and extents with pieces appended, joined where they touch. */
-function extentsWith(
+export function extentsWith(
   record: Pick<VolumeRecord, "media" | "extents">,
   pieces: readonly Piece[],
 ): Pick<VolumeRecord, "media" | "extents"> {

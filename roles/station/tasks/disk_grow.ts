@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { VolumeInfo } from "../../../protocol/config/bodies.ts";
 import { roundUp } from "../../../protocol/core/bytes.ts";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import {
@@ -14,7 +15,7 @@ import { requireCertain } from "../certainty.ts";
 import { candidatesOf, type Pool, untilUnitsReturned } from "../pool.ts";
 import { sizeText } from "../words.ts";
 import { giveUp, untilDelivered } from "./disk_create.ts";
-import { mustDisk, raiseLegs } from "./legs.ts";
+import { mustDisk, raiseLegs, untilLegs } from "./legs.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), sizeBytes: z.number() });
@@ -33,6 +34,9 @@ export async function growDiskWork(pool: Pool, params: unknown, task: TaskContex
   }
   const legs = pool.catalog.legsOf(diskId);
   if (legs.every((leg) => leg.publishedBytes === leg.sizeBytes)) {
+    // Before anything is asked of any unit: a disk of which a leg is away or broken cannot be
+    // published, and what had grown meanwhile would have to be taken back.
+    await untilLegs(pool, { diskId, task, what: "to be there", test: isThere });
     const changes = planGrowth(pool, disk, sizeBytes);
     if (changes.length > 0) await pool.catalog.commit(changes);
   }
@@ -73,6 +77,10 @@ export function planGrowth(pool: Pool, disk: DiskRow, sizeBytes: number): Change
   if (!allocation.possible) throw noSpace(`grow disk "${disk.name}"`, allocation);
   const nextLeg = (last?.leg ?? -1) + 1;
   return [grown, ...newLegs(pool, disk.id, { places: allocation.legs, nextLeg })];
+}
+
+function isThere(_pool: Pool, _leg: VolumeRow, { state }: VolumeInfo): boolean {
+  return state === "ready" || state === "zeroing";
 }
 
 /** Records of legs to be made. */

@@ -10,9 +10,10 @@ import type { TaskContext } from "./task.ts";
 const Params = z.object({ diskId: z.string() });
 
 /**
- * Legs whose unit fenced the very grant that the catalog wants: an adopted medium's are, and who
- * adopted it may have ended before they were granted again. A grant that was taken back here has
- * another state in the catalog, or a later generation. By disk.
+ * Legs whose unit fenced the very grant that the catalog has last: an adopted medium's are, and who
+ * adopted it may have ended before they were granted again, or its catalog was lost with the reason
+ * and knows it from the label alone. A grant that was taken back here has a later generation, or
+ * its disk is not ready any more. By disk.
  */
 export function shutOutLegs(pool: Pool): Map<string, VolumeRow[]> {
   const { catalog, observed, adopting } = pool;
@@ -23,7 +24,7 @@ export function shutOutLegs(pool: Pool): Map<string, VolumeRow[]> {
       if (held.grant?.state !== "fenced" || held.state !== "ready") continue;
       const leg = catalog.volumes.get(held.id);
       const wanted = catalog.grants.get(held.id);
-      if (leg?.unitId !== unitId || wanted?.state !== "active") continue;
+      if (leg?.unitId !== unitId || wanted === undefined) continue;
       if (compareGenerations(held.grant.generation, wanted) !== 0) continue;
       // Its adoption is under way, and grants it itself.
       if (held.media.some((id) => adopting.has(id))) continue;

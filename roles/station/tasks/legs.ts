@@ -234,8 +234,13 @@ function tellProgress(
   task.moved(done * 0.9, total);
 }
 
-function isReady(_pool: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
-  return held.state === "ready" && held.sizeBytes >= leg.sizeBytes;
+function isReady(pool: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
+  return held.state === "ready" && held.sizeBytes >= leg.sizeBytes && !isLearned(pool, leg);
+}
+
+/** Its label has granted more than the catalog says: that is taken over before a map is told. */
+function isLearned(pool: Pool, leg: VolumeRow): boolean {
+  return pool.reconciler.plan(leg.unitId, leg.id).step?.kind === "learn";
 }
 
 /** The unit acknowledged exactly the generation that is wanted. */
@@ -244,5 +249,5 @@ export function isGranted(pool: Pool, leg: VolumeRow, held: VolumeInfo): boolean
   if (grant === undefined || held.grant?.state !== "active") return false;
   const { epoch, counter } = held.grant.generation;
   const same = epoch === grant.epoch && counter === grant.counter;
-  return same && grant.grantedBytes >= leg.sizeBytes;
+  return same && grant.grantedBytes >= leg.sizeBytes && !isLearned(pool, leg);
 }
