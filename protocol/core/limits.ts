@@ -63,6 +63,8 @@ export const COLLECTING_MS_MAX = 60_000;
 export const KEPT_ANSWERS_PER_PEER_MAX = 256;
 export const KEPT_ANSWERS_MAX = 16_384;
 export const KEPT_ANSWER_BYTES_MAX = 32 * MIB;
+/** Of a disk's map, as a host says that it holds it: above this nothing could be told any more. */
+export const MAP_VERSION_LEARNED_MAX = 2 ** 52;
 /** A peer that restarted counts its requests from a random start of 48 bits: it is farther. */
 export const CORRELATION_JUMP = 2 ** 20;
 /** How long after new keys packets under the old ones, which were under way, are taken. */

@@ -94,11 +94,14 @@ export class Host {
     };
   }
 
-  /** Durable when it returns; attaching goes on behind it. An older map version changes nothing. */
+  /**
+   * Durable when it returns; attaching goes on behind it. DvsanError "sequence-mismatch" (details:
+   * the version held) for an older map: nobody may take that for done.
+   */
   assigned(assignment: Assignment): void {
     const { book, log } = this.#options;
     const held = book.get(assignment.diskId);
-    if (held !== null && held.version > assignment.version) return;
+    if (held !== null && held.version > assignment.version) throw olderMap(held, assignment);
     const namesake = book.byName(assignment.name);
     if (namesake !== null && namesake.diskId !== assignment.diskId) {
       throw new DvsanError(
@@ -198,6 +201,15 @@ export class Host {
     );
     this.#statuses.set(diskId, status);
   }
+}
+
+function olderMap({ name, version }: Assignment, told: Assignment): DvsanError {
+  return new DvsanError(
+    "sequence-mismatch",
+    `This host holds map version ${version} of disk "${name}", and was told version ` +
+      `${told.version}: whoever tells it has an older catalog.`,
+    { details: { version } },
+  );
 }
 
 function sameAssignment(a: Assignment, b: Assignment): boolean {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { Heartbeat } from "../../protocol/config/heartbeat_bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { HELD_LEGS_TOLD_MAX } from "../../protocol/core/limits.ts";
@@ -26,14 +27,17 @@ Deno.test("Host attaches its book at a start, with numbers it has never used", a
   assert.ok(second.worker.attachments[0]! > first.worker.attachments[0]!);
 });
 
-Deno.test("Host applies changes of one disk in order, and a repeat changes nothing", async () => {
+Deno.test("Host applies changes of one disk in order, a repeat changes nothing, and an older map is refused", async () => {
   const { host, worker } = makeHost();
   const gate = Promise.withResolvers<void>();
   worker.gate = gate.promise;
   host.assigned(assignmentOf());
   host.assigned(assignmentOf({ version: 2, sizeBytes: 16384 }));
   host.assigned(assignmentOf({ version: 2, sizeBytes: 16384 }));
-  host.assigned(assignmentOf({ version: 1 }));
+  assert.throws(() => host.assigned(assignmentOf({ version: 1 })), (error) => {
+    return error instanceof DvsanError && error.code === "sequence-mismatch" &&
+      isDeepStrictEqual(error.details, { version: 2 });
+  });
   gate.resolve();
   await host.settled(DISK);
   assert.deepEqual(worker.calls, ["attach db 1", "update db 2"]);

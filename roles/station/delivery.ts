@@ -1,7 +1,9 @@
+import { z } from "zod";
+import { Count } from "../../protocol/config/bodies.ts";
 import { assignmentsDigest } from "../../protocol/config/digest.ts";
 import type { StationLink } from "../../protocol/config/link.ts";
 import type { Timer } from "../../protocol/core/clock.ts";
-import { messageOf } from "../../protocol/core/errors.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import {
   HOST_DELIVERY_MS_MAX,
   RECONCILE_RETRY_MS_MAX,
@@ -19,6 +21,8 @@ export interface DeliveryOptions {
   readonly isPresent: (hostId: string) => boolean;
   /** The disk's map is certain, and this station may tell it. */
   readonly mayTell: (disk: DiskRow) => boolean;
+  /** The host refused a map because it holds this version, a newer one. */
+  readonly onNewer: (disk: DiskRow, version: number) => void;
   readonly onChange: () => void;
 }
 
@@ -95,6 +99,8 @@ export class Delivery {
   }
 
   #failed(disk: DiskRow, error: unknown): void {
+    const version = versionHeld(error);
+    if (version !== null) this.#o.onNewer(disk, version);
     const attempts = (this.#attempts.get(disk.id) ?? 0) + 1;
     this.#attempts.set(disk.id, attempts);
     const message = `Cannot tell a host about disk "${disk.name}": ${messageOf(error)}`;
@@ -109,4 +115,12 @@ export class Delivery {
       }),
     );
   }
+}
+
+const Held = z.object({ version: Count });
+
+/** Of the map that the host holds, when it refused ours for being older. */
+function versionHeld(error: unknown): number | null {
+  if (!(error instanceof DvsanError) || error.code !== "sequence-mismatch") return null;
+  return Held.safeParse(error.details).data?.version ?? null;
 }

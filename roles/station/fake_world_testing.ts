@@ -93,10 +93,13 @@ export class FakeHost implements FakeNode {
   answer<N extends RequestName>(_name: N, body: RequestBody<N>): Promise<AnswerBody<N>> {
     const assignment = body as Assignment;
     const before = this.assignments.get(assignment.diskId);
-    if (assignment.state === "released") this.assignments.delete(assignment.diskId);
-    else if ((before?.version ?? 0) <= assignment.version) {
-      this.assignments.set(assignment.diskId, assignment);
+    if (before !== undefined && before.version > assignment.version) {
+      const { version } = before;
+      const older = new DvsanError("sequence-mismatch", "an older map", { details: { version } });
+      return Promise.reject(older);
     }
+    if (assignment.state === "released") this.assignments.delete(assignment.diskId);
+    else this.assignments.set(assignment.diskId, assignment);
     return Promise.resolve({} as AnswerBody<N>);
   }
 

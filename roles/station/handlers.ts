@@ -5,8 +5,9 @@ import {
   authorityCertificate,
   issueCertificate,
 } from "../../protocol/certificates/certificate.ts";
-import { DvsanError } from "../../protocol/core/errors.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import type { DiskRow, NodeRow, TaskRow } from "./catalog/rows.ts";
+import { learnMaps } from "./newer_maps.ts";
 import type { Running } from "./service.ts";
 import { errorOf, viewOf } from "./tasks/task.ts";
 
@@ -64,6 +65,9 @@ function presenceHandlers(running: () => Running): Handlers<KnownNode> {
       if (row.role === "host") {
         const disks = digest === body.digest ? null : body.disks;
         if (disks !== undefined) pool.strays.heard(row.id, disks);
+        learnMaps(pool, row.id, disks ?? []).catch((error) =>
+          pool.world.log.error(`Cannot keep what a host holds: ${messageOf(error)}`)
+        );
       }
       if (digest !== body.digest) {
         void (row.role === "unit" ? pool.observed.pull(row.id) : pool.delivery.resend(row.id));

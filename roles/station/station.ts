@@ -17,6 +17,7 @@ import { linkEvents } from "./handlers.ts";
 import { StationIdentity } from "./identity.ts";
 import { Marks } from "./marks.ts";
 import { writeStation } from "./metrics.ts";
+import { learnMaps } from "./newer_maps.ts";
 import { Nodes } from "./nodes.ts";
 import { Observed } from "./observed.ts";
 import { Orders } from "./orders.ts";
@@ -186,7 +187,11 @@ class StationRole implements Station {
     });
     const mayTell = (disk: DiskRow) =>
       standing.state !== "superseded" && uncertainty({ catalog, observed }, disk) === null;
-    const delivery = new Delivery({ ...shared, mayTell });
+    const onNewer = ({ id: diskId, hostId }: DiskRow, version: number) =>
+      void learnMaps(pool, hostId, [{ diskId, version }]).catch((error) =>
+        world.log.error(`Cannot keep what a host holds: ${messageOf(error)}`)
+      );
+    const delivery = new Delivery({ ...shared, mayTell, onNewer });
     const strays = new Strays({ world, catalog, events, observed, standing, link });
     const adopting = new Set<string>();
     const pool: Pool = { ...parts, watch, nodes, observed, reconciler, delivery, strays, adopting };
