@@ -47,8 +47,8 @@ export class TlsLegBench {
     });
   }
 
-  leg(address: string, o: { sizeBytes?: number; attachTimeoutMs?: number } = {}): RemoteLeg {
-    const { sizeBytes = 256 * KIB, attachTimeoutMs = 2000 } = o;
+  leg(address: string, o: { sizeBytes?: number; timeoutMs?: number } = {}): RemoteLeg {
+    const { sizeBytes = 256 * KIB, timeoutMs = 2000 } = o;
     const assignment: LegAssignment = {
       leg: 0,
       unitId: UNIT_ID,
@@ -72,9 +72,9 @@ export class TlsLegBench {
       assignment,
       log: createLog((line) => this.lines.push(line)),
       door: this.door(this.service),
-      attachTimeoutMs,
-      replyTimeoutMs: 2000,
-      ioTimeoutMs: 2000,
+      attachTimeoutMs: timeoutMs,
+      replyTimeoutMs: timeoutMs,
+      ioTimeoutMs: 10 * timeoutMs,
       logBytes: 1024 * KIB,
       changed: () => {},
     });

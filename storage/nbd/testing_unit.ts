@@ -16,6 +16,7 @@ import type { Device } from "../devices/device.ts";
 import { MemoryDevice } from "../devices/memory.ts";
 import type { AllocationQuery, Io, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
+import type { TlsDoor } from "../tls/door.ts";
 import { NbdServer } from "./server.ts";
 import type {
   ExportEntry,
@@ -145,6 +146,7 @@ export class FakeUnit implements ExportGate {
   port = 0;
   readonly #io: Io;
   readonly #server: NbdServer;
+  readonly #door: TlsDoor | undefined;
   readonly #challenges = new Map<number, Uint8Array>();
   readonly #open = new Map<number, GateConnection>();
   #latest = -1;
@@ -152,9 +154,17 @@ export class FakeUnit implements ExportGate {
 
   constructor(
     io: Io,
-    o: { hostKey: Uint8Array; volumeId: string; sizeBytes: number; keySeed?: number },
+    o: {
+      hostKey: Uint8Array;
+      volumeId: string;
+      sizeBytes: number;
+      keySeed?: number;
+      /** Plaintext only when not given. */
+      door?: TlsDoor;
+    },
   ) {
     this.#io = io;
+    this.#door = o.door;
     this.key = keyPairOf(new Uint8Array(32).fill(o.keySeed ?? 77));
     this.hostKey = o.hostKey;
     this.volumeId = o.volumeId;
@@ -165,7 +175,8 @@ export class FakeUnit implements ExportGate {
 
   /** Listens, at the port that it had before if there was one. */
   start(): void {
-    const listener = this.#server.listenTcp({ address: "127.0.0.1", port: this.port }, this);
+    const at = { address: "127.0.0.1", port: this.port };
+    const listener = this.#server.listenTcp(at, this, this.#door);
     this.port = listener.address!.port;
   }
 

@@ -8,6 +8,7 @@ import { CLIENT_NEGOTIATION, SERVER_NEGOTIATION } from "./targets/nbd_negotiatio
 import { NBD_SERVER } from "./targets/nbd_server.ts";
 import { REST } from "./targets/rest.ts";
 import { SIZES } from "./targets/sizes.ts";
+import { TLS_LEG } from "./targets/tls_leg.ts";
 
 export const TARGETS: readonly FuzzTarget[] = [
   SERVER_NEGOTIATION,
@@ -15,6 +16,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   NBD_SERVER,
   NBD_CLIENT,
   HOSTILE_UNIT,
+  TLS_LEG,
   CONFIG_PACKETS,
   LABELS,
   BODIES,
