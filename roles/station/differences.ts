@@ -5,10 +5,15 @@ import type { DiskRow, GrantRow, NodeRow, TombstoneRow } from "./catalog/rows.ts
 import { uncertainty } from "./certainty.ts";
 import type { PlanStep } from "./plan.ts";
 import type { Pool } from "./pool.ts";
-import { formatGeneration, sizeText } from "./words.ts";
+import { formatGeneration, listText, sizeText } from "./words.ts";
 
 const NOTHING = "nothing by itself";
 const UNSEEN = "has it fenced and deleted, should the unit come and hold it";
+const SUPERSEDED = {
+  will: "nothing any more: another station with its key goes on",
+  onConfirm: null,
+  waits: "an operator who stops one of the two stations; to go on with this one, restart it then",
+} as const;
 const DIGEST_CHARACTERS = 12;
 
 /** Everything in which what is wanted and what is held differ, in plain words. */
@@ -21,7 +26,9 @@ export function differences(pool: Pool): DifferenceView[] {
     ...(pool.observed.last(unit.id)?.media ?? []).map((medium) => mediumDifference(unit, medium)),
   ]);
   const disks = [...catalog.disks.values()].map((disk) => diskDifference(pool, disk));
-  return [...found, ...disks, ...pool.strays.differences()].filter((one) => one !== null);
+  const all = [...found, ...disks, ...pool.strays.differences()].filter((one) => one !== null);
+  if (pool.standing.state !== "superseded") return all;
+  return all.map((one) => one.kind === "medium" ? one : { ...one, ...SUPERSEDED });
 }
 
 /** What an operator is shown, and confirms by its digest. */
@@ -202,6 +209,9 @@ function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
       waits: "the units that hold its legs",
     };
   }
+  if (disk.adopted === 1 && disk.version === 0 && disk.state === "ready") {
+    return rebuiltDifference(pool, disk, { subject, host });
+  }
   if (disk.version <= disk.deliveredVersion) return null;
   return {
     kind: "disk",
@@ -213,5 +223,27 @@ function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
     waits: pool.nodes.reason(disk.hostId) === null
       ? null
       : `host "${host}" ${pool.nodes.reason(disk.hostId)}`,
+  };
+}
+
+/** Nobody here knew of it before units told of its legs: an operator should see that it is back. */
+function rebuiltDifference(
+  pool: Pool,
+  disk: DiskRow,
+  { subject, host }: { readonly subject: string; readonly host: string },
+): DifferenceView {
+  const legs = pool.catalog.legsOf(disk.id).map(({ leg, unitId }) =>
+    `leg ${leg} on unit "${pool.catalog.nodes.get(unitId)?.name ?? unitId}"`
+  );
+  const isNormal = pool.standing.state === "normal";
+  const away = pool.nodes.reason(disk.hostId);
+  return {
+    kind: "disk",
+    subject,
+    wanted: "nothing: the catalog did not know it",
+    held: `${sizeText(disk.sizeBytes)}, rebuilt from labels: ${listText(legs)}`,
+    will: isNormal ? "tells the host" : NOTHING,
+    onConfirm: isNormal ? null : "its host is told of it again",
+    waits: away === null ? null : `host "${host}" ${away}`,
   };
 }

@@ -21,7 +21,9 @@ export async function learnMaps(
   for (const { diskId, version } of held) {
     const disk = pool.catalog.disks.get(diskId);
     if (disk === undefined || disk.hostId !== hostId) continue;
-    if (version <= disk.version || version > MAP_VERSION_LEARNED_MAX) continue;
+    // One that was found on labels was never told: its host answers the first telling.
+    if (disk.version === 0 || version <= disk.version) continue;
+    if (version > MAP_VERSION_LEARNED_MAX) continue;
     changes.push({ table: "disks", put: above(disk, version) });
     if (disk.adopted === 0) tell(pool, disk, version);
   }

@@ -78,3 +78,28 @@ Deno.test("a host says nothing about maps of others, and uses up no version", as
   assert.equal(world.station.api.disks()[0]!.version, version);
   await world.end();
 });
+
+Deno.test("a disk found on labels is listed before it is told, above whatever its host holds", async () => {
+  const { world, units, host } = await smallPool();
+  const { task } = await world.ask(host, "STORAGE_REQUEST", order("db", 4));
+  assert.equal((await world.task(task.id)).state, "done");
+  await world.station.stop();
+  Deno.removeSync(world.path("catalog-1.sqlite"));
+  const told = host.assignments.get(DISK)!;
+  host.assignments.set(DISK, { ...told, version: 2 ** 40 });
+  await world.start();
+  for (const node of [...units, host]) await world.join(node);
+  await world.pass(6000);
+  await world.heartbeat(host, host.digest, held(host));
+  const { api } = world.station;
+  const [found, ...more] = api.recovery().differences;
+  assert.deepEqual(more, []);
+  assert.match(found!.held, /4 GiB, rebuilt from labels: leg 0 on unit "u1"/);
+  assert.equal(found!.onConfirm, "its host is told of it again");
+  await api.confirmRecovery(api.recovery().list, "ann");
+  await world.pass(12_000);
+  assert.ok(host.assignments.get(DISK)!.version > 2 ** 40);
+  assert.deepEqual(api.differences(), []);
+  assert.equal(api.pool().state, "normal");
+  await world.end();
+});

@@ -179,6 +179,8 @@ Deno.test("of two stations with one key the earlier loses, says why, and changes
   const { ok, problems } = world.station.api.health();
   assert.equal(ok, false);
   assert.match(problems.join(), /obeys another station with the same key/);
+  const [shown] = world.station.api.differences();
+  assert.match(`${shown?.will} ${shown?.waits}`, /^nothing any more.*stops one of the two/);
   const again = order("four", 1, DISK.replace("1111-1111", "4444-4444"));
   await assert.rejects(
     async () => await world.ask(host, "STORAGE_REQUEST", again),
