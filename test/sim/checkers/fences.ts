@@ -4,6 +4,7 @@ import type {
   Assignment,
   StorageInfo,
   VolumeCreate,
+  VolumeInfo,
 } from "../../../protocol/config/bodies.ts";
 import type { SimWrite } from "../../../storage/io/sim_world.ts";
 import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
@@ -68,10 +69,13 @@ export class FencesChecker implements Checker {
       }
       case "accessGrant": {
         const { volumeId, hostId, sizeBytes } = params as AccessGrant;
-        const volume = volumes.get(volumeId);
-        if (volume === undefined) return;
+        // One that came with an adopted medium was made by another unit.
+        const { diskId } = (result as VolumeInfo).leg;
+        const volume = volumes.get(volumeId) ??
+          { diskId, holder: null, since: "its adoption", grantedBytes: 0 };
         volume.holder = hostId;
         volume.grantedBytes = Math.max(volume.grantedBytes, sizeBytes);
+        volumes.set(volumeId, volume);
         return;
       }
       case "accessRevoke": {

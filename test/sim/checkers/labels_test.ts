@@ -141,8 +141,9 @@ Deno.test("labels: what a unit does not have open does not count", () => {
 Deno.test("fences: a host that is told of space before its grant is caught", () => {
   const complaints = new Complaints();
   const checker = new FencesChecker(complaints);
+  const result = { leg: { diskId: DISK } };
   const answer = (process: string, call: CallName, params: unknown) =>
-    checker.workerAnswered({ process, call, params, result: null, error: null, askedAtMs: 0 });
+    checker.workerAnswered({ process, call, params, result, error: null, askedAtMs: 0 });
   const assignment = (sizeBytes: number) => ({
     legs: [{ volumeId: VOLUME, unitName: "unit1", sizeBytes }],
   });

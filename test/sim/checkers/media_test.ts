@@ -17,9 +17,12 @@ function landing(version: number, process = "unit1#1", position = 8192) {
 function fenced(): { complaints: Complaints; checker: FencesChecker; answer: Answer } {
   const complaints = new Complaints();
   const checker = new FencesChecker(complaints);
-  const answer: Answer = (call, params, error = null) =>
-    checker.workerAnswered({ process: "unit1", call, params, result: null, error, askedAtMs: 0 });
-  answer("volumeCreate", { volumeId: VOLUME, leg: { diskId: DISK } });
+  const leg = { diskId: DISK };
+  const answer: Answer = (call, params, error = null) => {
+    const result = error === null ? { leg } : null;
+    checker.workerAnswered({ process: "unit1", call, params, result, error, askedAtMs: 0 });
+  };
+  answer("volumeCreate", { volumeId: VOLUME, leg });
   return { complaints, checker, answer };
 }
 
@@ -39,6 +42,17 @@ Deno.test("fences: a write after the acknowledged fence is caught, also of a lat
   answer("accessRevoke", { volumeId: VOLUME });
   checker.wrote(landing(1, "unit1#2"));
   assert.match(complaints.texts[0] ?? "", /unit1#2 wrote version 1 of block 3/);
+});
+
+Deno.test("fences: what was adopted and granted is written beside what was only made", () => {
+  const { complaints, checker, answer } = fenced();
+  const adopted = VOLUME.replace("0f1e", "1f1e");
+  answer("accessGrant", { volumeId: adopted, hostId: "h" });
+  checker.wrote(landing(1));
+  assert.deepEqual(complaints.texts, []);
+  answer("accessRevoke", { volumeId: adopted });
+  checker.wrote(landing(2));
+  assert.match(complaints.texts[0] ?? "", /wrote version 2 of block 3/);
 });
 
 Deno.test("fences: a write before the acknowledgement, a refused fence and a new grant are in order", () => {

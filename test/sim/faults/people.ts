@@ -28,6 +28,7 @@ export function wipe(scene: Scene): void {
   for (const disk of users.disks) if (lost.has(disk.workload.diskId)) users.forget(disk);
   sim.say(`${path} is wiped, and with it the disks ${[...lost].join(", ") || "of nobody"}`);
   for (const id of lost) scene.wiped.add(id);
+  scene.hasWiped = true;
   plan.wipes.add(path);
 }
 

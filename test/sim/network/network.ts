@@ -147,6 +147,8 @@ export class SimNetwork {
     if (typeof decoded === "string" || decoded.kind !== "sealed") return;
     const key = `${formatEndpoint(sent.to)} ${Buffer.from(sent.packet).toString("latin1")}`;
     if (this.#brought.has(key)) return this.onCopy(sent);
+    // A copy that overtakes its packet may be no use from there: the packet is then a first one.
+    if (sent.from.address === ATTACKER_ADDRESS) return;
     this.#brought.add(key);
     if (this.#brought.size <= BROUGHT_KEPT) return;
     for (const oldest of this.#brought) {

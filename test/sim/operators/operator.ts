@@ -76,7 +76,8 @@ export class Operator {
         // Wiped, also where it was carried to, or it is with another unit now.
         // One that is only out is behind a path that is refused, until it is opened below.
         const isOut = media.some((other) => other.state === "refused");
-        const isWiped = wiped.size > 0 && !isOut && (move === undefined || !isThere(units, id));
+        const isWiped = this.#scene.hasWiped && !isOut &&
+          (move === undefined || !isThere(units, id));
         const isLost = isWiped || (move !== undefined && isServed(units, id));
         if (state === "missing" && isLost) {
           this.#try(

@@ -47,6 +47,8 @@ export class Scene {
   readonly copies = new Set<string>();
   /** The pool as an inspector saw it last. */
   shown: PoolPicture | null = null;
+  /** A medium's content was given up, perhaps of one that held no disk. */
+  hasWiped = false;
   /** No faults any more. */
   isHealed = false;
 
