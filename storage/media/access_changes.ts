@@ -165,8 +165,8 @@ function refuseSmaller({ id, grant }: VolumeRecord, { sizeBytes }: AccessGrant):
   if (grant === null || sizeBytes >= grant.sizeBytes) return;
   throw new DvsanError(
     "invalid",
-    `Cannot grant ${sizeBytes} bytes of volume ${id}: ${grant.sizeBytes} bytes of it were granted ` +
-      "before, and volumes never get smaller for their hosts. Grant all of them.",
+    `Cannot grant ${sizeBytes} bytes of volume ${id}: ${grant.sizeBytes} of its bytes were ` +
+      "granted before, and volumes never get smaller for their hosts. Grant all of them.",
     { details: { sizeBytes: grant.sizeBytes } },
   );
 }
