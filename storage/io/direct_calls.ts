@@ -39,6 +39,17 @@ export class DirectCalls {
     }
   }
 
+  /** Sends what can be sent without waiting. */
+  send(fd: number, from: Span): number {
+    const { call } = this.#libc;
+    const address = this.#address.of(from.address);
+    const count = this.#count.of(from.length);
+    for (;;) {
+      const result = this.#libc.check(call.send(fd, address, count, SEND_FLAGS));
+      if (result !== -Errno.EINTR) return result;
+    }
+  }
+
   /** Sends of the message whose msghdr it is given what can be sent without waiting. */
   sendMessage(fd: number, message: Deno.PointerObject): number {
     const { call } = this.#libc;

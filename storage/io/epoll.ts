@@ -74,20 +74,6 @@ export class EpollIo extends EpollMachine implements Io {
     this.sendGathered(operation, handle, this.#segment, 1);
   }
 
-  sendGathered(
-    operation: Operation,
-    handle: Handle,
-    segments: Float64Array,
-    count: number,
-  ): void {
-    const slot = this.start(operation, handle, SlotKind.sendGathered);
-    if (slot === null) return;
-    this.claim(this.handles.sending, slot);
-    slot.segments = this.messages.fill(slot.handle, segments, count);
-    slot.length = this.messages.length(slot.handle, slot.segments);
-    this.attemptWrite(slot);
-  }
-
   /** It is woken for each: epoll cannot wait for several. */
   brought(_handle: Handle, _count: number): void {}
 

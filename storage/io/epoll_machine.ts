@@ -1,6 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
 import * as abi from "./abi.ts";
-import { DirectCalls, type Span } from "./direct_calls.ts";
 import { EpollConnects } from "./epoll_connects.ts";
 import { EpollSet, type EventSink } from "./epoll_set.ts";
 import { HelperClient } from "./epoll_worker.ts";
@@ -28,11 +27,9 @@ export interface EpollOptions {
  */
 export abstract class EpollMachine extends EpollConnects implements EventSink {
   readonly kind = "epoll";
-  readonly #calls: DirectCalls;
   readonly #set: EpollSet;
   readonly #helperFd: number;
   readonly #helper: HelperClient;
-  readonly #span: Span = { address: 0, length: 0, position: 0 };
   readonly #counter = new Uint8Array(8);
   readonly #readers: SlotQueue[] = [];
   /** Receives that found no buffer, in order. */
@@ -46,7 +43,6 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
       wakeFlags: abi.EFD_NONBLOCK,
       libc: options.libc,
     });
-    this.#calls = new DirectCalls(this.libc);
     this.#set = new EpollSet(this.libc);
     this.#helperFd = this.libc.call.eventfd(0, abi.EFD_CLOEXEC | abi.EFD_NONBLOCK);
     assert(this.#helperFd >= 0, "an eventfd can be made");
@@ -71,7 +67,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     this.attemptRead(slot);
   }
 
-  protected attemptWrite(slot: Slot): void {
+  protected sendRest(slot: Slot): void {
     if (!this.#tryWrite(slot)) this.writers[slot.handle] = slot;
   }
 
@@ -79,18 +75,6 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     slot.off = at.off;
     slot.length = at.length;
     slot.position = at.position;
-  }
-
-  /** The whole transfer, or a negated errno. Blocks. */
-  protected copyNow(slot: Slot): number {
-    const fd = this.handles.fileDescriptors[slot.handle]!;
-    const span = this.#span;
-    span.address = this.arena.address + slot.off;
-    span.length = slot.length;
-    span.position = slot.position;
-    return slot.kind === SlotKind.read
-      ? this.#calls.readMedium(fd, span)
-      : this.#calls.writeMedium(fd, span);
   }
 
   protected askHelper(slot: Slot, kind: number): void {
@@ -172,7 +156,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     if (writer === null || (events & abi.EPOLL_WRITABLE) === 0) return;
     this.writers[data] = null;
     if (writer.kind === SlotKind.connect) this.connectReady(writer);
-    else this.attemptWrite(writer);
+    else this.sendRest(writer);
   }
 
   #starve(slot: Slot): void {
@@ -231,15 +215,13 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
   }
 
   #receive(slot: Slot, off: number, length: number): number {
-    const span = this.#span;
-    span.address = this.arena.address + off;
-    span.length = length;
-    return this.#calls.receive(this.handles.fileDescriptors[slot.handle]!, span);
+    const fd = this.handles.fileDescriptors[slot.handle]!;
+    return this.calls.receive(fd, this.spanOf(off, length));
   }
 
   #tryAccept(slot: Slot): boolean {
     const flags = abi.SOCK_NONBLOCK | abi.SOCK_CLOEXEC;
-    const result = this.#calls.accept(this.handles.fileDescriptors[slot.handle]!, flags);
+    const result = this.calls.accept(this.handles.fileDescriptors[slot.handle]!, flags);
     if (wouldBlock(result)) return false;
     this.finishSlot(slot, this.opened(result, HandleKind.stream));
     return true;
@@ -249,15 +231,13 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     const fd = this.handles.fileDescriptors[slot.handle]!;
     const message = this.messages.pointerOf(slot.handle);
     for (;;) {
-      const result = this.#calls.sendMessage(fd, message);
+      const result = this.calls.sendMessage(fd, message);
       if (wouldBlock(result)) return false;
-      if (result > 0) slot.position += result;
-      if (result < 0 || slot.position === slot.length) {
+      if (result < 0 || slot.position + result === slot.length) {
         this.finishSlot(slot, result < 0 ? result : slot.length);
         return true;
       }
-      const progress = { first: slot.done, used: slot.segments, sent: result };
-      slot.done = this.messages.advance(slot.handle, progress);
+      this.sent(slot, result);
     }
   }
 }

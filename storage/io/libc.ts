@@ -64,6 +64,8 @@ const SYMBOLS = {
   clock_gettime: { parameters: ["i32", "pointer"], result: "i32" },
   // int prctl(int option, unsigned long argument, ...)
   prctl: { parameters: ["i32", "u32"], result: "i32" },
+  // void (*signal(int number, void (*handler)(int)))(int); SIG_IGN is a handler of 1
+  signal: { parameters: ["i32", "u64"], result: "u64" },
   // int io_uring_setup(unsigned entries, struct io_uring_params *params)
   ioUringSetup: { name: "syscall", parameters: ["i32", "u32", "buffer"], result: "i32" },
   // int io_uring_enter(unsigned fd, unsigned submit, unsigned wait, unsigned flags,
@@ -89,6 +91,8 @@ const SYMBOLS = {
   accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
   // ssize_t recv(int fd, void *bytes, size_t count, int flags)
   recv: { parameters: ["i32", "u64", "u64", "i32"], result: "i32" },
+  // ssize_t send(int fd, const void *bytes, size_t count, int flags)
+  send: { parameters: ["i32", "u64", "u64", "i32"], result: "i32" },
   // ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
   sendmsg: { parameters: ["i32", "pointer", "i32"], result: "i32" },
   // ssize_t pread(int fd, void *bytes, size_t count, off_t position)

@@ -1,15 +1,23 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { IO_OPERATIONS_MAX } from "../../protocol/core/limits.ts";
+import { DirectCalls, type Span } from "./direct_calls.ts";
 import { Errno } from "./errno.ts";
-import type { Handle } from "./io.ts";
+import type { Handle, Off } from "./io.ts";
 import { KernelIo, type KernelIoOptions } from "./kernel_io.ts";
 import { Messages } from "./messages.ts";
 import type { Operation } from "./operation.ts";
 import { Slot, SlotKind, SlotQueue } from "./slot.ts";
 
-/** A KernelIo whose operations under way each have a slot, made once and used again. */
+const ONE_OF_EACH = "a stream has one receive and one send under way";
+
+/**
+ * A KernelIo whose operations under way each have a slot, made once and used again. What can be
+ * done at once is done by direct calls, which are here as well.
+ */
 export abstract class SlotIo extends KernelIo {
   protected readonly messages: Messages;
+  protected readonly calls: DirectCalls;
+  readonly #span: Span = { address: 0, length: 0, position: 0 };
   protected readonly slots: Slot[] = [];
   protected slotsInUse = 0;
   readonly #free = new SlotQueue();
@@ -17,6 +25,7 @@ export abstract class SlotIo extends KernelIo {
   constructor(options: KernelIoOptions) {
     super(options);
     this.messages = new Messages(this.libc, this.arena.address);
+    this.calls = new DirectCalls(this.libc);
   }
 
   protected override giveBack(): void {
@@ -24,14 +33,69 @@ export abstract class SlotIo extends KernelIo {
     super.giveBack();
   }
 
+  /**
+   * Sends what the socket takes at once, which is nearly always all of it; `sendRest` sees to the
+   * rest. So replies leave while the turn goes on, and their end needs no further system call.
+   */
+  sendGathered(
+    operation: Operation,
+    handle: Handle,
+    segments: Float64Array,
+    count: number,
+  ): void {
+    const index = this.#beginOn(operation, handle);
+    if (index < 0) return;
+    assert(this.handles.sending[index] === 0, ONE_OF_EACH);
+    const fd = this.handles.fileDescriptors[index]!;
+    let used = 0;
+    let length = segments[1]!;
+    let result: number;
+    if (count === 1) {
+      result = this.calls.send(fd, this.spanOf(segments[0]!, length));
+    } else {
+      used = this.messages.fill(index, segments, count);
+      length = this.messages.length(index, used);
+      result = this.calls.sendMessage(fd, this.messages.pointerOf(index));
+    }
+    const isOver = result === length || (result < 0 && result !== -Errno.EAGAIN);
+    if (isOver) return this.completions.pushFirst(operation, result);
+    const slot = this.#slotFor(operation, index, SlotKind.sendGathered);
+    this.claim(this.handles.sending, slot);
+    slot.segments = used > 0 ? used : this.messages.fill(index, segments, count);
+    slot.length = length;
+    if (result > 0) this.sent(slot, result);
+    this.sendRest(slot);
+  }
+
+  /** So much of a gathered send has left, and not all. */
+  protected sent(slot: Slot, count: number): void {
+    slot.position += count;
+    const progress = { first: slot.done, used: slot.segments, sent: count };
+    slot.done = this.messages.advance(slot.handle, progress);
+  }
+
+  /** The one span of memory for a direct call. */
+  protected spanOf(off: Off, length: number): Span {
+    const span = this.#span;
+    span.address = this.arena.address + off;
+    span.length = length;
+    return span;
+  }
+
   /** A slot for an operation on a live handle; null when the handle is not, and -EBADF follows. */
   protected start(operation: Operation, handle: Handle, kind: number): Slot | null {
+    const index = this.#beginOn(operation, handle);
+    return index < 0 ? null : this.#slotFor(operation, index, kind);
+  }
+
+  #beginOn(operation: Operation, handle: Handle): number {
     this.begin(operation);
     const index = this.handles.find(handle);
-    if (index < 0) {
-      this.completions.push(operation, -Errno.EBADF);
-      return null;
-    }
+    if (index < 0) this.completions.push(operation, -Errno.EBADF);
+    return index;
+  }
+
+  #slotFor(operation: Operation, index: number, kind: number): Slot {
     const slot = this.takeSlot(kind);
     slot.operation = operation;
     slot.handle = index;
@@ -53,7 +117,7 @@ export abstract class SlotIo extends KernelIo {
   }
 
   protected claim(directions: Uint8Array, slot: Slot): void {
-    assert(directions[slot.handle] === 0, "a stream has one receive and one send under way");
+    assert(directions[slot.handle] === 0, ONE_OF_EACH);
     directions[slot.handle] = 1;
   }
 
@@ -79,8 +143,18 @@ export abstract class SlotIo extends KernelIo {
     return result;
   }
 
-  /** Moves the bytes of a read or write of a medium, and answers their count or an errno. */
-  protected abstract copyNow(slot: Slot): number;
+  /** The whole of a read or write of a medium: its length, or a negated errno. Blocks. */
+  protected copyNow(slot: Slot): number {
+    const fd = this.handles.fileDescriptors[slot.handle]!;
+    const span = this.spanOf(slot.off, slot.length);
+    span.position = slot.position;
+    return slot.kind === SlotKind.read
+      ? this.calls.readMedium(fd, span)
+      : this.calls.writeMedium(fd, span);
+  }
+
+  /** Sends what is left when the socket takes it. */
+  protected abstract sendRest(slot: Slot): void;
 
   #giveSlotBack(slot: Slot): void {
     const { kind, handle } = slot;

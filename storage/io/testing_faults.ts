@@ -17,6 +17,7 @@ export function interruptedLibc(): Libc {
       epoll_wait: (...of) => interrupts() ? fail(Errno.EINTR) : calls.epoll_wait(...of),
       ioUringEnter: (...of) => interrupts() ? fail(Errno.EINTR) : calls.ioUringEnter(...of),
       accept4: (...of) => interrupts() ? fail(Errno.EINTR) : calls.accept4(...of),
+      send: (...of) => interrupts() ? fail(Errno.EINTR) : calls.send(...of),
       sendmsg: (...of) => interrupts() ? fail(Errno.EINTR) : calls.sendmsg(...of),
       fdatasync: (fd) => interrupts() ? fail(Errno.EINTR) : calls.fdatasync(fd),
       fallocate: (...of) => interrupts() ? fail(Errno.EINTR) : calls.fallocate(...of),

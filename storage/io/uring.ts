@@ -84,20 +84,6 @@ export class UringIo extends UringMachine implements Io {
     this.submit(slot);
   }
 
-  sendGathered(
-    operation: Operation,
-    handle: Handle,
-    segments: Float64Array,
-    count: number,
-  ): void {
-    const slot = this.start(operation, handle, SlotKind.sendGathered);
-    if (slot === null) return;
-    this.claim(this.handles.sending, slot);
-    slot.segments = this.messages.fill(slot.handle, segments, count);
-    slot.length = this.messages.length(slot.handle, slot.segments);
-    this.sendNow(slot);
-  }
-
   read(operation: Operation, handle: Handle, at: Transfer): void {
     const slot = this.start(operation, handle, SlotKind.read);
     if (slot !== null) this.transfer(slot, at);

@@ -2,7 +2,6 @@ import { assert } from "../../protocol/core/assert.ts";
 import * as abi from "./abi.ts";
 import type { RawAddress } from "./addresses.ts";
 import { Errno } from "./errno.ts";
-import { DirectCalls, type Span } from "./direct_calls.ts";
 import { HandleKind } from "./handles.ts";
 import { type Off, RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
 import type { Operation } from "./operation.ts";
@@ -16,8 +15,6 @@ const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
  * asked for again, and how receives wait for buffers.
  */
 export abstract class UringMachine extends UringBase {
-  readonly #calls: DirectCalls;
-  readonly #span: Span = { address: 0, length: 0, position: 0 };
   /** Receives that found no buffer, in order. */
   readonly #hungry = new SlotQueue();
   /** Buffers that the kernel may choose from. */
@@ -29,7 +26,6 @@ export abstract class UringMachine extends UringBase {
 
   constructor(options: UringOptions) {
     super(options);
-    this.#calls = new DirectCalls(this.libc);
     this.buffers.lendReceive((off) => {
       if (this.#spare < 0 && this.#lent > 0) this.#spare = off;
       else this.#giveBack(off);
@@ -125,10 +121,8 @@ export abstract class UringMachine extends UringBase {
   }
 
   #receiveInto(slot: Slot, off: Off, length: number): number {
-    const span = this.#span;
-    span.address = this.arena.address + off;
-    span.length = length;
-    return this.#calls.receive(this.handles.fileDescriptors[slot.handle]!, span);
+    const fd = this.handles.fileDescriptors[slot.handle]!;
+    return this.calls.receive(fd, this.spanOf(off, length));
   }
 
   #chose(slot: Slot, off: Off, result: number): void {
@@ -161,26 +155,8 @@ export abstract class UringMachine extends UringBase {
     else this.submit(slot);
   }
 
-  /**
-   * Sends what the socket takes at once; the ring sends the rest. So replies leave while the turn
-   * goes on, and their end needs no further system call.
-   */
-  protected sendNow(slot: Slot): void {
-    const fd = this.handles.fileDescriptors[slot.handle]!;
-    const result = this.#calls.sendMessage(fd, this.messages.pointerOf(slot.handle));
-    if (result === -Errno.EAGAIN) this.submit(slot);
-    else this.#sentGathered(slot, result);
-  }
-
-  protected copyNow(slot: Slot): number {
-    const fd = this.handles.fileDescriptors[slot.handle]!;
-    const span = this.#span;
-    span.address = this.arena.address + slot.off;
-    span.length = slot.length;
-    span.position = slot.position;
-    return slot.kind === SlotKind.read
-      ? this.#calls.readMedium(fd, span)
-      : this.#calls.writeMedium(fd, span);
+  protected sendRest(slot: Slot): void {
+    this.submit(slot);
   }
 
   /** Tries waiting receives again, as many as there are buffers, without waiting for bytes. */
@@ -261,12 +237,10 @@ export abstract class UringMachine extends UringBase {
 
   #sentGathered(slot: Slot, result: number): void {
     if (result < 0) return this.finishSlot(slot, result);
-    slot.position += result;
-    if (slot.position === slot.length) return this.finishSlot(slot, slot.length);
+    if (slot.position + result === slot.length) return this.finishSlot(slot, slot.length);
     assert(result > 0, "a send of something sends something");
     if (this.#stopped(slot)) return this.finishSlot(slot, -Errno.ECANCELED);
-    const progress = { first: slot.done, used: slot.segments, sent: result };
-    slot.done = this.messages.advance(slot.handle, progress);
+    this.sent(slot, result);
     this.submit(slot);
   }
 
