@@ -1,6 +1,7 @@
 import {
   ATTACH_TIMEOUT_MS,
   CLIENT_REPLY_TIMEOUT_MS,
+  MEDIUM_OPEN_MS_MAX,
   NBD_CONNECTIONS_MAX,
   NBD_NEGOTIATING_MAX,
   NBD_NEGOTIATION_MS,
@@ -27,6 +28,11 @@ export interface DataLimits {
   readonly attachTimeoutMs: number;
   /** A unit that is silent for so long while it has a host's requests is left. */
   readonly replyTimeoutMs: number;
+  /**
+   * A unit goes on without a medium whose label takes longer to be read; or, when it opens its
+   * media anew, to be written.
+   */
+  readonly mediumTimeoutMs: number;
   /** What a host keeps of writes that were acknowledged and not flushed yet, for all its disks. */
   readonly replayMemoryBytes: number;
 }
@@ -39,5 +45,6 @@ export const DATA_LIMITS: DataLimits = {
   stallTimeoutMs: NBD_STALL_MS,
   attachTimeoutMs: ATTACH_TIMEOUT_MS,
   replyTimeoutMs: CLIENT_REPLY_TIMEOUT_MS,
+  mediumTimeoutMs: MEDIUM_OPEN_MS_MAX,
   replayMemoryBytes: REPLAY_MEMORY_BYTES,
 };

@@ -14,6 +14,10 @@ const RELATIONS: readonly (readonly [string, boolean])[] = [
   ],
   ["a label keeps its reserve", limits.LABEL_RESERVE_BYTES < limits.LABEL_REGION_BYTES],
   ["positions on the largest medium are safe", Number.isSafeInteger(limits.MEDIUM_SIZE_BYTES_MAX)],
+  [
+    "a station waits for a unit that opens its media anew",
+    4 * limits.MEDIUM_SETTLE_MS_MAX + 2 * limits.MEDIUM_OPEN_MS_MAX <= limits.MEDIUM_CHANGE_MS_MAX,
+  ],
 
   // Config protocol.
   ["a packet fits IPv6's smallest MTU", limits.PACKET_BYTES_MAX <= 1280 - 40 - 8],

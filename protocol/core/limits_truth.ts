@@ -3,9 +3,11 @@
 /** Tombstones that were done and are kept, for volumes that old media bring back. */
 export const TOMBSTONES_DONE_MAX = 10_000;
 /** A unit that adopts or reopens a medium waits for its connections first. */
-export const MEDIUM_CHANGE_MS_MAX = 30_000;
+export const MEDIUM_CHANGE_MS_MAX = 90_000;
 /** Thereof, for each of: calls under way, a sync of all media, last operations, a file's close. */
 export const MEDIUM_SETTLE_MS_MAX = 5000;
+/** And until each medium's label was read, and as long until it was written. */
+export const MEDIUM_OPEN_MS_MAX = 30_000;
 /** Between two attempts to open a medium again that this process has just closed. */
 export const MEDIUM_BUSY_RETRY_MS = 10;
 /** Runs of a node's process that are told apart, and how long a copied identity stays shown. */

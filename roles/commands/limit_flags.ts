@@ -43,6 +43,10 @@ export const UNIT_LIMIT_FLAGS = {
       "no fewer than all with --export)",
     COUNTS,
   ),
+  "medium-timeout": withDefault(
+    durationFlag("A medium whose label takes longer to be read is left out", TIMES),
+    milliseconds(DATA_LIMITS.mediumTimeoutMs),
+  ),
 };
 
 export const HOST_LIMIT_FLAGS = {
@@ -82,7 +86,13 @@ export function unitLimits({ flags }: Given<typeof UNIT_LIMIT_FLAGS>): DataLimit
         `${connectionsMax} for all exports. Give more --max-connections too.`,
     );
   }
-  return { ...DATA_LIMITS, ...sharedLimits(flags), connectionsMax, exportConnectionsMax };
+  return {
+    ...DATA_LIMITS,
+    ...sharedLimits(flags),
+    connectionsMax,
+    exportConnectionsMax,
+    mediumTimeoutMs: flags["medium-timeout"],
+  };
 }
 
 export function hostLimits({ flags }: Given<typeof HOST_LIMIT_FLAGS>): DataLimits {

@@ -50,7 +50,8 @@ Deno.test("deadlines and caps are what they were when nobody sets them", async (
 Deno.test("deadlines and caps come from flags, the environment and the file", async () => {
   const toml = '[unit]\nmax-connections = 300\nstall-timeout = "1min"\n';
   const environment = { DVSAN_MAX_HANDSHAKES: "7" };
-  const argv = "unit --handshake-timeout 2s --max-export-connections 4 --config f";
+  const argv = "unit --handshake-timeout 2s --max-export-connections 4 " +
+    "--medium-timeout 2min --config f";
   assert.deepEqual(await limitsOf(argv, { toml, environment }), {
     ...DATA_LIMITS,
     handshakeTimeoutMs: 2_000,
@@ -58,6 +59,7 @@ Deno.test("deadlines and caps come from flags, the environment and the file", as
     connectionsMax: 300,
     exportConnectionsMax: 4,
     stallTimeoutMs: 60_000,
+    mediumTimeoutMs: 120_000,
   });
   const host = "host --attach-timeout 500ms --reply-timeout 3s --replay-memory 1.5GiB";
   assert.deepEqual(await limitsOf(host), {

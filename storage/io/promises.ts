@@ -65,6 +65,10 @@ export class IoPromises {
     return this.submit((operation) => this.#io.sync(operation, handle)).result;
   }
 
+  dropCache(handle: Handle): Promise<number> {
+    return this.submit((operation) => this.#io.dropCache(operation, handle)).result;
+  }
+
   zero(handle: Handle, at: ZeroRange): Promise<number> {
     return this.submit((operation) => this.#io.zero(operation, handle, at)).result;
   }

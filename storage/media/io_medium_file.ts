@@ -144,10 +144,12 @@ export function ioMediumSource(
     readonly wipe: boolean;
     /** How long somebody else's use is waited for: this process' own, which has just ended. */
     readonly busyMs?: number;
+    /** It was poisoned: nothing that the kernel remembers of it is believed. */
+    readonly dropsCache?: boolean;
   },
 ): MediumSource {
-  const { path, wipe, busyMs = 0 } = medium;
-  return { path, wipe, open: () => openIoMedium(seam, { path, busyMs }) };
+  const { path, wipe, busyMs = 0, dropsCache = false } = medium;
+  return { path, wipe, open: () => openIoMedium(seam, { path, busyMs, dropsCache }) };
 }
 
 /**
@@ -156,7 +158,7 @@ export function ioMediumSource(
  */
 async function openIoMedium(
   seam: { io: Io; promises: IoPromises },
-  { path, busyMs }: { path: string; busyMs: number },
+  { path, busyMs, dropsCache }: { path: string; busyMs: number; dropsCache: boolean },
 ): Promise<IoMediumFile> {
   const open = () => seam.io.openMedium({ path, readOnly: false, exclusive: true });
   const giveUpMs = seam.io.nowMs() + busyMs;
@@ -166,7 +168,20 @@ async function openIoMedium(
     handle = open();
   }
   if (handle < 0) throw openError(path, -handle);
+  if (dropsCache) await dropCache(seam.promises, handle);
   return new IoMediumFile(seam, { path, handle, geometry: seam.io.geometry(handle) });
+}
+
+/**
+ * What could not be written back counts as clean for the kernel and is read until it is dropped,
+ * whenever that is; then what was there before is read again. So it is dropped before anybody
+ * reads. What is still to be written is written first. What of that fails is lost as well, and is
+ * dropped with the rest: the medium is worth no less for it, since hosts replay what was not
+ * flushed. Whether the device works is told by the label, which is written next.
+ */
+async function dropCache(promises: IoPromises, handle: Handle): Promise<void> {
+  await promises.sync(handle);
+  await promises.dropCache(handle);
 }
 
 function openError(path: string, errno: number): DvsanError {
@@ -185,7 +200,7 @@ function openError(path: string, errno: number): DvsanError {
       return new DvsanError(
         "busy",
         `Cannot use ${path}: somebody else uses it (a mounted file system, another dvsan, a ` +
-          "RAID or LVM). Stop that first.",
+          "RAID or LVM; or this unit yet, when its device is stalled). Stop that first.",
         details,
       );
     case Errno.EACCES:

@@ -7,6 +7,9 @@ import process from "node:process";
 import { GIB, KIB, MIB } from "../../protocol/core/limits.ts";
 import { createBestIo } from "../io/create.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
+import { SimIo } from "../io/sim.ts";
+import { SimWorld } from "../io/sim_world.ts";
+import { TestSchedule } from "../io/testing_schedule.ts";
 import { ioMediumSource } from "./io_medium_file.ts";
 import { createBody, grantBody, noFence, storeOptions } from "./testing.ts";
 import { UnitStore } from "./unit_store.ts";
@@ -109,3 +112,37 @@ Deno.test({
       spawnSync("losetup", ["--detach", device]);
     }
   }));
+
+Deno.test("what was lost in writing back is not read once the medium was opened anew", async () => {
+  const path = "/m";
+  const length = 64 * KIB;
+  for (const dropsCache of [false, true]) {
+    const schedule = new TestSchedule(1);
+    const world = new SimWorld({ schedule });
+    const medium = world.addMedium(path, { sizeBytes: MIB });
+    const io = new SimIo({
+      world,
+      arena: { classes: [{ bytes: length, count: 2 }] },
+      place: { machine: "m", process: "p#1", address: "10.0.0.1" },
+    });
+    medium.write(new Uint8Array(length).fill(1), 0);
+    medium.failWriteback(() => 1);
+    medium.write(new Uint8Array(length).fill(2), length);
+    const promises = new IoPromises(io);
+    let done = false;
+    const read = async () => {
+      const file = await ioMediumSource({ io, promises }, { path, wipe: false, dropsCache }).open();
+      const values = [(await file.read(0, length))[0], (await file.read(length, length))[0]];
+      await file.close();
+      done = true;
+      return values;
+    };
+    const reading = read();
+    while (!done) {
+      io.turn(0);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (!done) schedule.step();
+    }
+    assert.deepEqual(await reading, [dropsCache ? 0 : 1, 2]);
+  }
+});

@@ -31,8 +31,8 @@ export async function openMedia(
   sources: readonly MediumSource[],
   options: UnitStoreOptions,
 ): Promise<OpenedMedia> {
-  const opened: Opened[] = [];
-  for (const source of sources) opened.push(await openOne(source, options));
+  // Side by side: one that is stalled must not use up the others' time.
+  const opened = await Promise.all(sources.map((source) => openInTime(source, options)));
   const served = new Map<string, { file: MediumFile; label: Label }>();
   const reported: MediumInfo[] = [];
   const refused: RefusedMedium[] = [];
@@ -120,7 +120,9 @@ async function takeOver(
   }
   const adopted = adoptedLabel(label, { unit: options, others: labels, isOurs });
   try {
-    await writeLabel(file, adopted);
+    const writing = writeLabel(file, adopted);
+    const written = options.writing === undefined ? await writing : await options.writing(writing);
+    if (written === null) throw new DvsanError("io", "its device is stalled");
   } catch (error) {
     await file.close();
     if (!(error instanceof DvsanError)) throw error;
@@ -132,6 +134,22 @@ async function takeOver(
     from: label.unitId,
   });
   return { label: adopted };
+}
+
+/** One that takes too long is not taken; when it answers after all it is let go of. */
+async function openInTime(source: MediumSource, options: UnitStoreOptions): Promise<Opened> {
+  const opening = openOne(source, options);
+  if (options.reading === undefined) return await opening;
+  const inTime = await options.reading(opening);
+  if (inTime !== null) return inTime.value;
+  void opening.then(async (late) => {
+    if (late.kind === "ok" || late.kind === "adopted") await late.file.close();
+  });
+  const error = new DvsanError(
+    "io",
+    `Cannot use ${source.path}: reading its label took too long. Its device is stalled.`,
+  );
+  return { kind: "refused", path: source.path, error };
 }
 
 async function openOne(source: MediumSource, options: UnitStoreOptions): Promise<Opened> {

@@ -3,13 +3,13 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import { MEDIA_PER_UNIT_MAX } from "../../protocol/core/limits.ts";
 import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import { type Space } from "./allocate.ts";
-import { withoutVolume, withRecord } from "./changes.ts";
 import { Medium } from "./medium.ts";
 import { devicesOf, mediumInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
 import type { OpenedMedia } from "./open_media.ts";
-import { type Fix, type Resolution, resolveVolumes } from "./resolve.ts";
+import { resolveVolumes } from "./resolve.ts";
 import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
 import { loseIfBroken, Volume, volumeInfoOf } from "./volume.ts";
+import { writeOpening } from "./write_opening.ts";
 import { Zeroers } from "./zeroers.ts";
 
 /** Revisions of one opening; the count of openings is above it, so that revisions always rise. */
@@ -29,6 +29,7 @@ export class StoreState {
   readonly zeroers = new Zeroers();
   #reported: MediumInfo[];
   readonly #forgotten: Set<string>;
+  readonly #poisonedBefore: Record<string, string>;
   #revision = 0;
   #epoch = 0;
   #instance = "";
@@ -40,6 +41,7 @@ export class StoreState {
     this.options = options;
     this.#reported = [...opened.reported];
     this.#forgotten = new Set(options.forgotten);
+    this.#poisonedBefore = { ...options.poisoned };
     for (const { file, label } of opened.ok) {
       const medium = new Medium({
         file,
@@ -77,41 +79,29 @@ export class StoreState {
       const missing = record.media.filter((id) => !this.media.has(id));
       if (missing.every((id) => this.#forgotten.has(id))) loseIfBroken(volume, missing);
     }
-    await this.#writeOpening(resolution, { opens, number });
+    const { log, writing } = this.options;
+    await writeOpening([...this.media.values()], {
+      fixes: resolution.fixes,
+      next: { opens, number, epoch: this.#epoch, instance: this.#instance },
+      log,
+      writing,
+    });
     this.#markPoisoned();
     this.bump();
     this.kick();
   }
 
-  async #writeOpening(
-    resolution: Resolution,
-    next: { opens: number; number: number },
-  ): Promise<void> {
-    await Promise.allSettled([...this.media.values()].map((medium) => {
-      const fixes = resolution.fixes.filter((fix) => fix.mediumId === medium.id);
-      for (const { volumeId, record } of fixes) {
-        const action = record === null ? "dropped" : "rolled forward";
-        this.options.log.info(`a change that a crash cut between media was ${action}`, {
-          volume: volumeId,
-          medium: medium.id,
-        });
-      }
-      return medium.update((label) => ({
-        ...fixes.reduce((fixed, fix) => changeOf(fix)(fixed), label),
-        opens: next.opens,
-        nextNumber: Math.max(label.nextNumber, next.number),
-        epoch: this.#epoch,
-        instance: this.#instance,
-      }));
-    }));
-  }
-
   /**
    * That it was opened anew makes no medium good that has lost what it was given. Its label is
-   * written first: the opening counts, so that hosts replay what they still have.
+   * written first: the opening counts, so that hosts replay what they still have. Only the one that
+   * an operator had opened is good again, once it is open.
    */
   #markPoisoned(): void {
-    for (const [id, reason] of Object.entries(this.options.poisoned ?? {})) {
+    const { reopened } = this.options;
+    if (reopened !== undefined && this.media.get(reopened)?.ok === true) {
+      delete this.#poisonedBefore[reopened];
+    }
+    for (const [id, reason] of Object.entries(this.#poisonedBefore)) {
       this.media.get(id)?.poison(reason);
     }
   }
@@ -248,7 +238,7 @@ export class StoreState {
 
   /** Why, by medium id; those of before stay so. */
   poisoned(): Record<string, string> {
-    return { ...this.options.poisoned, ...poisonedOf(this.media) };
+    return { ...this.#poisonedBefore, ...poisonedOf(this.media) };
   }
 
   volumeInfo(volume: Volume): VolumeInfo {
@@ -292,9 +282,4 @@ export class StoreState {
     this.#closed = true;
     for (const medium of this.media.values()) await medium.file.close();
   }
-}
-
-function changeOf(fix: Fix) {
-  const { record, volumeId } = fix;
-  return record === null ? withoutVolume(volumeId) : withRecord(record);
 }

@@ -20,6 +20,12 @@ export interface UnitStoreOptions {
   readonly poisoned?: Readonly<Record<string, string>>;
   /** The medium that an operator has this unit take over, by the label that was shown. */
   readonly adopting?: { readonly mediumId: string; readonly sequence: number };
+  /** The medium that an operator had opened anew: it was poisoned, and is so no more. */
+  readonly reopened?: string;
+  /** How long a medium may take until its label was read; without it, as long as it takes. */
+  readonly reading?: Bound;
+  /** Until it was written. At a start that takes as long as there is to be written before. */
+  readonly writing?: Bound;
   readonly random: Random;
   readonly log: Log;
   /** Monotonic milliseconds, for the age of a fence. */
@@ -27,6 +33,9 @@ export interface UnitStoreOptions {
   /** Called after every change, with what the control thread keeps durably. */
   readonly onChange: (change: StoreChange) => void;
 }
+
+/** What a promise resolves to, in an object, or null when that takes too long; it goes on then. */
+export type Bound = <T>(done: Promise<T>) => Promise<{ readonly value: T } | null>;
 
 export interface StoreChange {
   readonly revision: number;

@@ -18,6 +18,10 @@ export class Stall {
   reading = false;
   /** Zeroing is kept back. */
   zeroing = false;
+  /** A medium that is opened at this path from now on does not answer, or not to writes. */
+  opening: { readonly path: string; readonly what: "everything" | "writes" } | null = null;
+  /** Handles of those. */
+  readonly #silent = new Map<Handle, "everything" | "writes">();
   /** So many syncs fail from now on, each after it was done. */
   failingSyncs = 0;
   syncs = 0;
@@ -36,12 +40,16 @@ export class Stall {
     };
     const changed: Partial<Io> = {
       read: (operation, handle, at: Transfer) => {
-        if (!this.reading || at.length !== SECTOR_BYTES) return io.read(operation, handle, at);
+        const isLook = this.reading && at.length === SECTOR_BYTES;
+        const isSilent = this.#silent.get(handle) === "everything";
+        if (!isLook && !isSilent) return io.read(operation, handle, at);
         const copy = { ...at };
         keep(operation, handle, () => io.read(operation, handle, copy));
       },
       write: (operation, handle, at: Transfer, fua) => {
-        if (!this.on || at.length !== BLOCK_BYTES) return io.write(operation, handle, at, fua);
+        const isBlock = this.on && at.length === BLOCK_BYTES;
+        const isKept = isBlock || this.#silent.has(handle);
+        if (!isKept) return io.write(operation, handle, at, fua);
         const copy = { ...at };
         keep(operation, handle, () => io.write(operation, handle, copy, fua));
       },
@@ -52,9 +60,14 @@ export class Stall {
       },
       sync: (operation, handle) => this.#sync(io, operation, handle),
       openMedium: (options: MediumOpenOptions) => {
-        if (this.busyOpenings === 0) return io.openMedium(options);
-        this.busyOpenings--;
-        return -EBUSY;
+        if (this.busyOpenings > 0) {
+          this.busyOpenings--;
+          return -EBUSY;
+        }
+        const handle = io.openMedium(options);
+        const silent = this.opening?.path === options.path ? this.opening : null;
+        if (silent !== null && handle > 0) this.#silent.set(handle, silent.what);
+        return handle;
       },
       close: (handle) => {
         const isKept = this.#kept.some((one) => one.handle === handle);
@@ -79,6 +92,8 @@ export class Stall {
     this.on = false;
     this.reading = false;
     this.zeroing = false;
+    this.opening = null;
+    this.#silent.clear();
     for (const { run } of this.#kept.splice(0)) run();
   }
 

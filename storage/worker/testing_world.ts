@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { KIB, MIB, NBD_ATTACH_OUTPUT_BYTES_MAX } from "../../protocol/core/limits.ts";
+import { DATA_LIMITS } from "../../protocol/core/data_limits.ts";
 import { silentLog } from "../../protocol/core/log.ts";
 import type { AccessGrant, LegInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import { type KeyPair, keyPairOf, nodeIdOf } from "../../protocol/noise/handshake.ts";
@@ -75,7 +76,14 @@ export class UnitWorld {
   poisoned: Readonly<Record<string, string>> = {};
   address: SocketAddress = { address: "127.0.0.1", port: 0 };
 
-  constructor(options: { kind: "uring" | "epoll"; path: string; fenceAnswerMs?: number }) {
+  constructor(
+    options: {
+      kind: "uring" | "epoll";
+      path: string;
+      fenceAnswerMs?: number;
+      mediumTimeoutMs?: number;
+    },
+  ) {
     this.path = options.path;
     const classes = [
       { bytes: 8 * KIB, count: 256 },
@@ -97,6 +105,9 @@ export class UnitWorld {
       counters: new CounterTable(memory),
       notify: (notice) => this.#noticed(notice),
       fenceAnswerMs: options.fenceAnswerMs ?? 30_000,
+      ...(options.mediumTimeoutMs !== undefined && {
+        limits: { ...DATA_LIMITS, mediumTimeoutMs: options.mediumTimeoutMs },
+      }),
     });
   }
 

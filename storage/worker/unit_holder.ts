@@ -83,7 +83,7 @@ export class UnitHolder {
       return null;
     }
     const adopting = action === "adopt" ? { mediumId, sequence: medium.sequence } : undefined;
-    await this.#reopen({ reopened: mediumId, adopting });
+    await this.#reopen({ reopened: { mediumId, path: medium.path }, adopting });
     return this.#outcome(medium, action);
   }
 
@@ -97,10 +97,10 @@ export class UnitHolder {
 
   #outcome(before: MediumInfo, action: "adopt" | "reopen"): MediumInfo {
     const now = this.#unit.storageInfo();
-    // Nobody knew yet which medium is behind a path that was refused.
-    const medium = before.state === "refused"
-      ? now.media.find(({ path }) => path === before.path) ?? null
-      : mediumOf(now, before.id);
+    // By its path: nobody knew yet which medium is behind one that was refused, and of one that is
+    // refused now nobody knows it any more.
+    const medium = now.media.find(({ path }) => path === before.path && path !== "") ??
+      mediumOf(now, before.id);
     if (medium?.state === "ok") return medium;
     const why = medium === null ? "it is not there" : `it is ${medium.state}: ${medium.reason}`;
     const name = before.state === "refused" ? before.path : before.id;
@@ -108,7 +108,10 @@ export class UnitHolder {
   }
 
   async #reopen(
-    { reopened, adopting }: { reopened: string; adopting: UnitServiceOptions["adopting"] },
+    { reopened, adopting }: {
+      reopened: { readonly mediumId: string; readonly path: string };
+      adopting: UnitServiceOptions["adopting"];
+    },
   ): Promise<void> {
     if (this.#unit.isFencing) {
       throw new DvsanError("busy", "A fence or grant is under way on this unit. Ask again.");
@@ -121,18 +124,18 @@ export class UnitHolder {
       await this.#quiet();
       await this.#shut();
       const known = this.#unit.known();
-      // The operator has seen to this one; others are opened with it and stay what they are.
-      const { [reopened]: _, ...poisonedMedia } = known.poisonedMedia ?? {};
       const heldPaths = openPathsOf(this.#unit.storageInfo());
       this.#isClosed = true;
-      await this.#unit.close();
+      await this.#unit.closeSettled();
       const forgottenMedia = (this.#start.forgottenMedia ?? [])
         .filter((id) => id !== adopting?.mediumId);
-      this.#start = { ...this.#start, ...known, forgottenMedia, poisonedMedia };
+      this.#start = { ...this.#start, ...known, forgottenMedia };
       const more = adopting === undefined ? {} : { adopting };
       this.#unit = await UnitService.open(this.#start, {
         ...this.#options,
         ...more,
+        // The operator has seen to this one; others are opened with it and stay what they are.
+        reopened,
         heldPaths,
       });
       this.#isClosed = false;

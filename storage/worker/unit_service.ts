@@ -10,17 +10,17 @@ import type {
   VolumeResize,
 } from "../../protocol/config/bodies.ts";
 import { uuidBytes } from "../../protocol/nbd/attach.ts";
-import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
-import { FENCE_ANSWER_MS_MAX, MEDIUM_SETTLE_MS_MAX } from "../../protocol/core/limits.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { FENCE_ANSWER_MS_MAX } from "../../protocol/core/limits.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
-import { ioMediumSource } from "../media/io_medium_file.ts";
 import type { FenceHook } from "../media/store_types.ts";
-import { UnitStore } from "../media/unit_store.ts";
+import type { UnitStore } from "../media/unit_store.ts";
 import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
 import type { UnitStart } from "./messages.ts";
+import { openUnitStore } from "./open_unit_store.ts";
 import { UnitMedia } from "./unit_media.ts";
 import { limited } from "./time_limit.ts";
 import type { UnitServiceOptions } from "./unit_service_options.ts";
@@ -56,39 +56,9 @@ export class UnitService implements GrantedVolumes {
     for (const volume of parts.store.storageInfo().volumes) this.#follow(volume);
   }
 
-  /**
-   * Opens the media and serves what their labels grant. Media that cannot be taken are logged;
-   * rejects with the first one's error when none could be.
-   */
+  /** Opens the media and serves what their labels grant. Rejects as `openUnitStore` does. */
   static async open(start: UnitStart, options: UnitServiceOptions): Promise<UnitService> {
-    const { heldPaths } = options;
-    const sources = start.media.map((medium) => {
-      const busyMs = heldPaths?.has(medium.path) === true ? MEDIUM_SETTLE_MS_MAX : 0;
-      return ioMediumSource(options, { ...medium, busyMs });
-    });
-    const store = await UnitStore.open(sources, {
-      unitId: start.identity.id,
-      unitName: start.identity.name,
-      clusterId: start.clusterId,
-      knownSequences: start.knownSequences,
-      forgotten: start.forgottenMedia ?? [],
-      poisoned: start.poisonedMedia ?? {},
-      knownDevices: start.knownDevices ?? {},
-      ...(options.adopting && { adopting: options.adopting }),
-      random: options.random,
-      log: options.log,
-      nowMs: () => options.io.nowMs(),
-      onChange: options.onChange,
-    });
-    for (const { path, error } of store.refused) {
-      options.log.error("medium not taken", { path, reason: messageOf(error) });
-    }
-    const [first] = store.refused;
-    const all = first !== undefined && store.refused.length === start.media.length;
-    if (all && heldPaths === undefined) {
-      await store.close();
-      throw first.error;
-    }
+    const store = await openUnitStore(start, options);
     return new UnitService(options, { store, identity: start.identity });
   }
 
@@ -212,6 +182,12 @@ export class UnitService implements GrantedVolumes {
   async close(): Promise<void> {
     this.#media.stop();
     await this.syncMedia();
+    await this.closeSettled();
+  }
+
+  /** The same after `settle`, which has synced all: there is nothing to wait for. */
+  async closeSettled(): Promise<void> {
+    this.#media.stop();
     await this.#store.close();
     for (const row of this.#counters.values()) this.#options.counters.remove(row);
     this.#counters.clear();

@@ -25,6 +25,10 @@ export interface UnitServiceOptions {
    * what it has just closed is waited for.
    */
   readonly heldPaths?: ReadonlySet<string>;
+  /** The medium of these that an operator decided about, and where it is. */
+  readonly reopened?: { readonly mediumId: string; readonly path: string };
+  /** How long a medium may take at its opening; MEDIUM_OPEN_MS_MAX when not given. */
+  readonly mediumTimeoutMs?: number;
   /** How long a call waits for a fence; FENCE_ANSWER_MS_MAX but in tests. */
   readonly fenceAnswerMs?: number;
 }

@@ -131,6 +131,7 @@ export class WorkerService {
       ...this.#options,
       others: this.#exports,
       connectionsPerGrantMax: grantConnectionsMaxOf(this.#limits),
+      mediumTimeoutMs: this.#limits.mediumTimeoutMs,
       shutAll: (reason) => this.#shutAll(reason),
       listenAgain: () => {
         if (this.#listening !== null) this.#listen(this.#listening);

@@ -1,0 +1,55 @@
+import type { Log } from "../../protocol/core/log.ts";
+import { withoutVolume, withRecord } from "./changes.ts";
+import type { Medium } from "./medium.ts";
+import type { Fix } from "./resolve.ts";
+import type { Bound } from "./store_types.ts";
+
+export interface OpeningToWrite {
+  /** What a crash between media left to be done, on any of them. */
+  readonly fixes: readonly Fix[];
+  readonly next: {
+    readonly opens: number;
+    readonly number: number;
+    readonly epoch: number;
+    readonly instance: string;
+  };
+  readonly log: Log;
+  readonly writing: Bound | undefined;
+}
+
+/** Writes every label once, as an opening does; a medium where that cannot be done has failed. */
+export async function writeOpening(
+  media: readonly Medium[],
+  { fixes, next, log, writing }: OpeningToWrite,
+): Promise<void> {
+  await Promise.allSettled(media.map((medium) => {
+    const own = fixes.filter((fix) => fix.mediumId === medium.id);
+    for (const { volumeId, record } of own) {
+      const action = record === null ? "dropped" : "rolled forward";
+      log.info(`a change that a crash cut between media was ${action}`, {
+        volume: volumeId,
+        medium: medium.id,
+      });
+    }
+    const written = medium.update((label) => ({
+      ...own.reduce((fixed, fix) => changeOf(fix)(fixed), label),
+      opens: next.opens,
+      nextNumber: Math.max(label.nextNumber, next.number),
+      epoch: next.epoch,
+      instance: next.instance,
+    }));
+    return writing === undefined ? written : inTime(medium, writing(written));
+  }));
+}
+
+/** A medium whose label is not written in time is not used; nobody waits for it. */
+async function inTime(medium: Medium, written: ReturnType<Bound>): Promise<void> {
+  if (await written !== null) return;
+  medium.errors++;
+  medium.fail("failed", "writing its label took too long: its device is stalled");
+}
+
+function changeOf(fix: Fix) {
+  const { record, volumeId } = fix;
+  return record === null ? withoutVolume(volumeId) : withRecord(record);
+}

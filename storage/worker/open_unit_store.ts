@@ -1,0 +1,54 @@
+import { messageOf } from "../../protocol/core/errors.ts";
+import { MEDIUM_OPEN_MS_MAX, MEDIUM_SETTLE_MS_MAX } from "../../protocol/core/limits.ts";
+import { ioMediumSource } from "../media/io_medium_file.ts";
+import type { Bound } from "../media/store_types.ts";
+import { UnitStore } from "../media/unit_store.ts";
+import type { UnitStart } from "./messages.ts";
+import { limited } from "./time_limit.ts";
+import type { UnitServiceOptions } from "./unit_service_options.ts";
+
+/**
+ * Opens a unit's media through the seam, at its start or anew. Media that cannot be taken are
+ * logged; rejects with the first one's error when none could be.
+ */
+export async function openUnitStore(
+  start: UnitStart,
+  options: UnitServiceOptions,
+): Promise<UnitStore> {
+  const { heldPaths, reopened } = options;
+  const sources = start.media.map((medium) => {
+    const busyMs = heldPaths?.has(medium.path) === true ? MEDIUM_SETTLE_MS_MAX : 0;
+    const dropsCache = medium.path === reopened?.path;
+    return ioMediumSource(options, { ...medium, busyMs, dropsCache });
+  });
+  const limitMs = options.mediumTimeoutMs ?? MEDIUM_OPEN_MS_MAX;
+  const bound: Bound = (done) => limited(options, { done, limitMs });
+  const store = await UnitStore.open(sources, {
+    unitId: start.identity.id,
+    unitName: start.identity.name,
+    clusterId: start.clusterId,
+    knownSequences: start.knownSequences,
+    forgotten: start.forgottenMedia ?? [],
+    poisoned: start.poisonedMedia ?? {},
+    knownDevices: start.knownDevices ?? {},
+    ...(options.adopting && { adopting: options.adopting }),
+    ...(reopened && { reopened: reopened.mediumId }),
+    reading: bound,
+    // At a start, a sync has to write first what the process before has left in memory.
+    ...(heldPaths && { writing: bound }),
+    random: options.random,
+    log: options.log,
+    nowMs: () => options.io.nowMs(),
+    onChange: options.onChange,
+  });
+  for (const { path, error } of store.refused) {
+    options.log.error("medium not taken", { path, reason: messageOf(error) });
+  }
+  const [first] = store.refused;
+  const all = first !== undefined && store.refused.length === start.media.length;
+  if (all && heldPaths === undefined) {
+    await store.close();
+    throw first.error;
+  }
+  return store;
+}
