@@ -129,6 +129,10 @@ export function epollEventLayout(arch: string): { bytes: number; dataAt: number 
 /** Of each handle: room for a msghdr or a sockaddr, then the iovecs of one gathered send. */
 export const MESSAGE_HEAD_BYTES = 128;
 
+/** A write met the process's limit of file sizes (RLIMIT_FSIZE). */
+export const SIGXFSZ = 25;
+export const SIG_IGN = 1n;
+
 // io_uring: the three system calls have one number on every architecture.
 export const SYS_IO_URING_SETUP = 425;
 export const SYS_IO_URING_ENTER = 426;
@@ -159,6 +163,7 @@ export const Feature = {
 
 export const ENTER_GETEVENTS = 1;
 export const ENTER_EXT_ARG = 8;
+export const ENTER_REGISTERED_RING = 16;
 /** struct io_uring_getevents_arg: sigmask, its size, the minimum wait, and the timespec. */
 export const GETEVENTS_ARG_BYTES = 24n;
 export const GETEVENTS_ARG_MIN_WAIT_WORD = 3;
@@ -167,7 +172,12 @@ export const GETEVENTS_ARG_TIMESPEC_WORD = 4;
 /** In the flags of the submission ring: results wait for the next io_uring_enter. */
 export const SQ_TASKRUN = 4;
 
+export const REGISTER_RING_FDS = 20;
+export const UNREGISTER_RING_FDS = 21;
 export const REGISTER_PBUF_RING = 22;
+/** struct io_uring_rsrc_update: a place, where RSRC_UPDATE_ANY lets the kernel choose, and a value. */
+export const RSRC_UPDATE_BYTES = 16;
+export const RSRC_UPDATE_ANY = 0xffff_ffff;
 export const PBUF_REG_BYTES = 40;
 /** The tail of a buffer ring lies over the reserved half of its first entry. */
 export const PBUF_TAIL_HALFWORD = 7;

@@ -1,7 +1,8 @@
 import { DvsanError } from "../../protocol/core/errors.ts";
+import * as abi from "./abi.ts";
 import { EpollIo } from "./epoll.ts";
 import type { ArenaOptions, Io } from "./io.ts";
-import type { Libc } from "./libc.ts";
+import { Libc } from "./libc.ts";
 import { UringIo } from "./uring.ts";
 
 export interface IoOptions {
@@ -24,7 +25,10 @@ export interface IoOptions {
  */
 export function createIo(options: IoOptions): Io {
   const { kind, openLibc, ...rest } = options;
-  const libc = openLibc?.();
+  const libc = openLibc?.() ?? new Libc();
+  // A write beyond the limit of file sizes is to be a result, EFBIG, as every other error. By
+  // itself the signal would end the process, and so one client's write all others' connections.
+  libc.call.signal(abi.SIGXFSZ, abi.SIG_IGN);
   return kind === "uring" ? new UringIo({ ...rest, libc }) : new EpollIo({ ...rest, libc });
 }
 

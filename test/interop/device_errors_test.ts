@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { NbdClient } from "../../roles/demo/nbd_client.ts";
+import { connectStream } from "../../roles/process/byte_stream.ts";
 import { KIB, MIB } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { ERROR_KINDS } from "../../protocol/core/counted.ts";
@@ -12,7 +14,7 @@ import {
   write,
 } from "../../storage/nbd/server_testing.ts";
 import { testWith } from "../needs.ts";
-import { makeFile, withDirectory } from "./exports.ts";
+import { makeFile, withDirectory, withExports } from "./exports.ts";
 import { runTool } from "./tools.ts";
 
 /** Errors that the kernel gives: no space on a file system, a device whose bytes have gone. */
@@ -60,11 +62,55 @@ for (const kind of ["uring", "epoll"] as const) {
         const device = (await runTool("losetup", "--find", "--show", file)).trim();
         try {
           takeAway(kind, device, () => Deno.truncateSync(file, MIB));
+          Deno.writeFileSync(file, new Uint8Array(8 * MIB).fill(0x61));
+          await shrink(kind, device, async () => {
+            Deno.truncateSync(file, MIB);
+            await runTool("losetup", "--set-capacity", device);
+          });
         } finally {
           await runTool("losetup", "--detach", device);
         }
       }),
   });
+}
+
+for (const io of ["uring", "epoll"] as const) {
+  testWith({
+    name: `the process's limit of file sizes is ENOSPC, and ends nobody (${io})`,
+    needs: { tools: ["prlimit"] },
+    fn: () =>
+      withDirectory(async (directory) => {
+        const paths = { disk: makeFile(`${directory}/disk`, 8 * MIB) };
+        let log: readonly string[] = [];
+        await withExports({ io, paths }, async ({ program, port }) => {
+          const process = `${program.processId}`;
+          await runTool("prlimit", "--pid", process, `--fsize=${2 * MIB}`);
+          await beyondLimit(Number(port));
+          log = program.log;
+        });
+        assert.equal(log.filter((line) => line.includes("EFBIG")).length, 1, "it is said once");
+      }),
+  });
+}
+
+/** By itself the kernel ends a process that writes beyond this limit. */
+async function beyondLimit(port: number): Promise<void> {
+  const open = async () =>
+    await NbdClient.open(await connectStream({ address: "127.0.0.1", port }), {
+      exportName: "disk",
+    });
+  const [client, other] = [await open(), await open()];
+  const block = new Uint8Array(BLOCK).fill(0x61);
+  await client.write(2 * MIB - BLOCK, block);
+  // Beyond the limit, and across it: of that the first half can be written.
+  for (const position of [2 * MIB, 7 * MIB, 2 * MIB - BLOCK / 2]) {
+    await assert.rejects(client.write(position, block), { message: /error 28/ });
+  }
+  for (const each of [client, other]) {
+    assert.deepEqual(await each.read(2 * MIB - BLOCK, BLOCK), block);
+    await each.flush();
+    await each.close();
+  }
 }
 
 function fillUp(kind: "uring" | "epoll", path: string): void {
@@ -88,6 +134,33 @@ function fillUp(kind: "uring" | "epoll", path: string): void {
   assert.equal(ask(client, request({ command: COMMAND.trim, length: 2 * BLOCK })), 0);
   assert.equal(ask(client, write(4 * MIB - BLOCK, payload)), 0);
   assert.equal(ask(client, request({ command: COMMAND.flush })), 0);
+  on.close();
+}
+
+/** The device knows that it has only its first MiB left. */
+async function shrink(
+  kind: "uring" | "epoll",
+  path: string,
+  away: () => Promise<void>,
+): Promise<void> {
+  const on = serverOf(kind, path);
+  const { client } = on.attach();
+  const { client: other } = on.attach();
+  assert.equal(ask(client, write(0, new Uint8Array(4096).fill(0x62))), 0);
+  await away();
+  const gone = { position: 4 * MIB, length: 4096 };
+  for (let i = 0; i < 3; i++) {
+    assert.equal(ask(client, request({ command: COMMAND.read, ...gone })), EIO);
+    // What Linux says of a write behind a block device's end.
+    assert.equal(ask(client, write(gone.position, new Uint8Array(4096))), ENOSPC);
+  }
+  assert.deepEqual([errorsOf(on, EIO), errorsOf(on, ENOSPC)], [3, 3]);
+  assert.equal(on.lines.length, 2);
+  for (const each of [client, other]) {
+    assert.equal(ask(each, request({ command: COMMAND.read, length: 4096 })), 0);
+    assert.ok(each.hear(4096).every((byte) => byte === 0x62));
+    assert.equal(ask(each, request({ command: COMMAND.flush })), 0);
+  }
   on.close();
 }
 
