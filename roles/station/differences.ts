@@ -23,7 +23,9 @@ export function differences(pool: Pool): DifferenceView[] {
     .sort((a, b) => a.name < b.name ? -1 : 1);
   const found = units.flatMap((unit) => [
     ...volumeIds(pool, unit.id).map((id) => volumeDifference(pool, unit, id)),
-    ...(pool.observed.last(unit.id)?.media ?? []).map((medium) => mediumDifference(unit, medium)),
+    ...(pool.observed.last(unit.id)?.media ?? []).map((medium) =>
+      mediumDifference(pool, unit, medium)
+    ),
   ]);
   const disks = [...catalog.disks.values()].map((disk) => diskDifference(pool, disk));
   const all = [...found, ...disks, ...pool.strays.differences()].filter((one) => one !== null);
@@ -159,8 +161,13 @@ function stepWords(step: PlanStep): string {
   }
 }
 
-function mediumDifference(unit: NodeRow, medium: MediumInfo): DifferenceView | null {
+function mediumDifference(
+  pool: Pool,
+  unit: NodeRow,
+  medium: MediumInfo,
+): DifferenceView | null {
   if (medium.state === "ok") return null;
+  const isElsewhere = medium.state === "missing" ? elsewhereWords(pool, unit, medium) : null;
   const name = medium.path === "" ? medium.id : medium.path;
   return {
     kind: "medium",
@@ -169,8 +176,24 @@ function mediumDifference(unit: NodeRow, medium: MediumInfo): DifferenceView | n
     held: `${medium.state}: ${medium.reason ?? "the unit gives no reason"}`,
     will: NOTHING,
     onConfirm: null,
-    waits: mediumAdvice(unit.name, medium),
+    waits: isElsewhere ?? mediumAdvice(unit.name, medium),
   };
+}
+
+/** It is missing here, and another unit has it: whoever gave it up for lost would be wrong. */
+function elsewhereWords(pool: Pool, unit: NodeRow, { id }: MediumInfo): string | null {
+  for (const other of pool.catalog.nodes.values()) {
+    if (other.role !== "unit" || other.id === unit.id) continue;
+    const found = pool.observed.fresh(other.id)?.media.find((one) =>
+      one.id === id && one.state !== "missing"
+    );
+    if (found === undefined) continue;
+    const there = `unit "${other.name}" has it (${found.path}, ${found.state})`;
+    return found.state === "ok"
+      ? `${there}; once nothing here needs it any more: dvsan ctl media forget ${unit.name} ${id}`
+      : `${there}: bring it back, or adopt it there: dvsan ctl media adopt ${other.name} ${id}`;
+  }
+  return null;
 }
 
 /** What an operator can do about a medium that is not served. */

@@ -42,7 +42,10 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
   }
   const isHalfDone = action === "adopt" && isHalfAdopted(pool, unit, medium);
   if (!STATES[action].includes(medium.state) && !isHalfDone) {
-    throw new DvsanError("busy", `Cannot ${what}: it is ${medium.state}${adviceOf(medium)}`);
+    throw new DvsanError(
+      "busy",
+      `Cannot ${what}: it is ${medium.state}${adviceOf(medium, action)}`,
+    );
   }
   if (action === "adopt") refuseServed(pool, unit, { medium, what });
   const loss = lossWords(pool, unit, { medium, action });
@@ -111,6 +114,7 @@ function lossWords(
     return `${medium.reason ?? "it is on another device"}; if it is a copy, what was written ` +
       "since it was made is gone";
   }
+  if (action === "adopt" && medium.state === "foreign") return partedWords(pool, unit, medium);
   if (action === "reopen" && medium.state === "poisoned") {
     return "what its device lost when a flush failed is written again only by hosts that still " +
       "have it; check the device first";
@@ -133,12 +137,29 @@ function lossWords(
   return lost.length === 0 ? null : `lost for good: ${listText(lost)}`;
 }
 
-function adviceOf({ state, reason }: MediumInfo): string {
+/** Volumes that it shares with media which stay where they are; null when there are none. */
+function partedWords(pool: Pool, unit: NodeRow, medium: MediumInfo): string | null {
+  const here = new Set((pool.observed.last(unit.id)?.media ?? []).map(({ id }) => id));
+  const parted = [...pool.catalog.nodes.values()].flatMap((other) =>
+    other.id === unit.id
+      ? []
+      : (pool.observed.last(other.id)?.volumes ?? []).filter((volume) =>
+        volume.media.includes(medium.id) && volume.media.some((id) => !here.has(id))
+      )
+  );
+  if (parted.length === 0) return null;
+  const legs = parted.map(({ leg }) => `leg ${leg.leg} of disk "${leg.diskName}"`);
+  return `${listText([...new Set(legs)])} has a part on it and others on media that this unit ` +
+    "does not have; it is used again only after those were brought to this unit and adopted, too";
+}
+
+function adviceOf({ state, reason }: MediumInfo, action: MediumAction): string {
   const why = reason === undefined ? "" : ` (${reason})`;
   if (state === "duplicate") return `${why}. Take one of the two away and restart the unit.`;
   if (state === "refused") {
     return `${why}. Reopen it once that is mended; to destroy what it holds, start the unit with ` +
       "--wipe PATH.";
   }
-  return `${why}.`;
+  const states = STATES[action].join(", ").replace(/, ([^,]*)$/, " or $1");
+  return `${why}, and ${action} is for one that is ${states}. See: dvsan ctl differences.`;
 }

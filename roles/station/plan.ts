@@ -139,10 +139,17 @@ function isMoved({ grant, heldAtHome }: PlanInput, held: VolumeInfo): boolean {
 
 /** The catalog has the volume on another unit: what is held here is a copy, or was left behind. */
 function planCopy(volume: VolumeRow, input: PlanInput, held: VolumeInfo): Plan {
-  const words = "is a copy of a volume that belongs to another unit";
+  // Not a copy but a half: whoever took it for one and wiped it would lose both.
+  const isParted = held.state === "incomplete" && input.heldAtHome?.state !== "ready";
+  const words = isParted
+    ? "is a part of a volume that belongs to another unit, which lacks these media"
+    : "is a copy of a volume that belongs to another unit";
   const { grant, sequence } = held;
   if (grant === null || grant.state === "fenced") {
-    return wait(`${words}: wipe or forget the medium, or adopt it while the other has it not`);
+    const advice = isParted
+      ? "bring all of its media to this unit, and adopt here those that are foreign"
+      : "wipe or forget the medium, or adopt it while the other has it not";
+    return wait(`${words}: ${advice}`);
   }
   const wanted = input.grant ?? grant.generation;
   const { epoch, counter } = compareGenerations(wanted, grant.generation) > 0

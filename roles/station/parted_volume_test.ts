@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import type { VolumeInfo } from "../../protocol/config/bodies.ts";
+import { order, smallPool } from "./fake_pool_testing.ts";
+import type { FakeUnit } from "./fake_unit_testing.ts";
+import type { FakeWorld } from "./fake_world_testing.ts";
+
+const CARRIED = "33333333-3333-4333-8333-333333333333";
+
+/** From now on the unit tells this. */
+async function tell(
+  world: FakeWorld,
+  unit: FakeUnit,
+  change: (info: ReturnType<FakeUnit["info"]>) => ReturnType<FakeUnit["info"]>,
+): Promise<void> {
+  const info = unit.info.bind(unit);
+  unit.info = () => change(info());
+  unit.revision++;
+  await world.heartbeat(unit, String(unit.revision));
+  await world.pass(1000);
+}
+
+/** One of two media of a volume was carried from u2 to u1. */
+async function parted(state: "foreign" | "ok") {
+  const { world, units: [u1, u2], host } = await smallPool([5, 20]);
+  const { task } = await world.ask(host, "STORAGE_REQUEST", order("db", 15));
+  assert.equal((await world.task(task.id)).state, "done");
+  const [volume] = [...u2!.volumes.values()];
+  const half: VolumeInfo = {
+    ...volume!,
+    media: [...volume!.media, CARRIED],
+    state: "incomplete",
+    reason: "a medium is not there",
+  };
+  await tell(world, u2!, (info) => {
+    const [own] = info.media;
+    const missing = { ...own!, id: CARRIED, path: "", state: "missing" as const };
+    return { ...info, media: [own!, missing], volumes: [half] };
+  });
+  await tell(world, u1!, (info) => {
+    const media = [...info.media, { ...info.media[0]!, id: CARRIED, path: "/dev/new", state }];
+    const held = { ...half, grant: { ...half.grant!, state: "fenced" as const } };
+    return { ...info, media, volumes: state === "ok" ? [held] : [] };
+  });
+  const waits = () => world.station.api.differences().map((one) => one.waits).join("\n");
+  return { world, waits };
+}
+
+Deno.test("a medium is not adopted without asking where its volumes would lose another part", async () => {
+  const { world, waits } = await parted("foreign");
+  assert.match(
+    waits(),
+    /unit "u1" has it \(\/dev\/new, foreign\): bring it back, or adopt it there/,
+  );
+  const { api } = world.station;
+  const at = { unit: "u1", medium: "/dev/new" };
+  await assert.rejects(
+    async () => await api.changeMedium(at, { action: "adopt", yes: false }, "ann"),
+    /leg 0 of disk "db" has a part on it and others on media that this unit does not have.*--yes/,
+  );
+  await world.end();
+});
+
+Deno.test("half of a volume on another unit is not called a copy that can be wiped", async () => {
+  const { world, waits } = await parted("ok");
+  assert.match(waits(), /is a part of a volume .*: bring all of its media to this unit/);
+  assert.match(waits(), /unit "u1" has it \(\/dev\/new, ok\); once nothing here needs it/);
+  assert.doesNotMatch(waits(), /wipe/);
+  await world.end();
+});
+
+Deno.test("what cannot be done to a medium is refused with what it is for", async () => {
+  const { world } = await smallPool([5]);
+  const { api } = world.station;
+  const at = { unit: "u1", medium: "/dev/u1" };
+  for (
+    const [action, states] of [
+      ["adopt", "foreign, stale, moved or quarantined"],
+      ["forget", "missing"],
+      ["reopen", "poisoned, failed or refused"],
+    ] as const
+  ) {
+    await assert.rejects(
+      async () => await api.changeMedium(at, { action, yes: true }, "ann"),
+      new RegExp(`it is ok, and ${action} is for one that is ${states}`),
+    );
+  }
+  await world.end();
+});
