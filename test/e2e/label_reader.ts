@@ -35,10 +35,13 @@ export interface ReadVolume {
     readonly leg: number;
     readonly ownerId: string;
     readonly ownerName: string;
+    readonly ownerKey: Uint8Array;
   };
   readonly grant: {
     readonly generation: { readonly epoch: number; readonly counter: number };
     readonly hostId: string;
+    readonly hostKey: Uint8Array;
+    readonly sizeBytes: number;
     readonly state: string;
   } | null;
 }
@@ -111,11 +114,16 @@ function readCopy(region: Uint8Array, copy: number): Copy {
   };
 }
 
-/** No extent belongs to two volumes, and none lies in a label. */
+/**
+ * No extent belongs to two volumes, none lies in a label, and all of a volume's hold its size and
+ * the MiB before it.
+ */
 function checkExtents(label: ReadLabel, path: string): void {
   const owners = new Map<number, string>();
   const lastStep = Math.floor(label.sizeBytes / REGION) - 1;
-  for (const { id, media, extents } of label.volumes) {
+  for (const { id, media, extents, sizeBytes } of label.volumes) {
+    const steps = extents.reduce((sum, [, , count]) => sum + count, 0);
+    assert.ok((steps - 1) * REGION >= sizeBytes, `${path}: ${steps} steps for ${sizeBytes} bytes`);
     for (const [index, first, steps] of extents) {
       if (media[index] !== label.mediumId) continue;
       for (let step = first; step < first + steps; step++) {
