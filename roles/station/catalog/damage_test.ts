@@ -187,6 +187,20 @@ Deno.test("one bad record is set aside and named, and all others are kept", asyn
   await catalog.close();
 });
 
+Deno.test("records whose page is all zeroes are named by their index", async () => {
+  using folder = new Damaged();
+  await folder.fill();
+  using raw = new DatabaseSync(`${folder.path}/${FILE}`);
+  const { rootpage } = raw.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'nodes'")
+    .get() as { rootpage: number };
+  raw.close();
+  folder.damage((bytes) => bytes.fill(0, (rootpage - 1) * PAGE_BYTES, rootpage * PAGE_BYTES));
+  const { catalog, setAside } = await folder.open();
+  assert.deepEqual(setAside[0]?.lost, ["nodes unit: its record is gone"]);
+  assert.equal(catalog.disks.size, DISKS);
+  await catalog.close();
+});
+
 Deno.test("a catalog of another cluster is set aside whole", async () => {
   using folder = new Damaged();
   await folder.fill();

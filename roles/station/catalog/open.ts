@@ -50,7 +50,8 @@ export async function openCatalog(
   options: OpenOptions,
 ): Promise<OpenedCatalog> {
   const pointer = fromUtf8(files.read(POINTER) ?? new Uint8Array())?.trim() ?? "";
-  const first = Number(/^catalog-(\d{1,6})\.sqlite$/.exec(pointer)?.[1] ?? "1");
+  const named = /^catalog-(\d{1,6})\.sqlite$/.exec(pointer)?.[1];
+  const first = named === undefined ? newestOf(files) : Number(named);
   const fileName = nameOf(first);
   const path = files.path(fileName);
   const found = await examine(() => open(fileName), path, options.clusterId);
@@ -59,7 +60,12 @@ export async function openCatalog(
     await keepCluster(found.catalog, options.clusterId);
     if (pointer !== fileName) files.write(POINTER, utf8(`${fileName}\n`));
     const missing = isFresh && !options.isNew;
-    const problems = missing ? [`The catalog ${path} was missing: a new one was made.`] : [];
+    const problems = missing
+      ? [`The catalog ${path} was missing: a new one was made.`]
+      // A first start that was cut before it wrote the name leaves nothing to be missed.
+      : named === undefined && (first > 1 || found.catalog.nodes.size > 0)
+      ? [`${files.path(POINTER)}, which names the catalog, was not right: ${path} was taken.`]
+      : [];
     return { catalog: found.catalog, fileName, setAside: [], problems };
   }
   const { reason, kept, lost } = found;
@@ -75,6 +81,15 @@ export function setAsideWords({ path, reason, kept, lost }: SetAside): string {
   const what = lost.length === 0 ? "" : ` Not taken over: ${lost.join("; ")}.`;
   return `The catalog ${path} could not be used and was left as it is: ${reason}. ` +
     `${kept} records of it were taken over.${what}`;
+}
+
+/** The number of the newest catalog that is there: the ones before it were set aside. */
+function newestOf(files: StateFiles): number {
+  let newest = 1;
+  for (let number = 2; number <= newest + ATTEMPTS_MAX; number++) {
+    if (files.read(nameOf(number)) !== null) newest = number;
+  }
+  return newest;
 }
 
 /** A fresh catalog under the next name whose file holds nothing: a start may have been cut. */

@@ -21,7 +21,8 @@ class Folder {
   constructor(readonly folder: string) {}
 
   read(name: string): Uint8Array | null {
-    return this.files.get(name) ?? null;
+    const isDatabase = [...Deno.readDirSync(this.folder)].some((one) => one.name === name);
+    return isDatabase ? Deno.readFileSync(this.path(name)) : this.files.get(name) ?? null;
   }
   write(name: string, bytes: Uint8Array): void {
     this.files.set(name, bytes);
@@ -95,6 +96,31 @@ Deno.test("openCatalog() starts beside a damaged catalog and says why", async ()
       assert.equal(setAside[0]?.path, path, damage.name);
       assert.equal(fileName, "catalog-2.sqlite");
       await catalog.close();
+    });
+  }
+});
+
+Deno.test("openCatalog() takes the newest catalog when the name of the one in use is lost", async () => {
+  for (const left of [null, "catalog-1.sqlit", "\0\0\0"]) {
+    await inFolder(async (folder) => {
+      await folder.withRecord();
+      // As after a repair: the first one is whole, and old.
+      Deno.copyFileSync(folder.path("catalog-1.sqlite"), folder.path("catalog-3.sqlite"));
+      const newer = await openCatalog(folder, () => {
+        return new DatabaseSync(folder.path("catalog-3.sqlite"));
+      }, OPTIONS);
+      await newer.catalog.commit([{ table: "meta", put: { key: "later", value: "1" } }]);
+      await newer.catalog.close();
+      folder.files.clear();
+      if (left !== null) folder.write("catalog.current", new TextEncoder().encode(left));
+      const { catalog, fileName, problems } = await folder.open();
+      assert.equal(fileName, "catalog-3.sqlite");
+      assert.equal(catalog.meta.get("later")?.value, "1");
+      assert.match(problems.join(), /catalog.current, which names the catalog, was not right/);
+      await catalog.close();
+      const again = await folder.open();
+      assert.deepEqual([again.fileName, again.problems], ["catalog-3.sqlite", []]);
+      await again.catalog.close();
     });
   }
 });

@@ -8,6 +8,7 @@ import { KEYS, type Tables } from "./rows.ts";
 
 const NAMED_MAX = 32;
 const ROWID = "salvageRowid";
+const KEY_CHARACTERS = 64;
 
 type Row = Record<string, unknown>;
 
@@ -45,15 +46,30 @@ function readTable(
   lost: string[],
 ): Tables[CheckedTable][] {
   const found = new Map<string, Tables[CheckedTable]>();
+  const named = new Set<string>();
   for (const raw of readableRows(database, table, lost)) {
     const { [ROWID]: _, ...columns } = raw;
     const { row, isRight } = withoutSum(table, columns as unknown as Tables[CheckedTable]);
     const key = keyOf(table, row);
     const reason = invalidRow(table, row) ?? (isRight ? null : "its checksum is wrong");
+    named.add(key);
     if (reason !== null) name(lost, `${table} ${key}: ${reason}`);
     else if (!found.has(key)) found.set(key, row);
   }
+  for (const key of indexedKeys(database, table)) {
+    if (!found.has(key) && !named.has(key)) name(lost, `${table} ${key}: its record is gone`);
+  }
   return [...found.values()];
+}
+
+/** What the table's index names, as far as it can be read: a page of zeroes reads as no records. */
+function indexedKeys(database: DatabaseSync, table: CheckedTable): string[] {
+  const keys = new Map<unknown, Row>();
+  const column = KEYS[table];
+  const index = `sqlite_autoindex_${table}_1`;
+  const query = `SELECT ${column} AS ${ROWID} FROM ${table} INDEXED BY ${index} ORDER BY ${column}`;
+  take(database, query, keys);
+  return [...keys.keys()].map((key) => String(key).slice(0, KEY_CHARACTERS));
 }
 
 /** From the front, from the back, and what is between by the index, each row by itself. */
@@ -87,7 +103,7 @@ function take(database: DatabaseSync, query: string, into: Map<unknown, Row>): s
 }
 
 function keyOf(table: CheckedTable, row: Tables[CheckedTable]): string {
-  return String((row as unknown as Row)[KEYS[table]]).slice(0, 64);
+  return String((row as unknown as Row)[KEYS[table]]).slice(0, KEY_CHARACTERS);
 }
 
 function name(lost: string[], text: string): void {
