@@ -1,4 +1,4 @@
-import type { Clock } from "../../../protocol/core/clock.ts";
+import type { Clock, Timer } from "../../../protocol/core/clock.ts";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import { createLog, type Log } from "../../../protocol/core/log.ts";
 import type {
@@ -82,11 +82,15 @@ function terminalOf(owner: Incarnation): Terminal {
   };
 }
 
+const NEVER: Timer = { cancel: () => {} };
+
 function clockOf(owner: Incarnation, machine: SimMachine): Clock {
   return {
     nowMs: () => machine.nowMs(),
     wallMs: () => machine.wallMs(),
     after: (delayMs, run) => {
+      // What is left of a process that is over would else try again at once, without an end.
+      if (!owner.alive) return NEVER;
       owner.enter("set a timer");
       return owner.alarm(machine.trueMs(delayMs), "a timer rings", run);
     },
