@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { agree } from "./agreement.ts";
 import { waitFor } from "../wait.ts";
+import type { NbdClient } from "../../roles/demo/nbd_client.ts";
 import { openDisk, startFio, Writer } from "./consumer.ts";
 import { scenario } from "./scenario.ts";
 
@@ -56,14 +57,14 @@ scenario({
   async run({ cluster, step }) {
     await Promise.all([cluster.unit("u1", [64]), cluster.host("h1", "--io-timeout", "2s")]);
     const uri = await cluster.createDisk("h1", "db", "32M");
+    let client: NbdClient | null = null;
     await step("the unit is away for longer than the host waits", async () => {
       const writer = await Writer.start(uri);
       await writer.further(20);
       await cluster.member("u1").kill();
       assert.match((await writer.failure()).message, /error 5/, "EIO");
-      const client = await openDisk(uri);
+      client = await openDisk(uri);
       await assert.rejects(client.read(0, 4096), /error 5/);
-      await client.close();
       const { stdout } = await cluster.disk("h1", "show", "db");
       assert.match(stdout, /away: unit "u1" at 10\.77\.0\.\d+:10809: .*ECONNREFUSED/);
       await waitFor("the host's log to say it", () => {
@@ -73,6 +74,8 @@ scenario({
     await step("it is back", async () => {
       await cluster.restart("u1");
       await cluster.untilDisk("h1", "db", "ready");
+      assert.equal((await client!.read(0, 4096)).length, 4096, "on the connection that heard EIO");
+      await client!.close();
       const writer = await Writer.start(uri);
       await writer.further(50);
       await writer.verify();

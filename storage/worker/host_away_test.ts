@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { ERROR_KINDS } from "../../protocol/core/counted.ts";
+import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
+import { CELL } from "../counters/layout.ts";
+import { rowsWithParts } from "../counters/reader.ts";
+import { KIB } from "../devices/testing_leg.ts";
+import { type Consumer, diskOf, HostBench, IO_TIMEOUT_MS } from "./testing_host.ts";
+
+Deno.test("a unit away for too long is EIO to all that waits, whose connections live and go on", async () => {
+  const host = new HostBench();
+  const { bench } = host;
+  const unit = bench.unit();
+  await host.attach(diskOf([unit]));
+  // As the kernel does it: several connections with many requests, which know no deadline.
+  const consumers: Consumer[] = [];
+  for (let i = 0; i < 4; i++) consumers.push((await host.opened()).consumer);
+  assert.equal(consumers[0]!.request(COMMAND.write, 0, { fill: 7 }), 0);
+  let stopped = false;
+  unit.stop(() => stopped = true);
+  bench.until(() => stopped);
+  const { read, write, flush, trim, writeZeroes } = COMMAND;
+  const waiting = consumers.flatMap((consumer, i) => [
+    ...[read, write, trim, writeZeroes, flush].map((command) =>
+      consumer.submit(command, (8 + i) * 4 * KIB, { fill: 9 })
+    ),
+    consumer.submit(write, (16 + i) * 4 * KIB, { fill: 9, flags: COMMAND_FLAGS.fua }),
+  ]);
+  const awayMs = bench.world.nowMs;
+  const answered = () => consumers.reduce((sum, { answers }) => sum + answers, 0) - 1;
+  bench.pass(IO_TIMEOUT_MS - 1000);
+  assert.equal(answered(), 0, "they wait for as long as was asked for");
+  bench.until(() => answered() === waiting.length, "the end of the wait");
+  assert.ok(bench.world.nowMs - awayMs < IO_TIMEOUT_MS + 1000);
+  assert.deepEqual(waiting.map(({ error }) => error), waiting.map(() => 5));
+  for (const consumer of consumers) {
+    const beganMs = bench.world.nowMs;
+    assert.equal(consumer.request(read, 0), -5);
+    assert.ok(bench.world.nowMs - beganMs < 1000, "nobody waits for it a second time");
+  }
+  const [disk] = rowsWithParts(host.counters.read(), "disk");
+  const io = ERROR_KINDS.findIndex(({ name }) => name === "io");
+  assert.equal(disk!.cells[CELL.errors + io], waiting.length + consumers.length);
+  unit.start();
+  bench.until(() => consumers[0]!.request(read, 0) === 7, "that the unit is back");
+  for (const consumer of consumers) {
+    assert.equal(consumer.ended, null);
+    assert.equal(consumer.request(read, 0), 7);
+    assert.equal(consumer.request(write, 4 * KIB, { fill: 8 }), 0);
+    assert.equal(consumer.request(flush, 0), 0);
+  }
+  assert.equal(unit.device.durable[4 * KIB], 8);
+  for (const { off } of waiting) bench.io.buffers.release(off);
+  await host.end([unit]);
+});

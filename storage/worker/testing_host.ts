@@ -1,0 +1,164 @@
+import nodeAssert from "node:assert/strict";
+import type { Assignment } from "../../protocol/config/bodies.ts";
+import { silentLog } from "../../protocol/core/log.ts";
+import { ClientNegotiation } from "../../protocol/nbd/client_negotiation.ts";
+import { COMMAND } from "../../protocol/nbd/constants.ts";
+import { newCounterMemory } from "../counters/layout.ts";
+import { CounterReader } from "../counters/reader.ts";
+import { CounterTable } from "../counters/table.ts";
+import { assignmentOf, HOST, KIB, LegBench } from "../devices/testing_leg.ts";
+import type { Handle } from "../io/io.ts";
+import { IoPromises, runUntilSettled } from "../io/promises.ts";
+import { CLIENT_BUFFER_BYTES, ClientConnection } from "../nbd/client_connection.ts";
+import { ClientRequest } from "../nbd/client_request.ts";
+import type { FakeUnit } from "../nbd/testing_unit.ts";
+import { HostService } from "./host_service.ts";
+import type { Notice } from "./messages.ts";
+
+export const OTHER_VOLUME = "1f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
+export const DISK = "2f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
+export const IO_TIMEOUT_MS = 60_000;
+export const SOCKET = "/run/test/d1.sock";
+
+export function diskOf(units: readonly FakeUnit[], version = 1): Assignment {
+  const legs = units.map((unit, leg) => assignmentOf(unit, { leg }));
+  const sizeBytes = legs.reduce((sum, leg) => sum + leg.sizeBytes, 0);
+  return {
+    diskId: DISK,
+    name: "d1",
+    layout: "linear",
+    version,
+    sizeBytes,
+    state: "attached",
+    legs,
+  };
+}
+
+/** A host's service with its bench, and consumers of its sockets. */
+export class HostBench {
+  readonly bench = new LegBench();
+  readonly notices: Notice[] = [];
+  readonly promises = new IoPromises(this.bench.io);
+  readonly #memory = newCounterMemory();
+  readonly counters = new CounterReader(this.#memory);
+  readonly service = new HostService({
+    io: this.bench.io,
+    promises: this.promises,
+    random: this.bench.random,
+    log: silentLog(),
+    counters: new CounterTable(this.#memory),
+    notify: (notice) => this.notices.push(notice),
+    identity: { id: "00".repeat(16), name: "h1", ...HOST },
+    ioTimeoutMs: IO_TIMEOUT_MS,
+  });
+
+  run<T>(promise: Promise<T>): Promise<T> {
+    return runUntilSettled(this.bench.io, this.promises, promise);
+  }
+
+  attach(assignment: Assignment) {
+    return this.run(
+      this.service.diskAttach({ assignment, socketPath: SOCKET, firstAttachment: 1 << 20 }),
+    );
+  }
+
+  /** Opens an export of the disk's socket; the size it tells. */
+  async open(name: string): Promise<{ consumer: Consumer; sizeBytes: number } | string> {
+    const { io } = this.bench;
+    const handle = await this.run(this.promises.connectUnix(SOCKET));
+    nodeAssert.ok(handle >= 0, `errno ${-handle}`);
+    const negotiation = new ClientNegotiation();
+    const off = io.buffers.take(CLIENT_BUFFER_BYTES);
+    for (;;) {
+      const event = negotiation.event;
+      if (event?.kind === "greeted") negotiation.go(name);
+      if (event?.kind === "answered") {
+        io.close(handle);
+        io.buffers.release(off);
+        return event.error?.text ?? "";
+      }
+      if (event?.kind === "ready") {
+        return { consumer: new Consumer(this, handle, off), sizeBytes: event.info.sizeBytes };
+      }
+      for (const part of negotiation.takeOutput()) {
+        io.bytes.set(part, off);
+        await this.run(this.promises.send(handle, { off, length: part.length }));
+      }
+      const received = await this.run(this.promises.receive(handle));
+      nodeAssert.ok(received.result > 0, "the disk's socket answers");
+      negotiation.consume(io.bytes, received.off, received.off + received.result);
+      io.buffers.release(received.off);
+    }
+  }
+
+  async opened(name = ""): Promise<{ consumer: Consumer; sizeBytes: number }> {
+    const opened = await this.open(name);
+    nodeAssert.ok(typeof opened !== "string", String(opened));
+    return opened;
+  }
+
+  async end(units: readonly FakeUnit[]): Promise<void> {
+    await this.run(this.service.drain(5000));
+    this.bench.end([], units);
+  }
+}
+
+interface Asked {
+  readonly length?: number;
+  readonly fill?: number;
+  readonly flags?: number;
+}
+
+/** A program that uses a disk's socket. */
+export class Consumer {
+  readonly connection: ClientConnection;
+  ended: string | null = null;
+  readonly #host: HostBench;
+  #answers = 0;
+
+  constructor(host: HostBench, handle: Handle, buffer: number) {
+    this.#host = host;
+    const { io } = host.bench;
+    this.connection = new ClientConnection(io, {
+      handle,
+      buffer,
+      replyTimeoutMs: 600_000,
+      owner: {
+        answered: () => this.#answers++,
+        ended: (reason) => {
+          this.ended = reason;
+          io.buffers.release(buffer);
+        },
+      },
+    });
+  }
+
+  /** The first byte of what was read, 0 for a success otherwise, or a negated error. */
+  request(command: number, position: number, o: Asked = {}): number {
+    const { io } = this.#host.bench;
+    const before = this.#answers;
+    const request = this.submit(command, position, o);
+    this.#host.bench.until(() => this.#answers > before, "an answer");
+    const first = command === COMMAND.read ? io.bytes[request.off]! : 0;
+    io.buffers.release(request.off);
+    return request.error === 0 ? first : -request.error;
+  }
+
+  /** One that waits beside others; whoever asked gives its buffer back. */
+  submit(command: number, position: number, o: Asked = {}): ClientRequest {
+    const { io } = this.#host.bench;
+    const request = new ClientRequest();
+    request.command = command;
+    request.flags = o.flags ?? 0;
+    request.position = position;
+    request.length = command === COMMAND.flush ? 0 : o.length ?? 4 * KIB;
+    request.off = io.buffers.take(Math.max(1, request.length));
+    io.bytes.fill(o.fill ?? 0, request.off, request.off + request.length);
+    this.connection.submit(request);
+    return request;
+  }
+
+  get answers(): number {
+    return this.#answers;
+  }
+}
