@@ -124,7 +124,9 @@ export class ExtentPart {
     fast: false,
   };
   readonly #zeroing = new ZeroingRange();
+  /** Whose part it is: of several, or of a caller's operation that it is all of. */
   #join: JoinedParts | null = null;
+  #caller: Operation | null = null;
   #state: MediumState | null = null;
   #handle: Handle = -1;
   #kind: PartWork["kind"] = "read";
@@ -141,6 +143,18 @@ export class ExtentPart {
   begin(join: JoinedParts, on: { handle: Handle; state: MediumState }, work: PartWork): void {
     join.partBegun();
     this.#join = join;
+    this.#begin(on, work);
+  }
+
+  /** What lies within one extent, as nearly all that is read or written does, needs no join. */
+  beginAlone(caller: Operation, on: { handle: Handle; state: MediumState }, work: PartWork): void {
+    assert(!caller.busy, "an operation is submitted once");
+    caller.busy = true;
+    this.#caller = caller;
+    this.#begin(on, work);
+  }
+
+  #begin(on: { handle: Handle; state: MediumState }, work: PartWork): void {
     this.#state = on.state;
     this.#handle = on.handle;
     this.#kind = work.kind;
@@ -243,10 +257,16 @@ export class ExtentPart {
 
   #end(result: number): void {
     const join = this.#join;
-    assert(join !== null, "a part belongs to an operation");
+    const caller = this.#caller;
     this.#join = null;
+    this.#caller = null;
     this.#state = null;
     this.#release(this);
-    join.partDone(result);
+    if (join !== null) return join.partDone(result);
+    assert(caller !== null, "a part belongs to an operation");
+    caller.busy = false;
+    // Reads and writes alone are done so, and what is durable ended with its sync.
+    caller.result = result < 0 ? result : this.#length;
+    caller.done(caller);
   }
 }

@@ -163,6 +163,19 @@ export class ExtentsDevice implements Device {
     assert(!isChange || !this.traits.readOnly, "nothing is written to a read-only device");
     const { position, length } = at;
     if (length === 0) return this.#queue.end(operation, 0);
+    const index = this.#indexAt(position);
+    const extent = this.#extents[index]!;
+    const from = position - extent.begin;
+    if (!isRange(kind) && from + length <= extent.length) {
+      const work = this.#work;
+      work.kind = kind;
+      work.flag = flag;
+      work.fast = false;
+      work.off = off;
+      work.position = extent.start + from;
+      work.length = length;
+      return this.#parts.take().beginAlone(operation, extent, work);
+    }
     const join = this.#joins.take();
     join.kind = kind;
     join.flag = flag;
@@ -170,7 +183,7 @@ export class ExtentsDevice implements Device {
     join.off = off;
     join.at = position;
     join.end = position + length;
-    join.extent = this.#indexAt(position);
+    join.extent = index;
     join.begin(operation, kind === "read" || kind === "write" ? length : 0);
   }
 

@@ -118,7 +118,9 @@ export const EPOLLERR = 8;
 export const EPOLLHUP = 16;
 export const EPOLLRDHUP = 0x2000;
 export const EPOLLET = 0x80000000;
-export const EPOLL_READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+/** No more comes after what is there. */
+export const EPOLL_OVER = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+export const EPOLL_READABLE = EPOLLIN | EPOLL_OVER;
 export const EPOLL_WRITABLE = EPOLLOUT | EPOLLHUP | EPOLLERR;
 export const EPOLL_WATCHED = (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0;
 

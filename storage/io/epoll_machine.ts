@@ -1,4 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { IO_HANDLES_MAX } from "../../protocol/core/limits.ts";
 import * as abi from "./abi.ts";
 import { EpollConnects } from "./epoll_connects.ts";
 import { EpollSet, type EventSink } from "./epoll_set.ts";
@@ -12,6 +13,16 @@ import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 /** What an event's data says where it is not a handle's index. */
 const WAKE = 0xffff_fffe;
 const HELPER = 0xffff_ffff;
+
+/** What is known of a socket's receiving side. */
+const Incoming = {
+  /** Perhaps something has come. */
+  unknown: 0,
+  /** All was taken, since a receive was not filled (epoll(7)): epoll tells when more comes. */
+  none: 1,
+  /** The stream has ended or broken, and epoll need not tell again. */
+  over: 2,
+} as const;
 
 export interface EpollOptions {
   readonly arena: ArenaOptions;
@@ -35,6 +46,8 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
   /** Receives that found no buffer, in order. */
   readonly #hungry = new SlotQueue();
   #feeding = false;
+  /** By handle. */
+  readonly #incoming = new Uint8Array(IO_HANDLES_MAX);
 
   constructor(options: EpollOptions) {
     super({
@@ -59,7 +72,8 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
 
   /** Accepts, or fills the caller's buffer, now or when the descriptor is ready. */
   protected attemptRead(slot: Slot): void {
-    if (!this.#tryRead(slot)) this.#readers[slot.handle]!.push(slot);
+    const isVain = this.#incoming[slot.handle] === Incoming.none;
+    if (isVain || !this.#tryRead(slot)) this.#readers[slot.handle]!.push(slot);
   }
 
   protected attemptReceive(slot: Slot): void {
@@ -94,6 +108,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
   protected track(index: number): void {
     this.#readers[index] ??= new SlotQueue();
     this.writers[index] = null;
+    this.#incoming[index] = Incoming.unknown;
     this.#set.watch(this.handles.fileDescriptors[index]!, index, abi.EPOLL_WATCHED);
   }
 
@@ -145,6 +160,8 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
       return;
     }
     if ((events & abi.EPOLL_READABLE) !== 0) {
+      const isOver = (events & abi.EPOLL_OVER) !== 0 || this.#incoming[data] === Incoming.over;
+      this.#incoming[data] = isOver ? Incoming.over : Incoming.unknown;
       const readers = this.#readers[data]!;
       for (let slot = readers.shift(); slot !== null; slot = readers.shift()) {
         if (this.#tryRead(slot)) continue;
@@ -215,8 +232,12 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
   }
 
   #receive(slot: Slot, off: number, length: number): number {
-    const fd = this.handles.fileDescriptors[slot.handle]!;
-    return this.calls.receive(fd, this.spanOf(off, length));
+    const { handle } = slot;
+    const fd = this.handles.fileDescriptors[handle]!;
+    const result = this.calls.receive(fd, this.spanOf(off, length));
+    const isAll = result > 0 && result < length && this.#incoming[handle] !== Incoming.over;
+    if (isAll) this.#incoming[handle] = Incoming.none;
+    return result;
   }
 
   #tryAccept(slot: Slot): boolean {

@@ -109,9 +109,15 @@ const FIXTURES = {
     kernelFixture(() => createIo({ kind: "uring", arena: ARENA }), MEMORY_FOLDER),
   epoll: () => kernelFixture(() => createIo({ kind: "epoll", arena: ARENA })),
   "uring, interrupted,": () =>
-    kernelFixture(() => new InterruptedUringIo({ arena: ARENA, libc: interruptedLibc() })),
+    kernelFixture(() => {
+      const libc = interruptedLibc({ cutsReceives: true });
+      return new InterruptedUringIo({ arena: ARENA, libc });
+    }),
   "epoll, interrupted,": () =>
-    kernelFixture(() => createIo({ kind: "epoll", arena: ARENA, openLibc: interruptedLibc })),
+    kernelFixture(() => {
+      const openLibc = () => interruptedLibc({ cutsReceives: false });
+      return createIo({ kind: "epoll", arena: ARENA, openLibc });
+    }),
   sim: simFixture,
   "sim, by a schedule,": () => scheduledFixture(1),
   "sim, by another schedule,": () => scheduledFixture(2),

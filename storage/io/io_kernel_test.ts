@@ -195,6 +195,25 @@ for (const kind of KINDS) {
     }
   });
 
+  Deno.test(`${kind} receives what came together with the end, and then the end`, async () => {
+    const io = createIo({ kind, arena: ARENA });
+    try {
+      const listener = io.listenTcp({ address: "127.0.0.1", port: 0 }, { backlog: 1 });
+      const { port } = io.localAddress(listener);
+      using peer = await Deno.connect({ hostname: "127.0.0.1", port });
+      const server = finish(io, (o) => io.accept(o, listener));
+      const receive = () => finish(io, (o) => io.receive(o, server));
+      await peer.write(new Uint8Array(100));
+      assert.equal(receive(), 100);
+      await peer.write(new Uint8Array(10));
+      await peer.closeWrite();
+      assert.equal(receive(), 10);
+      assert.equal(receive(), 0);
+    } finally {
+      io.destroy();
+    }
+  });
+
   Deno.test(`${kind} sees a reset by the peer as -ECONNRESET`, async () => {
     const io = createIo({ kind, arena: ARENA });
     try {
