@@ -11,6 +11,10 @@ export const O_EXCL = 0o200;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const F_GETFL = 3;
+export const F_SETPIPE_SZ = 1031;
+export const SPLICE_F_NONBLOCK = 2;
+export const SPLICE_F_MORE = 4;
+export const FIONREAD = 0x541Bn;
 export const F_SETFL = 4;
 export const LOCK_EX_NONBLOCKING = 2 | 4;
 export const AT_FDCWD = -100;
@@ -90,6 +94,7 @@ export const TCP_KEEPINTVL = 5;
 export const TCP_KEEPCNT = 6;
 export const SHUT_RDWR = 2;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_MORE = 0x8000;
 export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
 /** Large enough for sockaddr_in, sockaddr_in6 and sockaddr_un. */
@@ -177,7 +182,7 @@ export const SQ_TASKRUN = 4;
 export const REGISTER_RING_FDS = 20;
 export const UNREGISTER_RING_FDS = 21;
 export const REGISTER_PBUF_RING = 22;
-/** struct io_uring_rsrc_update: a place, where RSRC_UPDATE_ANY lets the kernel choose, and a value. */
+/** struct io_uring_rsrc_update: a place, or RSRC_UPDATE_ANY for the kernel to choose, and a value. */
 export const RSRC_UPDATE_BYTES = 16;
 export const RSRC_UPDATE_ANY = 0xffff_ffff;
 export const PBUF_REG_BYTES = 40;

@@ -64,6 +64,8 @@ const LAYOUTS: readonly Row[] = [
   [abi.GETEVENTS_ARG_BYTES, 24n, "sizeof(struct io_uring_getevents_arg)"],
   [abi.GETEVENTS_ARG_MIN_WAIT_WORD * 4, 12, "offsetof(struct io_uring_getevents_arg, ts) - 4"],
   [abi.GETEVENTS_ARG_TIMESPEC_WORD * 4, 16, "offsetof(struct io_uring_getevents_arg, ts)"],
+  [abi.RSRC_UPDATE_BYTES, 16, "sizeof(struct io_uring_rsrc_update)"],
+  [8, 8, "offsetof(struct io_uring_rsrc_update, data)"],
   [abi.PBUF_REG_BYTES, 40, "sizeof(struct io_uring_buf_reg)"],
   [8, 8, "offsetof(struct io_uring_buf_reg, ring_entries)"],
   [abi.PBUF_ENTRY_BYTES, 16, "sizeof(struct io_uring_buf)"],

@@ -89,6 +89,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     slot.off = at.off;
     slot.length = at.length;
     slot.position = at.position;
+    slot.aside = at.aside === true;
   }
 
   protected askHelper(slot: Slot, kind: number): void {
@@ -99,10 +100,11 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
 
   protected exchange(waitMs: number): void {
     const helper = this.#helper;
-    if (!helper.isStarting) return this.#set.wait(waitMs, this);
-    this.#set.wait(Math.min(waitMs, helper.startLeftMs(this.nowMs())), this);
+    const isStarting = helper.isStarting;
+    const leftMs = isStarting ? helper.startLeftMs(this.nowMs()) : Infinity;
+    this.#set.wait(Math.min(waitMs, leftMs), this);
     this.readClock();
-    helper.checkStart(this.readMs);
+    if (isStarting) helper.checkStart(this.readMs);
   }
 
   protected track(index: number): void {
@@ -218,6 +220,8 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
   }
 
   #tryExactly(slot: Slot): boolean {
+    if (slot.aside && slot.done === 0 && this.receiveAside(slot)) return true;
+    slot.aside = false;
     while (slot.done < slot.length) {
       const result = this.#receive(slot, slot.off + slot.done, slot.length - slot.done);
       if (wouldBlock(result)) return false;

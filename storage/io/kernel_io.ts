@@ -202,7 +202,6 @@ export abstract class KernelIo {
       waitMs = Math.max(0, Math.min(waitMs, nextMs - this.readMs));
     }
     this.exchange(waitMs);
-    this.readClock();
     for (;;) {
       const due = this.timers.takeDue(this.readMs);
       if (due === null) break;
@@ -292,7 +291,7 @@ export abstract class KernelIo {
   protected abstract cancelAt(slot: number): void;
   /** Does the work of an operation that was queued as late. */
   protected abstract performLate(operation: Operation): number;
-  /** Submits, waits at most `waitMs`, and queues what is done. */
+  /** Submits, waits at most `waitMs`, reads the clock, and queues what is done. */
   protected abstract exchange(waitMs: number): void;
   /** Waits for everything under way and gives the adapter's own resources back. */
   protected abstract finish(): void;

@@ -5,7 +5,7 @@ import { Errno } from "./errno.ts";
 import type { ArenaOptions, Handle } from "./io.ts";
 import type { Libc } from "./libc.ts";
 import { type Slot, SlotKind } from "./slot.ts";
-import { SlotIo } from "./slot_io.ts";
+import { AsideIo } from "./aside_io.ts";
 import { openRing, type UringBuffers, type UringParts } from "./uring_buffers.ts";
 import { Gathering } from "./gathering.ts";
 import { Eagerness, LOOKS_PER_CLOCK } from "./eagerness.ts";
@@ -24,7 +24,7 @@ export interface UringOptions {
  * The ring and what it needs around it: opening and closing, handing submissions over, waking, and
  * asking operations to end. Every operation has a slot; its index is the user data.
  */
-export abstract class UringBase extends SlotIo implements CompletionSink {
+export abstract class UringBase extends AsideIo implements CompletionSink {
   readonly kind = "uring";
   protected readonly receiveBuffers: UringBuffers;
   readonly #ring: Ring;
@@ -82,8 +82,9 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
     const lookMs = Math.min(waitMs, this.#eagerness.lookMs);
     if (gatherUs > 0) ring.enter(waitMs, gatherUs);
     else if (lookMs > 0 && this.#hasWorkedBriefly()) this.#look(lookMs);
-    else if (waitMs > 0) this.#sleep(waitMs);
+    else if (waitMs > 0) return this.#sleep(waitMs);
     else ring.enter(0);
+    this.readClock();
     ring.reap(this);
   }
 
@@ -99,6 +100,7 @@ export abstract class UringBase extends SlotIo implements CompletionSink {
     this.#ring.enter(waitMs);
     this.readClock();
     this.#eagerness.slept(this.readMs - beganMs);
+    this.#ring.reap(this);
   }
 
   /** Looks for results without sleeping; without any, the caller turns again. */

@@ -5,6 +5,7 @@ import { MappedMemory } from "./arena.ts";
 import { errnoName } from "./errno.ts";
 import { RECEIVE_BUFFER_BYTES } from "./io.ts";
 import type { Libc } from "./libc.ts";
+import { storeOrdered } from "./ordered.ts";
 import { Ring, unavailable } from "./uring_ring.ts";
 
 /**
@@ -48,10 +49,10 @@ export class UringBuffers {
     this.#memory.words[word] = address | 0;
     this.#memory.words[word + 1] = (address / 2 ** 32) | 0;
     this.#memory.words[word + 2] = RECEIVE_BUFFER_BYTES;
-    this.#halfwords[word * 2 + abi.PBUF_ENTRY_ID_HALFWORD] = (off - this.#start) /
-      RECEIVE_BUFFER_BYTES;
+    this.#halfwords[word * 2 + abi.PBUF_ENTRY_ID_HALFWORD] =
+      ((off - this.#start) / RECEIVE_BUFFER_BYTES) | 0;
     this.#tail = (this.#tail + 1) & 0xffff;
-    Atomics.store(this.#halfwords, abi.PBUF_TAIL_HALFWORD, this.#tail);
+    storeOrdered(this.#halfwords, abi.PBUF_TAIL_HALFWORD, this.#tail);
   }
 
   /** The buffer that a completion's flags name. */

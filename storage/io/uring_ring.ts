@@ -5,6 +5,7 @@ import * as abi from "./abi.ts";
 import { addressOf, checkMapping, MappedMemory } from "./arena.ts";
 import { Errno, errnoName } from "./errno.ts";
 import type { Libc } from "./libc.ts";
+import { loadOrdered, storeOrdered } from "./ordered.ts";
 
 const { SetupFlag, Feature } = abi;
 const COMMON_FLAGS = SetupFlag.CQSIZE | SetupFlag.CLAMP;
@@ -42,6 +43,9 @@ export class Ring {
   readonly #completionMask: number;
   /** The kernel can wait for several results for a time (Linux 6.12). */
   readonly #canGather: boolean;
+  /** What `enter` names the ring by: its descriptor, or its place among those registered. */
+  #enterFd: number;
+  #enterFlags = abi.ENTER_GETEVENTS | abi.ENTER_EXT_ARG;
   #tail = 0;
   #completionHead = 0;
 
@@ -50,6 +54,7 @@ export class Ring {
     this.#libc = libc;
     const { fd, params } = setUp(libc);
     this.#fd = fd;
+    this.#enterFd = fd;
     this.#canGather = (params[5]! & Feature.MIN_TIMEOUT) !== 0;
     const sq = (word: number) => params[abi.URING_PARAMS_SQ_OFF_AT / 4 + word]!;
     const cq = (word: number) => params[abi.URING_PARAMS_CQ_OFF_AT / 4 + word]!;
@@ -73,6 +78,23 @@ export class Ring {
     this.#completionMask = completionCount - 1;
     this.#completionsAt = cq(5) / 4;
     this.#argument = new MappedMemory(libc, 64);
+    this.#registerItself();
+  }
+
+  /** Spares the kernel the search for the descriptor in every `enter` (Linux 5.18). */
+  #registerItself(): void {
+    const argument = ringPlace(abi.RSRC_UPDATE_ANY, this.#fd);
+    if (this.register(abi.REGISTER_RING_FDS, { argument, count: 1 }) !== 1) return;
+    this.#enterFd = new DataView(argument.buffer).getUint32(0, true);
+    this.#enterFlags |= abi.ENTER_REGISTERED_RING;
+  }
+
+  /** The place would keep the ring for as long as the thread lives. */
+  #unregisterItself(): void {
+    if ((this.#enterFlags & abi.ENTER_REGISTERED_RING) === 0) return;
+    const argument = ringPlace(this.#enterFd, 0);
+    const undone = this.register(abi.UNREGISTER_RING_FDS, { argument, count: 1 });
+    assert(undone === 1, "a registered ring has its place");
   }
 
   /** The first word of a fresh entry, zeroed; its fields are the caller's to fill. */
@@ -123,7 +145,7 @@ export class Ring {
   /** Hands every completion to `sink`. */
   reap(sink: CompletionSink): void {
     const words = this.#words;
-    const tail = Atomics.load(words, this.#completionTailAt);
+    const tail = loadOrdered(words, this.#completionTailAt);
     let head = this.#completionHead;
     while (head !== tail) {
       const at = this.#completionsAt + (head & this.#completionMask) * abi.CQE_WORDS;
@@ -131,7 +153,7 @@ export class Ring {
       sink.completed(words[at]!, words[at + abi.CQE_RESULT]!, words[at + abi.CQE_FLAGS]!);
     }
     this.#completionHead = head;
-    Atomics.store(words, this.#completionHeadAt, head);
+    storeOrdered(words, this.#completionHeadAt, head);
   }
 
   register(opcode: number, options: { argument: Uint8Array<ArrayBuffer>; count: number }): number {
@@ -143,6 +165,7 @@ export class Ring {
   }
 
   close(): void {
+    this.#unregisterItself();
     this.#libc.call.close(this.#fd);
     for (const { at, bytes } of this.#mappings) this.#libc.call.munmap(at, BigInt(bytes));
     this.#mappings.length = 0;
@@ -160,15 +183,14 @@ export class Ring {
 
   #enter(completions: number): void {
     const words = this.#words;
-    Atomics.store(words, this.#tailAt, this.#tail);
-    const submit = (this.#tail - Atomics.load(words, this.#headAt)) | 0;
-    const flags = abi.ENTER_GETEVENTS | abi.ENTER_EXT_ARG;
+    storeOrdered(words, this.#tailAt, this.#tail);
+    const submit = (this.#tail - loadOrdered(words, this.#headAt)) | 0;
     const result = this.#libc.call.ioUringEnter(
       abi.SYS_IO_URING_ENTER,
-      this.#fd,
+      this.#enterFd,
       submit,
       completions,
-      flags,
+      this.#enterFlags,
       this.#argument.pointer,
       abi.GETEVENTS_ARG_BYTES,
     );
@@ -211,6 +233,15 @@ function setUp(libc: Libc): { fd: number; params: Uint32Array } {
     if (errno !== Errno.EINVAL) break;
   }
   throw unavailable(reasonOf(errno));
+}
+
+/** struct io_uring_rsrc_update. */
+function ringPlace(place: number, fd: number): Uint8Array<ArrayBuffer> {
+  const argument = new Uint8Array(abi.RSRC_UPDATE_BYTES);
+  const view = new DataView(argument.buffer);
+  view.setUint32(0, place, true);
+  view.setBigUint64(8, BigInt(fd), true);
+  return argument;
 }
 
 function asBytes(words: Uint32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

@@ -132,6 +132,7 @@ export const SYSTEM_PLACES: readonly Exemption[] = [
   },
   // The kernel seam. What is not named here knows offsets and results only.
   { path: "storage/io/libc.ts", may: ["Deno"], reason: "opens the C library" },
+  { path: "storage/io/ordered.ts", may: ["Deno"], reason: "asks which processor it runs on" },
   { path: "storage/io/arena.ts", may: ["Deno"], reason: "views memory that the kernel sees" },
   { path: "storage/io/uring_ring.ts", may: ["Deno"], reason: "views the kernel's rings" },
   { path: "storage/io/kernel_files.ts", may: ["Deno"], reason: "O_DIRECT differs by machine" },
