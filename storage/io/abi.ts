@@ -182,7 +182,7 @@ export const SQ_TASKRUN = 4;
 export const REGISTER_RING_FDS = 20;
 export const UNREGISTER_RING_FDS = 21;
 export const REGISTER_PBUF_RING = 22;
-/** struct io_uring_rsrc_update: a place, or RSRC_UPDATE_ANY for the kernel to choose, and a value. */
+/** struct io_uring_rsrc_update: a place, RSRC_UPDATE_ANY for any, and a value. */
 export const RSRC_UPDATE_BYTES = 16;
 export const RSRC_UPDATE_ANY = 0xffff_ffff;
 export const PBUF_REG_BYTES = 40;

@@ -25,6 +25,7 @@ export interface DataPathResult {
 }
 
 const WARM_UP_SECONDS = 0.5;
+const WARM_UP_CELLS = ["W1m-8", "R1m-8", "w4k-32", "r4k-32", "w4k-1", "r4k-1", "r64k-16"];
 /** Half of it before, half of it after. */
 const BESIDE_SECONDS = 2;
 
@@ -81,13 +82,16 @@ async function startAll(
   return servers;
 }
 
-/** Every server sees large and small requests first; a granted disk is written from end to end. */
+/**
+ * Every server sees large and small requests first, many and one at a time, until what it runs for
+ * them is compiled; a granted disk is written from end to end.
+ */
 async function warmUp(
   servers: readonly Server[],
   cells: readonly Cell[],
   { signal }: BenchRun,
 ): Promise<void> {
-  const kinds = ["W1m-8", "R1m-8", "w4k-32", "r4k-32"].flatMap((name) =>
+  const kinds = WARM_UP_CELLS.flatMap((name) =>
     CELLS.filter((cell) => cell.name === name)
   );
   console.error(`warming up for ${cells[0]?.medium}`);
