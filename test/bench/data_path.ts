@@ -91,9 +91,7 @@ async function warmUp(
   cells: readonly Cell[],
   { signal }: BenchRun,
 ): Promise<void> {
-  const kinds = WARM_UP_CELLS.flatMap((name) =>
-    CELLS.filter((cell) => cell.name === name)
-  );
+  const kinds = WARM_UP_CELLS.flatMap((name) => CELLS.filter((cell) => cell.name === name));
   console.error(`warming up for ${cells[0]?.medium}`);
   for (const server of servers) {
     for (const cell of kinds) {
