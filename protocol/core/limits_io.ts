@@ -6,6 +6,13 @@ const MIB = 1024 * KIB;
 /** Operations under way at once in one Io, and open handles; reaching one is a bug of a caller. */
 export const IO_OPERATIONS_MAX = 128 * KIB;
 export const IO_HANDLES_MAX = 32 * KIB;
+/** Pipes for bytes that need not come into the arena, and how much each should hold. */
+export const ASIDES_MAX = 8;
+export const ASIDE_PIPE_BYTES = MIB;
+/** Payloads and data of so much stay aside; of what is read, all of so much, else half. */
+export const ASIDE_BYTES_MIN = 64 * KIB;
+export const ASIDE_BYTES_MAX = MIB;
+export const ASIDE_WHOLE_BYTES_MAX = 64 * KIB;
 /** Pairs of one gathered send. */
 export const SEND_SEGMENTS_MAX = 128;
 /** Buffers for `receive`; the most that the kernel's ring of buffers holds. */

@@ -15,6 +15,13 @@ export interface DeviceTraits {
   /** What clients are told to use at least; when not given, that is the minimum itself. */
   readonly offeredBlockBytes?: number;
   readonly preferredBlockBytes: number;
+  /**
+   * Its bytes are in memory, and it hands buffers to the Io without looking into them. What is
+   * large is best done one by one, while it is in the processor's cache.
+   */
+  readonly inMemory?: boolean;
+  /** Who may read it may see what is written to it later, also after being shut out. */
+  readonly isOpenToAll?: boolean;
 }
 
 /**

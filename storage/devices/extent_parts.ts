@@ -29,6 +29,8 @@ export interface PartWork {
   flag: boolean;
   /** Of the zeroes. */
   fast: boolean;
+  /** Of what is read. */
+  aside: boolean;
 }
 
 /** Whose joins they are. */
@@ -54,6 +56,7 @@ export class JoinedParts {
   /** The extent that `at` lies in, and the buffer for it. */
   extent = 0;
   off: Off = -1;
+  aside = false;
   #caller: Operation | null = null;
   #underWay = 0;
   #result = 0;
@@ -116,7 +119,7 @@ export class ExtentPart {
   readonly #io: Io;
   readonly #release: (part: ExtentPart) => void;
   readonly #operation = new Operation(() => this.#done());
-  readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
+  readonly #transfer: Transfer = { off: 0, length: 0, position: 0, aside: false };
   readonly #range: ZeroRange = {
     position: 0,
     length: 0,
@@ -212,6 +215,7 @@ export class ExtentPart {
     this.#transfer.off = work.off;
     this.#transfer.length = work.length;
     this.#transfer.position = work.position;
+    this.#transfer.aside = work.aside;
     return this.#transfer;
   }
 

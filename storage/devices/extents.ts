@@ -56,6 +56,7 @@ export class ExtentsDevice implements Device {
     length: 0,
     flag: false,
     fast: false,
+    aside: false,
   };
 
   constructor(options: ExtentsDeviceOptions) {
@@ -87,11 +88,12 @@ export class ExtentsDevice implements Device {
       flushCoversAll: true,
       minimumBlockBytes,
       preferredBlockBytes: Math.max(4096, minimumBlockBytes),
+      inMemory: options.extents.every(({ handle }) => io.isInMemory(handle)),
     };
   }
 
   read(operation: Operation, at: Transfer): void {
-    this.#begin("read", operation, at.off, at, false);
+    this.#begin("read", operation, at.off, at, false, at.aside);
   }
 
   write(operation: Operation, at: Transfer, fua: boolean): void {
@@ -157,6 +159,7 @@ export class ExtentsDevice implements Device {
     off: Off,
     at: { readonly position: number; readonly length: number },
     flag: boolean,
+    aside = false,
   ): void {
     assertRange(this.traits, at);
     const isChange = kind !== "read" && kind !== "advise";
@@ -172,6 +175,7 @@ export class ExtentsDevice implements Device {
       work.flag = flag;
       work.fast = false;
       work.off = off;
+      work.aside = aside;
       work.position = extent.start + from;
       work.length = length;
       return this.#parts.take().beginAlone(operation, extent, work);
@@ -181,6 +185,7 @@ export class ExtentsDevice implements Device {
     join.flag = flag;
     join.fast = this.#fast;
     join.off = off;
+    join.aside = aside;
     join.at = position;
     join.end = position + length;
     join.extent = index;
@@ -196,6 +201,7 @@ export class ExtentsDevice implements Device {
     work.flag = join.flag;
     work.fast = join.fast;
     work.off = join.off;
+    work.aside = join.aside;
     work.position = extent.start + (join.at - extent.begin);
     const end = extent.begin + extent.length;
     work.length = Math.min(join.end, end) - join.at;

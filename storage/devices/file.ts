@@ -40,7 +40,7 @@ export class FileDevice implements Device {
       minimumBlockBytes: this.geometry.kind === "block" ? this.geometry.logicalBlockBytes : 1,
       extents: [{ handle, state: this.state, start: 0, length: sizeBytes }],
     });
-    this.traits = this.#whole.traits;
+    this.traits = { ...this.#whole.traits, isOpenToAll: true };
   }
 
   read(operation: Operation, at: Transfer): void {

@@ -39,6 +39,7 @@ export class WritebackModel {
   constructor(real: Io) {
     const taken = {
       identity: () => null,
+      isInMemory: () => false,
       write: (operation: Operation, _: Handle, at: Transfer, fua: boolean) =>
         this.#take(operation, { kind: "write", durable: fua, ...at }),
       zero: (operation: Operation, _: Handle, at: ZeroRange) =>

@@ -137,6 +137,8 @@ export class ArenaBuffers implements Buffers {
   readonly receiveCount: number;
   /** Runs when a receive buffer became free (not with `lendReceive`). */
   onReceiveFree: (() => void) | null = null;
+  /** Hears of each buffer that is released, with its size. For the adapters only. */
+  released: ((off: Off, length: number) => void) | null = null;
   readonly #pools: readonly Pool[];
   readonly #receive: Pool;
   #lender: ((off: Off) => void) | null = null;
@@ -195,6 +197,7 @@ export class ArenaBuffers implements Buffers {
     const pool = this.#poolAt(off);
     assert(pool.isOut(off), "a buffer is released once");
     if (pool !== this.#receive) {
+      this.released?.(off, pool.bytes);
       if (pool.give(off)) this.#freed(pool);
       return;
     }

@@ -23,6 +23,8 @@ export class DirectCalls {
   readonly #address = new LongArgument();
   readonly #count = new LongArgument();
   readonly #position = new LongArgument();
+  readonly #countWord = new Int32Array(1);
+  readonly #countBytes = new Uint8Array(this.#countWord.buffer);
 
   constructor(libc: Libc) {
     this.#libc = libc;
@@ -39,22 +41,34 @@ export class DirectCalls {
     }
   }
 
+  /** How many bytes have come and were not received. */
+  waiting(fd: number): number {
+    const { call } = this.#libc;
+    return call.ioctl(fd, abi.FIONREAD, this.#countBytes) < 0 ? 0 : this.#countWord[0]!;
+  }
+
+  /** The file holds data at `position`, not a hole, and does not end before. */
+  isData(fd: number, position: number): boolean {
+    const { call } = this.#libc;
+    return call.lseekLow(fd, this.#position.of(position), abi.SEEK_DATA) === (position | 0);
+  }
+
   /** Sends what can be sent without waiting. */
-  send(fd: number, from: Span): number {
+  send(fd: number, from: Span, flags = 0): number {
     const { call } = this.#libc;
     const address = this.#address.of(from.address);
     const count = this.#count.of(from.length);
     for (;;) {
-      const result = this.#libc.check(call.send(fd, address, count, SEND_FLAGS));
+      const result = this.#libc.check(call.send(fd, address, count, SEND_FLAGS | flags));
       if (result !== -Errno.EINTR) return result;
     }
   }
 
   /** Sends of the message whose msghdr it is given what can be sent without waiting. */
-  sendMessage(fd: number, message: Deno.PointerObject): number {
+  sendMessage(fd: number, message: Deno.PointerObject, flags = 0): number {
     const { call } = this.#libc;
     for (;;) {
-      const result = this.#libc.check(call.sendmsg(fd, message, SEND_FLAGS));
+      const result = this.#libc.check(call.sendmsg(fd, message, SEND_FLAGS | flags));
       if (result !== -Errno.EINTR) return result;
     }
   }

@@ -59,12 +59,19 @@ export class EpollIo extends EpollMachine implements Io {
     this.attemptReceive(slot);
   }
 
-  receiveExactly(operation: Operation, handle: Handle, off: Off, length: number): void {
+  receiveExactly(
+    operation: Operation,
+    handle: Handle,
+    off: Off,
+    length: number,
+    aside = false,
+  ): void {
     const slot = this.start(operation, handle, SlotKind.receiveExactly);
     if (slot === null) return;
     this.claim(this.handles.receiving, slot);
     slot.off = off;
     slot.length = length;
+    slot.aside = aside;
     this.attemptRead(slot);
   }
 

@@ -7,14 +7,14 @@ import { HandleKind } from "./handles.ts";
 import { connectResult } from "./kernel_sockets.ts";
 import { Operation } from "./operation.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
-import { SlotIo } from "./slot_io.ts";
+import { AsideIo } from "./aside_io.ts";
 
 /**
  * How a connect goes on epoll. TCP's is parked until the socket can be written. A Unix socket's
  * ends at once, or finds the listener's backlog full, which no event reports to be free again: it
  * is asked for anew from time to time, so that it waits as it does on io_uring.
  */
-export abstract class EpollConnects extends SlotIo {
+export abstract class EpollConnects extends AsideIo {
   /** By handle: the send or connect that waits until the socket can be written. */
   protected readonly writers: (Slot | null)[] = [];
   /** Connects that found a full backlog, in order. */

@@ -96,8 +96,17 @@ export interface Io {
    * presumed to be there already.
    */
   receive(operation: Operation, handle: Handle, lengthMax?: number): void;
-  /** Exactly `length` bytes; fewer only at the end of the stream or an errno. */
-  receiveExactly(operation: Operation, handle: Handle, off: Off, length: number): void;
+  /**
+   * Exactly `length` bytes; fewer only at the end of the stream or an errno. With `aside` they may
+   * stay with the kernel: see `Transfer`.
+   */
+  receiveExactly(
+    operation: Operation,
+    handle: Handle,
+    off: Off,
+    length: number,
+    aside?: boolean,
+  ): void;
   /** All of it, or an errno. Never raises SIGPIPE. */
   send(operation: Operation, handle: Handle, off: Off, length: number): void;
   /**
@@ -134,6 +143,10 @@ export interface Io {
    * written: -EOPNOTSUPP, and nothing is changed, where the medium cannot do it by itself.
    */
   zero(operation: Operation, handle: Handle, at: ZeroRange): void;
+  /** Its bytes are in memory and nowhere else: transfers wait for nothing. */
+  isInMemory(handle: Handle): boolean;
+  /** The byte at `off` stayed with the kernel: what the arena has there is something else. */
+  isAside(off: Off): boolean;
   /** Brings a range near for reads to come. Advice: 0 also where nothing comes of it. */
   readAhead(operation: Operation, handle: Handle, position: number, length: number): void;
   /**
@@ -178,6 +191,13 @@ export interface Transfer {
   off: Off;
   length: number;
   position: number;
+  /**
+   * Of reads, and in the same way of receives: nobody looks at the bytes. They may stay with the
+   * kernel in place of the arena, until the buffer is released, and whoever sends or writes them
+   * through the Io does not see a difference. What is read so and sent may show what is written to
+   * the medium before the peer takes it.
+   */
+  aside?: boolean;
 }
 
 export interface ZeroRange {

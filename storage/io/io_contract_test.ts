@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import assert from "node:assert/strict";
 import { ALLOCATION_CASES } from "./allocation_contract.ts";
+import { ASIDE_CASES } from "./aside_contract.ts";
 import { CONTROL_CASES } from "./control_contract.ts";
 import type { IoFixture } from "./contract_testing.ts";
 import { MEDIA_CASES } from "./media_contract.ts";
@@ -108,6 +109,28 @@ const FIXTURES = {
   "uring, in memory,": () =>
     kernelFixture(() => createIo({ kind: "uring", arena: ARENA }), MEMORY_FOLDER),
   epoll: () => kernelFixture(() => createIo({ kind: "epoll", arena: ARENA })),
+  "epoll, in memory,": () =>
+    kernelFixture(() => createIo({ kind: "epoll", arena: ARENA }), MEMORY_FOLDER),
+  "uring, in memory, interrupted,": () =>
+    kernelFixture(
+      () =>
+        createIo({
+          kind: "uring",
+          arena: ARENA,
+          openLibc: () => interruptedLibc({ cutsReceives: true }),
+        }),
+      MEMORY_FOLDER,
+    ),
+  "epoll, in memory, interrupted,": () =>
+    kernelFixture(
+      () =>
+        createIo({
+          kind: "epoll",
+          arena: ARENA,
+          openLibc: () => interruptedLibc({ cutsReceives: false }),
+        }),
+      MEMORY_FOLDER,
+    ),
   "uring, interrupted,": () =>
     kernelFixture(() => {
       const libc = interruptedLibc({ cutsReceives: true });
@@ -130,6 +153,7 @@ for (const [kind, create] of Object.entries(FIXTURES)) {
       ...SOCKET_CASES,
       ...MEDIA_CASES,
       ...ALLOCATION_CASES,
+      ...ASIDE_CASES,
     ]
   ) {
     Deno.test(`${kind} ${contract.name}`, async () => {

@@ -98,12 +98,20 @@ const SYMBOLS = {
   // ssize_t pread(int fd, void *bytes, size_t count, off_t position)
   pread: { parameters: ["i32", "u64", "u64", "i64"], result: "i32" },
   pwrite: { parameters: ["i32", "u64", "u64", "i64"], result: "i32" },
+  // ssize_t read(int fd, void *bytes, size_t count), into the arena
+  readAt: { name: "read", parameters: ["i32", "u64", "u64"], result: "i32" },
+  // int pipe2(int fd[2], int flags)
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  // ssize_t splice(int in, off_t *inAt, int out, off_t *outAt, size_t length, unsigned flags)
+  splice: { parameters: ["i32", "pointer", "i32", "pointer", "u64", "u32"], result: "i32" },
   // int fdatasync(int fd)
   fdatasync: { parameters: ["i32"], result: "i32" },
   // int fallocate(int fd, int mode, off_t offset, off_t length)
   fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },
   // off_t lseek(int fd, off_t offset, int whence)
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  // The low half of what it answers, so that no bigint is made.
+  lseekLow: { name: "lseek", parameters: ["i32", "i64", "i32"], result: "i32" },
   // int posix_fadvise(int fd, off_t offset, off_t length, int advice): an errno, not through errno
   posix_fadvise: { parameters: ["i32", "i64", "i64", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -86,6 +86,14 @@ export abstract class SimLife {
 
   brought(_handle: io.Handle, _count: number): void {}
 
+  isInMemory(_handle: io.Handle): boolean {
+    return false;
+  }
+
+  isAside(_off: io.Off): boolean {
+    return false;
+  }
+
   onWake(run: () => void): void {
     this.wake = run;
   }

@@ -39,6 +39,8 @@ export class Slot {
   segments = 0;
   /** Of a zero: nothing may be written for it. */
   fast = false;
+  /** Its bytes need not come into the arena. */
+  aside = false;
   cancelled = false;
   /** Waits for a receive buffer, and is not with the kernel. */
   waiting = false;
@@ -58,6 +60,7 @@ export class Slot {
     this.flags = 0;
     this.segments = 0;
     this.fast = false;
+    this.aside = false;
     this.cancelled = false;
     this.waiting = false;
   }

@@ -46,25 +46,24 @@ export abstract class SlotIo extends KernelIo {
     const index = this.#beginOn(operation, handle);
     if (index < 0) return;
     assert(this.handles.sending[index] === 0, ONE_OF_EACH);
-    const fd = this.handles.fileDescriptors[index]!;
-    let used = 0;
-    let length = segments[1]!;
-    let result: number;
-    if (count === 1) {
-      result = this.calls.send(fd, this.spanOf(segments[0]!, length));
-    } else {
-      used = this.messages.fill(index, segments, count);
-      length = this.messages.length(index, used);
-      result = this.calls.sendMessage(fd, this.messages.pointerOf(index));
-    }
+    const result = this.sendNow(index, segments, count);
+    const length = lengthOf(segments, count);
     const isOver = result === length || (result < 0 && result !== -Errno.EAGAIN);
     if (isOver) return this.completions.pushFirst(operation, result);
     const slot = this.#slotFor(operation, index, SlotKind.sendGathered);
     this.claim(this.handles.sending, slot);
-    slot.segments = used > 0 ? used : this.messages.fill(index, segments, count);
+    slot.segments = this.messages.fill(index, segments, count);
     slot.length = length;
     if (result > 0) this.sent(slot, result);
     this.sendRest(slot);
+  }
+
+  /** The count of what the socket takes at once, or an errno. */
+  protected sendNow(index: number, segments: Float64Array, count: number, flags = 0): number {
+    const fd = this.handles.fileDescriptors[index]!;
+    if (count === 1) return this.calls.send(fd, this.spanOf(segments[0]!, segments[1]!), flags);
+    this.messages.fill(index, segments, count);
+    return this.calls.sendMessage(fd, this.messages.pointerOf(index), flags);
   }
 
   /** So much of a gathered send has left, and not all. */
@@ -170,4 +169,11 @@ export abstract class SlotIo extends KernelIo {
     this.slotsInUse--;
     this.ended(handle);
   }
+}
+
+/** Of the first `count` segments of a gathered send, in bytes. */
+export function lengthOf(segments: Float64Array, count: number): number {
+  let length = 0;
+  for (let i = 0; i < count; i++) length += segments[2 * i + 1]!;
+  return length;
 }

@@ -66,18 +66,26 @@ export class UringIo extends UringMachine implements Io {
     this.submitReceive(slot);
   }
 
-  receiveExactly(operation: Operation, handle: Handle, off: Off, length: number): void {
+  receiveExactly(
+    operation: Operation,
+    handle: Handle,
+    off: Off,
+    length: number,
+    aside = false,
+  ): void {
     const slot = this.start(operation, handle, SlotKind.receiveExactly);
     if (slot === null) return;
     this.claim(this.handles.receiving, slot);
     slot.off = off;
     slot.length = length;
+    slot.aside = aside;
     this.receiveNow(slot);
   }
 
   send(operation: Operation, handle: Handle, off: Off, length: number): void {
     const slot = this.start(operation, handle, SlotKind.send);
     if (slot === null) return;
+    this.bringBack(off, length);
     this.claim(this.handles.sending, slot);
     slot.off = off;
     slot.length = length;

@@ -115,7 +115,9 @@ export abstract class UringMachine extends UringBase {
 
   /** The same for a buffer of the caller's; the ring waits for what has not come. */
   protected receiveNow(slot: Slot): void {
-    const result = this.#receiveInto(slot, slot.off, slot.length);
+    if (slot.aside && this.receiveAside(slot)) return;
+    const { off, length, done } = slot;
+    const result = this.#receiveInto(slot, off + done, length - done);
     if (result === -Errno.EAGAIN) this.submit(slot);
     else this.#transferred(slot, result);
   }
@@ -151,8 +153,10 @@ export abstract class UringMachine extends UringBase {
     // io_uring hands these to threads of its own, for want of a way to try without waiting. There
     // is nothing to wait for, and the hand-over costs more than the copying.
     const copies = this.handles.kinds[slot.handle] === HandleKind.memory && slot.flags === 0;
-    if (copies) this.finishLate(slot);
-    else this.submit(slot);
+    slot.aside = copies && at.aside === true;
+    if (copies) return this.finishLate(slot);
+    if (slot.kind === SlotKind.write) this.bringBack(slot.off, slot.length);
+    this.submit(slot);
   }
 
   protected sendRest(slot: Slot): void {

@@ -118,6 +118,7 @@ export class ReplyForm {
   /** Nothing but zeroes: a hole chunk says it in 32 bytes. Data shows itself at the first look. */
   #isZero(off: Off, length: number): boolean {
     if (length < HOLE_BYTES_MIN || length > HOLE_BYTES_MAX || (length & 31) !== 0) return false;
+    if (this.#io.isAside(off)) return false;
     const words = this.#words;
     const first = off >> 2;
     const end = first + (length >> 2);

@@ -36,7 +36,8 @@ export class DeviceCalls implements RequestOwner {
   #stopped = false;
   readonly #device: Device;
   readonly #counters: CounterRow;
-  readonly #transfer: Transfer = { off: 0, length: 0, position: 0 };
+  readonly #transfer: Transfer = { off: 0, length: 0, position: 0, aside: false };
+  readonly #readsAside: boolean;
   readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false, fast: false };
   readonly #query: AllocationQuery = { position: 0, length: 0, off: 0, countMax: 0 };
 
@@ -45,6 +46,8 @@ export class DeviceCalls implements RequestOwner {
     this.#failed = options.failed;
     this.#host = host;
     this.#device = device;
+    const { inMemory, isOpenToAll } = device.traits;
+    this.#readsAside = inMemory === true && isOpenToAll === true;
     this.#counters = counters;
   }
 
@@ -60,11 +63,13 @@ export class DeviceCalls implements RequestOwner {
         this.#transfer.off = request.off + READ_HEADROOM_BYTES;
         this.#transfer.length = length;
         this.#transfer.position = position;
+        this.#transfer.aside = this.#readsAside;
         return this.#device.read(operation, this.#transfer);
       case COMMAND.write:
         this.#transfer.off = request.off;
         this.#transfer.length = length;
         this.#transfer.position = position;
+        this.#transfer.aside = false;
         return this.#device.write(operation, this.#transfer, fua);
       case COMMAND.flush:
         return this.#device.flush(operation);

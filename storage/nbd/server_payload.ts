@@ -1,6 +1,11 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { NBD_PAYLOAD_APART_BYTES_MIN } from "../../protocol/core/limits.ts";
+import {
+  NBD_CONNECTION_HELD_BYTES_MAX,
+  NBD_PAYLOAD_APART_BYTES_MIN,
+  NBD_SERIAL_BYTES_MIN,
+} from "../../protocol/core/limits.ts";
 import { REQUEST_HEADER_BYTES } from "../../protocol/nbd/constants.ts";
+import type { Device } from "../devices/device.ts";
 import type { ByteSource } from "../../protocol/nbd/request.ts";
 import {
   type BufferUser,
@@ -18,10 +23,26 @@ export class HeldBuffers {
   bytes = 0;
   readonly #io: Io;
   readonly #user: BufferUser;
+  readonly #inMemory: boolean;
 
-  constructor(io: Io, user: BufferUser) {
-    this.#io = io;
-    this.#user = user;
+  constructor(of: {
+    readonly io: Io;
+    readonly bufferUser: BufferUser;
+    readonly device: Device;
+  }) {
+    this.#io = of.io;
+    this.#user = of.bufferUser;
+    this.#inMemory = of.device.traits.inMemory === true;
+  }
+
+  /**
+   * One more of so many bytes may be held. Large ones of a medium in memory are held one at a time:
+   * it is not made faster by several at once, and one buffer stays in the processor's cache.
+   */
+  admits(bytes: number): boolean {
+    const isSerial = this.#inMemory && bytes >= NBD_SERIAL_BYTES_MIN;
+    return this.bytes === 0 ||
+      (!isSerial && this.bytes + bytes <= NBD_CONNECTION_HELD_BYTES_MAX);
   }
 
   take(length: number): Off {
@@ -51,15 +72,20 @@ export class PayloadReceiver {
   readonly #io: Io;
   readonly #handle: Handle;
   readonly #operation: Operation;
+  readonly #inMemory: boolean;
   /** The least that the next receive need take: a header, when large payloads follow them. */
   receiveBytesMax = RECEIVE_BUFFER_BYTES;
   #rest = 0;
   #sinceMs = 0;
 
   /** `done` runs when the rest has come, or will not come: see `whole`. */
-  constructor(of: { readonly io: Io; readonly handle: Handle }, done: () => void) {
+  constructor(
+    of: { readonly io: Io; readonly handle: Handle; readonly device: Device },
+    done: () => void,
+  ) {
     this.#io = of.io;
     this.#handle = of.handle;
+    this.#inMemory = of.device.traits.inMemory === true;
     this.#operation = new Operation(done);
   }
 
@@ -98,6 +124,8 @@ export class PayloadReceiver {
     this.#rest = request.length - count;
     const isLarge = request.length >= NBD_PAYLOAD_APART_BYTES_MIN;
     this.receiveBytesMax = isLarge ? REQUEST_HEADER_BYTES : RECEIVE_BUFFER_BYTES;
-    this.#io.receiveExactly(this.#operation, this.#handle, request.off + count, this.#rest);
+    const aside = this.#inMemory && count === 0;
+    const at = request.off + count;
+    this.#io.receiveExactly(this.#operation, this.#handle, at, this.#rest, aside);
   }
 }

@@ -1,8 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
-import {
-  NBD_CONNECTION_HELD_BYTES_MAX,
-  NBD_REQUESTS_PER_CONNECTION_MAX,
-} from "../../protocol/core/limits.ts";
+import { NBD_REQUESTS_PER_CONNECTION_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { type ByteSource, requestError, RequestReader } from "../../protocol/nbd/request.ts";
 import { errnoName } from "../io/errno.ts";
@@ -53,7 +50,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#io = options.io;
     this.#pool = options.pool;
     this.#kept = new KeptBytes(options.pool.kept);
-    this.#held = new HeldBuffers(options.io, options.bufferUser);
+    this.#held = new HeldBuffers(options);
     this.payload = new PayloadReceiver(options, () => this.#payloadReceived());
     const failed = (command: number, errno: number) => host.deviceFailed(command, errno);
     this.#calls = new DeviceCalls(this, { ...options, failed });
@@ -158,8 +155,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     const reader = this.#reader;
     const error = requestError(reader, this.#terms.info, this.#terms.agreed);
     const needsBuffer = error === 0 && reader.length > 0 && hasBuffer(reader.command);
-    const tooMuch = needsBuffer && this.#held.bytes > 0 &&
-      this.#held.bytes + bufferBytesOf(reader) > NBD_CONNECTION_HELD_BYTES_MAX;
+    const tooMuch = needsBuffer && !this.#held.admits(bufferBytesOf(reader));
     if (this.#taken >= NBD_REQUESTS_PER_CONNECTION_MAX || tooMuch) {
       this.#pause = "capacity";
       return false;
