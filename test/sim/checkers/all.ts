@@ -23,7 +23,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
       fences.wrote(write);
       attachments.wrote(write);
     },
-    writebackFailed: () => blocks.storageLost(),
+    writebackFailed: ({ path }) => blocks.writebackFailed(path),
     streamBytes: (end, bytes) => attachments.streamBytes(end, bytes),
     streamOver: (end) => attachments.streamOver(end),
   };

@@ -1,3 +1,4 @@
+import type { MediumInfo } from "../../../protocol/config/bodies.ts";
 import {
   BLOCK_BYTES,
   type Checker,
@@ -15,6 +16,8 @@ interface Asked {
   readonly changes: readonly Change[];
   /** Rises with the request's own, and with each incarnation of the host. */
   readonly era: number;
+  /** How often writing back had failed before. */
+  readonly losses: number;
 }
 
 interface Disk {
@@ -38,6 +41,9 @@ export class BlocksChecker implements Checker {
   readonly #names = new Map<number, string>();
   /** How often each host's process has ended. */
   readonly #incarnations = new Map<string, number>();
+  /** Media that have lost something in writing back and were not opened anew since. */
+  readonly #lossy = new Set<string>();
+  #losses = 0;
   #now = 0;
   /** Reads that were judged, for whoever wants to know that a run has shown something. */
   judged = 0;
@@ -52,7 +58,7 @@ export class BlocksChecker implements Checker {
     const changes = this.#changes(disk, request, at);
     const era = request.era + (this.#incarnations.get(disk.host) ?? 0);
     if (request.isDirect) { for (const change of changes) change.isForgotten = true; }
-    disk.pending.set(request.id, { request, at, changes, era });
+    disk.pending.set(request.id, { request, at, changes, era, losses: this.#losses });
   }
 
   answered(request: ConsumerRequest, error: number, data: Uint8Array | null): void {
@@ -97,7 +103,11 @@ export class BlocksChecker implements Checker {
   }
 
   /** An agent let go of a disk: what its last flush did not reach it repeats no more. */
-  workerAnswered({ call, params, error }: WorkerAnswer): void {
+  workerAnswered({ call, params, result, error }: WorkerAnswer): void {
+    if (call === "mediumChange" && error === null && result !== null) {
+      this.#lossy.delete((result as MediumInfo).path);
+      this.#losses++;
+    }
     if (call !== "diskDetach" || error !== null) return;
     const disk = this.#disks.get((params as { diskId: string }).diskId);
     if (disk !== undefined) this.#each(disk, (change) => change.isForgotten = true);
@@ -112,6 +122,14 @@ export class BlocksChecker implements Checker {
         change.isLost = true;
       });
     }
+  }
+
+  /** What was not synced may be gone, and is read until the cache drops it. */
+  writebackFailed(path: string): void {
+    this.#lossy.add(path);
+    this.#losses++;
+    for (const disk of this.#disks.values()) this.#each(disk, (it) => it.isCachedOnly = true);
+    this.storageLost();
   }
 
   /** A machine's power failed, or a medium failed to write back: what was not synced may be gone. */
@@ -175,7 +193,8 @@ export class BlocksChecker implements Checker {
 
   #read(disk: Disk, asked: Asked, data: Uint8Array): void {
     const { request } = asked;
-    const read = { askedAt: asked.at, answeredAt: this.#now };
+    const isOnMedium = this.#lossy.size === 0 && asked.losses === this.#losses;
+    const read = { askedAt: asked.at, answeredAt: this.#now, isOnMedium };
     for (let i = 0; i < request.blockCount; i++) {
       const block = request.firstBlock + i;
       const bytes = data.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES);

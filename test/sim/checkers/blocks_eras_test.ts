@@ -1,5 +1,5 @@
 import type { BlocksChecker } from "./blocks.ts";
-import { bad, good } from "./testing_blocks.ts";
+import { bad, type Bench, good } from "./testing_blocks.ts";
 import { DISK, shown } from "./testing_history.ts";
 
 bad("the loss of what an agent let go of, while its unit lost nothing", /r2 wrote/, (it) => {
@@ -34,6 +34,35 @@ bad("a write of an era that lands after a later one was answered", /after that/,
   history.lose(late);
   for (let i = 0; i < 3; i++) history.done(history.ask("read", 0, { era: 3 }), shown(0, [before]));
   return () => history.done(history.ask("read", 0, { era: 3 }), shown(0, [late.version]));
+});
+
+/** Writing back failed, and who could repeat what was lost is gone. */
+function lostInWriteback({ history, checker }: Bench): { before: number; after: number } {
+  const before = history.write(0);
+  history.flush();
+  const after = history.write(0);
+  checker.writebackFailed("/unit1/a.img");
+  checker.ended("host1", { power: false });
+  return { before, after };
+}
+
+function reopened(checker: BlocksChecker): void {
+  const about = { process: "unit1", call: "mediumChange", askedAtMs: 0, params: {} } as const;
+  checker.workerAnswered({ ...about, result: { path: "/unit1/a.img" }, error: null });
+}
+
+good("what was only cached, and is gone once its medium was opened anew", (it) => {
+  const { before, after } = lostInWriteback(it);
+  it.history.read(0, after);
+  reopened(it.checker);
+  it.history.read(0, before);
+});
+
+bad("the loss of what a medium that was opened anew had shown", /after that, r3 wrote/, (it) => {
+  const { before, after } = lostInWriteback(it);
+  reopened(it.checker);
+  it.history.read(0, after);
+  return () => it.history.read(0, before);
 });
 
 function letGo(checker: BlocksChecker): void {

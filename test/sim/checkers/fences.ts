@@ -6,6 +6,7 @@ import type {
   VolumeCreate,
   VolumeInfo,
 } from "../../../protocol/config/bodies.ts";
+import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
 import type { SimWrite } from "../../../storage/io/sim_world.ts";
 import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
 import { diskHashOf, readSector } from "./stamp.ts";
@@ -31,6 +32,8 @@ export class FencesChecker implements Checker {
   readonly #sim: Pick<Sim, "violated" | "nowMs" | "step">;
   /** By unit ("unit1"), then by volume. */
   readonly #units = new Map<string, Map<string, Volume>>();
+  /** "unit1" and the ids of media that it has adopted, until it says what they hold. */
+  readonly #adopted = new Set<string>();
   /** Writes of stamped blocks that were looked at. */
   judged = 0;
 
@@ -47,11 +50,10 @@ export class FencesChecker implements Checker {
     const volumes = this.#volumesOf(process);
     switch (call) {
       case "storageInfo":
-        // What a unit could not acknowledge may stand on its label, and then it says so later.
-        for (const { id, grant } of (result as StorageInfo).volumes) {
-          const volume = volumes.get(id);
-          if (volume === undefined || grant?.state !== "active") continue;
-          volume.grantedBytes = Math.max(volume.grantedBytes, grant.sizeBytes);
+        return this.#listed(process, result as StorageInfo);
+      case "mediumChange":
+        if ((params as MediumChange).action === "adopt") {
+          this.#adopted.add(`${process} ${(params as MediumChange).mediumId}`);
         }
         return;
       case "volumeCreate": {
@@ -69,10 +71,7 @@ export class FencesChecker implements Checker {
       }
       case "accessGrant": {
         const { volumeId, hostId, sizeBytes } = params as AccessGrant;
-        // One that came with an adopted medium was made by another unit.
-        const { diskId } = (result as VolumeInfo).leg;
-        const volume = volumes.get(volumeId) ??
-          { diskId, holder: null, since: "its adoption", grantedBytes: 0 };
+        const volume = volumes.get(volumeId) ?? cameWith(result as VolumeInfo);
         volume.holder = hostId;
         volume.grantedBytes = Math.max(volume.grantedBytes, sizeBytes);
         volumes.set(volumeId, volume);
@@ -114,6 +113,26 @@ export class FencesChecker implements Checker {
     }
   }
 
+  /**
+   * A volume that was not made here, or whose medium was adopted since, was another unit's: nobody
+   * may write it but whom its label lets.
+   */
+  #listed(process: string, { volumes }: StorageInfo): void {
+    const known = this.#volumesOf(process);
+    for (const listed of volumes) {
+      const { id, grant, media } = listed;
+      const wasAdopted = media.some((medium) => this.#adopted.has(`${process} ${medium}`));
+      const volume = wasAdopted ? cameWith(listed) : known.get(id) ?? cameWith(listed);
+      known.set(id, volume);
+      if (grant?.state !== "active") continue;
+      // What a unit could not acknowledge may stand on its label, and then it says so later.
+      volume.grantedBytes = Math.max(volume.grantedBytes, grant.sizeBytes);
+    }
+    for (const medium of volumes.flatMap(({ media }) => media)) {
+      this.#adopted.delete(`${process} ${medium}`);
+    }
+  }
+
   #told(host: string, assignment: Assignment): void {
     for (const { volumeId, unitName, sizeBytes } of assignment.legs) {
       const volume = this.#units.get(unitName)?.get(volumeId);
@@ -132,4 +151,9 @@ export class FencesChecker implements Checker {
     }
     return volumes;
   }
+}
+
+function cameWith({ leg, grant }: VolumeInfo): Volume {
+  const holder = grant?.state === "active" ? grant.hostId : null;
+  return { diskId: leg.diskId, holder, since: "its adoption", grantedBytes: 0 };
 }

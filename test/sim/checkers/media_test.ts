@@ -70,6 +70,35 @@ Deno.test("fences: a write before the acknowledgement, a refused fence and a new
   assert.deepEqual(complaints.texts, []);
 });
 
+Deno.test("fences: what a unit adopted is nobody's until it grants it, also when it had it before", () => {
+  const complaints = new Complaints();
+  const checker = new FencesChecker(complaints);
+  const answer = (process: string, call: CallName, params: unknown, result: unknown = null) =>
+    checker.workerAnswered({ process, call, params, result, error: null, askedAtMs: 0 });
+  const grant = (state: string) => ({ state, hostId: "h", sizeBytes: 4096 });
+  const listed = (state: string) => ({
+    volumes: [{ id: VOLUME, leg: { diskId: DISK }, media: ["m1"], grant: grant(state) }],
+  });
+  const granted = [{ volumeId: VOLUME, hostId: "h" }, { leg: { diskId: DISK }, grant: null }];
+  answer("unit1", "volumeCreate", { volumeId: VOLUME, leg: { diskId: DISK } });
+  answer("unit1", "accessGrant", granted[0], granted[1]);
+  for (const unit of ["unit2", "unit1"]) {
+    answer(unit, "mediumChange", { action: "adopt", mediumId: "m1" }, { id: "m1" });
+    answer(unit, "storageInfo", null, listed("fenced"));
+    checker.wrote(landing(1, `${unit}#1`));
+    assert.match(complaints.texts.pop() ?? "", /at its adoption that nobody may write/, unit);
+    answer(unit, "accessGrant", granted[0], granted[1]);
+    answer(unit, "storageInfo", null, listed("active"));
+    checker.wrote(landing(2, `${unit}#1`));
+    assert.deepEqual(complaints.texts, []);
+  }
+  // Its own medium, of which only the label was damaged: its grants stand.
+  answer("unit3", "mediumChange", { action: "adopt", mediumId: "m1" }, { id: "m1" });
+  answer("unit3", "storageInfo", null, listed("active"));
+  checker.wrote(landing(3, "unit3#1"));
+  assert.deepEqual(complaints.texts, []);
+});
+
 function end(connection: number) {
   return {
     connection,

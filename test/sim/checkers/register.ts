@@ -17,6 +17,8 @@ export class Change {
   isForgotten = false;
   /** A unit may have lost it since it was done. */
   isLost = false;
+  /** It may be that only a kernel's cache still has it, which could not write it back. */
+  isCachedOnly = false;
   /** In words, for a report. */
   readonly what: string;
   /** For something that was only seen: what may have made it. */
@@ -95,8 +97,14 @@ export class BlockRegister {
     return why;
   }
 
-  /** A read saw `value`, and that was in order. */
-  seen(value: Value, read: { askedAt: number; answeredAt: number; what: string }): void {
+  /**
+   * A read saw `value`, and that was in order. Where every medium that lost something in writing
+   * back has been opened anew, it is not only cached.
+   */
+  seen(
+    value: Value,
+    read: { askedAt: number; answeredAt: number; what: string; isOnMedium: boolean },
+  ): void {
     const sources = this.#changes.filter((change) =>
       change.gives(value) && change.askedAt < read.answeredAt && change.sources.length === 0
     );
@@ -104,6 +112,7 @@ export class BlockRegister {
     const only = sources.length === 1 ? sources[0]! : null;
     if (only !== null && value !== 0 && only.left !== "anything") {
       only.doneAt = Math.min(only.doneAt, read.answeredAt);
+      if (read.isOnMedium && only.isCachedOnly) only.isLost = only.isCachedOnly = false;
     }
     const view = new Change({ left: { value }, askedAt: read.askedAt, what: read.what, sources });
     view.doneAt = read.answeredAt;

@@ -73,6 +73,34 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     only: ["catalog", "direct"],
   },
   {
+    name: "granted-end-taken-back",
+    breaks: "what was granted stays, whatever an older catalog says",
+    file: "roles/station/plan.ts",
+    old: "  if (held.grant.sizeBytes <= volume.sizeBytes) return null;\n",
+    new: "  if (held.sequence > 0) return null;\n",
+    also: [
+      {
+        file: "roles/station/plan.ts",
+        old:
+          "  if (sizeBytes <= volume.sizeBytes || (grant?.sizeBytes ?? 0) > volume.sizeBytes) return null;\n",
+        new: "  if (sizeBytes <= volume.sizeBytes || grant === null) return null;\n",
+      },
+      {
+        file: "storage/media/resize_volume.ts",
+        old: "  if (body.sizeBytes < grantedBytes) {\n",
+        new: "  if (body.sizeBytes < 0) {\n",
+      },
+      {
+        file: "storage/media/resize_volume.ts",
+        old: "    sizeBytes: body.sizeBytes,\n    leg: body.leg,\n  };\n  const kept",
+        new: "    sizeBytes: body.sizeBytes,\n    leg: body.leg,\n" +
+          "    grant: record.grant && { ...record.grant, sizeBytes: body.sizeBytes },\n" +
+          "  };\n  const kept",
+      },
+    ],
+    story: "restored-before-growth",
+  },
+  {
     name: "generation-used-again",
     breaks: "a generation is never given twice, also after the catalog was lost",
     file: "roles/station/epoch.ts",

@@ -102,6 +102,14 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     story: "reopened",
   },
   {
+    name: "cache-kept-at-reopening",
+    breaks: "what was lost in writing back is not read from a medium that was opened anew",
+    file: "storage/media/io_medium_file.ts",
+    old: "  await promises.dropCache(handle);\n",
+    new: "",
+    story: "reopened-unrepeated",
+  },
+  {
     name: "unzeroed-space-granted",
     breaks: "only zeroed space is granted",
     file: "storage/media/volume.ts",

@@ -21,6 +21,24 @@ export async function olderBackup(scene: Scene): Promise<void> {
   await reach(scene, "another disk is made", () => after.state === "made");
 }
 
+/** A disk grows, is written to its end, and a catalog is restored that knows its old size. */
+export async function restoredBeforeGrowth(scene: Scene): Promise<void> {
+  const { users, station } = scene;
+  const disk = users.request({ sizeBytes: 2 * MIB })!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  station.end("killed");
+  const old = backupOf(station.machine);
+  await reach(scene, "the station is back", () => station.isReady);
+  await agree(scene);
+  users.grow(disk, { sizeBytes: 6 * MIB });
+  await reach(scene, "the disk is larger", () => disk.workload.sizeBytes === 6 * MIB);
+  await pass(scene, 1000);
+  station.end("killed");
+  restore(station.machine, old);
+  await agree(scene);
+  await pass(scene, 500);
+}
+
 /**
  * A disk is released while its unit is away, and the catalog of then is restored: the station knows
  * that it is behind, and the unit comes back with what it is to delete.

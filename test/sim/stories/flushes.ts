@@ -151,3 +151,33 @@ export async function reopened(scene: Scene): Promise<void> {
     await readAll(scene);
   }
 }
+
+/**
+ * The same, but who could repeat what was lost is gone, and the cache keeps it for a long time: it
+ * is not read from the medium that was opened anew, since it would be gone later.
+ */
+export async function reopenedUnrepeated(scene: Scene): Promise<void> {
+  const { world: { kernel }, users, operator, hosts } = scene;
+  kernel.faults.delayedMs = [60_000, 70_000];
+  for (let i = 0; i < 4; i++) {
+    await passTime(scene, 1000);
+    let syncs = 0;
+    kernel.mediaFault = ({ kind }) => {
+      if (kind === "sync") syncs++;
+      return "ok";
+    };
+    kernel.faults.syncError = 1;
+    await reach(scene, "something is flushed", () => syncs > 0);
+    users.pause(true);
+    await passTime(scene, 100);
+    kernel.faults.syncError = 0;
+    for (const { role } of hosts) role.end("killed");
+    // What the station shows and the hosts' next processes come by and by.
+    await passTime(scene, 5000);
+    operator.look();
+    await readAll(scene);
+    users.pause(true);
+    await passTime(scene, 70_000);
+    await readAll(scene);
+  }
+}

@@ -1,9 +1,9 @@
 import type { Story } from "./story.ts";
-import { behindWithTombstones, olderBackup } from "./backups.ts";
+import { behindWithTombstones, olderBackup, restoredBeforeGrowth } from "./backups.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
 import { fencedWhilePoisoned, hostIsFenced } from "./fences.ts";
-import { longDisk, reopened, slowSyncs, writesMeet } from "./flushes.ts";
+import { longDisk, reopened, reopenedUnrepeated, slowSyncs, writesMeet } from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
 import { attackerCopies } from "./network.ts";
@@ -23,6 +23,7 @@ export const STORY_NAMES = [
   "late-attach",
   "medium-away",
   "older-backup",
+  "restored-before-growth",
   "rolled-back-to-before-start",
   "space-given-again",
   "grows-slowly",
@@ -30,6 +31,7 @@ export const STORY_NAMES = [
   "long-disk",
   "released-unheard",
   "reopened",
+  "reopened-unrepeated",
   "slow-labels",
   "slow-syncs",
   "syncs-fail",
@@ -50,6 +52,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "late-attach": { plan: { hosts: 1, pauseMsMax: 4000 }, play: lateAttach },
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
   "older-backup": { play: olderBackup },
+  "restored-before-growth": { play: restoredBeforeGrowth },
   "rolled-back-to-before-start": { play: rolledBackToBeforeStart },
   "space-given-again": { plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: spaceGivenAgain },
   "grows-slowly": { play: growsSlowly },
@@ -57,6 +60,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "long-disk": { plan: { units: 2, hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: longDisk },
   "released-unheard": { play: releasedUnheard },
   "reopened": { play: reopened },
+  "reopened-unrepeated": { play: reopenedUnrepeated },
   "slow-labels": { plan: { pauseMsMax: 2000 }, play: slowLabels },
   "slow-syncs": { play: slowSyncs },
   "syncs-fail": { play: syncsFail },
