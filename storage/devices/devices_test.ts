@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { createIo } from "../io/create.ts";
-import { EXTENT_PARTS_AT_ONCE } from "../../protocol/core/limits.ts";
-import type { Io, Transfer } from "../io/io.ts";
-import type { Operation } from "../io/operation.ts";
+import {
+  EXTENT_PARTS_AT_ONCE,
+  RANGE_PIECE_BYTES_MAX,
+  RANGE_PIECES_AT_ONCE,
+} from "../../protocol/core/limits.ts";
+import type { Io, Transfer, ZeroRange } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
 import {
   type DeviceUnderTest,
   readBytes,
@@ -18,6 +22,7 @@ import { MemoryDevice } from "./memory.ts";
 import { SliceDevice } from "./slice.ts";
 
 const MIB = 1 << 20;
+const GIB = 1024 * MIB;
 
 function newIo(): Io {
   return createIo({ kind: "uring", arena: { classes: [{ bytes: 128 * 1024, count: 8 }] } });
@@ -176,6 +181,70 @@ Deno.test("ExtentsDevice takes a few operations at a time for a request over man
   const broken = new ExtentsDevice({ io: counting, readOnly: false, extents });
   assert.equal(writeBytes({ io, device: broken }, 0, data), -9);
   assert.equal(begun < 100, true);
+  io.destroy();
+  Deno.removeSync(path);
+});
+
+/** An Io that lets ranges wait, of any length, and knows which they were. */
+function waitingRanges(io: Io) {
+  const ranges: { handle: number; position: number; length: number; operation: Operation }[] = [];
+  const wait = (operation: Operation, handle: number, position: number, length: number) => {
+    operation.busy = true;
+    ranges.push({ handle, position, length, operation });
+  };
+  const calls: Readonly<Record<string, unknown>> = {
+    discard: wait,
+    readAhead: wait,
+    zero: (operation: Operation, handle: number, at: ZeroRange) =>
+      wait(operation, handle, at.position, at.length),
+  };
+  const waiting = new Proxy(io, {
+    get: (target, key) => {
+      const value = calls[String(key)] ?? Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { io: waiting, ranges };
+}
+
+Deno.test("ExtentsDevice gives a medium long ranges in pieces, and few of them at a time", () => {
+  const io = newIo();
+  const waiting = waitingRanges(io);
+  const half = 3 * GIB;
+  const path = newFile(MIB);
+  const handle = io.openMedium({ path, readOnly: false, exclusive: true });
+  const state = new MediumState({ io: waiting.io, handle, sizeBytes: 2 * half });
+  const on = { handle, state };
+  const extents = [{ ...on, start: half, length: half }, { ...on, start: 0, length: half }];
+  const device = new ExtentsDevice({ io: waiting.io, readOnly: false, extents });
+  const [position, length] = [4096, 4 * GIB - 4096];
+  const zeroes = { position, length, mayDiscard: true, fast: false };
+  const asks: readonly ((operation: Operation) => void)[] = [
+    (operation) => device.discard(operation, position, length),
+    (operation) => device.zero(operation, { ...zeroes }, false),
+    (operation) => device.readAhead(operation, position, length),
+  ];
+  for (const ask of asks) {
+    const seen: number[] = [];
+    let result: number | null = null;
+    ask(new Operation((ended) => result = ended.result));
+    for (let turns = 0; result === null; turns++) {
+      assert.ok(turns < 1000 && waiting.ranges.length > 0, "it goes on");
+      assert.ok(waiting.ranges.length <= RANGE_PIECES_AT_ONCE, "no more wait in the kernel");
+      const piece = waiting.ranges.shift()!;
+      assert.ok(piece.length > 0 && piece.length <= RANGE_PIECE_BYTES_MAX);
+      seen.push(piece.position, piece.position + piece.length);
+      piece.operation.busy = false;
+      piece.operation.result = 0;
+      piece.operation.done(piece.operation);
+      io.turn(0);
+    }
+    assert.equal(result, 0);
+    seen.sort((a, b) => a - b);
+    // Each piece ends where the next begins, so all positions but those at the ends come twice.
+    const ends = seen.filter((at, i) => seen[i - 1] !== at && seen[i + 1] !== at);
+    assert.deepEqual(ends, [0, GIB, half + 4096, 2 * half]);
+  }
   io.destroy();
   Deno.removeSync(path);
 });
