@@ -74,7 +74,11 @@ export class StationClient {
 
   async #ask<S extends z.ZodType>(path: string, schema: S, init: RequestInit) {
     const response = await this.#send(path, init);
-    const answer = schema.safeParse(await response.json());
+    const body = await response.json().catch((cause) => {
+      const text = "The station went away while it answered: ask it again.";
+      throw new DvsanError("unavailable", text, { cause });
+    });
+    const answer = schema.safeParse(body);
     if (answer.success) return answer.data;
     throw new DvsanError(
       "unsupported",

@@ -5,6 +5,7 @@ import { startFio } from "../e2e/consumer.ts";
 import type { Program } from "../e2e/program.ts";
 import { Chance } from "../fuzz/chance.ts";
 import { Lane } from "./lane.ts";
+import { Operator } from "./operator.ts";
 
 const MIB = 2 ** 20;
 const LANES = 3;
@@ -24,12 +25,14 @@ const DOWN_MS_MAX = 400;
 /**
  * Kills station, units and a host's agent again and again, never asking first, while verified
  * writes go on: those of three lanes that live through their agent's death, and those of fio, which
- * checks every block by checksum, over units and station that die. Between two kills the writes
- * must go on, and station, hosts and labels must agree.
+ * checks every block by checksum, over units and station that die. A disk is made, grown or
+ * released under each kill. Between two kills the writes must go on, and station, hosts and labels
+ * must agree.
  */
 export class KillRun {
   readonly #cluster: Cluster;
   readonly #chance: Chance;
+  readonly #operator: Operator;
   readonly #lanes: Lane[] = [];
   #fio: Program | null = null;
   #fioUri = "";
@@ -42,6 +45,7 @@ export class KillRun {
   constructor(cluster: Cluster, seed: number) {
     this.#cluster = cluster;
     this.#chance = new Chance(seed);
+    this.#operator = new Operator(cluster, new Chance(this.#chance.below(2 ** 32)));
   }
 
   /** Makes the members and their disks. h1's disk spans both units. */
@@ -69,6 +73,7 @@ export class KillRun {
     const victims = this.#victims();
     this.rounds++;
     await this.#untilFioRuns();
+    const order = this.#operator.order();
     await Promise.all(victims.map(async (name) => {
       await pause(this.#chance.below(50));
       await this.#cluster.member(name).kill();
@@ -77,7 +82,9 @@ export class KillRun {
       await pause(this.#chance.below(DOWN_MS_MAX));
       await this.#cluster.restart(name);
     }));
+    await order;
     await this.#goOn();
+    await this.#operator.settled();
     await agree(this.#cluster);
   }
 
@@ -94,7 +101,8 @@ export class KillRun {
     const writes = this.#lanes.reduce((sum, lane) => sum + lane.writes, 0);
     const breaks = this.#lanes.reduce((sum, lane) => sum + lane.breaks, 0);
     return `${this.kills} kills in ${this.rounds} rounds (${kills}); ${writes} writes checked over ` +
-      `${breaks} broken connections, and ${this.fioRuns} runs of fio`;
+      `${breaks} broken connections, and ${this.fioRuns} runs of fio; ${this.#operator.taken} ` +
+      `orders taken and ${this.#operator.untaken} not`;
   }
 
   #victims(): Victim[] {
