@@ -3,7 +3,7 @@ import { backupOf, restore } from "../faults/station.ts";
 import { askStation } from "../operators/api.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { agree } from "../scenario/settle.ts";
-import { pass, reach } from "./story.ts";
+import { pass, passTime, reach } from "./story.ts";
 
 /** A backup is restored: its station has the epoch that units know, and is another instance. */
 export async function olderBackup(scene: Scene): Promise<void> {
@@ -31,6 +31,9 @@ export async function restoredBeforeGrowth(scene: Scene): Promise<void> {
   await reach(scene, "the station is back", () => station.isReady);
   await agree(scene);
   users.grow(disk, { sizeBytes: 6 * MIB });
+  await passTime(scene, 3000);
+  // An open connection does not see a size change.
+  disk.consumer.end("killed");
   await reach(scene, "the disk is larger", () => disk.workload.sizeBytes === 6 * MIB);
   await pass(scene, 1000);
   station.end("killed");
