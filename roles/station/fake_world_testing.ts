@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Clock, Timer } from "../../protocol/core/clock.ts";
 import type { Random } from "../../protocol/core/random.ts";
-import { silentLog } from "../../protocol/core/log.ts";
+import { createLog } from "../../protocol/core/log.ts";
 import { defined } from "../../protocol/core/assert.ts";
 import { fromPlainError, toPlainError } from "../../protocol/core/errors.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
@@ -142,6 +142,8 @@ export class FakeWorld {
   readonly files = new Map<string, Uint8Array>();
   readonly nodes = new Map<string, FakeNode>();
   readonly sent: string[] = [];
+  /** What stations logged. */
+  readonly logged: string[] = [];
   fault: Fault = () => "deliver";
   station!: Station;
   admit: Admission = "auto";
@@ -156,7 +158,7 @@ export class FakeWorld {
       admit: this.admit,
       clock: this.clock,
       random: fakeRandom(100 + this.#starts++),
-      log: silentLog(),
+      log: createLog(({ message }) => this.logged.push(message)),
       files: {
         read: (name) => this.files.get(name) ?? null,
         write: (name, bytes) => void this.files.set(name, bytes.slice()),

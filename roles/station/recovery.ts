@@ -31,6 +31,8 @@ export class Recovery {
   /** When finishing a disk was tried last. */
   readonly #finishedMs = new Map<string, number>();
   #isSettling = false;
+  /** What keeps a disk from being settled; told once, until it is another or one was settled. */
+  #trouble = "";
 
   constructor(options: RecoveryOptions) {
     this.#o = options;
@@ -113,9 +115,15 @@ export class Recovery {
   settleSoon(): void {
     if (this.#isSettling) return;
     this.#isSettling = true;
-    this.settle().catch((error) =>
-      this.#o.pool.world.log.error(`Cannot bring rebuilt disks back: ${messageOf(error)}`)
-    ).finally(() => this.#isSettling = false);
+    this.settle().catch((error) => this.#tellTrouble(error))
+      .finally(() => this.#isSettling = false);
+  }
+
+  #tellTrouble(error: unknown): void {
+    const trouble = messageOf(error);
+    if (trouble === this.#trouble) return;
+    this.#trouble = trouble;
+    this.#o.pool.world.log.error(`Cannot bring rebuilt disks back: ${trouble}`);
   }
 
   /**
@@ -127,6 +135,7 @@ export class Recovery {
     if (disk.state !== "creating" || tasks === null || this.#isWorkedOn(tasks, disk)) return;
     const reason = `Disk "${disk.name}" was not made to its end, and is taken back.`;
     await takeBack(this.#o.pool, disk.id, reason);
+    this.#trouble = "";
     const happening = { kind: "disk.taken-back", severity: "warn", subject: disk.name } as const;
     this.#o.pool.events.say({ ...happening, text: reason });
   }
@@ -162,6 +171,7 @@ export class Recovery {
       hostId: disk.hostId,
       locks: [`disk:${diskId}`],
     });
+    this.#trouble = "";
   }
 
   async #tellAgain(disk: DiskRow): Promise<void> {
@@ -169,6 +179,7 @@ export class Recovery {
     const version = nextVersion(pool, disk);
     const put: Change = { table: "disks", put: { ...disk, adopted: 0, version } };
     await pool.catalog.commit([put]);
+    this.#trouble = "";
     void pool.delivery.kick(disk.hostId);
     const text = `Disk "${disk.name}" is whole again after the recovery, and its host is told.`;
     pool.events.say({ kind: "disk.rebuilt", severity: "info", subject: disk.name, text });
@@ -197,6 +208,7 @@ export class Recovery {
       hostId: disk.hostId,
       locks: [`disk:${disk.id}`],
     });
+    this.#trouble = "";
   }
 
   /** True at most once in a while for each disk: what failed is not repeated at once. */
