@@ -158,7 +158,7 @@ const Change = {
 
 export const VolumeCreate = z.strictObject({ ...Change, sizeBytes: Bytes, leg: LegInfo });
 export type VolumeCreate = z.infer<typeof VolumeCreate>;
-/** Grows only. `leg` replaces the record's. */
+/** Grows, or gives an end back that was never granted. `leg` replaces the record's. */
 export const VolumeResize = z.strictObject({ ...Change, sizeBytes: Bytes, leg: LegInfo });
 export type VolumeResize = z.infer<typeof VolumeResize>;
 /** Refused while a grant is active. */

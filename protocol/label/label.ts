@@ -37,7 +37,10 @@ export const GrantRecord = z.strictObject({
   hostId: NodeId,
   hostKey: PublicKey,
   state: z.enum(["active", "fenced"]),
-  /** The volume's size when this was granted: what may be served while a grown part is zeroed. */
+  /**
+   * The volume's size when this was granted: what may be served while a grown part is zeroed. No
+   * later grant covers less, so it is the most that a host may ever have written.
+   */
   sizeBytes: Bytes,
   direct: DirectAccess.optional(),
 });
