@@ -42,6 +42,20 @@ for (const io of KINDS) {
         })),
   });
   testWith({
+    name: `an exported device of 4 KiB blocks over ${io} says so, and takes nothing smaller`,
+    needs: { loop: true, tools: ["losetup", "nbdsh", "qemu-io"] },
+    fn: () =>
+      withLoopDevice(SIZE_BYTES, (disk) =>
+        withExports({ io, paths: { disk } }, async ({ uri }) => {
+          const connect = `h.set_strict_mode(0); h.connect_uri("${uri("disk")}")`;
+          await runTool("nbdsh", "-c", connect, "-c", LARGE_BLOCKS_SCRIPT);
+          // A client that reads, changes and writes back what is smaller by itself.
+          const commands = ["write -P 5 1000 100", "read -P 5 1000 100", "read -P 3 4096 4096"];
+          const args = commands.flatMap((command) => ["-c", command]);
+          await runTool("qemu-io", "-f", "raw", uri("disk"), ...args);
+        }), 4096),
+  });
+  testWith({
     name: `an exported loop device over ${io}: what was zeroed is told, until it is written`,
     needs: { loop: true, tools: ["losetup", "qemu-io", "nbdinfo"] },
     fn: () =>
@@ -59,6 +73,26 @@ for (const io of KINDS) {
         })),
   });
 }
+
+const LARGE_BLOCKS_SCRIPT = `
+assert [h.get_block_size(kind) for kind in (0, 1)] == [4096, 4096]
+h.pwrite(b"\\x03" * 8192, 4096, nbd.CMD_FLAG_FUA)
+def refused(ask):
+    try:
+        ask()
+    except nbd.Error as error:
+        assert error.errnum == 22, error
+    else:
+        assert False, "it was not refused"
+for length, offset in ((512, 4096), (4096, 512), (4608, 4096)):
+    refused(lambda: h.pread(length, offset))
+    refused(lambda: h.pwrite(bytes(length), offset))
+    refused(lambda: h.zero(length, offset))
+    refused(lambda: h.trim(length, offset))
+    refused(lambda: h.cache(length, offset))
+assert h.pread(8192, 4096) == b"\\x03" * 8192
+h.shutdown()
+`;
 
 testWith({
   name: "several exports are listed, and the first one is the default",
