@@ -12,7 +12,7 @@ export const ASIDE_PIPE_BYTES = MIB;
 /** Payloads and data of so much stay aside; of what is read, all of so much, else half. */
 export const ASIDE_BYTES_MIN = 64 * KIB;
 export const ASIDE_BYTES_MAX = MIB;
-export const ASIDE_WHOLE_BYTES_MAX = 64 * KIB;
+export const ASIDE_WHOLE_BYTES_MAX = 256 * KIB;
 /** Pairs of one gathered send. */
 export const SEND_SEGMENTS_MAX = 128;
 /** Buffers for `receive`; the most that the kernel's ring of buffers holds. */
@@ -27,6 +27,9 @@ export const LOOK_CREDIT = 4;
 /** Short sleeps before it tries again; doubled with each vain try, up to the most. */
 export const LOOK_PAUSES_MIN = 16;
 export const LOOK_PAUSES_MAX = 4096;
+/** After a transfer of so much there is no looking for so many sleeps. */
+export const LOOK_BYTES_MAX = 16 * KIB;
+export const LOOK_LARGE_SLEEPS = 16;
 /** A sleep gathers for so long for each request that a receive brought of late, at most so long. */
 export const GATHER_EACH_US = 4;
 export const GATHER_US_MAX = 24;

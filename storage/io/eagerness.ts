@@ -1,5 +1,6 @@
 import {
   LOOK_CREDIT,
+  LOOK_LARGE_SLEEPS,
   LOOK_MS,
   LOOK_PAUSES_MAX,
   LOOK_PAUSES_MIN,
@@ -13,7 +14,8 @@ export const LOOKS_PER_CLOCK = 16;
  * longer than many a peer takes for its next request, above all on a virtual machine. But looking
  * takes the processor from whoever would bring that work, if they share it, so it is done only
  * while it pays: when sleeps turn out short it is tried once, it goes on while it finds something,
- * and after each vain try it is tried more seldom.
+ * and after each vain try it is tried more seldom. Nor is it done among large transfers: there it
+ * always finds something, since the next bytes are on their way, but a sleep would lose nothing.
  */
 export class Eagerness {
   /** Vain tries that are still allowed. */
@@ -21,10 +23,12 @@ export class Eagerness {
   /** Short sleeps until the next try. */
   #pauses = LOOK_PAUSES_MIN;
   #pausesNext = LOOK_PAUSES_MIN;
+  /** Sleeps until the last large transfer is forgotten. */
+  #large = 0;
 
   /** Milliseconds to look for; 0: sleep at once. */
   get lookMs(): number {
-    return this.#credit > 0 ? LOOK_MS : 0;
+    return this.#credit > 0 && this.#large === 0 ? LOOK_MS : 0;
   }
 
   looked(found: boolean): void {
@@ -37,7 +41,13 @@ export class Eagerness {
     }
   }
 
+  /** LOOK_BYTES_MAX or more were sent, or are received. */
+  movedMuch(): void {
+    this.#large = LOOK_LARGE_SLEEPS;
+  }
+
   slept(ms: number): void {
-    if (ms < LOOK_MS && --this.#pauses <= 0) this.#credit = 1;
+    if (this.#large > 0) this.#large--;
+    else if (ms < LOOK_MS && --this.#pauses <= 0) this.#credit = 1;
   }
 }

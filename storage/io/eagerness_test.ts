@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   LOOK_CREDIT,
+  LOOK_LARGE_SLEEPS,
   LOOK_MS,
   LOOK_PAUSES_MAX,
   LOOK_PAUSES_MIN,
@@ -53,4 +54,17 @@ Deno.test("Eagerness tries more and more seldom where looking never finds anythi
   eagerness.looked(true);
   for (let vain = 0; vain < LOOK_CREDIT; vain++) eagerness.looked(false);
   assert.equal(sleepsUntilLook(eagerness), LOOK_PAUSES_MIN);
+});
+
+Deno.test("Eagerness does not look among large transfers, and goes on afterwards", () => {
+  const eagerness = new Eagerness();
+  sleepsUntilLook(eagerness);
+  eagerness.looked(true);
+  for (let transfers = 0; transfers < 10; transfers++) {
+    eagerness.movedMuch();
+    eagerness.slept(LOOK_MS / 2);
+    assert.equal(eagerness.lookMs, 0);
+  }
+  for (let sleeps = 1; sleeps < LOOK_LARGE_SLEEPS; sleeps++) eagerness.slept(LOOK_MS / 2);
+  assert.equal(eagerness.lookMs, LOOK_MS);
 });

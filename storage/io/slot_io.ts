@@ -1,5 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { IO_OPERATIONS_MAX } from "../../protocol/core/limits.ts";
+import { IO_OPERATIONS_MAX, LOOK_BYTES_MAX } from "../../protocol/core/limits.ts";
 import { DirectCalls, type Span } from "./direct_calls.ts";
 import { Errno } from "./errno.ts";
 import type { Handle, Off } from "./io.ts";
@@ -48,6 +48,7 @@ export abstract class SlotIo extends KernelIo {
     assert(this.handles.sending[index] === 0, ONE_OF_EACH);
     const result = this.sendNow(index, segments, count);
     const length = lengthOf(segments, count);
+    if (length >= LOOK_BYTES_MAX) this.movedMuch();
     const isOver = result === length || (result < 0 && result !== -Errno.EAGAIN);
     if (isOver) return this.completions.pushFirst(operation, result);
     const slot = this.#slotFor(operation, index, SlotKind.sendGathered);
@@ -57,6 +58,9 @@ export abstract class SlotIo extends KernelIo {
     if (result > 0) this.sent(slot, result);
     this.sendRest(slot);
   }
+
+  /** For adapters that sleep otherwise among large transfers. */
+  protected movedMuch(): void {}
 
   /** The count of what the socket takes at once, or an errno. */
   protected sendNow(index: number, segments: Float64Array, count: number, flags = 0): number {

@@ -1,3 +1,4 @@
+import { LOOK_BYTES_MAX } from "../../protocol/core/limits.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
 import {
@@ -76,6 +77,7 @@ export class UringIo extends UringMachine implements Io {
     const slot = this.start(operation, handle, SlotKind.receiveExactly);
     if (slot === null) return;
     this.claim(this.handles.receiving, slot);
+    if (length >= LOOK_BYTES_MAX) this.movedMuch();
     slot.off = off;
     slot.length = length;
     slot.aside = aside;

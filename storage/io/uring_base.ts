@@ -58,6 +58,10 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
     if (index >= 0) this.gathering.brought(index, count);
   }
 
+  protected override movedMuch(): void {
+    this.#eagerness.movedMuch();
+  }
+
   /** Gives everything back before it throws: the caller may go on with epoll. */
   #open(): UringParts {
     try {
