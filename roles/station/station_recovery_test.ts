@@ -276,7 +276,9 @@ for (const what of ["made", "grown"] as const) {
     const { task } = what === "made"
       ? await world.ask(host, "STORAGE_REQUEST", order("db", 4))
       : await world.ask(host, "DISK_GROW", { diskId: DISK, sizeBytes: 25 * GIB });
-    assert.equal((await world.task(task.id)).state, "failed");
+    const failed = await world.task(task.id);
+    assert.equal(failed.state, "failed");
+    assert.match(failed.error?.message ?? "", new RegExp(`"db" is ${what} to its end once an`));
     await confirm(world); // What is tried at once fails too.
     for (const unit of units) unit.refuse.clear();
     await world.pass(2 * FINISH_AGAIN_MS);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { messageOf } from "../../../protocol/core/errors.ts";
+import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import { HOST_DELIVERY_MS_MAX } from "../../../protocol/core/limits.ts";
 import type { Pool } from "../pool.ts";
 import { sizeText } from "../words.ts";
@@ -20,8 +20,7 @@ export async function createDiskWork(
     try {
       await raiseLegs(pool, diskId, task);
     } catch (error) {
-      await giveUp(pool, diskId, { task, error });
-      throw error;
+      throw await giveUp(pool, diskId, { task, error });
     }
     const host = pool.nodes.row(disk.hostId)?.name ?? disk.hostId;
     const text = `Disk "${disk.name}" (${sizeText(disk.sizeBytes)}) was made for "${host}".`;
@@ -30,24 +29,36 @@ export async function createDiskWork(
   await untilDelivered(pool, diskId, task);
 }
 
-/** Takes back what was not published, unless the station only stops: then it goes on later. */
+/**
+ * Takes back what was not published, unless the station only stops: then it goes on later. Answers
+ * the error with which the request ends: where nothing is taken back, it says what comes yet.
+ */
 export async function giveUp(
   pool: Pool,
   diskId: string,
   options: { readonly task: TaskContext; readonly error: unknown },
-): Promise<void> {
+): Promise<unknown> {
   const { task, error } = options;
   const reason = messageOf(error);
-  if (error instanceof Error && error.name === "Stopping") return;
+  if (error instanceof Error && error.name === "Stopping") return error;
   if (pool.standing.state !== "normal") {
     task.log("Nothing is taken back: the catalog is not certain. See: dvsan ctl differences");
     // Once it is, the disk is finished: what is half made may have been whole before.
     const disk = pool.catalog.disks.get(diskId);
-    if (disk === undefined) return;
-    return await pool.catalog.commit([{ table: "disks", put: { ...disk, adopted: 1 } }]);
+    if (disk === undefined) return error;
+    await pool.catalog.commit([{ table: "disks", put: { ...disk, adopted: 1 } }]);
+    const later = disk.state === "creating" ? "made" : "grown";
+    return new DvsanError(
+      error instanceof DvsanError ? error.code : "internal",
+      `${reason} The station's catalog is not certain, so nothing is taken back: disk ` +
+        `"${disk.name}" is ${later} to its end once an operator has confirmed the differences ` +
+        "(dvsan ctl recover). Do not ask for another in its place.",
+      { cause: error },
+    );
   }
   task.log(`Taking back what was made: ${reason}`);
   await takeBack(pool, diskId, reason.slice(0, 500));
+  return error;
 }
 
 /** A host that is away gets the map when it is back; nobody waits for it for ever. */

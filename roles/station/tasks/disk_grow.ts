@@ -43,8 +43,7 @@ export async function growDiskWork(pool: Pool, params: unknown, task: TaskContex
   try {
     await raiseLegs(pool, diskId, task);
   } catch (error) {
-    await giveUp(pool, diskId, { task, error });
-    throw error;
+    throw await giveUp(pool, diskId, { task, error });
   }
   const grown = mustDisk(pool, diskId);
   const text = `Disk "${disk.name}" has now ${sizeText(grown.sizeBytes)}.`;
