@@ -90,6 +90,25 @@ function movedFrom(file: MediumFile, known: KnownDevice | undefined): string | n
     `${file.identity ?? "it tells nothing of itself"}), so it may be a copy with older data`;
 }
 
+/**
+ * A device without any label that held one of this unit's media when it was served last, or null.
+ * What was on it may still be there but for the label: it is not labelled anew, which would have
+ * its space zeroed, before an operator gave the medium up. That is so with --wipe, too: it may
+ * stand there since the first start.
+ */
+export function lostLabel(file: MediumFile, options: UnitStoreOptions): MediumInfo | null {
+  for (const [id, known] of Object.entries(options.knownDevices ?? {})) {
+    if (known.identity !== file.identity || options.forgotten?.includes(id)) continue;
+    if (file.identity === null && known.path !== file.path) continue;
+    const reason = "this is the device that this unit served it on, and its label is gone from " +
+      "both ends. Put it back from a copy; or have the medium forgotten and the unit restarted, " +
+      "and the device is labelled anew";
+    const sequence = options.knownSequences[id] ?? 0;
+    return infoOf(file, { state: "missing", id, reason, sequence });
+  }
+  return null;
+}
+
 function nameOf(label: Label): string {
   return label.name === "" ? "" : ` (${label.name})`;
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { MIB } from "../../protocol/core/limits.ts";
-import { createBody, grantBody, noFence, openStore } from "./testing.ts";
+import { createBody, grantBody, noFence, openStore, storeOptions } from "./testing.ts";
 import { MemoryMedium } from "./testing_memory_medium.ts";
-import type { UnitStore } from "./unit_store.ts";
+import { UnitStore } from "./unit_store.ts";
 
 /** A unit's medium with a granted volume, closed again; what the unit remembers of it. */
 async function served(medium: MemoryMedium) {
@@ -92,4 +92,41 @@ Deno.test("of two copies none is adopted: they cannot be told apart", async () =
   const store = await openStore(copies, { ...known, adopting: { mediumId, sequence } });
   assert.deepEqual(statesOf(store), [["/b", "duplicate"], ["/c", "duplicate"]]);
   await store.close();
+});
+
+Deno.test("a device whose label is gone is not labelled anew before its medium was given up", async () => {
+  for (
+    const { wipe, identity } of [
+      { wipe: false, identity: "wwid 1" },
+      { wipe: true, identity: "wwid 1" },
+      { wipe: false, identity: null },
+    ]
+  ) {
+    const medium = new MemoryMedium({ path: "/a", identity, ...SIZE });
+    const known = await served(medium);
+    const [id] = Object.keys(known.knownSequences);
+    // A host's data stays as it was, between the labels.
+    medium.preset(20 * MIB + 4096, new Uint8Array(512).fill(7));
+    const label = new Uint8Array(MIB);
+    medium.preset(0, label);
+    medium.preset(SIZE.sizeBytes - MIB, label);
+    const open = async (forgotten: string[]) => {
+      const store = await UnitStore.open(
+        [medium.source(wipe)],
+        storeOptions({ ...known, forgotten, seed: 2 }),
+      );
+      await store.idle();
+      const { media } = store.storageInfo();
+      await store.close();
+      return media;
+    };
+    const [found, ...more] = await open([]);
+    assert.deepEqual([found?.id, found?.path, found?.state, more], [id, "/a", "missing", []]);
+    assert.match(found!.reason!, /its label is gone from both ends/);
+    assert.equal(medium.peek(20 * MIB + 4096, 1)[0], 7);
+    const [fresh] = await open([id!]);
+    assert.equal(fresh!.state, "ok");
+    assert.notEqual(fresh!.id, id);
+    assert.equal(medium.peek(20 * MIB + 4096, 1)[0], 0, "it is zeroed for others");
+  }
 });

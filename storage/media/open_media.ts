@@ -11,7 +11,7 @@ import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import { copyBStart, decodeCopy } from "../../protocol/label/codec.ts";
 import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
-import { acceptMedium, infoOf, type Opened } from "./accept_medium.ts";
+import { acceptMedium, infoOf, lostLabel, type Opened } from "./accept_medium.ts";
 import { adoptedLabel } from "./adopt_label.ts";
 import { findContent, wipe } from "./detect.ts";
 import { writeLabel } from "./medium.ts";
@@ -193,6 +193,8 @@ async function examine(
     await wipe(file);
     return await labelFresh(file, options);
   }
+  const lost = lostLabel(file, options);
+  if (lost !== null) return { kind: "reported", info: lost };
   const interrupted = judgement.kind === "blank" && !isZero(regionA);
   const content = await findContent(file, interrupted ? LABEL_REGION_BYTES : 0);
   if (content !== null) {

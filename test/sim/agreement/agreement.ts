@@ -100,7 +100,19 @@ function seenFromOutside(scene: Scene, { disks }: PoolPicture): string[] {
   return [
     ...compare("the catalog", wanted, "the labels", labelLegs(scene, revoked)),
     ...compare("the catalog", wanted, "the hosts", hostLegs(scene)),
+    ...olderMaps(scene, disks),
   ];
+}
+
+/** A host that holds another version than the catalog takes what it is told next for old, or not. */
+function olderMaps(scene: Scene, disks: readonly DiskView[]): string[] {
+  const versions = new Map(disks.map(({ id, version }) => [id, version]));
+  return booksOf(scene).flatMap(({ host, book }) =>
+    book.filter(({ diskId, version }) => versions.get(diskId) !== version).map((held) =>
+      `disk ${host}/${held.name} has map version ${versions.get(held.diskId)} in the catalog, ` +
+      `${held.version} with its host`
+    )
+  );
 }
 
 function stationLegs(disks: readonly DiskView[]): Legs {
@@ -134,15 +146,20 @@ function labelLegs(scene: Scene, revoked: ReadonlySet<string>): Legs {
   return legs;
 }
 
-function hostLegs(scene: Scene): Legs {
-  const legs: Legs = new Map();
-  for (const { role } of scene.hosts) {
-    if (scene.revoked.has(role)) continue;
+function booksOf(scene: Scene): { readonly host: string; readonly book: Assignment[] }[] {
+  return scene.hosts.filter(({ role }) => !scene.revoked.has(role)).map(({ role }) => {
     const { machine, name: host } = role;
     const bytes = machine.files.get(`${stateOf(machine)}/disks.json`);
-    if (bytes === undefined) continue;
-    const book = JSON.parse(fromUtf8(bytes)!) as { disks: { assignment: Assignment }[] };
-    for (const { assignment: { diskId, name, legs: own } } of book.disks) {
+    if (bytes === undefined) return { host, book: [] };
+    const { disks } = JSON.parse(fromUtf8(bytes)!) as { disks: { assignment: Assignment }[] };
+    return { host, book: disks.map(({ assignment }) => assignment) };
+  });
+}
+
+function hostLegs(scene: Scene): Legs {
+  const legs: Legs = new Map();
+  for (const { host, book } of booksOf(scene)) {
+    for (const { diskId, name, legs: own } of book) {
       for (const { volumeId, unitName, leg, sizeBytes, generation } of own) {
         legs.set(
           volumeId,
