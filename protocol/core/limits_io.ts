@@ -9,10 +9,12 @@ export const IO_HANDLES_MAX = 32 * KIB;
 /** Pipes for bytes that need not come into the arena, and how much each should hold. */
 export const ASIDES_MAX = 8;
 export const ASIDE_PIPE_BYTES = MIB;
-/** Payloads and data of so much stay aside; of what is read, all of so much, else half. */
-export const ASIDE_BYTES_MIN = 64 * KIB;
-export const ASIDE_BYTES_MAX = MIB;
-export const ASIDE_WHOLE_BYTES_MAX = 256 * KIB;
+/** What is read stays aside from so much on: all of it up to so much, and half of what is more. */
+export const ASIDE_READ_BYTES_MIN = 32 * KIB;
+export const ASIDE_READ_WHOLE_BYTES_MAX = 256 * KIB;
+/** Payloads of so much stay aside. */
+export const ASIDE_PAYLOAD_BYTES_MIN = 64 * KIB;
+export const ASIDE_PAYLOAD_BYTES_MAX = MIB;
 /** Pairs of one gathered send. */
 export const SEND_SEGMENTS_MAX = 128;
 /** Buffers for `receive`; the most that the kernel's ring of buffers holds. */

@@ -8,7 +8,7 @@ import {
   tcpPair,
   turnUntil,
 } from "./contract_testing.ts";
-import { ASIDE_BYTES_MIN } from "../../protocol/core/limits.ts";
+import { ASIDE_READ_BYTES_MIN } from "../../protocol/core/limits.ts";
 import { Errno } from "./errno.ts";
 import type { Handle, Io, Off } from "./io.ts";
 import { Operation } from "./operation.ts";
@@ -82,7 +82,7 @@ export const ASIDE_CASES: readonly IoCase[] = [
           put(at, { position, length });
           const transfer = { off: own + 4096, length, position, aside: true };
           assert.equal(finish(io, (o) => io.read(o, medium, transfer)), length);
-          const stays = io.isInMemory(medium) && length >= ASIDE_BYTES_MIN;
+          const stays = io.isInMemory(medium) && length >= ASIDE_READ_BYTES_MIN;
           assert.equal(io.isAside(own + 4096), stays);
           reply(at, length);
           checkFill(io, { off: theirs + HEAD_BYTES, length, seed: length & 255 });

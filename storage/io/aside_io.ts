@@ -1,7 +1,8 @@
 import {
-  ASIDE_BYTES_MAX,
-  ASIDE_BYTES_MIN,
-  ASIDE_WHOLE_BYTES_MAX,
+  ASIDE_PAYLOAD_BYTES_MAX,
+  ASIDE_PAYLOAD_BYTES_MIN,
+  ASIDE_READ_BYTES_MIN,
+  ASIDE_READ_WHOLE_BYTES_MAX,
 } from "../../protocol/core/limits.ts";
 import * as abi from "./abi.ts";
 import { type Aside, Asides, type AsideTransfer } from "./asides.ts";
@@ -82,12 +83,14 @@ export abstract class AsideIo extends SlotIo {
   /** Takes the first pages aside; the count of their bytes, which may be 0. */
   #read(slot: Slot, fd: number): number {
     const { off, length, position } = slot;
-    if (length < ASIDE_BYTES_MIN || this.handles.kinds[slot.handle] !== HandleKind.memory) return 0;
+    if (length < ASIDE_READ_BYTES_MIN || this.handles.kinds[slot.handle] !== HandleKind.memory) {
+      return 0;
+    }
     if (!this.calls.isData(fd, position)) return 0;
     const aside = this.asides.begin(off);
     if (aside === null) return 0;
     const transfer = this.#transfer;
-    const count = length <= ASIDE_WHOLE_BYTES_MAX ? length : pagesOfHalf(length);
+    const count = length <= ASIDE_READ_WHOLE_BYTES_MAX ? length : pagesOfHalf(length);
     transfer.fd = fd;
     let result = 0;
     do {
@@ -119,7 +122,7 @@ export abstract class AsideIo extends SlotIo {
   /** Takes a payload aside that is there to its last byte; false when it is to be copied. */
   protected receiveAside(slot: Slot): boolean {
     const { off, length } = slot;
-    if (length < ASIDE_BYTES_MIN || length > ASIDE_BYTES_MAX) return false;
+    if (length < ASIDE_PAYLOAD_BYTES_MIN || length > ASIDE_PAYLOAD_BYTES_MAX) return false;
     const fd = this.handles.fileDescriptors[slot.handle]!;
     // So much can be taken without waiting for any of it, also where the socket would wait.
     if (this.calls.waiting(fd) < length) return false;
