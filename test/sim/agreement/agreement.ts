@@ -104,7 +104,7 @@ function seenFromOutside(scene: Scene, { disks }: PoolPicture): string[] {
   ];
 }
 
-/** A host that holds another version than the catalog takes what it is told next for old, or not. */
+/** A host with another version than the catalog takes what it is told next for old, or not. */
 function olderMaps(scene: Scene, disks: readonly DiskView[]): string[] {
   const versions = new Map(disks.map(({ id, version }) => [id, version]));
   return booksOf(scene).flatMap(({ host, book }) =>
