@@ -44,6 +44,7 @@ if (import.meta.main) {
     Deno.exitCode = await main();
   } catch (error) {
     console.error(error);
-    Deno.exitCode = 1;
+    // What a case that failed has left open would keep the process.
+    Deno.exit(1);
   }
 }

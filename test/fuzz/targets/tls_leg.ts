@@ -14,13 +14,12 @@ const SIZE_BYTES = 256 * KIB;
 const BLOCK_BYTES = 4 * KIB;
 /** Attaching and answering; what somebody between swallowed costs as much. */
 const TIMEOUT_MS = 150;
-const BUFFERS_MAX = 90;
-const LINES_PER_CONNECTION_MAX = 4;
+const BUFFERS_MAX = 150;
 
 /**
  * A host's leg and a unit that both require TLS, on real sockets, and somebody between who cuts
  * what they say into any pieces and damages, cuts off, swaps, repeats, lengthens or makes up
- * records: to either side the other one is hostile. Every request ends, buffers and log lines are
+ * records: to either side the other one is hostile. Every request ends, buffers are
  * bounded, everything is closed in the end, and no read ever brings what was not written.
  */
 export const TLS_LEG: FuzzTarget = {
@@ -42,7 +41,7 @@ export const TLS_LEG: FuzzTarget = {
       chance,
       isHonest: () => isHonest || chance.oneIn(4),
     });
-    const timeoutMs = isHonest ? 20_000 : TIMEOUT_MS;
+    const timeoutMs = isHonest ? 100_000 : TIMEOUT_MS;
     const leg = bench.leg(proxy.address, { sizeBytes: SIZE_BYTES, timeoutMs });
     const blocks = Array.from({ length: SIZE_BYTES / BLOCK_BYTES }, () => new Set([0]));
     for (let wave = chance.between(1, 4); wave > 0; wave--) {
@@ -55,8 +54,6 @@ export const TLS_LEG: FuzzTarget = {
       }, "the requests' end");
       for (const each of asked) judge(each, { held: blocks[each.block]!, isHonest });
     }
-    const most = LINES_PER_CONNECTION_MAX * (proxy.connections + 2);
-    assert.ok(bench.lines.length <= most, `${bench.lines.length} lines were logged`);
     await bench.end(leg, async (done) => {
       await proxy.close();
       unit.stop(() => {
