@@ -30,8 +30,12 @@ export function interruptedLibc(options: { readonly cutsReceives: boolean }): Li
         interrupts() ? fail(Errno.EINTR) : calls.pread(fd, at, half(count), position),
       pwrite: (fd, at, count, position) =>
         interrupts() ? fail(Errno.EINTR) : calls.pwrite(fd, at, half(count), position),
-      splice: (from, fromAt, to, toAt, count, flags) =>
-        interrupts() ? fail(Errno.EINTR) : calls.splice(from, fromAt, to, toAt, half(count), flags),
+      // A pipe or a socket may be full at any time; a medium is not.
+      splice: (from, fromAt, to, toAt, count, flags) => {
+        if (interrupts()) return fail(Errno.EINTR);
+        if (fromAt === null && toAt === null && interrupts()) return fail(Errno.EAGAIN);
+        return calls.splice(from, fromAt, to, toAt, half(count), flags);
+      },
       readAt: (fd, at, count) =>
         interrupts() ? fail(Errno.EINTR) : calls.readAt(fd, at, half(count)),
       // The kernel goes on with TCP's handshake; for a Unix socket, nothing has happened.
