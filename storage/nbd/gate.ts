@@ -177,7 +177,13 @@ export class UnitGate implements ExportGate {
   #noticeLost(volumeId: string): void {
     const { table } = this.#options;
     for (const id of table.connections(volumeId)) {
-      if (this.#guests.get(id)?.connection.isOver === true) table.ended(id, "lost");
+      const guest = this.#guests.get(id);
+      if (guest?.connection.isOver !== true) continue;
+      table.ended(id, "lost");
+      // Quiet is waited for from now on, and it would wait for that itself.
+      const waiting = guest.waiting;
+      guest.waiting = null;
+      waiting?.drop?.();
     }
   }
 

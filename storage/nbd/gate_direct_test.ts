@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { utf8 } from "../../protocol/core/bytes.ts";
 import { Operation } from "../io/operation.ts";
-import { FakeConnection, terms, World } from "./testing_gate.ts";
+import { FakeConnection, terms, VOLUME, World } from "./testing_gate.ts";
 
 const TOKEN = "a-token-that-nobody-guesses";
 
@@ -47,4 +47,30 @@ Deno.test("of direct connections the newest wins, and its requests wait for the 
   assert.deepEqual(world.device.seen, ["flush", "write"]);
   third.device.read(new Operation(() => {}), { off: 0, length: 1, position: 0 });
   assert.deepEqual(world.device.seen, ["flush", "write", "read"]);
+});
+
+Deno.test("a direct connection that is lost while it waits holds up neither fence nor newcomer", () => {
+  const world = directWorld();
+  const [a, b, agent] = [new FakeConnection(1), new FakeConnection(2), new FakeConnection(3)];
+  world.entry(a, TOKEN).opened(a);
+  const second = world.entry(b, TOKEN);
+  second.opened(b);
+  const results: number[] = [];
+  const write = new Operation((operation) => {
+    results.push(operation.result);
+    world.gate.ended(b, { clean: false, reason: "lost" });
+  });
+  second.device.write(write, { off: 0, length: 1, position: 0 }, false);
+  // Its client is gone; it cannot end before what it keeps back has.
+  b.isOver = true;
+  // The agent was not told yet that its disk was handed out.
+  const { answers } = world.attach(agent, { attachment: 1 });
+  assert.equal(answers[0]?.kind, "refused");
+  assert.deepEqual(results, [-108]);
+  let fenced = false;
+  world.gate.fence(VOLUME, { nowMs: 1, settled: () => fenced = true });
+  assert.equal(fenced, false, "the first one's requests are under way");
+  a.becomeQuiet();
+  assert.ok(fenced);
+  assert.deepEqual(world.device.seen, []);
 });
