@@ -22,8 +22,8 @@ export interface DeviceTraits {
   readonly inMemory?: boolean;
   /**
    * Who may read it may see what is written to it later, also after being shut out: replies may
-   * take the file's own pages along, which stay readable in the client's socket. Never of a volume,
-   * whose bytes are somebody else's one day.
+   * take the file's own pages along, which stay readable in the client's socket. Never of a
+   * volume, whose bytes are somebody else's one day.
    */
   readonly isOpenToAll?: boolean;
 }
