@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 import { compareGenerations } from "../../protocol/config/bodies.ts";
 import { takenBy } from "./medium.ts";
@@ -29,8 +30,12 @@ export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOpt
   if (isOurs) return { ...label, sequence };
   let nextNumber = Math.max(1, ...others.map((other) => other.nextNumber));
   const volumes = label.volumes.map((record) => {
-    // One that this unit has had is older than what the others hold.
-    const moved = known > 0 ? null : movedBefore(record, others);
+    // A copy of one that this unit has had is older than what the others hold.
+    const moved = known === 0
+      ? movedBefore(record, others)
+      : label.sequence > known
+      ? broughtBack(record, others)
+      : null;
     return moved ?? fencedRecord(record, nextNumber++);
   });
   const free = intersect(label.zeroed, takenBy(label));
@@ -56,6 +61,24 @@ function movedBefore(record: VolumeRecord, others: readonly Label[]): VolumeReco
     for (const held of other.volumes) {
       if (held.id !== record.id) continue;
       if (held.sequence === record.sequence + ADOPTED_SEQUENCE_STEP) return held;
+    }
+  }
+  return null;
+}
+
+/**
+ * The record of a volume that another unit took over a part of, which comes back: nobody could
+ * change it there or here while it was apart. It is one step ahead of the media that stayed, as if
+ * a fence had been cut between them, so that opening brings them to it.
+ */
+function broughtBack(record: VolumeRecord, others: readonly Label[]): VolumeRecord | null {
+  for (const other of others) {
+    for (const held of other.volumes) {
+      if (held.id !== record.id) continue;
+      if (record.sequence !== held.sequence + ADOPTED_SEQUENCE_STEP) continue;
+      if (!isDeepStrictEqual(record.extents, held.extents)) continue;
+      if (!isDeepStrictEqual(record.media, held.media)) continue;
+      return { ...fencedRecord(held, held.number), sequence: held.sequence + 1 };
     }
   }
   return null;

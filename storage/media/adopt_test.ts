@@ -166,3 +166,46 @@ Deno.test("a medium with one damaged label copy is repaired when asked, with its
   assert.equal(next.storageInfo().volumes[0]?.grant?.state, "active");
   await next.close();
 });
+
+/** The unit as it is once it has adopted the one of its media that is another's. */
+async function adoptedBy(disks: MemoryMedium[], options: { unitId?: string; known?: object }) {
+  const { known, ...unit } = options;
+  const looking = await openStore(disks, { ...unit, knownSequences: { ...known } });
+  const foreign = looking.storageInfo().media.filter(({ state }) => state === "foreign");
+  assert.equal(foreign.length, 1);
+  const adopting = shown({ ...looking.storageInfo(), media: foreign });
+  await looking.close();
+  return await openStore(disks, { ...unit, adopting, knownSequences: looking.sequences() });
+}
+
+for (const isOld of [false, true]) {
+  const what = isOld ? "an old copy of one of a volume's media" : "one of a volume's media";
+  Deno.test(`${what} that another unit took over is brought back`, async () => {
+    const disks = media(16 * MIB, 16 * MIB);
+    const store = await openStore(disks);
+    const made = await store.volumeCreate(createBody(1, 20 * MIB));
+    await store.idle();
+    const granted = await store.accessGrant(grantBody(made, 1), noFence);
+    const image = disks[1]!.peek(0, 16 * MIB).slice();
+    if (isOld) await store.accessGrant(grantBody(granted, 2), noFence);
+    await store.close();
+    if (isOld) disks[1]!.preset(0, image);
+    const elsewhere = await adoptedBy([disks[1]!], { unitId: OTHER_UNIT });
+    assert.equal(elsewhere.storageInfo().volumes[0]?.state, "incomplete");
+    // Its label has moved on as far as it would in a while.
+    for (let i = 0; i < 8; i++) await elsewhere.accept({ epoch: 2 + i, instance: `${i}` });
+    await elsewhere.close();
+    const back = await adoptedBy(disks, { known: store.sequences() });
+    const [volume] = back.storageInfo().volumes;
+    assert.equal(volume?.state, isOld ? "failed" : "ready");
+    assert.equal(volume?.grant?.state, "fenced");
+    if (!isOld) {
+      await assert.rejects(back.accessGrant(grantBody(volume!, 1), noFence));
+      assert.equal((await back.accessGrant(grantBody(volume!, 2), noFence)).grant?.state, "active");
+    }
+    await back.close();
+    const last = await openStore(disks, { knownSequences: back.sequences() });
+    assert.equal(last.storageInfo().volumes[0]?.state, isOld ? "failed" : "ready");
+    await last.close();
+  });
+}
