@@ -114,7 +114,9 @@ function lossWords(
     return `${medium.reason ?? "it is on another device"}; if it is a copy, what was written ` +
       "since it was made is gone";
   }
-  if (action === "adopt" && medium.state === "foreign") return partedWords(pool, unit, medium);
+  if (action === "adopt" && medium.state === "foreign") {
+    return backWords(pool, unit, medium) ?? partedWords(pool, unit, medium);
+  }
   if (action === "reopen" && medium.state === "poisoned") {
     return "what its device lost when a flush failed is written again only by hosts that still " +
       "have it; check the device first";
@@ -135,6 +137,19 @@ function lossWords(
   });
   const lost = [...parts, ...whole];
   return lost.length === 0 ? null : `lost for good: ${listText(lost)}`;
+}
+
+/** Volumes of which a part never left the unit that it comes back to; null when there are none. */
+function backWords(pool: Pool, unit: NodeRow, { id }: MediumInfo): string | null {
+  const volumes = pool.observed.last(unit.id)?.volumes ?? [];
+  // What came with an adopted medium is fenced until all of it is there.
+  const stayed = volumes.filter(({ media, grant }) =>
+    media.includes(id) && grant !== null && grant.state !== "fenced"
+  );
+  if (stayed.length === 0) return null;
+  const legs = stayed.map(({ leg }) => `leg ${leg.leg} of disk "${leg.diskName}"`);
+  return `${listText(legs)} has its other part here and is put together again: if this medium is ` +
+    "a copy, what was written since it was made is gone";
 }
 
 /** Volumes that it shares with media which stay where they are; null when there are none. */

@@ -42,7 +42,7 @@ async function parted(state: "foreign" | "ok") {
     return { ...info, media, volumes: state === "ok" ? [held] : [] };
   });
   const waits = () => world.station.api.differences().map((one) => one.waits).join("\n");
-  return { world, waits };
+  return { world, waits, u2: u2! };
 }
 
 Deno.test("a medium is not adopted without asking where its volumes would lose another part", async () => {
@@ -65,6 +65,24 @@ Deno.test("half of a volume on another unit is not called a copy that can be wip
   assert.match(waits(), /is a part of a volume .*: bring all of its media to this unit/);
   assert.match(waits(), /unit "u1" has it \(\/dev\/new, ok\); once nothing here needs it/);
   assert.doesNotMatch(waits(), /wipe/);
+  await world.end();
+});
+
+Deno.test("half of a volume is brought back only by who is sure that it is no copy", async () => {
+  const { world, u2 } = await parted("foreign");
+  await tell(world, u2, (info) => {
+    const [own, missing] = info.media;
+    return { ...info, media: [own!, { ...missing!, path: "/dev/back", state: "foreign" }] };
+  });
+  await assert.rejects(
+    async () =>
+      await world.station.api.changeMedium(
+        { unit: "u2", medium: "/dev/back" },
+        { action: "adopt", yes: false },
+        "ann",
+      ),
+    /leg 0 of disk "db" has its other part here .*: if this medium is a copy.*--yes/,
+  );
   await world.end();
 });
 
