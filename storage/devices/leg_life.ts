@@ -15,7 +15,7 @@ import { type LegLogOptions, ReplayLog } from "./leg_log.ts";
 import { LegQueue } from "./leg_queue.ts";
 import { LegRecovery } from "./leg_recovery.ts";
 import type { LegRequest } from "./leg_request.ts";
-import { type LegEvent, type LegPhase, nextPhase, statusOf } from "./leg_state.ts";
+import { isComing, type LegEvent, type LegPhase, nextPhase, statusOf } from "./leg_state.ts";
 import { LegTimer } from "./leg_timer.ts";
 
 export interface LegOptions extends LinkOptions, LegLogOptions {
@@ -90,13 +90,13 @@ export class LegLife {
   }
 
   status(): LegStatus {
-    const status = {
+    return {
       leg: this.#assignment.leg,
       unitName: this.#assignment.unitName,
       state: statusOf(this.#phase, this.#wasReady),
       sinceMs: Math.max(0, Math.round(this.#options.io.nowMs() - this.#sinceMs)),
+      ...(this.#reason === null ? {} : { reason: this.#reason }),
     };
-    return this.#reason === null ? status : { ...status, reason: this.#reason };
   }
 
   /** A newer assignment of the same volume: other addresses, a larger size, a newer generation. */
@@ -110,6 +110,8 @@ export class LegLife {
     if (regranted) this.#forgetForeign();
     this.#link.forgetFailures();
     if (this.#link.isOutdated(assignment)) this.#drop("the unit has other addresses now");
+    // The unit serves each connection the size of the moment when it was let in.
+    if (remapped && isComing(this.#phase)) this.#drop("it was assigned anew meanwhile");
     if (remapped) this.#event("remapped");
     this.#event("retry");
   }
@@ -134,8 +136,6 @@ export class LegLife {
     this.#closed = closed;
     this.#event("close");
   }
-
-  // What happens to it.
 
   #onAttached(connection: ClientConnection, answer: AttachAnswer): void {
     this.#connection = connection;

@@ -94,6 +94,11 @@ function ending(phase: LegPhase, event: LegEvent): LegPhase {
   return phase;
 }
 
+/** A connection was asked for with the assignment of then, and no caller's request runs on it. */
+export function isComing(phase: LegPhase): boolean {
+  return phase === "connecting" || phase === "recovering";
+}
+
 /** How a phase is called for people; before it was ever ready, a leg is not away. */
 export function statusOf(phase: LegPhase, wasReady: boolean): LegStatus["state"] {
   switch (phase) {
