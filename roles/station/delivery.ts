@@ -19,7 +19,7 @@ export interface DeliveryOptions {
   readonly catalog: Catalog;
   readonly link: () => StationLink;
   readonly isPresent: (hostId: string) => boolean;
-  /** The disk's map is certain, and this station may tell it. */
+  /** The disk's map is certain, or the disk is gone; and this station may tell so. */
   readonly mayTell: (disk: DiskRow) => boolean;
   /** The host refused a map because it holds this version, a newer one. */
   readonly onNewer: (disk: DiskRow, version: number) => void;
@@ -69,7 +69,7 @@ export class Delivery {
 
   #start(disk: DiskRow): void {
     if (this.#running.has(disk.id) || this.#timers.has(disk.id)) return;
-    if (disk.state !== "released" && !this.#o.mayTell(disk)) return;
+    if (!this.#o.mayTell(disk)) return;
     // A map with a leg too few would put all that follows at other offsets.
     if (!isWhole(this.#o.catalog, disk)) return;
     this.#running.add(disk.id);

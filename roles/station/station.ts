@@ -186,7 +186,8 @@ class StationRole implements Station {
       standing: () => standing.state,
     });
     const mayTell = (disk: DiskRow) =>
-      standing.state !== "superseded" && uncertainty({ catalog, observed }, disk) === null;
+      standing.state !== "superseded" &&
+      (disk.state === "released" || uncertainty({ catalog, observed }, disk) === null);
     const onNewer = ({ id: diskId, hostId }: DiskRow, version: number) =>
       void learnMaps(pool, hostId, [{ diskId, version }]).catch((error) =>
         world.log.error(`Cannot keep what a host holds: ${messageOf(error)}`)

@@ -172,6 +172,28 @@ Deno.test("a superseded station refuses every change, tells why, and its tasks e
   await world.end();
 });
 
+Deno.test("a superseded station does not have a host forget a disk that the other one may have", async () => {
+  const { world, units, host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  for (const node of [...units, host]) world.cut(node);
+  await world.pass(60_000);
+  await world.task((await world.station.api.releaseDisk("db", "ann")).id);
+  const [unit] = units;
+  await world.join(unit!);
+  // Cut off after it has obeyed this station, it is told by another one.
+  unit!.epoch += 5;
+  unit!.instance = "f".repeat(32);
+  unit!.revision++;
+  await world.heartbeat(unit!, String(unit!.revision));
+  await world.pass(1000);
+  assert.equal(world.station.api.pool().state, "superseded");
+  await world.join(host);
+  await world.heartbeat(host, host.digest);
+  await world.pass(60_000);
+  assert.deepEqual([...host.assignments.keys()], [DISK]);
+  await world.end();
+});
+
 Deno.test("a volume that was granted on another unit since has moved there", async () => {
   const { world, units, host } = await smallPool([10]);
   await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
