@@ -90,7 +90,7 @@ async function inJobs(
 
 /** The seeds of this very tree, and every seed that ever found a bug. */
 export async function runTree(jobs: number): Promise<number> {
-  const { from, to } = await seedsOfTree();
+  const { from, to } = seedsOfTree();
   const seeds = [...KEPT_SEEDS.map(({ seed }) => seed), ...seedsFrom(from, to)];
   return await runMany({ seeds, jobs, options: {} });
 }
@@ -138,7 +138,7 @@ async function runThere(seeds: readonly number[], options: PlanOptions): Promise
     of === undefined ? [] : [`--${name}`, of.join(",") || ","];
   const story = options.story === undefined ? [] : ["--story", options.story];
   const steps = options.chaosSteps === undefined ? [] : ["--steps", `${options.chaosSteps}`];
-  const { code } = await new Deno.Command(Deno.execPath(), {
+  const { code, signal } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-prompt", "--quiet", "--no-check"],
       new URL("../main.ts", import.meta.url).pathname,
@@ -155,6 +155,9 @@ async function runThere(seeds: readonly number[], options: PlanOptions): Promise
     stdout: "inherit",
     stderr: "inherit",
   }).spawn().status;
+  if (signal !== null) {
+    console.log(`${signal} ended the process of seeds ${seeds.join(", ")}: not all of them ran`);
+  }
   return code;
 }
 
