@@ -110,8 +110,8 @@ export class LegLife {
     if (regranted) this.#forgetForeign();
     this.#link.forgetFailures();
     if (this.#link.isOutdated(assignment)) this.#drop("the unit has other addresses now");
-    // The unit serves each connection the size of the moment when it was let in.
-    if (remapped && isComing(this.#phase)) this.#drop("it was assigned anew meanwhile");
+    // A connection has the size of its beginning; and an old grant's answers may be lost by now.
+    if (regranted || (remapped && isComing(this.#phase))) this.#drop("it was assigned anew");
     if (remapped) this.#event("remapped");
     this.#event("retry");
   }
