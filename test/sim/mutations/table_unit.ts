@@ -137,9 +137,9 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     name: "reads-off-by-one-block",
     breaks: "a block shows what was written to it",
     file: "storage/devices/extents.ts",
-    old: "    work.position = extent.start + (join.at - extent.begin);\n",
-    new: "    work.position = extent.start + (join.at - extent.begin);\n" +
-      '    if (join.kind === "read" && join.at >= 1048576) work.position += 4096;\n',
+    old: "      work.position = extent.start + from;\n",
+    new: "      work.position = extent.start + from;\n" +
+      '      if (kind === "read" && position >= 1048576) work.position += 4096;\n',
     only: ["weather"],
   },
   {
