@@ -8,7 +8,7 @@ import { behindWords, highestEpoch, strangeEpoch } from "./evidence.ts";
 import { recoveryView } from "./differences.ts";
 import { nextVersion, type Pool } from "./pool.ts";
 import { requireStanding } from "./standing.ts";
-import { shutOutLegs, whyNotAgain } from "./tasks/disk_regrant.ts";
+import { isShutOut, shutOutLegs, whyNotAgain } from "./tasks/disk_regrant.ts";
 import { isGranted, takeBack } from "./tasks/legs.ts";
 import { isActive } from "./tasks/task.ts";
 import type { Tasks } from "./tasks/tasks.ts";
@@ -102,7 +102,7 @@ export class Recovery {
       const disk = pool.catalog.disks.get(id);
       if (disk?.adopted === 0) await this.#takeBackLeftOver(disk);
       if (disk?.adopted !== 1 || uncertainty(pool, disk) !== null) continue;
-      if (disk.state === "ready" && this.#isBeingGranted(disk)) continue;
+      if (disk.state === "ready" && this.#isToBeGranted(disk)) continue;
       const isWhole = pool.catalog.legsOf(disk.id).every((leg) =>
         pool.catalog.grants.has(leg.id) && leg.publishedBytes === leg.sizeBytes
       );
@@ -147,11 +147,12 @@ export class Recovery {
   }
 
   /** No host is told of a leg before its unit has acknowledged the grant (control.md §2). */
-  #isBeingGranted(disk: DiskRow): boolean {
+  #isToBeGranted(disk: DiskRow): boolean {
     const { pool } = this.#o;
     return pool.catalog.legsOf(disk.id).some((leg) => {
       const held = pool.observed.volume(leg.unitId, leg.id);
       if (held?.state !== "ready" || leg.publishedBytes !== leg.sizeBytes) return false;
+      if (isShutOut(pool, leg, held)) return true;
       return pool.catalog.grants.get(leg.id)?.state === "active" && !isGranted(pool, leg, held);
     });
   }

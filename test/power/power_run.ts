@@ -111,8 +111,11 @@ export class PowerRun {
     });
     await guest.cutPower(this.#chance);
     this.cuts++;
+    // So that "online" below is not what was known of it before.
+    await this.#cluster.untilState("u1", "silent");
     await guest.start();
     await guest.whileOn((async () => {
+      await this.#cluster.untilState("u1", "online");
       await assert.rejects(client.read(0, data.length), /error 5/, "nobody knows what is there");
       await assert.rejects(client.flush(), /error 5/, "what was lost stays lost");
       const { mediumId } = readLabel(guest.disks[0]!.path);

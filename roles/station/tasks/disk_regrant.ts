@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { compareGenerations } from "../../../protocol/config/bodies.ts";
+import { compareGenerations, type VolumeInfo } from "../../../protocol/config/bodies.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
 import { uncertainty } from "../certainty.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
@@ -21,17 +21,21 @@ export function shutOutLegs(pool: Pool): Map<string, VolumeRow[]> {
   for (const { id: unitId, role } of catalog.nodes.values()) {
     if (role !== "unit") continue;
     for (const held of observed.fresh(unitId)?.volumes ?? []) {
-      if (held.grant?.state !== "fenced" || held.state !== "ready") continue;
       const leg = catalog.volumes.get(held.id);
-      const wanted = catalog.grants.get(held.id);
-      if (leg?.unitId !== unitId || wanted === undefined) continue;
-      if (compareGenerations(held.grant.generation, wanted) !== 0) continue;
+      if (leg?.unitId !== unitId || !isShutOut(pool, leg, held)) continue;
       // Its adoption is under way, and grants it itself.
       if (held.media.some((id) => adopting.has(id))) continue;
       found.set(leg.diskId, [...found.get(leg.diskId) ?? [], leg]);
     }
   }
   return found;
+}
+
+/** The unit fenced the very grant that the catalog has last. */
+export function isShutOut({ catalog }: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
+  const wanted = catalog.grants.get(leg.id);
+  if (held.grant?.state !== "fenced" || held.state !== "ready") return false;
+  return wanted !== undefined && compareGenerations(held.grant.generation, wanted) === 0;
 }
 
 /** Grants again what is shut out of a disk; goes on where an earlier run of it was cut off. */
