@@ -22,4 +22,10 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     seed: 829_691_121,
     reason: "a replay put zeroes back over a later durable write, and the host ended within it",
   },
+  {
+    seed: 74_115,
+    reason:
+      "a host was told of a leg that its unit had shut out, as that medium's former unit was " +
+      "asked to forget it at that moment",
+  },
 ];
