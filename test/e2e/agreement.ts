@@ -64,7 +64,7 @@ function bookLegs(
       readBook(cluster.state(host)).flatMap(({ diskId, name: disk, version, legs }) => {
         const known = catalog.legs.find((one) => one.diskId === diskId)?.mapVersion;
         // One that was rebuilt from labels is told its host once an operator has confirmed.
-      if (known !== 0) assert.equal(version, known, `${host} holds the catalog's map of ${disk}`);
+        if (known !== 0) assert.equal(version, known, `${host} holds the catalog's map of ${disk}`);
         return legs.map(({ leg, unitName: unit, unitId, volumeId, volumeNumber, ...place }) => {
           const { sizeBytes, startLba, endLba } = place;
           assert.equal(
