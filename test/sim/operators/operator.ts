@@ -28,13 +28,18 @@ export class Operator {
     this.#try("look at the pool", async () => this.mend(await pictureOf(this.#scene)));
   }
 
-  /** A medium that was carried to a unit is to be served there. */
+  /**
+   * A medium that was carried to a unit is to be served there. An older copy in its place waits for
+   * the right one: who says yes to that gives up what was written since.
+   */
   adopt(mediumId: string, unit: string): void {
     const path = `/units/${unit}/media/${mediumId}`;
-    this.#try(
-      `adopt medium ${mediumId} on ${unit}`,
-      () => this.#ask("POST", path, { action: "adopt", yes: true }),
-    );
+    this.#try(`adopt medium ${mediumId} on ${unit}`, async () => {
+      const { units } = await pictureOf(this.#scene);
+      const media = units.find(({ name }) => name === unit)?.media ?? [];
+      if (media.some(({ id, state }) => id === mediumId && state === "stale")) return;
+      await this.#ask("POST", path, { action: "adopt", yes: true });
+    });
   }
 
   /** Looks at the pool, and does what it asks of a person. */
