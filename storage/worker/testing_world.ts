@@ -141,6 +141,18 @@ export class UnitWorld {
     this.address = await this.call("listen", { address: "127.0.0.1", port: 0 });
   }
 
+  /** Asks for the change again until the medium is open: a loaded machine's may look stalled. */
+  async reopened(change: Calls["mediumChange"]["params"]): Promise<void> {
+    let state = "";
+    while (state !== "ok") {
+      const opened = await this.call("mediumChange", change).catch((error) => {
+        assert.match(error.message, /one is stalled/);
+        return null;
+      });
+      state = opened?.state ?? "";
+    }
+  }
+
   /** A volume that is zeroed. */
   async volume(sizeBytes: number): Promise<VolumeInfo> {
     await this.call("volumeCreate", {

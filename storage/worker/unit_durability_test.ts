@@ -198,15 +198,7 @@ unitTest(
       const outcome = await world.run(coming);
       assert.equal(outcome.kind, "attached", "once the medium goes on");
       await world.run(writing).catch(() => {});
-      let state = "";
-      while (state !== "ok") {
-        // On a loaded machine a sound medium may take as long.
-        const opened = await world.call("mediumChange", change).catch((error) => {
-          assert.match(error.message, /one is stalled/);
-          return null;
-        });
-        state = opened?.state ?? "";
-      }
+      await world.reopened(change);
       const back = await world.attached({ attachment: 3 });
       assert.equal(await back.read(0), 3);
       await back.leave();
@@ -234,14 +226,7 @@ unitTest("media that stall once all is synced are not waited for without end", a
     world.stall.release();
     const made = await world.volume(8 * MIB);
     assert.equal(made.state, "ready", "zeroing goes on");
-    let state = "";
-    while (state !== "ok") {
-      const opened = await world.call("mediumChange", change).catch((error) => {
-        assert.match(error.message, /one is stalled/);
-        return null;
-      });
-      state = opened?.state ?? "";
-    }
+    await world.reopened(change);
     await world.drain();
   } finally {
     world.destroy();

@@ -115,15 +115,7 @@ unitTest(
       await world.turns(10);
       await looking(world, 2);
       world.stall.release();
-      let state = "";
-      while (state !== "ok") {
-        // On a loaded machine a sound medium may take as long.
-        const opened = await world.call("mediumChange", change).catch((error) => {
-          assert.match(error.message, /one is stalled/);
-          return null;
-        });
-        state = opened?.state ?? "";
-      }
+      await world.reopened(change);
       assert.deepEqual(await states(world), ["ok", "ok"]);
     }, { fenceAnswerMs: 1000 }),
 );

@@ -127,16 +127,7 @@ export async function reopened(scene: Scene): Promise<void> {
   kernel.faults.delayedMs = [3000, 4000];
   for (let i = 0; i < 4; i++) {
     await passTime(scene, 1000);
-    let syncs = 0;
-    kernel.mediaFault = ({ kind }) => {
-      if (kind === "sync") syncs++;
-      return "ok";
-    };
-    kernel.faults.syncError = 1;
-    await reach(scene, "something is flushed", () => syncs > 0);
-    users.pause(true);
-    await passTime(scene, 100);
-    kernel.faults.syncError = 0;
+    await failASync(scene);
     for (let looks = 0; looks < 2; looks++) {
       // What may be lost cannot be read, and is asked for again and again.
       for (const { workload } of inUse(scene)) workload.readAll();
@@ -161,16 +152,7 @@ export async function reopenedUnrepeated(scene: Scene): Promise<void> {
   kernel.faults.delayedMs = [60_000, 70_000];
   for (let i = 0; i < 4; i++) {
     await passTime(scene, 1000);
-    let syncs = 0;
-    kernel.mediaFault = ({ kind }) => {
-      if (kind === "sync") syncs++;
-      return "ok";
-    };
-    kernel.faults.syncError = 1;
-    await reach(scene, "something is flushed", () => syncs > 0);
-    users.pause(true);
-    await passTime(scene, 100);
-    kernel.faults.syncError = 0;
+    await failASync(scene);
     for (const { role } of hosts) role.end("killed");
     // What the station shows and the hosts' next processes come by and by.
     await passTime(scene, 5000);
@@ -180,4 +162,19 @@ export async function reopenedUnrepeated(scene: Scene): Promise<void> {
     await passTime(scene, 70_000);
     await readAll(scene);
   }
+}
+
+/** Writing back fails, for whoever syncs first; then consumers ask for nothing any more. */
+async function failASync(scene: Scene): Promise<void> {
+  const { world: { kernel }, users } = scene;
+  let syncs = 0;
+  kernel.mediaFault = ({ kind }) => {
+    if (kind === "sync") syncs++;
+    return "ok";
+  };
+  kernel.faults.syncError = 1;
+  await reach(scene, "something is flushed", () => syncs > 0);
+  users.pause(true);
+  await passTime(scene, 100);
+  kernel.faults.syncError = 0;
 }
