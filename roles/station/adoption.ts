@@ -1,10 +1,7 @@
-import {
-  compareGenerations,
-  type GrantInfo,
-  type VolumeInfo,
-} from "../../protocol/config/bodies.ts";
+import type { GrantInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { Catalog, Change } from "./catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "./catalog/rows.ts";
+import { isUnknown } from "./evidence.ts";
 
 /**
  * Takes a volume that a unit holds, and that the catalog does not know, into the catalog with what
@@ -75,7 +72,7 @@ export function learning(
   const changes: Change[] = [];
   const known = catalog.grants.get(volumeId);
   let disk = catalog.disks.get(volume.diskId);
-  if (known === undefined || compareGenerations(grant.generation, known) > 0) {
+  if (isUnknown(grant, known ?? null)) {
     changes.push(grantFromLabel(volumeId, grant));
     // Whom the grant serves the map has to say too, or nobody would come in any more.
     const access = accessOf(catalog, volume, grant);

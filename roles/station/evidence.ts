@@ -1,10 +1,13 @@
+import { isDeepStrictEqual } from "node:util";
 import {
   compareGenerations,
   type Generation,
+  type GrantInfo,
   type StorageInfo,
   type VolumeInfo,
 } from "../../protocol/config/bodies.ts";
 import type { Catalog } from "./catalog/catalog.ts";
+import type { GrantRow } from "./catalog/rows.ts";
 import { formatGeneration } from "./words.ts";
 
 const NONE: Generation = { epoch: 0, counter: 0 };
@@ -48,9 +51,28 @@ function volumeWords(held: VolumeInfo, options: EvidenceOptions): string | null 
     return `holds ${what}, of which this catalog knows nothing.`;
   }
   const generation = held.grant?.generation ?? NONE;
+  if (held.grant !== null && grant !== undefined && isAnothers(held.grant, grant)) {
+    return `holds ${what} under another grant ${formatGeneration(generation)} than this catalog's.`;
+  }
   if (compareGenerations(generation, known) <= 0) return null;
   return `holds ${what} under grant ${formatGeneration(generation)}, which is newer than ` +
     `${formatGeneration(known)}, the last one of this catalog.`;
+}
+
+/** A grant on a label that the catalog is to learn: it is newer, or another station's. */
+export function isUnknown(held: GrantInfo, row: GrantRow | null): boolean {
+  return row === null || compareGenerations(held.generation, row) > 0 || isAnothers(held, row);
+}
+
+/**
+ * Another station gave the same generation to others: two of them ran under one epoch, each on its
+ * copy of the catalog. A unit takes a generation once, so that the label's is the one that is left.
+ */
+function isAnothers({ generation, direct }: GrantInfo, row: GrantRow): boolean {
+  if (compareGenerations(generation, row) !== 0 || row.state !== "active") return false;
+  const addresses = row.addressesJson === null ? undefined : JSON.parse(row.addressesJson);
+  return !isDeepStrictEqual(direct?.tokenHash, row.tokenHash ?? undefined) ||
+    !isDeepStrictEqual(direct?.addresses, addresses);
 }
 
 /** The highest epoch that a unit shows, by what it obeyed or by a grant that it holds. */

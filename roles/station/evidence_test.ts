@@ -9,14 +9,23 @@ function generation(counter: number) {
   return { epoch: 1, counter };
 }
 
-function words(known: { catalog: number; home: number | null; held: number }): string | null {
+function words(
+  known: { catalog: number; home: number | null; held: number },
+  direct?: { tokenHash: Uint8Array; addresses: string[] },
+): string | null {
+  const row = {
+    ...generation(known.catalog),
+    state: "active",
+    tokenHash: null,
+    addressesJson: null,
+  };
   const catalog = {
     tombstones: new Map(),
-    grants: new Map([[ID, generation(known.catalog)]]),
+    grants: new Map([[ID, row]]),
     volumes: new Map([[ID, {}]]),
   } as unknown as Catalog;
   const leg = { diskName: "db", leg: 0 };
-  const grant = { generation: generation(known.held), state: "fenced" };
+  const grant = { generation: generation(known.held), state: "fenced", direct };
   const info = { volumes: [{ id: ID, number: 1, media: [], leg, grant }] };
   const grantAtHome = () => known.home === null ? null : generation(known.home);
   const options = { catalog, unit: "u1", adopting: new Set<string>(), grantAtHome };
@@ -28,6 +37,12 @@ Deno.test("a newer grant shows that the catalog is behind; a copy's is none beyo
   assert.match(words({ catalog: 1, home: 2, held: 3 }) ?? "", /newer than 1\.2/);
   assert.equal(words({ catalog: 1, home: 2, held: 2 }), null);
   assert.equal(words({ catalog: 2, home: null, held: 2 }), null);
+});
+
+Deno.test("the same generation for somebody else shows that another station gave it", () => {
+  const direct = { tokenHash: new Uint8Array(32), addresses: ["192.0.2.7"] };
+  const said = words({ catalog: 2, home: null, held: 2 }, direct) ?? "";
+  assert.match(said, /under another grant 1\.2 than this catalog's/);
 });
 
 Deno.test("generations on an adopted medium of another cluster are to be gone above", () => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { defined } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { GIB, MIB, VOLUME_HEADER_BYTES } from "../../protocol/core/limits.ts";
@@ -149,8 +150,12 @@ export class FakeUnit implements FakeNode {
 
   #grant(held: VolumeInfo, body: AccessGrant): VolumeInfo {
     if (held.state !== "ready") throw new DvsanError("not-zeroed", "not zeroed yet");
-    if (held.grant !== null && compareGenerations(body.generation, held.grant.generation) < 0) {
-      throw new DvsanError("stale-generation", "a newer grant is there");
+    const order = held.grant === null
+      ? 1
+      : compareGenerations(body.generation, held.grant.generation);
+    const isOther = !isDeepStrictEqual(held.grant?.direct, body.direct);
+    if (order < 0 || (order === 0 && isOther)) {
+      throw new DvsanError("stale-generation", "a newer grant is there, or another");
     }
     if (body.sizeBytes !== held.sizeBytes) throw new DvsanError("invalid", "another size");
     this.granted.set(held.id, body.sizeBytes);

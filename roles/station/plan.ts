@@ -4,6 +4,7 @@ import {
   type VolumeInfo,
 } from "../../protocol/config/bodies.ts";
 import type { GrantRow, TombstoneRow, VolumeRow } from "./catalog/rows.ts";
+import { isUnknown } from "./evidence.ts";
 import { sizeText, timeText } from "./words.ts";
 
 /** The next thing to do about one volume so that its unit comes nearer to what is wanted. */
@@ -210,9 +211,11 @@ function planEnd(volume: VolumeRow, { held }: Held): Plan | null {
 /** The label is right about current grant and extents, the catalog about what is intended. */
 function planLearning(volume: VolumeRow, { held, grant, mayChangeLength }: Held): Plan | null {
   if (held.grant === null) return null;
-  const newer = grant === null || compareGenerations(held.grant.generation, grant) > 0;
-  if (newer) {
-    return act({ kind: "learn", volume, held }, "holds a newer grant than the catalog: stands");
+  if (isUnknown(held.grant, grant)) {
+    const which = grant !== null && compareGenerations(held.grant.generation, grant) === 0
+      ? "another"
+      : "a newer";
+    return act({ kind: "learn", volume, held }, `holds ${which} grant than the catalog: stands`);
   }
   if (held.grant.sizeBytes <= volume.sizeBytes) return null;
   if (mayChangeLength) {

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { compareGenerations } from "../../../protocol/config/bodies.ts";
 import { hexOf, utf8 } from "../../../protocol/core/bytes.ts";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import { ADDRESSES_PER_NODE_MAX } from "../../../protocol/core/limits.ts";
 import type { Change } from "../catalog/catalog.ts";
-import type { NodeRow } from "../catalog/rows.ts";
+import type { DiskRow, GrantRow, NodeRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
 import { grantOf, isGranted, mustDisk, requireMember, untilLegs } from "./legs.ts";
@@ -46,8 +48,17 @@ export async function accessWork(
       direct ? { tokenHash: Uint8Array.from(tokenHash), addresses } : null,
     );
   }));
+  const grants = legs.map(({ id }) => pool.catalog.grants.get(id));
   kickDisk(pool, diskId);
-  await untilLegs(pool, { diskId, task, what: "to be granted anew", test: isGranted });
+  await untilLegs(pool, {
+    diskId,
+    task,
+    what: "to be granted anew",
+    test: (all, leg, held) => {
+      for (const grant of grants) requireOwn(all, disk, grant);
+      return isGranted(all, leg, held);
+    },
+  });
   await putAccess(pool, diskId, direct ? "direct" : "agent");
   await untilDelivered(pool, diskId, task);
   const text = direct
@@ -60,6 +71,23 @@ export async function accessWork(
     const [address] = JSON.parse(unit?.dataAddressesJson ?? "[]") as string[];
     return `nbd://${address ?? "unknown"}/${tokens[index]}`;
   });
+}
+
+/**
+ * What a unit holds of another station is learned over what was given here; then these tokens are
+ * nobody's. DvsanError "busy".
+ */
+function requireOwn(pool: Pool, { name }: DiskRow, given: GrantRow | undefined): void {
+  const now = given && pool.catalog.grants.get(given.volumeId);
+  if (given === undefined || now === undefined) return;
+  const isSame = compareGenerations(now, given) === 0 &&
+    isDeepStrictEqual(now.tokenHash, given.tokenHash);
+  if (isSame || now.state === "revoked") return;
+  throw new DvsanError(
+    "busy",
+    `Disk "${name}" was granted by another station meanwhile, and that stands. See "dvsan ctl ` +
+      `disks", and try again.`,
+  );
 }
 
 async function putAccess(pool: Pool, diskId: string, access: "agent" | "direct"): Promise<void> {
