@@ -166,8 +166,8 @@ export class LegLife {
 
   #onLost(reason: string, event: LegEvent): void {
     this.#connection = null;
-    this.queue.disconnect((request) => this.#recovery.lost(request));
     this.#recovery.stop();
+    this.queue.disconnect((request) => this.#recovery.lost(request));
     if (this.#phase !== "leaving" && this.#phase !== "closing") {
       if (this.#phase !== "connecting") this.#log().warn("Lost the unit", { reason });
       this.#reason = reason;
@@ -197,6 +197,8 @@ export class LegLife {
   #forgetForeign(): void {
     const { log } = this.queue;
     if (log.isEmpty) return;
+    // Its connection is dropped, but may end later: until then nothing of the log may be read.
+    this.#recovery.stop();
     this.#log().error("A new grant came before everything was flushed; the next flush fails", {
       changes: log.end - log.begin,
     });

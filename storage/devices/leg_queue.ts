@@ -229,9 +229,13 @@ export class LegQueue {
 
   /** After a failed flush nothing may be called durable, so such requests fail at once. */
   #refusesDurable(request: LegRequest): boolean {
-    const durable = request.command === COMMAND.flush || (request.flags & COMMAND_FLAGS.fua) !== 0;
-    if (!durable || (!this.flushFailed && !this.#failsNextFlush)) return false;
-    this.#failsNextFlush = false;
+    const isFlush = request.command === COMMAND.flush;
+    // FUA speaks for its own change alone, so it does not tell of others that were given up.
+    const fails = isFlush
+      ? this.flushFailed || this.#failsNextFlush
+      : this.flushFailed && (request.flags & COMMAND_FLAGS.fua) !== 0;
+    if (!fails) return false;
+    if (isFlush) this.#failsNextFlush = false;
     this.#refuse(request);
     return true;
   }

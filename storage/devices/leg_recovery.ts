@@ -72,7 +72,7 @@ export class LegRecovery {
     this.advance();
   }
 
-  /** The connection is gone; the queue has taken its requests back. */
+  /** The connection is gone or given up: nothing more is sent. What was sent gets `lost`. */
   stop(): void {
     this.#step = "idle";
     this.#plan = [];

@@ -26,3 +26,40 @@ Deno.test("what was not answered under one generation is answered under the next
   }
   assert.ok(waited > 0 && waited < TURNS, "some were answered before, and some were not");
 });
+
+Deno.test("a grant anew in the middle of a replay ends it, also while it waits for a buffer", () => {
+  let gaveUp = 0;
+  for (let turns = 0; turns < TURNS; turns++) {
+    const bench = new LegBench();
+    const units = [bench.unit(), bench.unit()] as const;
+    const legs = units.map((unit) => bench.ready(bench.leg(unit)));
+    for (const leg of legs) {
+      const device = new DeviceBench(bench, leg);
+      // More than there are buffers for replays, which the legs share.
+      const writes = Array.from({ length: 24 }, (_, i) => device.write(i * 4 * KIB, { fill: 1 }));
+      device.results(...writes);
+    }
+    for (const unit of units) unit.reboot();
+    for (let i = 0; i < turns; i++) bench.io.turn(1);
+    legs[1]!.update(assignmentOf(units[1], { counter: 2 }));
+    gaveUp += bench.log("A new grant came").length;
+    bench.until(() => units[0].device.durable[23 * 4 * KIB] === 1, "the other leg's replay");
+    for (const leg of legs) bench.ready(leg);
+    bench.end(legs, units);
+  }
+  assert.ok(gaveUp > 0 && gaveUp < TURNS, "some replays were over before, and some were not");
+});
+
+Deno.test("what a new grant gave up is told by the next flush, and not by a FUA write before it", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  const leg = bench.ready(bench.leg(unit));
+  const device = new DeviceBench(bench, leg);
+  device.results(device.write(0, { fill: 1 }));
+  leg.update(assignmentOf(unit, { counter: 2 }));
+  bench.ready(leg);
+  assert.deepEqual(device.results(device.write(8 * KIB, { fill: 2, fua: true })), [4 * KIB]);
+  assert.deepEqual(device.results(device.flush()), [-5]);
+  assert.deepEqual(device.results(device.flush()), [0]);
+  bench.end([leg], [unit]);
+});

@@ -89,6 +89,9 @@ export class UnitGate implements ExportGate {
       }
       return this.#entry(attached, () => {});
     }
+    if (this.#options.table.volumeOf(connection.id) !== null) {
+      return { refused: REPLY_ERROR.invalid, text: "this connection attached to another volume" };
+    }
     return this.#findDirect(connection, name) ?? this.#options.others.find(connection, name);
   }
 

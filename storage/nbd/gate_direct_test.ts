@@ -74,3 +74,17 @@ Deno.test("a direct connection that is lost while it waits holds up neither fenc
   assert.ok(fenced);
   assert.deepEqual(world.device.seen, []);
 });
+
+Deno.test("who attached to a volume opens no other on that connection, with a token neither", () => {
+  const world = directWorld();
+  const volumeId = "1f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
+  world.table.load(volumeId, { terms: terms(1), fenced: false });
+  const agent = new FakeConnection(1);
+  assert.equal(world.attach(agent, { attachment: 1, volumeId }).answers[0]?.kind, "answer");
+  for (const name of [TOKEN, "standalone"]) {
+    assert.ok("refused" in world.gate.find(agent, name), name);
+  }
+  const own = world.entry(agent, volumeId);
+  own.opened(agent);
+  assert.ok(world.table.isOpen(agent.id));
+});

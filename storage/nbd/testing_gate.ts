@@ -115,12 +115,12 @@ export class World {
   /** The answers to ATTACH: none while it waits. */
   attach(
     connection: GateConnection,
-    options: { attachment: number; counter?: number; host?: typeof host },
+    options: { attachment: number; counter?: number; host?: typeof host; volumeId?: string },
   ): { answers: OptionAnswer[]; client: AttachClient } {
     const [challenge] = this.option(connection, OPTION_ATTACH_CHALLENGE);
     assert.equal(challenge?.kind, "answer");
     const client = new AttachClient(challenge.payload, {
-      volumeId: VOLUME,
+      volumeId: options.volumeId ?? VOLUME,
       generation: { epoch: 1, counter: options.counter ?? 1 },
       attachment: options.attachment,
       host: options.host ?? host,
