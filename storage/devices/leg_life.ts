@@ -181,10 +181,9 @@ export class LegLife {
 
   #expire(): void {
     this.#expired = true;
-    const failed = this.queue.fail({ errno: WIRE_ERROR.io, beforeMs: Infinity });
     this.#log().error("The unit was away for too long: I/O fails with EIO until it is back", {
       ioTimeoutMs: this.#options.ioTimeoutMs,
-      failed,
+      failed: this.queue.fail({ errno: WIRE_ERROR.io, beforeMs: Infinity }),
       reason: this.#reason ?? "no answer yet",
     });
     this.#options.changed();
@@ -192,12 +191,11 @@ export class LegLife {
 
   /**
    * Between two generations somebody else may have owned the volume, so nothing of ours may be
-   * written over it. What was not flushed can then not be promised any more.
+   * written over it, by a replay under way neither. What was not flushed is then not promised.
    */
   #forgetForeign(): void {
     const { log } = this.queue;
     if (log.isEmpty) return;
-    // Its connection is dropped, but may end later: until then nothing of the log may be read.
     this.#recovery.stop();
     this.#log().error("A new grant came before everything was flushed; the next flush fails", {
       changes: log.end - log.begin,
