@@ -5,7 +5,7 @@ import {
   RANGE_PIECE_BYTES_MAX,
   RANGE_PIECES_AT_ONCE,
 } from "../../protocol/core/limits.ts";
-import type { Io, Transfer, ZeroRange } from "../io/io.ts";
+import type { Io, Transfer } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import {
   type DeviceUnderTest,
@@ -20,6 +20,7 @@ import { FileDevice } from "./file.ts";
 import { MediumState } from "./medium_state.ts";
 import { MemoryDevice } from "./memory.ts";
 import { SliceDevice } from "./slice.ts";
+import { waitingRanges } from "./testing_ranges.ts";
 
 const MIB = 1 << 20;
 const GIB = 1024 * MIB;
@@ -184,28 +185,6 @@ Deno.test("ExtentsDevice takes a few operations at a time for a request over man
   io.destroy();
   Deno.removeSync(path);
 });
-
-/** An Io that lets ranges wait, of any length, and knows which they were. */
-function waitingRanges(io: Io) {
-  const ranges: { handle: number; position: number; length: number; operation: Operation }[] = [];
-  const wait = (operation: Operation, handle: number, position: number, length: number) => {
-    operation.busy = true;
-    ranges.push({ handle, position, length, operation });
-  };
-  const calls: Readonly<Record<string, unknown>> = {
-    discard: wait,
-    readAhead: wait,
-    zero: (operation: Operation, handle: number, at: ZeroRange) =>
-      wait(operation, handle, at.position, at.length),
-  };
-  const waiting = new Proxy(io, {
-    get: (target, key) => {
-      const value = calls[String(key)] ?? Reflect.get(target, key, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  return { io: waiting, ranges };
-}
 
 Deno.test("ExtentsDevice gives a medium long ranges in pieces, and few of them at a time", () => {
   const io = newIo();

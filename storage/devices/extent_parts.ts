@@ -8,6 +8,7 @@ import type { MediumState } from "./medium_state.ts";
 
 const EIO = 5;
 const EOPNOTSUPP = 95;
+const ESHUTDOWN = 108;
 
 /** As what each kind of work is counted. */
 const TYPES = {
@@ -89,10 +90,12 @@ export class JoinedParts {
   partDone(result: number): void {
     if (result < 0) this.fail(result);
     this.#underWay--;
-    this.#beginMore();
-    if (this.#underWay > 0) return;
     const caller = this.#caller;
     assert(caller !== null, "parts belong to an operation");
+    // Who has gone may ask anew, and what is not begun would land on what was written since.
+    if (this.at < this.end && caller.asker?.hasGone) this.fail(-ESHUTDOWN);
+    this.#beginMore();
+    if (this.#underWay > 0) return;
     const outcome = this.#result;
     this.#caller = null;
     this.#owner.release(this);

@@ -31,6 +31,8 @@ interface Split {
   result: number;
 }
 
+const ESHUTDOWN = 108;
+
 class Piece extends Operation {
   split: Split | null = null;
 }
@@ -230,6 +232,7 @@ export class LinearDevice implements Device {
   #piece(split: Split): Piece {
     const piece = this.#pieces.pop() ?? new Piece(this.#onPiece);
     piece.split = split;
+    piece.asker = split.parent!.asker;
     split.left++;
     return piece;
   }
@@ -240,9 +243,12 @@ export class LinearDevice implements Device {
     this.#pieces.push(piece);
     if (piece.result < 0 && split.result >= 0) split.result = piece.result;
     split.left--;
+    const parent = split.parent!;
+    // Who has gone may ask anew, and what is not begun would land on what was written since.
+    const isLeft = split.at < split.end && (parent.asker?.hasGone ?? false);
+    if (isLeft && split.result >= 0) split.result = -ESHUTDOWN;
     this.#beginPieces(split);
     if (split.left > 0) return;
-    const parent = split.parent!;
     split.parent = null;
     this.#splits.push(split);
     parent.busy = false;

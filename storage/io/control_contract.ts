@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { AssertionError } from "../../protocol/core/assert.ts";
-import { finish, type IoCase, turnUntil } from "./contract_testing.ts";
+import { finish, finished, type IoCase, tcpPair, turnUntil } from "./contract_testing.ts";
 import { Errno } from "./errno.ts";
-import type { Io } from "./io.ts";
+import type { Handle, Io } from "./io.ts";
 import { Operation } from "./operation.ts";
 
 /** Timers, cancelling, waking, buffers, and the order of things in a turn. */
@@ -114,6 +114,27 @@ export const CONTROL_CASES: readonly IoCase[] = [
         io.buffers.release(first);
         io.buffers.release(first);
       }, AssertionError);
+    },
+  },
+  {
+    name: "tells that a peer takes nothing any more, before what it left was received",
+    run({ io }) {
+      const off = io.buffers.take(4096);
+      // TCP knows only once the peer's kernel says so.
+      assert.equal(io.hasGone(tcpPair(io)[0]), false);
+      for (const leave of [(end: Handle) => io.close(end), (end: Handle) => io.shutdown(end)]) {
+        const [one, other] = io.socketPair();
+        assert.equal(finish(io, (o) => io.send(o, other, off, 100)), 100);
+        assert.equal(io.hasGone(one), false);
+        leave(other);
+        assert.equal(io.hasGone(one), true);
+        const received = finished(io, (o) => io.receive(o, one));
+        assert.equal(received.result, 100);
+        io.buffers.release(received.off);
+        io.close(one);
+        assert.equal(io.hasGone(one), true);
+      }
+      io.buffers.release(off);
     },
   },
   {

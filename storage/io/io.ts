@@ -80,6 +80,12 @@ export interface Io {
   detach(handle: Handle): number;
   /** For sockets: stops both directions now; operations under way end. Returns 0 or an errno. */
   shutdown(handle: Handle): number;
+  /**
+   * Of sockets: the peer takes nothing any more, so that nobody can be told anything. A Unix
+   * socket's has closed its end or shut it both ways; TCP knows only once a reset has come. There
+   * may be bytes of it yet that were not received.
+   */
+  hasGone(handle: Handle): boolean;
   /** Closes once every operation on it ended; the Handle is dead from this call on. */
   close(handle: Handle): void;
 

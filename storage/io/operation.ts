@@ -1,5 +1,11 @@
 import type { Off } from "./io.ts";
 
+/** Somebody who asks for operations. */
+export interface Asker {
+  /** Nobody is there any more who could be told, and who asks anew may be elsewhere by now. */
+  readonly hasGone: boolean;
+}
+
 /**
  * One operation that its owner makes once and submits again and again. Between submission and
  * `done` it is busy: the buffers it names stay taken, also when its owner was thrown out.
@@ -8,6 +14,11 @@ import type { Off } from "./io.ts";
  * to act on completion uses an operation of its own.
  */
 export class Operation {
+  /**
+   * Who it is done for, where they may go away: a device that does long work in pieces begins no
+   * more of them then, and ends it with ESHUTDOWN. What was begun runs to its end.
+   */
+  asker: Asker | null = null;
   /** A count, a Handle, or a negated errno; valid in `done` and until the next submission. */
   result = 0;
   /** The buffer that `receive` chose. */

@@ -173,6 +173,10 @@ export abstract class SimBase extends SimLife implements SimResident {
     return 0;
   }
 
+  hasGone(handle: io.Handle): boolean {
+    return this.stream(handle)?.isBroken ?? true;
+  }
+
   close(handle: io.Handle): void {
     const index = this.handles.find(handle);
     if (index < 0) return;
@@ -183,11 +187,8 @@ export abstract class SimBase extends SimLife implements SimResident {
       pending.cancel();
       this.end(operation, -Errno.ECANCELED);
     }
-    if (object instanceof SimStream) {
-      object.shutdown();
-    } else if (object instanceof SimListener) {
-      this.#unlisten(object, false);
-    }
+    if (object instanceof SimStream) object.shutdown();
+    else if (object instanceof SimListener) this.#unlisten(object, false);
     // The last operation that ended here may have freed it already.
     if (this.handles.isDying(index) && this.handles.underWay[index] === 0) this.#free(index);
   }

@@ -62,6 +62,11 @@ export class SimStream {
     return this.#inboxBytes;
   }
 
+  /** Nothing can be sent any more. */
+  get isBroken(): boolean {
+    return this.shut || (this.wire?.isBroken ?? true) || (this.ended ?? 0) < 0;
+  }
+
   /** Moves what can be moved, and ends what is done. */
   pump(): void {
     for (let moved = true; moved;) {
@@ -100,7 +105,7 @@ export class SimStream {
     const send = this.send;
     if (send === null) return false;
     const wire = this.wire;
-    if (this.shut || wire === null || wire.isBroken || (this.ended ?? 0) < 0) {
+    if (this.isBroken || wire === null) {
       this.send = null;
       const errno = this.ended !== null && this.ended < 0 ? this.ended : -Errno.EPIPE;
       this.finish(send.operation, errno);

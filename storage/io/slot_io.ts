@@ -59,6 +59,15 @@ export abstract class SlotIo extends KernelIo {
     this.sendRest(slot);
   }
 
+  /** Sending nothing sends nothing, but fails where nothing could be sent (unix(7), tcp(7)). */
+  hasGone(handle: Handle): boolean {
+    const index = this.handles.find(handle);
+    if (index < 0) return true;
+    const fd = this.handles.fileDescriptors[index]!;
+    const result = this.calls.send(fd, this.spanOf(0, 0));
+    return result < 0 && result !== -Errno.EAGAIN;
+  }
+
   /** For adapters that sleep otherwise among large transfers. */
   protected movedMuch(): void {}
 

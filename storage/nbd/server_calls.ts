@@ -9,7 +9,7 @@ import {
 } from "../../protocol/nbd/constants.ts";
 import type { RequestFields } from "../../protocol/nbd/request.ts";
 import type { Device } from "../devices/device.ts";
-import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Handle, Io, Transfer, ZeroRange } from "../io/io.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { RequestOwner, ServerRequest } from "./server_request.ts";
 
@@ -20,6 +20,9 @@ export interface CallsHost {
 }
 
 export interface DeviceCallsOptions {
+  readonly io: Io;
+  /** The client's socket. */
+  readonly handle: Handle;
   readonly device: Device;
   /** Of the connection. */
   readonly counters: CounterRow;
@@ -32,6 +35,8 @@ export class DeviceCalls implements RequestOwner {
   /** Operations that the device has not ended. */
   underWay = 0;
   readonly #host: CallsHost;
+  readonly #io: Io;
+  readonly #handle: Handle;
   readonly #failed: (command: number, errno: number) => void;
   #stopped = false;
   readonly #device: Device;
@@ -43,12 +48,18 @@ export class DeviceCalls implements RequestOwner {
 
   constructor(host: CallsHost, options: DeviceCallsOptions) {
     const { device, counters } = options;
+    this.#io = options.io;
+    this.#handle = options.handle;
     this.#failed = options.failed;
     this.#host = host;
     this.#device = device;
     const { inMemory, isOpenToAll } = device.traits;
     this.#readsAside = inMemory === true && isOpenToAll === true;
     this.#counters = counters;
+  }
+
+  get hasGone(): boolean {
+    return this.#stopped || this.#io.hasGone(this.#handle);
   }
 
   /** The request has what it needs, and was checked. */
@@ -105,8 +116,7 @@ export class DeviceCalls implements RequestOwner {
     const { result } = request.operation;
     if (result < 0) {
       request.error = errorOf(request, -result);
-      // That zeroing would be slow is an answer, and nothing has failed.
-      if (request.error !== WIRE_ERROR.notSupported) this.#failed(request.command, -result);
+      if (!this.#isAnswer(request)) this.#failed(request.command, -result);
     } else if (needsSync(request) && !this.#stopped) {
       request.syncing = true;
       this.underWay++;
@@ -115,6 +125,11 @@ export class DeviceCalls implements RequestOwner {
       return;
     }
     this.#host.requestFinished(request);
+  }
+
+  /** Nothing has failed: zeroing would be slow, or the rest of it was not begun. */
+  #isAnswer({ error }: ServerRequest): boolean {
+    return error === WIRE_ERROR.notSupported || (error === WIRE_ERROR.shutdown && this.hasGone);
   }
 }
 

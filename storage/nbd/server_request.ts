@@ -4,11 +4,11 @@ import { ERROR_CHUNK_BYTES_MAX } from "../../protocol/nbd/chunks.ts";
 import { SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
 import type { RequestFields } from "../../protocol/nbd/request.ts";
 import type { Io, Off } from "../io/io.ts";
-import { Operation } from "../io/operation.ts";
+import { type Asker, Operation } from "../io/operation.ts";
 import { KeptPool } from "./server_kept.ts";
 
 /** Who a request belongs to while it is taken. */
-export interface RequestOwner {
+export interface RequestOwner extends Asker {
   /** The device is done with `request.operation`. */
   requestDone(request: ServerRequest): void;
 }
@@ -106,6 +106,7 @@ export class RequestPool {
     this.#taken++;
     request.next = null;
     request.owner = owner;
+    request.operation.asker = owner;
     request.error = 0;
     request.off = -1;
     request.syncing = false;
@@ -135,10 +136,12 @@ export class RequestPool {
     assert(request.off === -1, "a request is released without a buffer");
     assert(request.owner !== null, "a request is released once");
     request.owner = null;
+    request.operation.asker = null;
     request.next = this.#free;
     this.#free = request;
     this.#taken--;
-    this.#waiters.shift()?.requestFree();
+    // One that finds its client gone takes none.
+    while (this.#free !== null && this.#waiters.length > 0) this.#waiters.shift()!.requestFree();
   }
 
   /** Gives the arena buffer back; every request must have been released. */

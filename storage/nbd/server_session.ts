@@ -223,8 +223,10 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#held.hold(request, off);
     this.#pause = "none";
     const kept = this.#kept;
-    kept.taken(this.#beginPayload(kept, kept.from, kept.to));
-    this.#goOn();
+    if (this.#calls.hasGone) this.#dropCurrent();
+    else kept.taken(this.#beginPayload(kept, kept.from, kept.to));
+    // A payload may be on its way by now.
+    if (this.#pause === "none") this.requestFree();
   }
 
   #payloadReceived(): void {
@@ -243,8 +245,13 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#goOn();
   }
 
+  /**
+   * A wait is over. What a client that has gone left unread is not begun: it may have come back,
+   * and have written anew what an old request would write over.
+   */
   requestFree(): void {
     this.#pause = "none";
+    if (this.#calls.hasGone) return this.#host.failed("the client has gone");
     this.#goOn();
   }
 
@@ -276,10 +283,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     if (errno !== 0 && !this.#shut) {
       return this.#host.failed(`a reply could not be sent (${errnoName(errno)})`);
     }
-    if (this.#pause === "capacity") {
-      this.#pause = "none";
-      this.#goOn();
-    }
+    if (this.#pause === "capacity") this.requestFree();
     if (this.#stopping) this.#host.progressed();
   }
 

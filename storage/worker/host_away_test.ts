@@ -4,6 +4,7 @@ import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
 import { CELL } from "../counters/layout.ts";
 import { rowsWithParts } from "../counters/reader.ts";
 import { KIB } from "../devices/testing_leg.ts";
+import { ClientRequest } from "../nbd/client_request.ts";
 import { type Consumer, diskOf, HostBench, IO_TIMEOUT_MS } from "./testing_host.ts";
 
 Deno.test("a unit away for too long is EIO to all that waits, whose connections live and go on", async () => {
@@ -50,5 +51,43 @@ Deno.test("a unit away for too long is EIO to all that waits, whose connections 
   }
   assert.equal(unit.device.durable[4 * KIB], 8);
   for (const { off } of waiting) bench.io.buffers.release(off);
+  await host.end([unit]);
+});
+
+/** Of each connection that is left; together more than there are buffers for. */
+const WRITES = 100;
+
+Deno.test("what a consumer left unread does not land on what it wrote since", async () => {
+  const host = new HostBench();
+  const { bench } = host;
+  const { buffers } = bench.io;
+  const unit = bench.unit();
+  await host.attach(diskOf([unit]));
+  const left = [(await host.opened()).consumer, (await host.opened()).consumer];
+  let stopped = false;
+  unit.stop(() => stopped = true);
+  bench.until(() => stopped);
+  const off = buffers.take(4 * KIB);
+  bench.io.bytes.fill(1, off, off + 4 * KIB);
+  for (const { connection } of left) {
+    for (let i = 0; i < WRITES; i++) {
+      const request = new ClientRequest();
+      connection.submit(Object.assign(request, { command: COMMAND.write, length: 4 * KIB, off }));
+    }
+    bench.pass(100);
+  }
+  assert.ok(buffers.taken < 2 * WRITES, "some wait for buffers, and others behind them");
+  // As the kernel's client does when its timeout is over; somebody attaches it anew then.
+  for (const { connection } of left) connection.drop("it timed out");
+  const { consumer } = await host.opened();
+  const newer = consumer.submit(COMMAND.write, 0, { fill: 2 });
+  bench.pass(100);
+  assert.equal(consumer.answers, 0);
+  unit.start();
+  bench.until(() => consumer.answers === 1, "the newer write");
+  assert.equal(newer.error, 0);
+  bench.pass(1000);
+  assert.equal(consumer.request(COMMAND.read, 0), 2);
+  for (const each of [off, newer.off]) buffers.release(each);
   await host.end([unit]);
 });
