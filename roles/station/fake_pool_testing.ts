@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DvsanError } from "../../protocol/core/errors.ts";
 import { GIB } from "../../protocol/core/limits.ts";
 import { FakeUnit } from "./fake_unit_testing.ts";
 import { FakeHost, FakeWorld } from "./fake_world_testing.ts";
@@ -18,4 +19,26 @@ export async function smallPool(gibs: readonly number[] = [10, 20]) {
 
 export function order(name: string, gib: number, diskId = DISK) {
   return { diskId, name, sizeBytes: gib * GIB, layout: "linear" as const };
+}
+
+/** The medium of one unit is carried to the other, which takes it over: nobody hears its answer. */
+export async function carry(world: FakeWorld, home: FakeUnit, to: FakeUnit): Promise<void> {
+  const [carried] = [...home.volumes.values()][0]!.media;
+  for (const [id, volume] of home.volumes) {
+    to.volumes.set(id, { ...volume, grant: { ...volume.grant!, state: "fenced" } });
+  }
+  home.volumes.clear();
+  const { info } = to;
+  to.info = function () {
+    const told = info.call(this);
+    return { ...told, media: [...told.media, { ...told.media[0]!, id: carried!, path: "/new" }] };
+  };
+  home.info = function () {
+    return { ...info.call(this), media: [] };
+  };
+  to.refuse.set("MEDIUM_CHANGE", new DvsanError("busy", "it is ok"));
+  for (const unit of [to, home]) {
+    unit.revision++;
+    await world.heartbeat(unit, String(unit.revision));
+  }
 }

@@ -1,33 +1,9 @@
 import assert from "node:assert/strict";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { FINISH_AGAIN_MS, LEG_UNREACHABLE_MS_MAX } from "../../protocol/core/limits.ts";
-import { DISK, order, smallPool } from "./fake_pool_testing.ts";
-import type { FakeUnit } from "./fake_unit_testing.ts";
-import type { FakeWorld } from "./fake_world_testing.ts";
+import { carry, DISK, order, smallPool } from "./fake_pool_testing.ts";
 
 const OTHER = "22222222-2222-4222-8222-222222222222";
-
-/** The medium of one unit is carried to the other, which takes it over: nobody hears its answer. */
-async function carry(world: FakeWorld, home: FakeUnit, to: FakeUnit): Promise<void> {
-  const [carried] = [...home.volumes.values()][0]!.media;
-  for (const [id, volume] of home.volumes) {
-    to.volumes.set(id, { ...volume, grant: { ...volume.grant!, state: "fenced" } });
-  }
-  home.volumes.clear();
-  const { info } = to;
-  to.info = function () {
-    const told = info.call(this);
-    return { ...told, media: [...told.media, { ...told.media[0]!, id: carried!, path: "/new" }] };
-  };
-  home.info = function () {
-    return { ...info.call(this), media: [] };
-  };
-  to.refuse.set("MEDIUM_CHANGE", new DvsanError("busy", "it is ok"));
-  for (const unit of [to, home]) {
-    unit.revision++;
-    await world.heartbeat(unit, String(unit.revision));
-  }
-}
 
 Deno.test("an adoption whose answer was lost is asked for again, and goes on where it was", async () => {
   const { world, units: [former, home], host } = await smallPool([5, 20]);

@@ -30,7 +30,7 @@ export type LegPhase =
  * - `lost`: no connection any more, or none was had; nothing of it is under way.
  * - `refused`: as `lost`, and final until the assignment changes.
  * - `retry`: the pause is over, or the assignment changed.
- * - `remapped`: the leg has grown, so a new attachment is needed.
+ * - `remapped`: the leg has grown, or was granted anew, so a new attachment is needed.
  * - `drained`: no request is under way.
  * - `close`: the disk is being detached.
  */

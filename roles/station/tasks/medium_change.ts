@@ -28,7 +28,7 @@ export async function changeMediumWork(
   const unit = pool.nodes.row(unitId)?.name ?? unitId;
   if (loss !== null) task.log(`Agreed to: ${loss}.`);
   task.commitTo(`asking unit "${unit}" to ${action} it`);
-  pool.adopting.add(mediumId);
+  if (action === "adopt") pool.adopting.add(mediumId);
   try {
     // Taken up again after the station's start, it comes before the unit does.
     await pool.watch.until(
@@ -45,7 +45,7 @@ export async function changeMediumWork(
     }
     if (action === "adopt") await bringBack(pool, { unitId, mediumId, task });
   } finally {
-    pool.adopting.delete(mediumId);
+    if (action === "adopt") pool.adopting.delete(mediumId);
   }
   const done = { adopt: "adopted", forget: "forgot", reopen: "opened anew" }[action];
   const text = `Unit "${unit}" ${done} medium ${mediumId}${loss === null ? "" : `: ${loss}`}.`;
@@ -88,7 +88,10 @@ function heldOn(pool: Pool, { unitId, mediumId }: Adopted): VolumeInfo[] {
   return volumes.filter((volume) => volume.media.includes(mediumId));
 }
 
-/** The grants on an adopted medium were fenced with it: its owner gets new ones. */
+/**
+ * The grants on an adopted medium were fenced with it: its owner gets new ones. An old medium's are
+ * older than what the catalog has last, so that these are more than `shutOutLegs`.
+ */
 function fencedLegs(pool: Pool, unitId: string, disk: DiskRow): VolumeRow[] {
   return pool.catalog.legsOf(disk.id).filter((leg) => {
     const held = pool.observed.volume(unitId, leg.id);
