@@ -80,6 +80,8 @@ export const GrantInfo = z.strictObject({
   sizeBytes: Bytes,
   /** Milliseconds since fencing began, while it is under way. */
   fencingForMs: Count.optional(),
+  /** No generation up to this one is ever granted again; left out where it is not above this one. */
+  fencedThrough: Generation.optional(),
   direct: DirectAccess.optional(),
 });
 export type GrantInfo = z.infer<typeof GrantInfo>;

@@ -14,6 +14,8 @@ const NONE: Generation = { epoch: 0, counter: 0 };
 
 export interface EvidenceOptions {
   readonly catalog: Catalog;
+  /** This station's. */
+  readonly epoch: number;
   /** For people. */
   readonly unit: string;
   /** Media that an operator has this unit adopt now: what they hold is not known here, rightly. */
@@ -51,6 +53,11 @@ function volumeWords(held: VolumeInfo, options: EvidenceOptions): string | null 
     return `holds ${what}, of which this catalog knows nothing.`;
   }
   const generation = held.grant?.generation ?? NONE;
+  const fence = held.grant?.fencedThrough;
+  if (fence !== undefined && fence.epoch > options.epoch) {
+    return `holds ${what} fenced through ${formatGeneration(fence)}, by a station of a later ` +
+      `epoch than this one's, ${options.epoch}.`;
+  }
   if (held.grant !== null && grant !== undefined && isAnothers(held.grant, grant)) {
     return `holds ${what} under another grant ${formatGeneration(generation)} than this catalog's.`;
   }
@@ -75,10 +82,26 @@ function isAnothers({ generation, direct }: GrantInfo, row: GrantRow): boolean {
     !isDeepStrictEqual(direct?.addresses, addresses);
 }
 
-/** The highest epoch that a unit shows, by what it obeyed or by a grant that it holds. */
+/** The highest epoch that a unit shows, by what it obeyed or by a grant or fence that it holds. */
 export function highestEpoch(info: StorageInfo): number {
-  const epochs = info.volumes.map((held) => held.grant?.generation.epoch ?? 0);
-  return Math.max(info.epoch, ...epochs);
+  return Math.max(info.epoch, ...info.volumes.map(epochOf));
+}
+
+/** New generations of the volume have to be above it. */
+function epochOf({ grant }: VolumeInfo): number {
+  return Math.max(grant?.generation.epoch ?? 0, grant?.fencedThrough?.epoch ?? 0);
+}
+
+/**
+ * The unit fenced the very grant that the catalog has last, with the medium that it adopted; or
+ * another station had it fenced through a later one, and no generation is granted behind a fence.
+ */
+export function isFencedOff({ grant }: VolumeInfo, row: GrantRow | null): boolean {
+  if (grant?.state !== "fenced" || row === null) return false;
+  if (compareGenerations(grant.generation, row) === 0) return true;
+  const { fencedThrough } = grant;
+  if (row.state !== "active" || fencedThrough === undefined) return false;
+  return compareGenerations(fencedThrough, row) >= 0;
 }
 
 /**
@@ -92,5 +115,5 @@ export function strangeEpoch(
   const strange = info.volumes.filter((held) =>
     !catalog.volumes.has(held.id) && held.media.some((id) => adopting.has(id))
   );
-  return Math.max(0, ...strange.map((held) => held.grant?.generation.epoch ?? 0));
+  return Math.max(0, ...strange.map(epochOf));
 }

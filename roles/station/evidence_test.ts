@@ -28,7 +28,7 @@ function words(
   const grant = { generation: generation(known.held), state: "fenced", direct };
   const info = { volumes: [{ id: ID, number: 1, media: [], leg, grant }] };
   const grantAtHome = () => known.home === null ? null : generation(known.home);
-  const options = { catalog, unit: "u1", adopting: new Set<string>(), grantAtHome };
+  const options = { catalog, epoch: 1, unit: "u1", adopting: new Set<string>(), grantAtHome };
   return behindWords(info as unknown as StorageInfo, options);
 }
 

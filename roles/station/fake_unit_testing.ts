@@ -116,7 +116,11 @@ export class FakeUnit implements FakeNode {
       default:
         return this.#put({
           ...held,
-          grant: { ...defined(held.grant, "a grant to revoke"), state: "fenced" },
+          grant: {
+            ...defined(held.grant, "a grant to revoke"),
+            state: "fenced",
+            fencedThrough: (body as AccessRevoke).generation,
+          },
         });
     }
   }
@@ -154,7 +158,9 @@ export class FakeUnit implements FakeNode {
       ? 1
       : compareGenerations(body.generation, held.grant.generation);
     const isOther = !isDeepStrictEqual(held.grant?.direct, body.direct);
-    if (order < 0 || (order === 0 && isOther)) {
+    const fenced = held.grant?.fencedThrough ?? { epoch: 0, counter: 0 };
+    const isFenced = compareGenerations(body.generation, fenced) <= 0;
+    if (isFenced || order < 0 || (order === 0 && isOther)) {
       throw new DvsanError("stale-generation", "a newer grant is there, or another");
     }
     if (body.sizeBytes !== held.sizeBytes) throw new DvsanError("invalid", "another size");

@@ -4,7 +4,7 @@ import {
   type VolumeInfo,
 } from "../../protocol/config/bodies.ts";
 import type { GrantRow, TombstoneRow, VolumeRow } from "./catalog/rows.ts";
-import { isUnknown } from "./evidence.ts";
+import { isFencedOff, isUnknown } from "./evidence.ts";
 import { sizeText, timeText } from "./words.ts";
 
 /** The next thing to do about one volume so that its unit comes nearer to what is wanted. */
@@ -240,9 +240,7 @@ function planGrant(volume: VolumeRow, input: Held): Plan {
   }
   const grown = grant.grantedBytes < volume.sizeBytes;
   if (order === 0 && held.grant?.state === "active" && !grown) return AGREED;
-  if (order === 0 && held.grant?.state !== "active") {
-    return SHUT_OUT;
-  }
+  if ((order === 0 && held.grant?.state !== "active") || isFencedOff(held, grant)) return SHUT_OUT;
   const step: PlanStep = { kind: "grant", volume, grant, sequence };
   // Its own newer grant shuts a host out as a fence does.
   return order < 0 && heldActive

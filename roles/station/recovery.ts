@@ -57,7 +57,10 @@ export class Recovery {
       const home = catalog.volumes.get(volumeId)?.unitId ?? unitId;
       return home === unitId ? null : observed.volume(home, volumeId)?.grant?.generation ?? null;
     };
-    const behind = behindWords(info, { catalog, unit, adopting, grantAtHome });
+    const behind = behindWords(info, {
+      ...{ catalog, unit, adopting, grantAtHome },
+      epoch: epoch.value,
+    });
     // What an operator has adopted of another cluster: its generations are not this station's.
     const strange = strangeEpoch(info, { catalog, adopting });
     if (strange >= epoch.value) await epoch.raiseAbove(strange);

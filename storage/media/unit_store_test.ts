@@ -120,15 +120,17 @@ Deno.test("a grant and a fence are told once they are on the label, and not befo
   const made = await store.volumeCreate(createBody(1, 8 * MIB));
   await store.idle();
   const state = () => store.storageInfo().volumes[0]!.grant?.state ?? "none";
-  let told = new Set<string>();
+  const through = () => store.storageInfo().volumes[0]!.grant?.fencedThrough?.counter ?? "none";
+  let told = new Set<string | number>();
   disk.before = () => void told.add(state());
   const granted = await store.accessGrant(grantBody(made, 1), noFence);
   assert.deepEqual([...told, state()], ["none", "active"]);
   told = new Set();
-  const generation = { epoch: 1, counter: 1 };
+  disk.before = () => void told.add(state()).add(through());
+  const generation = { epoch: 1, counter: 7 };
   const body = { station: STATION, volumeId: made.id, expectedSequence: granted.sequence };
   await store.accessRevoke({ ...body, generation }, noFence);
-  assert.deepEqual([...told, state()], ["fencing", "fenced"]);
+  assert.deepEqual([...told, state(), through()], ["fencing", "none", "fenced", 7]);
   await store.close();
 });
 

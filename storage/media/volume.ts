@@ -1,4 +1,9 @@
-import type { Generation, GrantInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
+import {
+  compareGenerations,
+  type Generation,
+  type GrantInfo,
+  type VolumeInfo,
+} from "../../protocol/config/bodies.ts";
 import { assert } from "../../protocol/core/assert.ts";
 import { EXTENT_STEP_BYTES, LBA_BYTES, VOLUME_HEADER_BYTES } from "../../protocol/core/limits.ts";
 import type { VolumeRecord } from "../../protocol/label/label.ts";
@@ -56,11 +61,19 @@ export function grantInfoOf(volume: Volume, nowMs: number): GrantInfo | null {
   const { grant } = volume.durable ?? volume.record;
   if (grant === null) return null;
   const { generation, hostId, hostKey, state, sizeBytes, direct } = grant;
-  const info = { generation, hostId, hostKey, sizeBytes, ...(direct && { direct }) };
+  const fence = laterFence(volume, generation);
+  const info = { generation, hostId, hostKey, sizeBytes, ...(direct && { direct }), ...fence };
   if (volume.broken?.isFinal) return { ...info, state: "fenced" };
   if (volume.fencing === null || state === "fenced") return { ...info, state };
   const fencingForMs = Math.max(0, Math.round(nowMs - volume.fencing.sinceMs));
   return { ...info, state: "fencing", fencingForMs };
+}
+
+/** A fence through a later generation than its grant's, once it is durable. */
+function laterFence({ record, durable }: Volume, generation: Generation) {
+  const { fencedThrough } = record;
+  if (durable !== null || fencedThrough === null) return {};
+  return compareGenerations(fencedThrough, generation) > 0 ? { fencedThrough } : {};
 }
 
 /** Why the volume cannot be served or changed now, or null. */

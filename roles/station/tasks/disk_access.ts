@@ -9,7 +9,7 @@ import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, GrantRow, NodeRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
-import { grantOf, isGranted, mustDisk, requireMember, untilLegs } from "./legs.ts";
+import { grantOf, isGrantedYet, mustDisk, requireMember, untilLegs } from "./legs.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), direct: z.boolean() });
@@ -56,7 +56,7 @@ export async function accessWork(
     what: "to be granted anew",
     test: (all, leg, held) => {
       for (const grant of grants) requireOwn(all, disk, grant);
-      return isGranted(all, leg, held);
+      return isGrantedYet(all, leg, held);
     },
   });
   await putAccess(pool, diskId, direct ? "direct" : "agent");

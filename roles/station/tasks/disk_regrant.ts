@@ -1,10 +1,11 @@
 import { z } from "zod";
-import { compareGenerations, type VolumeInfo } from "../../../protocol/config/bodies.ts";
+import type { VolumeInfo } from "../../../protocol/config/bodies.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
 import { uncertainty } from "../certainty.ts";
+import { isFencedOff } from "../evidence.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
-import { grantOf, isGranted, mustDisk, untilLegs } from "./legs.ts";
+import { grantOf, isGrantedYet, mustDisk, untilLegs } from "./legs.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string() });
@@ -31,11 +32,9 @@ export function shutOutLegs(pool: Pool): Map<string, VolumeRow[]> {
   return found;
 }
 
-/** The unit fenced the very grant that the catalog has last. */
+/** The unit fenced what the catalog wants of the leg, which is whole. */
 export function isShutOut({ catalog }: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
-  const wanted = catalog.grants.get(leg.id);
-  if (held.grant?.state !== "fenced" || held.state !== "ready") return false;
-  return wanted !== undefined && compareGenerations(held.grant.generation, wanted) === 0;
+  return held.state === "ready" && isFencedOff(held, catalog.grants.get(leg.id) ?? null);
 }
 
 /** Grants again what is shut out of a disk; goes on where an earlier run of it was cut off. */
@@ -68,7 +67,7 @@ export async function grantAgain(
     diskId: disk.id,
     task,
     what: "to be granted anew",
-    test: (all, leg, held) => !legs.some(({ id }) => id === leg.id) || isGranted(all, leg, held),
+    test: (all, leg, held) => !legs.some(({ id }) => id === leg.id) || isGrantedYet(all, leg, held),
   });
   const now = pool.catalog.disks.get(disk.id);
   if (now === undefined) return;

@@ -4,6 +4,7 @@ import { DvsanError, type ErrorCode } from "../../../protocol/core/errors.ts";
 import { LEG_UNREACHABLE_MS_MAX } from "../../../protocol/core/limits.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
+import { isFencedOff } from "../evidence.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import type { Trouble } from "../reconcile.ts";
 import { requireStanding } from "../standing.ts";
@@ -40,7 +41,7 @@ export async function raiseLegs(pool: Pool, diskId: string, task: TaskContext): 
   requireMember(pool, mustDisk(pool, diskId));
   await pool.catalog.commit(missing.map((leg) => grantOf(pool, leg.id)));
   kickDisk(pool, diskId);
-  await untilLegs(pool, { diskId, task, what: "to be granted", test: isGranted });
+  await untilLegs(pool, { diskId, task, what: "to be granted", test: isGrantedYet });
   task.commitTo("publishing the map");
   await publish(pool, diskId);
   kickDisk(pool, diskId);
@@ -241,6 +242,19 @@ function isReady(pool: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
 /** Its label has granted more than the catalog says: that is taken over before a map is told. */
 function isLearned(pool: Pool, leg: VolumeRow): boolean {
   return pool.reconciler.plan(leg.unitId, leg.id).step?.kind === "learn";
+}
+
+/** As isGranted. DvsanError "busy" when the unit has fenced what is wanted: it never grants that. */
+export function isGrantedYet(pool: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
+  if (isGranted(pool, leg, held)) return true;
+  const grant = pool.catalog.grants.get(leg.id) ?? null;
+  if (grant?.state !== "active" || !isFencedOff(held, grant)) return false;
+  const unit = pool.nodes.row(leg.unitId)?.name ?? leg.unitId;
+  throw new DvsanError(
+    "busy",
+    `Unit "${unit}" has fenced leg ${leg.leg} meanwhile, with a medium that was adopted or for ` +
+      "another station. It is granted again by itself; then try again.",
+  );
 }
 
 /** The unit acknowledged exactly the generation that is wanted. */
