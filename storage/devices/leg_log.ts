@@ -118,6 +118,11 @@ export class ReplayLog implements BudgetHolder {
     return this.#begin === this.#end;
   }
 
+  /** Nothing is in it, and no room is reserved. */
+  get holdsNothing(): boolean {
+    return this.#entries === 0;
+  }
+
   /** Of payloads in it, and of those that were reserved. */
   get #bytes(): number {
     return this.#keptBytes + this.#copies.bytes + this.#reservedCopies;

@@ -15,8 +15,8 @@ export interface BudgetHolder {
  *
  * A unit that is away cannot flush, and must not take the room of disks whose units are there. So a
  * log is given no more when it holds as much as is free: one has half of it at most, two a third
- * each. The last part, the largest payload's size, is for logs that hold nothing: each can go on
- * with one request at least.
+ * each. The last part, the largest payload's size, is for logs that hold nothing. When that is in
+ * use too, a log that holds nothing does without: its leg has each change made durable (LegQueue).
  */
 export class LogBudget {
   readonly #bytesMax: number;

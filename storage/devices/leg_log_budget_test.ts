@@ -111,3 +111,39 @@ Deno.test("a disk whose unit is away with its share does not hold up the others"
   for (let i = 0; i < 10; i++) assert.equal(away.fillOf(i * 4 * KIB), i + 1);
   bench.end(legs, units);
 });
+
+Deno.test("units that are away with all the memory hold no other disk up, nor is what it writes lost", () => {
+  const bench = new LegBench();
+  const logBudget = new LogBudget(128 * KIB, 64 * KIB);
+  const units = [bench.unit(), bench.unit(), bench.unit()] as const;
+  const legs = units.map((unit) => bench.ready(bench.leg(unit, { logBudget })));
+  const [first, second, there] = legs.map((leg) => new DeviceBench(bench, leg)) as [
+    DeviceBench,
+    DeviceBench,
+    DeviceBench,
+  ];
+  // Each log holds nothing before, so each may have of the last part.
+  for (const away of [first, second]) away.results(away.write(0, { length: 64 * KIB, fill: 1 }));
+  assert.equal(logBudget.usedBytes, 128 * KIB);
+  let down = 0;
+  for (const unit of units.slice(0, 2)) unit.stop(() => down++);
+  bench.until(() => down === 2 && !legs[0]!.isReady && !legs[1]!.isReady);
+  const writes = Array.from({ length: 20 }, (_, i) => there.write(i * 4 * KIB, { fill: i + 1 }));
+  const zeroes = there.zero(4 * KIB, 4 * KIB);
+  const again = there.write(0, { fill: 99 });
+  assert.deepEqual(there.results(...writes, again), [...writes, again].map(() => 4 * KIB));
+  assert.deepEqual(there.results(zeroes, there.flush()), [0, 0]);
+  units[2].reboot();
+  // Under way while the connection is lost: repeated, as durably.
+  const late = there.write(8 * KIB, { fill: 77 });
+  assert.deepEqual(there.results(late), [4 * KIB]);
+  units[2].reboot();
+  assert.equal(there.fillOf(0), 99);
+  assert.equal(there.fillOf(4 * KIB), 0);
+  assert.equal(there.fillOf(8 * KIB), 77);
+  for (let i = 3; i < 20; i++) assert.equal(there.fillOf(i * 4 * KIB), i + 1);
+  for (const unit of units.slice(0, 2)) unit.reboot();
+  assert.equal(first.fillOf(0, 64 * KIB), 1);
+  assert.equal(second.fillOf(0, 64 * KIB), 1);
+  bench.end(legs, units);
+});

@@ -96,6 +96,7 @@ export class LegQueue {
     request.operation = operation;
     request.command = command;
     request.flags = 0;
+    request.isUnlogged = false;
     request.sinceMs = this.#io.nowMs();
     this.#counters.begin(typeOfCommand(command));
     return request;
@@ -162,8 +163,7 @@ export class LegQueue {
     if (request.command === COMMAND.flush) {
       result = this.flushAnswered(request);
     } else if (request.isChange) {
-      if (result === 0) this.#append(request);
-      else this.log.unreserve(request);
+      if (!request.isUnlogged) this.#logAnswered(request, result);
     }
     if (request.purpose === "caller") {
       this.#counters.completed();
@@ -206,7 +206,7 @@ export class LegQueue {
       if (request.sinceMs < beforeMs) {
         list.remove(request);
         // A repeat has its room in the log, what waits has none yet.
-        if (list === this.repeats) this.log.unreserve(request);
+        if (list === this.repeats && !request.isUnlogged) this.log.unreserve(request);
         this.later.put(this.#giveBack(request, -errno), -errno);
         failed++;
       }
@@ -252,6 +252,12 @@ export class LegQueue {
       // The log can never be emptied: what does not fit cannot be protected, so it is refused.
       this.#refuse(request);
       this.#io.atTurnEnd(this.#pumpTask);
+    } else if (this.log.holdsNothing) {
+      // Others have all the memory, perhaps for as long as their units are away. With nothing in
+      // this log, what is durable at its answer needs no place in it.
+      request.isUnlogged = true;
+      request.flags |= COMMAND_FLAGS.fua;
+      return true;
     }
     return false;
   }
@@ -264,7 +270,8 @@ export class LegQueue {
     if (this.#ownFlush.list === null && this.canSend(this.#ownFlush)) this.send(this.#ownFlush);
   }
 
-  #append(request: LegRequest): void {
+  #logAnswered(request: LegRequest, result: number): void {
+    if (result !== 0) return this.log.unreserve(request);
     // A replay ends with a flush, so FUA has no meaning there; and it must not fail for being slow.
     request.flags &= ~(COMMAND_FLAGS.fua | COMMAND_FLAGS.fastZero);
     this.log.append(request);

@@ -21,6 +21,8 @@ export class LegRequest extends ClientRequest {
   list: LegList | null = null;
   /** Its data is kept by the log (ChangeToLog). */
   isKept = false;
+  /** A change for which the log has no room: it goes with FUA, and needs none once answered. */
+  isUnlogged = false;
 
   /** Whether it changes blocks. */
   get isChange(): boolean {
