@@ -13,7 +13,10 @@ Deno.test("an adoption whose answer was lost is asked for again, and goes on whe
   await carry(world, home!, former!);
   await world.pass(3000);
   const { api } = world.station;
-  assert.match(api.differences().map(({ waits }) => waits).join(), /is a copy of a volume/);
+  assert.match(
+    api.differences().map(({ waits }) => waits).join(),
+    /which does not tell of it: if its medium was carried here, adopt it here/,
+  );
   const at = { unit: "u1", medium: "/new" };
   const task = await api.changeMedium(at, { action: "adopt", yes: true }, "ann");
   assert.equal((await world.task(task.id)).state, "done");

@@ -42,7 +42,7 @@ async function parted(state: "foreign" | "ok") {
     return { ...info, media, volumes: state === "ok" ? [held] : [] };
   });
   const waits = () => world.station.api.differences().map((one) => one.waits).join("\n");
-  return { world, waits, u2: u2! };
+  return { world, waits, u1: u1!, u2: u2! };
 }
 
 Deno.test("a medium is not adopted without asking where its volumes would lose another part", async () => {
@@ -83,6 +83,33 @@ Deno.test("half of a volume is brought back only by who is sure that it is no co
       ),
     /leg 0 of disk "db" has its other part here .*: if this medium is a copy.*--yes/,
   );
+  await world.end();
+});
+
+Deno.test("half of a volume that was brought back is no copy at the unit that had it meanwhile", async () => {
+  const { world, waits, u1, u2 } = await parted("ok");
+  world.cut(u1);
+  await world.clock.pass(60_000);
+  const carried = (state: "foreign" | "ok") =>
+    tell(world, u2, (info) => {
+      const [own, away] = info.media;
+      const volumes = info.volumes.map((volume) => {
+        const grant = { ...volume.grant!, state: "fenced" as const };
+        return state === "ok" ? { ...volume, state: "ready" as const, grant } : volume;
+      });
+      return { ...info, media: [own!, { ...away!, path: "/dev/back", state }], volumes };
+    });
+  await carried("foreign");
+  const { answer } = u2;
+  u2.answer = async (name, body) => {
+    if (name !== "MEDIUM_CHANGE") return await answer.call(u2, name, body) as never;
+    await carried("ok");
+    return { medium: null } as never;
+  };
+  const at = { unit: "u2", medium: "/dev/back" };
+  const task = await world.station.api.changeMedium(at, { action: "adopt", yes: true }, "ann");
+  await world.task(task.id);
+  assert.doesNotMatch(waits(), /copy|wipe/);
   await world.end();
 });
 

@@ -144,12 +144,16 @@ function planCopy(volume: VolumeRow, input: PlanInput, held: VolumeInfo): Plan {
   const isParted = held.state === "incomplete" && input.heldAtHome?.state !== "ready";
   const words = isParted
     ? "is a part of a volume that belongs to another unit, which lacks these media"
+    : input.heldAtHome === null
+    ? "belongs to another unit in the catalog, which does not tell of it"
     : "is a copy of a volume that belongs to another unit";
   const { grant, sequence } = held;
   if (grant === null || grant.state === "fenced") {
     const advice = isParted
       ? "bring all of its media to this unit, and adopt here those that are foreign"
-      : "wipe or forget the medium, or adopt it while the other has it not";
+      : input.heldAtHome === null
+      ? "if its medium was carried here, adopt it here; it may be all that is left of it"
+      : "take its medium away and have it forgotten here, or adopt it while the other has it not";
     return wait(`${words}: ${advice}`);
   }
   const wanted = input.grant ?? grant.generation;

@@ -68,6 +68,7 @@ async function bringBack(pool: Pool, adopted: Adopted): Promise<void> {
     }),
   );
   const held = heldOn(pool, adopted);
+  for (const { id } of held) forgetAway(pool, unitId, id);
   const moved = held.map((volume) => movedRow(pool, unitId, { held: volume, task }));
   await pool.catalog.commit(moved.filter((change) => change !== null));
   void pool.reconciler.kick(unitId);
@@ -104,6 +105,18 @@ function isKnown({ catalog }: Pool, volumeId: string): boolean {
   return catalog.volumes.has(volumeId) || catalog.tombstones.has(volumeId);
 }
 
+/**
+ * What units that are away told of a volume last is over: its medium is here. Who was shown a copy
+ * there might wipe the one medium that there is. Should one come back with a copy, it will say so.
+ */
+function forgetAway({ nodes, observed, catalog }: Pool, unitId: string, volumeId: string): void {
+  for (const { id, role } of catalog.nodes.values()) {
+    if (role !== "unit" || id === unitId) continue;
+    if (nodes.isOnline(id) && observed.fresh(id) !== null) continue;
+    if (observed.volume(id, volumeId) !== null) observed.answered(id, volumeId, null);
+  }
+}
+
 /** The catalog's record of a volume that came here from another unit; null when it stays there. */
 function movedRow(
   pool: Pool,
@@ -119,8 +132,6 @@ function movedRow(
     task.log(`Volume ${held.number} stays with unit "${former}", which holds it too.`);
     return null;
   }
-  // What the former unit told last is over; should it come back with a copy, it will say so.
-  pool.observed.answered(row.unitId, held.id, null);
   task.log(`Volume ${held.number} (disk "${held.leg.diskName}") came from unit "${former}".`);
   const { number, startLba } = held;
   const put: VolumeRow = { ...row, unitId, created: 1, number, startLba };
