@@ -10,6 +10,12 @@ export interface LinearLeg {
   readonly sizeBytes: number;
 }
 
+/** A leg of the disk that this device may be only the beginning of. */
+export interface FlushedLeg extends Device {
+  /** Changes were acknowledged, to whomever, that no flush has covered yet. */
+  readonly holdsUnflushed: boolean;
+}
+
 /** What is done to a range. */
 interface RangeWork {
   kind: "discard" | "zero" | "advise";
@@ -48,6 +54,7 @@ class Piece extends Operation {
 export class LinearDevice implements Device {
   readonly traits: DeviceTraits;
   readonly #legs: readonly LinearLeg[];
+  readonly #flushed: readonly FlushedLeg[];
   /** Where each leg begins; one more than legs. */
   readonly #starts: Float64Array;
   readonly #pieces: Piece[] = [];
@@ -58,9 +65,14 @@ export class LinearDevice implements Device {
   readonly #work: RangeWork = noWork();
   readonly #onPiece = (operation: Operation) => this.#pieceDone(operation as Piece);
 
-  constructor(legs: readonly LinearLeg[]) {
+  /**
+   * `flushed` are these legs and those that the disk has got since, which others use already: a flush
+   * covers what they wrote there, as MULTI_CONN promises.
+   */
+  constructor(legs: readonly LinearLeg[], flushed: readonly FlushedLeg[] = []) {
     assert(legs.length > 0, "a linear device has a leg");
     this.#legs = legs;
+    this.#flushed = flushed;
     this.#starts = new Float64Array(legs.length + 1);
     legs.forEach((leg, i) => this.#starts[i + 1] = this.#starts[i]! + leg.sizeBytes);
     const all = legs.map((leg) => leg.device.traits);
@@ -99,9 +111,14 @@ export class LinearDevice implements Device {
   }
 
   flush(operation: Operation): void {
-    if (this.#legs.length === 1) return this.#legs[0]!.device.flush(operation);
+    const own = this.#legs.length;
+    if (own === 1 && this.#flushed.length <= 1) return this.#legs[0]!.device.flush(operation);
     const split = this.#begin(operation, 0);
     for (const leg of this.#legs) leg.device.flush(this.#piece(split));
+    for (let i = own; i < this.#flushed.length; i++) {
+      const leg = this.#flushed[i]!;
+      if (leg.holdsUnflushed) leg.flush(this.#piece(split));
+    }
   }
 
   discard(operation: Operation, position: number, length: number): void {

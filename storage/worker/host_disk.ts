@@ -225,10 +225,10 @@ export class HostDisk {
   }
 
   #combine(): LinearDevice {
-    return new LinearDevice(this.#assignment.legs.map((leg, i) => ({
-      device: this.#legs[i]!,
-      sizeBytes: leg.sizeBytes,
-    })));
+    const legs = this.#assignment.legs.map(({ sizeBytes }, i) => {
+      return { device: this.#legs[i]!, sizeBytes };
+    });
+    return new LinearDevice(legs, this.#legs);
   }
 
   #state(): DiskStatus["state"] {

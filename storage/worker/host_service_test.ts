@@ -75,6 +75,10 @@ Deno.test("a grown disk: open connections keep their size, new ones see the new 
   assert.equal(added.device.bytes[2 * KIB - 1], 5);
   assert.equal(before.consumer.request(COMMAND.read, 60 * KIB), 4);
   assert.equal(before.consumer.request(COMMAND.write, 64 * KIB, { fill: 1 }), -28);
+  // Whoever flushes has everybody's writes flushed, also on a leg that it does not see.
+  assert.equal(after.consumer.request(COMMAND.write, 130 * KIB, { fill: 6 }), 0);
+  assert.equal(before.consumer.request(COMMAND.flush, 0), 0);
+  assert.equal(added.device.durable[2 * KIB], 6);
   for (const { consumer } of [before, after]) {
     consumer.connection.goodbye();
     host.bench.until(() => consumer.ended !== null);
