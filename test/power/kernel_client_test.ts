@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { bytesEqual } from "../../protocol/core/bytes.ts";
+import { bytesEqual, utf8 } from "../../protocol/core/bytes.ts";
 import type { Cluster } from "../e2e/cluster.ts";
 import { type Scenario, scenario } from "../e2e/scenario.ts";
 import { waitFor } from "../wait.ts";
@@ -26,6 +26,10 @@ const PROGRAMS = ["nbd-client", "mkfs.ext4", "e2fsck", "socat"];
 const FURTHER = 4;
 const KILLS = 2;
 const BLOCK_SIZES = [512, 4096];
+/** After so long the kernel gives a connection up; all that a killed unit takes is shorter. */
+const KERNEL_TIMEOUT_S = 3600;
+/** What is written to the disk after another write to the same place was given up. */
+const NEWER = "newer..\n";
 
 scenario({
   name: "the kernel's NBD client uses an export and a disk, and a killed unit loses it nothing",
@@ -111,10 +115,21 @@ async function useDisk({ cluster, step }: Scenario, { guest, known }: Client): P
     });
   }
   await step("the disk's unit is killed while the guest writes", async () => {
-    await killUnits(cluster, { guest, known, device: device({ ...named, blockSizeBytes: 4096 }) });
+    const flags = `${named.flags} -timeout ${KERNEL_TIMEOUT_S}`;
+    const patient = device({ ...named, flags, blockSizeBytes: 4096 });
+    await killUnits(cluster, { guest, known, device: patient });
     const copy = `${cluster.lab.directory}/db.img`;
     await output("nbdcopy", [uri, copy]);
     await checkImage(copy, { file: "first", known });
+  });
+  await step("the disk's unit is away for longer than the kernel waits", async () => {
+    const flags = `${named.flags} -timeout ${KERNEL_TIMEOUT_S}`;
+    const once = device({ ...named, flags, blockSizeBytes: 4096 });
+    await outwait(cluster, { guest, known, device: once });
+    const copy = `${cluster.lab.directory}/newer.img`;
+    await output("nbdcopy", [uri, copy]);
+    const newer = utf8(NEWER.repeat(KNOWN_BYTES / NEWER.length));
+    assert.ok(bytesEqual(Deno.readFileSync(copy).subarray(0, KNOWN_BYTES), newer));
   });
 }
 
@@ -157,6 +172,35 @@ async function killUnits(
   await device.unmount();
   await device.detach();
   assert.equal(await guest.run("dmesg | grep -iE 'I/O error|EXT4-fs (error|warning)' || true"), "");
+}
+
+/**
+ * The kernel gives its connections up, one after another, while the host still waits for the unit:
+ * EIO in the guest, until it is attached anew. What is written then, to the same place, is what
+ * stays.
+ */
+async function outwait(
+  cluster: Cluster,
+  { guest, device }: Client & { readonly device: BlockDevice },
+): Promise<void> {
+  const write = "dd of=/dev/nbd0 bs=64k conv=fsync";
+  const newer = `yes ${NEWER.trim()} | head -c ${KNOWN_BYTES} >/newer`;
+  await device.attach();
+  await guest.run(`${newer} && ${write} if=/${KNOWN_FILE}`);
+  await cluster.member("u1").kill();
+  await cluster.untilDisk("h1", "db", "waiting");
+  // From now on; before, a request may take its time on a machine that is busy.
+  await guest.run("echo 1000 > /sys/block/nbd0/queue/io_timeout");
+  await guest.run(`! ${write} if=/${KNOWN_FILE}`);
+  await guest.run("dmesg | grep 'nbd0: Connection timed out'");
+  await guest.run("! dd if=/dev/nbd0 of=/dev/null bs=4096 count=1 skip=4096");
+  await cluster.untilDisk("h1", "db", "waiting");
+  await device.detach();
+  await device.attach();
+  await guest.run(`(${write} if=/newer 2>/tmp/words; echo $? >/tmp/status) & true`);
+  await cluster.restart("u1");
+  await guest.run("while [ ! -s /tmp/status ]; do usleep 20000; done; [ $(cat /tmp/status) = 0 ]");
+  await device.detach();
 }
 
 /** A Unix socket in the guest that is the disk's, by way of TCP: sockets do not leave machines. */
