@@ -75,7 +75,7 @@ export class Operator {
         const move = moved.get(id);
         const isHalfDone = state === "ok" &&
           volumes.some(({ unit, difference }) =>
-            unit === name && difference?.startsWith("is a copy of") === true
+            unit === name && /^(is a copy of|belongs to another) /.test(difference ?? "")
           );
         if ((state === "foreign" || isHalfDone) && move?.to === name) this.adopt(id, name);
         // Wiped, also where it was carried to, or it is with another unit now.
