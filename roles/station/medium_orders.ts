@@ -25,6 +25,9 @@ const STATES: Readonly<Record<MediumAction, readonly MediumInfo["state"][]>> = {
   reopen: ["poisoned", "failed", "refused"],
 };
 
+/** Whose sequence is the medium's own, and not that of a copy which is not served. */
+const HAS_SERVED: readonly MediumInfo["state"][] = ["ok", "poisoned", "failed", "missing"];
+
 /**
  * Checks what an operator asks for about a medium, and makes a task of it. DvsanError "not-found",
  * "busy" when its state or another unit forbids it, "invalid" with what is lost when that was not
@@ -115,7 +118,8 @@ function lossWords(
       "since it was made is gone";
   }
   if (action === "adopt" && medium.state === "foreign") {
-    return backWords(pool, unit, medium) ?? partedWords(pool, unit, medium);
+    return olderWords(pool, unit, medium) ?? backWords(pool, unit, medium) ??
+      partedWords(pool, unit, medium);
   }
   if (action === "reopen" && medium.state === "poisoned") {
     return "what its device lost when a flush failed is written again only by hosts that still " +
@@ -137,6 +141,20 @@ function lossWords(
   });
   const lost = [...parts, ...whole];
   return lost.length === 0 ? null : `lost for good: ${listText(lost)}`;
+}
+
+/** Another unit had it with a newer label: this is a copy of before. Null when none is known. */
+function olderWords(pool: Pool, unit: NodeRow, { id, sequence }: MediumInfo): string | null {
+  for (const other of pool.catalog.nodes.values()) {
+    if (other.id === unit.id) continue;
+    const had = pool.observed.last(other.id)?.media.find((one) =>
+      one.id === id && HAS_SERVED.includes(one.state) && one.sequence > sequence
+    );
+    if (had === undefined) continue;
+    return `its label has sequence ${sequence}, and unit "${other.name}" had it at ` +
+      `${had.sequence}: it is an old copy, and what was written since it was made is gone`;
+  }
+  return null;
 }
 
 /** Volumes of which a part never left the unit that it comes back to; null when there are none. */

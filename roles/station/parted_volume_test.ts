@@ -113,6 +113,32 @@ Deno.test("half of a volume that was brought back is no copy at the unit that ha
   await world.end();
 });
 
+Deno.test("a copy that is older than what another unit had is not adopted without asking", async () => {
+  const { world, units: [u1, u2] } = await smallPool([5, 5]);
+  await tell(world, u1!, (info) => {
+    const missing = { ...info.media[0]!, id: CARRIED, path: "", state: "missing" as const };
+    return { ...info, media: [...info.media, { ...missing, sequence: 40 }] };
+  });
+  world.cut(u1!);
+  await world.clock.pass(60_000);
+  const { api } = world.station;
+  const at = { unit: "u2", medium: "/dev/new" };
+  const adopt = () => api.changeMedium(at, { action: "adopt", yes: false }, "ann");
+  const copyOf = (sequence: number) =>
+    tell(world, u2!, ({ media, ...info }) => {
+      const copy = { ...media[0]!, id: CARRIED, path: "/dev/new", state: "foreign" as const };
+      return { ...info, media: [media[0]!, { ...copy, sequence }] };
+    });
+  await copyOf(12);
+  await assert.rejects(
+    async () => await adopt(),
+    /its label has sequence 12, and unit "u1" had it at 40: it is an old copy.*--yes/,
+  );
+  await copyOf(40);
+  assert.equal((await adopt()).state, "queued");
+  await world.end();
+});
+
 Deno.test("what cannot be done to a medium is refused with what it is for", async () => {
   const { world } = await smallPool([5]);
   const { api } = world.station;

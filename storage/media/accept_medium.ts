@@ -31,6 +31,8 @@ export async function acceptMedium(
     throw new DvsanError("foreign", `Cannot use ${file.path}: it holds a damaged dvsan label.`);
   }
   const known = options.knownSequences[id];
+  const oldCopy = ({ sequence }: Label) =>
+    `its label has sequence ${sequence}, this unit has written ${known}: it is an old copy`;
   const report = (state: MediumInfo["state"], reason: string): Opened => {
     const sequence = label?.sequence ?? 0;
     const { adopting } = options;
@@ -43,7 +45,11 @@ export async function acceptMedium(
     return { kind: "reported", info: infoOf(file, { state, id, reason, sequence }) };
   };
   if (label !== null && label.unitId !== options.unitId) {
-    return report("foreign", `it belongs to unit ${label.unitId}${nameOf(label)}`);
+    const whose = `it belongs to unit ${label.unitId}${nameOf(label)}`;
+    // A copy of before this unit took it over.
+    if (label.sequence < (known ?? 0)) return report("stale", `${whose}, and ${oldCopy(label)}`);
+    const damage = judgement.kind === "quarantined" ? `, and ${judgement.reason}` : "";
+    return report("foreign", `${whose}${damage}`);
   }
   if (judgement.kind === "quarantined") return report("quarantined", judgement.reason);
   const own = judgement.label;
@@ -53,11 +59,7 @@ export async function acceptMedium(
   if (options.forgotten?.includes(id)) {
     return report("stale", "an operator gave it up for lost, and it is back");
   }
-  if (known !== undefined && own.sequence < known) {
-    const reason = `its label has sequence ${own.sequence}, this unit has written ${known}: ` +
-      "it is an old copy";
-    return report("stale", reason);
-  }
+  if (own.sequence < (known ?? 0)) return report("stale", oldCopy(own));
   const elsewhere = movedFrom(file, options.knownDevices?.[id]);
   if (elsewhere !== null) return report("moved", elsewhere);
   if (judgement.rewrite !== null) {

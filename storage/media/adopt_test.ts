@@ -209,3 +209,32 @@ for (const isOld of [false, true]) {
     await last.close();
   });
 }
+
+Deno.test("a copy of before this unit took a medium over is told as an old one", async () => {
+  const disks = media(32 * MIB);
+  await grantedElsewhere(disks[0]!);
+  const copy = disks[0]!.peek(0, 32 * MIB).slice();
+  const store = await adoptedBy(disks, {});
+  assert.equal(store.storageInfo().media[0]?.state, "ok");
+  await store.close();
+  disks[0]!.preset(0, copy);
+  const back = await openStore(disks, { knownSequences: store.sequences() });
+  const [told] = back.storageInfo().media;
+  assert.equal(told?.state, "stale");
+  assert.match(told?.reason ?? "", /belongs to unit f+, and its label has sequence \d+, this unit/);
+  await back.close();
+});
+
+Deno.test("damage to the label of another unit's medium is told before it is taken over", async () => {
+  const disks = media(32 * MIB);
+  await grantedElsewhere(disks[0]!);
+  disks[0]!.preset(100, new Uint8Array(8).fill(0xaa));
+  const store = await openStore(disks);
+  const [told] = store.storageInfo().media;
+  assert.equal(told?.state, "foreign");
+  assert.match(
+    told?.reason ?? "",
+    /belongs to unit f+, and copy A is damaged .* while copy B is whole/,
+  );
+  await store.close();
+});
