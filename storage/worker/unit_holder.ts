@@ -102,6 +102,14 @@ export class UnitHolder {
     const medium = now.media.find(({ path }) => path === before.path && path !== "") ??
       mediumOf(now, before.id);
     if (medium?.state === "ok") return medium;
+    if (medium?.state === "poisoned" && medium.id !== before.id) {
+      // What was asked for by its path says nothing about what a medium has lost.
+      throw new DvsanError(
+        "busy",
+        `At ${before.path} is medium ${medium.id} again, and it is poisoned since before it was ` +
+          `out: ${medium.reason}. Have it opened anew once more, by that id.`,
+      );
+    }
     const why = medium === null ? "it is not there" : `it is ${medium.state}: ${medium.reason}`;
     const name = before.state === "refused" ? before.path : before.id;
     throw new DvsanError("busy", `Could not ${action} medium ${name}: ${why}.`);

@@ -160,3 +160,33 @@ unitTest(
       }
     }),
 );
+
+unitTest(
+  "a poisoned medium that was out when the unit started comes back as such, and then by its id",
+  (setting) =>
+    withTwoMedia(setting, async (before, [first, second]) => {
+      const { id } = await mediumAt(before, second);
+      await before.drain();
+      Deno.renameSync(second, `${second}-out`);
+      const world = new UnitWorld({ kind: setting.kind, path: first });
+      try {
+        const media = [first, second].map((path) => ({ path, wipe: false }));
+        const poisonedMedia = { [id]: "a sync failed" };
+        await world.start({ media, knownSequences: { [id]: 1 }, poisonedMedia });
+        const refused = await mediumAt(world, second);
+        Deno.renameSync(`${second}-out`, second);
+        await assert.rejects(
+          world.call("mediumChange", changeOf(refused, "reopen")),
+          new RegExp(`is medium ${id} again, and it is poisoned .* a sync failed. .* by that id`),
+        );
+        assert.deepEqual(world.poisoned, poisonedMedia, "nobody has said that it may be used");
+        const poisoned = await mediumAt(world, second);
+        assert.equal(poisoned.state, "poisoned");
+        assert.equal((await world.call("mediumChange", changeOf(poisoned, "reopen")))?.state, "ok");
+        assert.deepEqual(world.poisoned, {});
+        await world.drain();
+      } finally {
+        world.destroy();
+      }
+    }),
+);
