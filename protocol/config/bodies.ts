@@ -80,7 +80,7 @@ export const GrantInfo = z.strictObject({
   sizeBytes: Bytes,
   /** Milliseconds since fencing began, while it is under way. */
   fencingForMs: Count.optional(),
-  /** No generation up to this one is ever granted again; left out where it is not above this one. */
+  /** No generation up to this one is ever granted again. Left out unless it is above this. */
   fencedThrough: Generation.optional(),
   direct: DirectAccess.optional(),
 });

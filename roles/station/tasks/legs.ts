@@ -244,7 +244,7 @@ function isLearned(pool: Pool, leg: VolumeRow): boolean {
   return pool.reconciler.plan(leg.unitId, leg.id).step?.kind === "learn";
 }
 
-/** As isGranted. DvsanError "busy" when the unit has fenced what is wanted: it never grants that. */
+/** As isGranted. DvsanError "busy" when the unit has fenced that generation: it never grants it. */
 export function isGrantedYet(pool: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
   if (isGranted(pool, leg, held)) return true;
   const grant = pool.catalog.grants.get(leg.id) ?? null;

@@ -22,8 +22,8 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     name: "older-label-accepted",
     breaks: "a medium that was rolled back is recognised",
     file: "storage/media/accept_medium.ts",
-    old: "  if (known !== undefined && own.sequence < known) {\n",
-    new: "  if (known !== undefined && own.sequence < 0) {\n",
+    old: '  if (own.sequence < (known ?? 0)) return report("stale", oldCopy(own));\n',
+    new: "",
     only: ["rollback"],
   },
   {
@@ -68,8 +68,8 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     name: "newer-grant-on-label-ignored",
     breaks: "the label is right about the current grant",
     file: "roles/station/plan.ts",
-    old: "  if (newer) {\n",
-    new: "  if (newer && held.sequence < 0) {\n",
+    old: "  if (isUnknown(held.grant, grant)) {\n",
+    new: "  if (isUnknown(held.grant, grant) && held.sequence < 0) {\n",
     only: ["catalog", "direct"],
   },
   {
