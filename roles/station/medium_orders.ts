@@ -38,7 +38,7 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
   const medium = mustMedium(pool, order);
   const name = medium.path === "" ? medium.id : medium.path;
   const what = `${action} medium ${name} of unit "${unit.name}"`;
-  requireStanding(pool, what);
+  requireStanding(pool, what, { destroys: takesOver(action) });
   if (!pool.nodes.isOnline(unit.id)) {
     const why = pool.nodes.reason(unit.id) ?? "it is not connected";
     throw new DvsanError("unavailable", `Cannot ${what}: the unit is away (${why}).`);
@@ -64,6 +64,14 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
     hostId: null,
     locks: [`medium:${medium.id}`],
   };
+}
+
+/**
+ * Whoever adopts a medium shuts out who was granted what is on it, and who forgets one gives it up.
+ * One that is opened anew is the unit's own, as it is.
+ */
+export function takesOver(action: MediumAction): boolean {
+  return action !== "reopen";
 }
 
 /** The unit has taken the medium over, and the station did not take over what it holds. */

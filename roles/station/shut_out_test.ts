@@ -55,6 +55,47 @@ async function shutOut(state: MediumState) {
   return { world, to: to!, rest: [home!, other!, host], at, change, told, host };
 }
 
+Deno.test("no medium is adopted or given up before a recovery is confirmed", async () => {
+  for (const [state, action] of [["missing", "forget"], ["foreign", "adopt"]] as const) {
+    const { world, to, at, change } = await shutOut(state);
+    change.refuse();
+    const { api } = world.station;
+    const medium = { unit: at.unit.hello.name, medium: at.path };
+    const ask = async () => await api.changeMedium(medium, { action, yes: true }, "ann");
+    await assert.rejects(ask, /is in recovered state .* See them with: dvsan ctl recover/);
+    await confirm(world);
+    // Which serves it, and nobody takes it over from who does.
+    world.cut(to);
+    assert.match((await world.task((await ask()).id)).error?.message ?? "", /it is in use/);
+    await world.end();
+  }
+});
+
+Deno.test("a medium is not given up by a station that learned meanwhile that it is behind", async () => {
+  const { world, to, rest, at } = await shutOut("missing");
+  await confirm(world);
+  await world.pass(2 * FINISH_AGAIN_MS);
+  const medium = { unit: at.unit.hello.name, medium: at.path };
+  const { api } = world.station;
+  const asked = api.changeMedium(medium, { action: "forget", yes: true }, "ann");
+  world.cut(at.unit);
+  const task = await asked;
+  await world.pass(1000);
+  assert.equal((await api.task(task.id)).state, "running", "it waits for the unit");
+  const [volume] = to.volumes.values();
+  const generation = { epoch: 99, counter: 1 };
+  to.volumes.set(volume!.id, { ...volume!, grant: { ...volume!.grant!, generation } });
+  await world.crash();
+  assert.equal(await world.join(to), null);
+  await world.pass(1000);
+  assert.equal(world.station.api.pool().state, "recovered");
+  for (const node of rest) assert.equal(await world.join(node), null);
+  const { state, error } = await world.task(task.id);
+  assert.equal(state, "failed");
+  assert.match(error?.message ?? "", /Cannot forget medium .* is in recovered state/);
+  await world.end();
+});
+
 async function confirm({ station: { api } }: FakeWorld): Promise<void> {
   await api.confirmRecovery(api.recovery().list, "ann");
 }

@@ -123,7 +123,7 @@ export function requireStanding(
   if (state === "normal" || options.destroys !== true) return;
   throw new DvsanError(
     "busy",
-    `Cannot ${what}: the station is in recovered state and takes nothing away before an operator ` +
-      "has confirmed the differences. See them with: dvsan ctl recover",
+    `Cannot ${what}: the station is in recovered state and takes nothing away or over before an ` +
+      "operator has confirmed the differences. See them with: dvsan ctl recover",
   );
 }

@@ -51,6 +51,7 @@ scenario({
       assert.equal(unit!.id, known, "it keeps its identity");
       const [medium] = unit!.media;
       assert.equal(medium!.state, "foreign");
+      if ((await cluster.api.get("/pool", PoolView)).state === "recovered") await confirm(cluster);
       await cluster.mustCtl("media", "adopt", "u1", medium!.id, "--watch");
       if ((await cluster.api.get("/pool", PoolView)).state === "recovered") await confirm(cluster);
       await cluster.untilDisk("h1", "db", "ready");

@@ -5,7 +5,9 @@ import type { StationLink } from "../../../protocol/config/link.ts";
 import { LEG_UNREACHABLE_MS_MAX, MEDIUM_CHANGE_MS_MAX } from "../../../protocol/core/limits.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
+import { takesOver } from "../medium_orders.ts";
 import type { Pool } from "../pool.ts";
+import { requireStanding } from "../standing.ts";
 import { grantAgain } from "./disk_regrant.ts";
 import type { TaskContext } from "./task.ts";
 
@@ -35,6 +37,8 @@ export async function changeMediumWork(
       () => pool.nodes.isOnline(unitId) && pool.observed.fresh(unitId) !== null ? true : null,
       { signal: task.signal, timeoutMs: LEG_UNREACHABLE_MS_MAX },
     );
+    // Asked for before a restart with an older catalog, say: whoever confirms can ask again.
+    requireStanding(pool, `${action} medium ${mediumId}`, { destroys: takesOver(action) });
     const medium = pool.observed.fresh(unitId)?.media.find(({ id }) => id === mediumId);
     // A run before this one was cut off behind the unit's part of the adoption: that is done.
     if (action !== "adopt" || medium?.state !== "ok") {
