@@ -92,6 +92,8 @@ export const Label = z.strictObject({
    * volume, the one that holds them now. Sorted, apart. All else is unknown.
    */
   zeroed: z.array(z.tuple([Step, Steps])),
+  /** Whom the unit took it over from, for an operator, and the label's sequence there. */
+  takenOver: z.strictObject({ unitId: NodeId, sequence: Count }).optional(),
 });
 export type Label = z.infer<typeof Label>;
 

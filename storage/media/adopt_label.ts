@@ -30,10 +30,9 @@ export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOpt
   if (isOurs) return { ...label, sequence };
   let nextNumber = Math.max(1, ...others.map((other) => other.nextNumber));
   const volumes = label.volumes.map((record) => {
-    // A copy of one that this unit has had is older than what the others hold.
     const moved = known === 0
       ? movedBefore(record, others)
-      : label.sequence > known
+      : isBack(label, { unit, known })
       ? broughtBack(record, others)
       : null;
     return moved ?? fencedRecord(record, nextNumber++);
@@ -52,7 +51,19 @@ export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOpt
     volumes,
     // What is free may have been anybody's since this copy was made.
     zeroed: free.map(([start, length]) => [start, length]),
+    takenOver: { unitId: label.unitId, sequence: label.sequence },
   };
+}
+
+/**
+ * Whether it is as this unit last wrote it, but for who took it over. A copy of one that this unit
+ * has had is older than what the others hold, though its sequence may have risen elsewhere since.
+ */
+function isBack(
+  { takenOver }: Label,
+  { unit, known }: { readonly unit: AdoptionOptions["unit"]; readonly known: number },
+): boolean {
+  return takenOver?.unitId === unit.unitId && takenOver.sequence >= known;
 }
 
 /** The record as it came with another medium of the same volume: all have to tell the same. */
