@@ -208,7 +208,7 @@ function legDone(
 }
 
 /** A fence is waited for longer: a stalled medium may come back. */
-function isHopeless(trouble: Trouble): boolean {
+export function isHopeless(trouble: Trouble): boolean {
   return trouble.attempts >= (trouble.code === "fencing" ? FENCING_ATTEMPTS_MAX : ATTEMPTS_MAX);
 }
 
