@@ -1,7 +1,9 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { IO_OPERATIONS_MAX, LOOK_BYTES_MAX } from "../../protocol/core/limits.ts";
+import * as abi from "./abi.ts";
 import { DirectCalls, type Span } from "./direct_calls.ts";
 import { Errno } from "./errno.ts";
+import { HandleKind } from "./handles.ts";
 import type { Handle, Off } from "./io.ts";
 import { KernelIo, type KernelIoOptions } from "./kernel_io.ts";
 import { Messages } from "./messages.ts";
@@ -137,10 +139,11 @@ export abstract class SlotIo extends KernelIo {
   protected finishSlot(slot: Slot, result: number): void {
     const operation = slot.operation!;
     const isSend = slot.kind === SlotKind.send || slot.kind === SlotKind.sendGathered;
+    const outcome = this.#outcomeOf(slot, result);
     this.#giveSlotBack(slot);
     // A stream whose send has ended can take the next one before more is read for it.
-    if (isSend) this.completions.pushFirst(operation, result);
-    else this.completions.push(operation, result);
+    if (isSend) this.completions.pushFirst(operation, outcome);
+    else this.completions.push(operation, outcome);
   }
 
   /** The transfer is done directly before its operation's `done`, by `copyNow`. */
@@ -150,9 +153,21 @@ export abstract class SlotIo extends KernelIo {
 
   protected override performLate(operation: Operation): number {
     const slot = this.slots[operation.ioSlot]!;
-    const result = this.copyNow(slot);
+    const outcome = this.#outcomeOf(slot, this.copyNow(slot));
     this.#giveSlotBack(slot);
-    return result;
+    return outcome;
+  }
+
+  /**
+   * Linux says ENOSPC and EINVAL of what lies behind a block device's end. Of a device that was cut
+   * short or taken out that says nothing to whoever asked within its bounds: it has failed.
+   */
+  #outcomeOf(slot: Slot, result: number): number {
+    if (result !== -Errno.ENOSPC && result !== -Errno.EINVAL) return result;
+    if (this.handles.kinds[slot.handle] !== HandleKind.block) return result;
+    const fd = this.handles.fileDescriptors[slot.handle]!;
+    const sizeBytes = Number(this.libc.call.lseek(fd, 0n, abi.SEEK_END));
+    return slot.position + slot.length > sizeBytes ? -Errno.EIO : result;
   }
 
   /** The whole of a read or write of a medium: its length, or a negated errno. Blocks. */
