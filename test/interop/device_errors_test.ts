@@ -53,7 +53,7 @@ for (const kind of ["uring", "epoll"] as const) {
   });
 
   testWith({
-    name: `a block device that is cut short is EIO to whoever is behind its end, and others go on (${kind})`,
+    name: `a block device cut short is EIO behind its end, and others go on (${kind})`,
     needs: { loop: true, tools: ["losetup"] },
     fn: () =>
       withDirectory(async (directory) => {
@@ -151,7 +151,7 @@ async function shrink(
   const gone = { position: 4 * MIB, length: 4096 };
   for (let i = 0; i < 3; i++) {
     assert.equal(ask(client, request({ command: COMMAND.read, ...gone })), EIO);
-    // Linux says ENOSPC and EINVAL of what lies behind a block device's end; this client knows none.
+    // Linux says ENOSPC and EINVAL there, but this client asks within the size that it was told.
     assert.equal(ask(client, write(gone.position, new Uint8Array(4096))), EIO);
     for (const command of [COMMAND.trim, COMMAND.writeZeroes]) {
       assert.equal(ask(client, request({ command, ...gone })), EIO);
