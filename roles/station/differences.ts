@@ -167,7 +167,9 @@ function mediumDifference(
   medium: MediumInfo,
 ): DifferenceView | null {
   if (medium.state === "ok") return null;
-  const isElsewhere = medium.state === "missing" ? elsewhereWords(pool, unit, medium) : null;
+  const isElsewhere = medium.state === "missing"
+    ? elsewhereWords(pool, unit, medium)
+    : servedWords(pool, unit, medium);
   const name = medium.path === "" ? medium.id : medium.path;
   return {
     kind: "medium",
@@ -194,6 +196,18 @@ function elsewhereWords(pool: Pool, unit: NodeRow, { id }: MediumInfo): string |
       : `${there}: bring it back, or adopt it there: dvsan ctl media adopt ${other.name} ${id}`;
   }
   return null;
+}
+
+/** Another unit serves it, so that it cannot be adopted here; null when none does. */
+function servedWords(pool: Pool, unit: NodeRow, { id }: MediumInfo): string | null {
+  const server = [...pool.catalog.nodes.values()].find((other) =>
+    other.id !== unit.id && pool.nodes.isOnline(other.id) &&
+    pool.observed.fresh(other.id)?.media.some((one) => one.id === id && one.state === "ok")
+  );
+  return server === undefined
+    ? null
+    : `an operator who takes it away from here: unit "${server.name}" serves it, and this is a ` +
+      "copy, or the same device, which must not be wiped";
 }
 
 /** What an operator can do about a medium that is not served. */

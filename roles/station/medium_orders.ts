@@ -104,8 +104,9 @@ function refuseServed(
     if (served !== true) continue;
     throw new DvsanError(
       "busy",
-      `Cannot ${what}: unit "${other.name}" serves a medium of the same id, so one of the two is ` +
-        "a copy. Take the other away first, or wipe this one.",
+      `Cannot ${what}: unit "${other.name}" serves a medium of the same id. This is a copy of it, ` +
+        "or the same device seen from both machines: take it away from one of the two. Whoever " +
+        "wipes the same device destroys what is served.",
     );
   }
 }

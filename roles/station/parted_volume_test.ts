@@ -139,6 +139,28 @@ Deno.test("a copy that is older than what another unit had is not adopted withou
   await world.end();
 });
 
+Deno.test("a medium that another unit serves is not to be adopted, nor wiped for a copy", async () => {
+  const { world, units: [, u2] } = await smallPool([5, 5]);
+  const { api } = world.station;
+  const [served] = api.units()[0]!.media;
+  await tell(world, u2!, ({ media, ...info }) => {
+    const shared = { ...media[0]!, id: served!.id, path: "/dev/shared", state: "foreign" as const };
+    return { ...info, media: [media[0]!, shared] };
+  });
+  const [shown] = api.differences();
+  assert.match(shown!.waits ?? "", /takes it away from here: unit "u1" serves it.* not be wiped/);
+  await assert.rejects(
+    async () =>
+      await api.changeMedium(
+        { unit: "u2", medium: "/dev/shared" },
+        { action: "adopt", yes: true },
+        "ann",
+      ),
+    /a copy of it, or the same device seen from both machines/,
+  );
+  await world.end();
+});
+
 Deno.test("what cannot be done to a medium is refused with what it is for", async () => {
   const { world } = await smallPool([5]);
   const { api } = world.station;
