@@ -54,7 +54,7 @@ export class NbdServer {
   readonly #pool: RequestPool;
   readonly #errors: DeviceErrors;
   readonly #connections = new Set<ServerConnection>();
-  /** Turned away, and not closed yet. */
+  /** Shut and not closed yet: what they wait for keeps nobody out. */
   readonly #leaving = new Set<ServerConnection>();
   readonly #listeners = new Set<NbdListener>();
   readonly #stallTimer = new Operation(() => this.#sweep());
@@ -198,6 +198,7 @@ export class NbdServer {
         : { negotiationMs: this.#limits.negotiationMs }),
       ...(door === undefined ? {} : { door }),
       starved: () => this.#watch(),
+      leaving: (shut) => this.#leaving.add(shut),
       closed: (over) => this.#closed(over, listener),
     });
     counters.opened();
@@ -212,7 +213,6 @@ export class NbdServer {
     for (const connection of this.#connections) {
       if (!connection.isNegotiating) continue;
       this.counters.turnAway();
-      this.#leaving.add(connection);
       return connection.shut("others want to come in");
     }
   }

@@ -31,6 +31,8 @@ export interface ConnectionOptions {
   readonly door?: TlsDoor;
   /** It waits for a buffer. */
   readonly starved: () => void;
+  /** It was shut, and waits for operations that are under way. */
+  readonly leaving: (connection: ServerConnection) => void;
   /** The socket is closed and every operation of the connection has ended. */
   readonly closed: (connection: ServerConnection) => void;
 }
@@ -114,6 +116,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
 
   #stop(): void {
     this.#state = "shut";
+    this.#options.leaving(this);
     this.#negotiator.shut();
     this.#session?.shut();
     this.#io.shutdown(this.#handle);
@@ -222,10 +225,10 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     }
     if (this.#state !== "open") return this.progressed();
     if (result < 0) return this.shut(`receiving failed (${errnoName(result)})`);
-    if (this.#session?.betweenRequests) {
+    if (this.#session?.betweenRequests && !this.#io.hasGone(this.#handle)) {
       return this.finish("the client closed without DISC", { clean: false });
     }
-    this.shut("the client closed in the middle");
+    this.shut("the client closed");
   }
 
   #takeReceived(off: number, count: number): void {

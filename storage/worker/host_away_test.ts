@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ERROR_KINDS } from "../../protocol/core/counted.ts";
+import { DISK_CONNECTIONS_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
 import { CELL } from "../counters/layout.ts";
 import { rowsWithParts } from "../counters/reader.ts";
@@ -51,6 +52,28 @@ Deno.test("a unit away for too long is EIO to all that waits, whose connections 
   }
   assert.equal(unit.device.durable[4 * KIB], 8);
   for (const { off } of waiting) bench.io.buffers.release(off);
+  await host.end([unit]);
+});
+
+Deno.test("consumers that have gone keep nobody out while their requests wait", async () => {
+  const host = new HostBench();
+  const { bench } = host;
+  const unit = bench.unit();
+  await host.attach(diskOf([unit]));
+  let stopped = false;
+  unit.stop(() => stopped = true);
+  bench.until(() => stopped);
+  for (let i = 0; i < DISK_CONNECTIONS_MAX; i++) {
+    const { consumer } = await host.opened();
+    const { off } = consumer.submit(COMMAND.write, i * 4 * KIB, { fill: 1 });
+    bench.pass(10);
+    consumer.connection.drop("it timed out");
+    bench.until(() => consumer.ended !== null);
+    bench.io.buffers.release(off);
+  }
+  const { consumer } = await host.opened();
+  unit.start();
+  assert.equal(consumer.request(COMMAND.read, 0), 1, "what was begun of them goes on");
   await host.end([unit]);
 });
 
