@@ -209,10 +209,15 @@ export const CQE_F_BUFFER = 1;
 export const CQE_BUFFER_SHIFT = 16;
 /** IOSQE_BUFFER_SELECT, in the byte after the opcode. */
 export const SQE_BUFFER_SELECT = (1 << 5) << 8;
+/** IORING_RECVSEND_POLL_FIRST, in the halfword after that. */
+export const SQE_POLL_FIRST = 1 << 16;
+/** In the flags of a timeout: its time is one of the clock, not a length. */
+export const TIMEOUT_ABSOLUTE = 1;
 
 export const Opcode = {
   FSYNC: 3,
   SENDMSG: 9,
+  TIMEOUT: 11,
   ACCEPT: 13,
   ASYNC_CANCEL: 14,
   CONNECT: 16,

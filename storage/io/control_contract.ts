@@ -22,6 +22,24 @@ export const CONTROL_CASES: readonly IoCase[] = [
     },
   },
   {
+    name: "a timer ends a turn that waits for a later one",
+    run({ io, wake }) {
+      let woken = false;
+      io.onWake(() => woken = true);
+      const late = new Operation(() => {});
+      io.timer(late, 60_000);
+      wake();
+      while (!woken) io.turn(60_000);
+      const soon = new Operation(() => {});
+      io.timer(soon, 1);
+      for (let turns = 0; soon.busy; turns++) {
+        assert.ok(turns < 10, "the timer has ended");
+        io.turn(60_000);
+      }
+      assert.equal(late.busy, true);
+    },
+  },
+  {
     name: "a cancelled timer ends with -ECANCELED, once",
     run({ io }) {
       let ended = 0;

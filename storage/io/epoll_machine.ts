@@ -98,11 +98,11 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     this.#helper.ask(slot, this.nowMs());
   }
 
-  protected exchange(waitMs: number): void {
+  protected exchange(waits: boolean): void {
     const helper = this.#helper;
     const isStarting = helper.isStarting;
     const leftMs = isStarting ? helper.startLeftMs(this.nowMs()) : Infinity;
-    this.#set.wait(Math.min(waitMs, leftMs), this);
+    this.#set.wait(waits ? Math.min(this.leftMs(), leftMs) : 0, this);
     this.readClock();
     if (isStarting) helper.checkStart(this.readMs);
   }

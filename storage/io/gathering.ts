@@ -37,6 +37,12 @@ export class Gathering {
     else this.#recent = Math.max(this.#recent, usual);
   }
 
+  /** The handle at `index` is served one request at a time: the next one comes after a reply. */
+  bringsOne(index: number): boolean {
+    const usual = this.#usual[index]!;
+    return usual > 0 && usual < 2 * GATHER_PARTS;
+  }
+
   /** A receive has filled its buffer: more is there already. */
   filled(): void {
     this.#more = true;

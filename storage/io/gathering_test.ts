@@ -62,3 +62,13 @@ Deno.test("Gathering does not take a peer for one with a single request by one s
   gathering.brought(3, 1);
   assert.ok(gathering.takeWaitUs() > 0);
 });
+
+Deno.test("Gathering knows who is served one request at a time", () => {
+  const gathering = new Gathering();
+  assert.equal(gathering.bringsOne(3), false);
+  gathering.brought(3, 1);
+  assert.equal(gathering.bringsOne(3), true);
+  assert.equal(gathering.bringsOne(4), false);
+  gathering.brought(3, 2);
+  assert.equal(gathering.bringsOne(3), false);
+});

@@ -44,6 +44,8 @@ export abstract class KernelIo {
   #dead = false;
   /** What the clock said last; a field, since a fraction that is answered may be garbage. */
   protected readMs = 0;
+  /** When the turn's wait ends at the latest; a field for the same reason. */
+  protected untilMs = 0;
   readonly #clock: MappedMemory;
   readonly #clockWords: Uint32Array;
 
@@ -72,10 +74,17 @@ export abstract class KernelIo {
     this.readMs = seconds * 1000 + words[2]! / 1e6;
   }
 
+  /** How much of the turn's wait is left by now: 0 or more, maybe Infinity. */
+  protected leftMs(): number {
+    if (this.untilMs === Infinity) return Infinity;
+    this.readClock();
+    return Math.max(0, this.untilMs - this.readMs);
+  }
+
   listenTcp(at: io.SocketAddress, options: { backlog: number }): io.Handle {
     const { backlog } = options;
     const typeFlags = this.socketFlags;
-    return this.#opened(
+    return this.opened(
       sockets.listenTcpSocket(this.libc, { at, backlog, typeFlags }),
       HandleKind.listener,
     );
@@ -85,7 +94,7 @@ export abstract class KernelIo {
     const { backlog } = options;
     const typeFlags = this.socketFlags;
     const fd = sockets.listenUnixSocket(this.libc, { path, backlog, typeFlags });
-    const handle = this.#opened(fd, HandleKind.listener);
+    const handle = this.opened(fd, HandleKind.listener);
     if (handle > 0) this.handles.paths[this.handles.find(handle)] = path;
     return handle;
   }
@@ -125,14 +134,14 @@ export abstract class KernelIo {
     const result = this.libc.check(this.libc.call.socketpair(abi.AF_UNIX, type, 0, pair));
     if (result < 0) return [result, result];
     return [
-      this.#opened(pair[0]!, HandleKind.stream),
-      this.#opened(pair[1]!, HandleKind.stream),
+      this.opened(pair[0]!, HandleKind.stream),
+      this.opened(pair[1]!, HandleKind.stream),
     ];
   }
 
   adopt(fileDescriptor: number): io.Handle {
     sockets.setNonblocking(this.libc, fileDescriptor, this.socketFlags !== 0);
-    return this.#opened(fileDescriptor, HandleKind.stream);
+    return this.opened(fileDescriptor, HandleKind.stream);
   }
 
   detach(handle: io.Handle): number {
@@ -191,17 +200,14 @@ export abstract class KernelIo {
 
   turn(maxWaitMs: number): void {
     assert(!this.#dead, "an Io that was destroyed is not used");
-    let waitMs = maxWaitMs;
+    let waits = maxWaitMs > 0;
     if (this.completions.pending) {
       this.completions.runTasks();
-      waitMs = 0;
+      waits = false;
     }
-    const nextMs = this.timers.nextMs;
-    if (waitMs > 0 && nextMs !== Infinity) {
-      this.readClock();
-      waitMs = Math.max(0, Math.min(waitMs, nextMs - this.readMs));
-    }
-    this.exchange(waitMs);
+    // From when the clock was read last: the turn itself is part of the wait.
+    this.untilMs = Math.min(this.readMs + maxWaitMs, this.timers.nextMs);
+    this.exchange(waits && this.untilMs > this.readMs);
     for (;;) {
       const due = this.timers.takeDue(this.readMs);
       if (due === null) break;
@@ -254,18 +260,14 @@ export abstract class KernelIo {
     if (this.handles.underWay[index] === 0 && this.handles.isDying(index)) this.#closeAt(index);
   }
 
-  /** Takes an accepted or connected descriptor in. */
-  protected opened(fd: number, kind: number): io.Handle {
-    return this.#opened(fd, kind);
-  }
-
   protected live(handle: io.Handle): number {
     const index = this.handles.find(handle);
     assert(index >= 0, "a closed handle has no address, size or descriptor");
     return index;
   }
 
-  #opened(fd: number, kind: number): io.Handle {
+  /** Takes a descriptor in, or answers the errno that is in its place. */
+  protected opened(fd: number, kind: number): io.Handle {
     if (fd < 0) return fd;
     const handle = this.handles.open(fd, kind);
     this.track(this.handles.find(handle));
@@ -291,8 +293,8 @@ export abstract class KernelIo {
   protected abstract cancelAt(slot: number): void;
   /** Does the work of an operation that was queued as late. */
   protected abstract performLate(operation: Operation): number;
-  /** Submits, waits at most `waitMs`, reads the clock, and queues what is done. */
-  protected abstract exchange(waitMs: number): void;
+  /** Submits, waits until `untilMs` if it `waits`, reads the clock, and queues what is done. */
+  protected abstract exchange(waits: boolean): void;
   /** Waits for everything under way and gives the adapter's own resources back. */
   protected abstract finish(): void;
 }

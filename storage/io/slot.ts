@@ -4,19 +4,20 @@ import type { Operation } from "./operation.ts";
 export const SlotKind = {
   free: 0,
   wake: 1,
-  accept: 2,
-  connect: 3,
-  receive: 4,
-  receiveExactly: 5,
-  send: 6,
-  sendGathered: 7,
-  read: 8,
-  write: 9,
-  sync: 10,
-  discard: 11,
-  zero: 12,
-  zeroWrite: 13,
-  advise: 14,
+  alarm: 2,
+  accept: 3,
+  connect: 4,
+  receive: 5,
+  receiveExactly: 6,
+  send: 7,
+  sendGathered: 8,
+  read: 9,
+  write: 10,
+  sync: 11,
+  discard: 12,
+  zero: 13,
+  zeroWrite: 14,
+  advise: 15,
 } as const;
 
 /**
@@ -41,6 +42,8 @@ export class Slot {
   fast = false;
   /** Its bytes need not come into the arena. */
   aside = false;
+  /** Of a receive: nothing has come yet, likely, which costs less to ask for than to try. */
+  asksFirst = false;
   cancelled = false;
   /** Waits for a receive buffer, and is not with the kernel. */
   waiting = false;
@@ -61,6 +64,7 @@ export class Slot {
     this.segments = 0;
     this.fast = false;
     this.aside = false;
+    this.asksFirst = false;
     this.cancelled = false;
     this.waiting = false;
   }

@@ -1,4 +1,5 @@
 import { LOOK_MS, TIMER_SLACK_NS, ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
+import { assert } from "../../protocol/core/assert.ts";
 import * as abi from "./abi.ts";
 import { MappedMemory } from "./arena.ts";
 import { Errno } from "./errno.ts";
@@ -6,6 +7,7 @@ import type { ArenaOptions, Handle } from "./io.ts";
 import type { Libc } from "./libc.ts";
 import { type Slot, SlotKind } from "./slot.ts";
 import { AsideIo } from "./aside_io.ts";
+import { Alarm } from "./uring_alarm.ts";
 import { openRing, type UringBuffers, type UringParts } from "./uring_buffers.ts";
 import { Gathering } from "./gathering.ts";
 import { Eagerness, LOOKS_PER_CLOCK } from "./eagerness.ts";
@@ -31,6 +33,8 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
   readonly #wakeWord: MappedMemory;
   readonly #zeroes: MappedMemory;
   readonly #memory: EntryMemory;
+  readonly #alarm: Alarm;
+  readonly #alarmSlot: Slot;
   readonly #eagerness = new Eagerness();
   protected readonly gathering = new Gathering();
 
@@ -41,15 +45,18 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
     this.receiveBuffers = receiveBuffers;
     this.#wakeWord = new MappedMemory(this.libc, 8);
     this.#zeroes = new MappedMemory(this.libc, ZERO_WRITE_BYTES);
+    this.#alarm = new Alarm(this.libc);
     this.#memory = {
       arena: this.arena.address,
       messages: this.messages,
       fileDescriptors: this.handles.fileDescriptors,
       wakeFd: this.wakeFd,
       wakeWord: this.#wakeWord.address,
+      alarmTime: this.#alarm.address,
       zeroes: this.#zeroes.address,
     };
     this.submit(this.takeSlot(SlotKind.wake));
+    this.#alarmSlot = this.takeSlot(SlotKind.alarm);
     this.libc.call.prctl(abi.PR_SET_TIMERSLACK, TIMER_SLACK_NS);
   }
 
@@ -80,13 +87,12 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
     fillEntry(this.#ring, slot, this.#memory);
   }
 
-  protected exchange(waitMs: number): void {
+  protected exchange(waits: boolean): void {
     const ring = this.#ring;
-    const gatherUs = waitMs > 0 ? this.gathering.takeWaitUs() : 0;
-    const lookMs = Math.min(waitMs, this.#eagerness.lookMs);
-    if (gatherUs > 0) ring.enter(waitMs, gatherUs);
-    else if (lookMs > 0 && this.#hasWorkedBriefly()) this.#look(lookMs);
-    else if (waitMs > 0) return this.#sleep(waitMs);
+    const gatherUs = waits ? this.gathering.takeWaitUs() : 0;
+    if (gatherUs > 0) ring.enter(this.leftMs(), gatherUs);
+    else if (waits && this.#eagerness.lookMs > 0 && this.#hasWorkedBriefly()) this.#look();
+    else if (waits) return this.#sleep();
     else ring.enter(0);
     this.readClock();
     ring.reap(this);
@@ -99,20 +105,30 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
     return this.readMs - beganMs < LOOK_MS;
   }
 
-  #sleep(waitMs: number): void {
+  #sleep(): void {
     const beganMs = this.readMs;
-    this.#ring.enter(waitMs);
+    if (!this.#alarm.isSet && this.untilMs !== Infinity) {
+      this.#alarm.set(this.untilMs);
+      this.submit(this.#alarmSlot);
+    }
+    this.#ring.enter(this.#alarm.covers(this.untilMs) ? Infinity : this.leftMs());
     this.readClock();
     this.#eagerness.slept(this.readMs - beganMs);
     this.#ring.reap(this);
   }
 
+  /** Its sleep has ended, and with that the turn. */
+  protected alarmRang(result: number): void {
+    assert(result === -Errno.ETIME, "the kernel has timeouts");
+    this.#alarm.rang();
+  }
+
   /** Looks for results without sleeping; without any, the caller turns again. */
-  #look(lookMs: number): void {
+  #look(): void {
     const ring = this.#ring;
     if (ring.hasUnsubmitted) ring.enter(0);
     this.readClock();
-    const endMs = this.readMs + lookMs;
+    const endMs = Math.min(this.readMs + LOOK_MS, this.untilMs);
     let found = ring.hasResults;
     while (!found && this.readMs < endMs) {
       this.readClock();
@@ -151,13 +167,15 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
     if (isMissed && slot.cancelled && slot.kind !== SlotKind.free) this.askToCancel(index);
   }
 
-  /** The wake slot stays under way to the end; closing the ring ends it. */
+  /** The slots of waking and of the alarm are taken to the end; closing the ring ends them. */
   protected finish(): void {
-    while (this.slotsInUse > 1) this.exchange(Infinity);
+    this.untilMs = Infinity;
+    while (this.slotsInUse > 2) this.exchange(true);
     this.#ring.close();
     this.receiveBuffers.close();
     this.#wakeWord.discard();
     this.#zeroes.discard();
+    this.#alarm.close();
   }
 
   /** The kernel has answered what was submitted for `slot`. */

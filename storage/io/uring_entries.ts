@@ -14,6 +14,7 @@ export interface EntryMemory {
   readonly fileDescriptors: Int32Array;
   readonly wakeFd: number;
   readonly wakeWord: number;
+  readonly alarmTime: number;
   readonly zeroes: number;
 }
 
@@ -30,6 +31,13 @@ export function fillEntry(ring: Ring, slot: Slot, memory: EntryMemory): void {
       setLong(entries, at + abi.SQE_ADDRESS, memory.wakeWord);
       entries[at + abi.SQE_LENGTH] = 8;
       return;
+    case SlotKind.alarm:
+      entries[at] = Opcode.TIMEOUT;
+      entries[at + abi.SQE_FD] = -1;
+      setLong(entries, at + abi.SQE_ADDRESS, memory.alarmTime);
+      entries[at + abi.SQE_LENGTH] = 1;
+      entries[at + abi.SQE_FLAGS] = abi.TIMEOUT_ABSOLUTE;
+      return;
     case SlotKind.accept:
       entries[at] = Opcode.ACCEPT;
       entries[at + abi.SQE_FLAGS] = abi.SOCK_CLOEXEC;
@@ -41,6 +49,7 @@ export function fillEntry(ring: Ring, slot: Slot, memory: EntryMemory): void {
       return;
     case SlotKind.receive:
       entries[at] = Opcode.RECV | abi.SQE_BUFFER_SELECT;
+      if (slot.asksFirst) entries[at] |= abi.SQE_POLL_FIRST;
       entries[at + abi.SQE_LENGTH] = slot.length;
       entries[at + abi.SQE_FLAGS] = slot.flags;
       return;

@@ -51,6 +51,8 @@ export abstract class UringMachine extends UringBase {
       case SlotKind.wake:
         this.woken = true;
         return this.submit(slot);
+      case SlotKind.alarm:
+        return this.alarmRang(result);
       case SlotKind.receive:
         return this.#received(slot, result, flags);
       case SlotKind.accept:
@@ -95,6 +97,7 @@ export abstract class UringMachine extends UringBase {
   }
 
   #submitReceive(slot: Slot): void {
+    slot.asksFirst = this.#hungry.empty && this.gathering.bringsOne(slot.handle);
     if (this.#hungry.empty) return this.submit(slot);
     slot.waiting = true;
     this.#hungry.push(slot);
@@ -170,6 +173,7 @@ export abstract class UringMachine extends UringBase {
       if (slot === null) return;
       slot.waiting = false;
       slot.flags = abi.MSG_DONTWAIT;
+      slot.asksFirst = false;
       this.#retrying++;
       this.submit(slot);
     }

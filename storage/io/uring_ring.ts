@@ -45,7 +45,7 @@ export class Ring {
   readonly #canGather: boolean;
   /** What `enter` names the ring by: its descriptor, or its place among those registered. */
   #enterFd: number;
-  #enterFlags = abi.ENTER_GETEVENTS | abi.ENTER_EXT_ARG;
+  #enterFlags = abi.ENTER_GETEVENTS;
   #tail = 0;
   #completionHead = 0;
 
@@ -108,26 +108,25 @@ export class Ring {
   }
 
   /**
-   * Submits what was filled and waits at most `waitMs` for a completion. With `gatherUs` it waits
-   * so long for several, and then for one.
+   * Submits what was filled and waits at most `waitMs` for a completion; no limit is the cheapest.
+   * With `gatherUs` it waits so long for several, and then for one.
    */
   enter(waitMs: number, gatherUs = 0): void {
+    if (waitMs === 0) return this.#enter(0, null);
+    const gathers = this.#canGather && gatherUs > 0;
+    if (waitMs === Infinity && !gathers) return this.#enter(1, null);
     const words = this.#argument.words;
-    const waits = waitMs > 0;
-    if (waits && waitMs !== Infinity) {
+    let timespec = 0;
+    if (waitMs !== Infinity) {
       const seconds = Math.floor(waitMs / 1000);
       words[8] = seconds | 0;
       words[10] = Math.min(999_999_999, Math.ceil((waitMs - seconds * 1000) * 1e6));
-      const timespec = this.#argument.address + 32;
-      words[abi.GETEVENTS_ARG_TIMESPEC_WORD] = timespec | 0;
-      words[abi.GETEVENTS_ARG_TIMESPEC_WORD + 1] = (timespec / 2 ** 32) | 0;
-    } else {
-      words[abi.GETEVENTS_ARG_TIMESPEC_WORD] = 0;
-      words[abi.GETEVENTS_ARG_TIMESPEC_WORD + 1] = 0;
+      timespec = this.#argument.address + 32;
     }
-    const gathers = waits && this.#canGather && gatherUs > 0;
+    words[abi.GETEVENTS_ARG_TIMESPEC_WORD] = timespec | 0;
+    words[abi.GETEVENTS_ARG_TIMESPEC_WORD + 1] = (timespec / 2 ** 32) | 0;
     words[abi.GETEVENTS_ARG_MIN_WAIT_WORD] = gathers ? gatherUs : 0;
-    this.#enter(gathers ? GATHERED_MAX : waits ? 1 : 0);
+    this.#enter(gathers ? GATHERED_MAX : 1, this.#argument.pointer);
   }
 
   /** Something was filled that the kernel does not have yet. */
@@ -175,13 +174,13 @@ export class Ring {
   /** The queue is full in the middle of a turn: hands it to the kernel without waiting. */
   #flush(): void {
     for (let tries = 0; tries < this.#entryCount; tries++) {
-      this.#enter(0);
+      this.#enter(0, null);
       if (this.#tail - Atomics.load(this.#words, this.#headAt) < this.#entryCount) return;
     }
     assert(false, "the kernel takes submissions");
   }
 
-  #enter(completions: number): void {
+  #enter(completions: number, argument: Deno.PointerValue): void {
     const words = this.#words;
     storeOrdered(words, this.#tailAt, this.#tail);
     const submit = (this.#tail - loadOrdered(words, this.#headAt)) | 0;
@@ -190,8 +189,8 @@ export class Ring {
       this.#enterFd,
       submit,
       completions,
-      this.#enterFlags,
-      this.#argument.pointer,
+      argument === null ? this.#enterFlags : this.#enterFlags | abi.ENTER_EXT_ARG,
+      argument,
       abi.GETEVENTS_ARG_BYTES,
     );
     if (result >= 0) return;
