@@ -28,6 +28,13 @@ export interface DeviceTraits {
   readonly isOpenToAll?: boolean;
 }
 
+/** Reads and writes that are done inside the call: the length, or a negated errno. */
+export interface AtOnce {
+  read(at: Transfer): number;
+  /** Not durable, as a write without `fua`. */
+  write(at: Transfer): number;
+}
+
 /**
  * Bytes in a range of positions. Every call ends by `operation.done` with a count (read, write:
  * the length; others: 0) or a negated errno, never inside the call itself. Calls may be under way
@@ -39,6 +46,8 @@ export interface DeviceTraits {
  */
 export interface Device {
   readonly traits: DeviceTraits;
+  /** Where reads and writes wait for nothing now: the same without an operation. */
+  readonly atOnce?: AtOnce | null;
   read(operation: Operation, at: Transfer): void;
   /**
    * With `fua`, done means durable. What lies in a buffer of the arena is not changed by the caller

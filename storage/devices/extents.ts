@@ -1,24 +1,16 @@
-import { assert, AssertionError, defined } from "../../protocol/core/assert.ts";
+import { assert, defined } from "../../protocol/core/assert.ts";
 import { RANGE_PIECE_BYTES_MAX } from "../../protocol/core/limits.ts";
-import type { AllocationQuery, Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
+import type { AllocationQuery, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
-import type { Device, DeviceTraits } from "./device.ts";
+import type { AtOnce, Device, DeviceTraits } from "./device.ts";
 import { DeviceQueue } from "./device_queue.ts";
+import { ExtentsAtOnce } from "./extents_at_once.ts";
 import { ExtentPart, isRange, JoinedParts, type PartWork } from "./extent_parts.ts";
-import type { MediumState } from "./medium_state.ts";
 import { Pool } from "./pool.ts";
 import { RUN, RunWriter } from "../io/allocation_runs.ts";
 import { grainEnd, type KnownZeroes } from "./known_zeroes.ts";
+import { indexAt, type MediumExtent, type PlacedExtent } from "./placed_extents.ts";
 import { assertRange } from "./ranges.ts";
-
-/** A run of an open medium. The same medium must have the same `state` everywhere. */
-export interface MediumExtent {
-  readonly handle: Handle;
-  readonly state: MediumState;
-  /** First byte on the medium. */
-  readonly start: number;
-  readonly length: number;
-}
 
 export interface ExtentsDeviceOptions {
   readonly io: Io;
@@ -29,11 +21,6 @@ export interface ExtentsDeviceOptions {
   readonly minimumBlockBytes?: number;
 }
 
-interface PlacedExtent extends MediumExtent {
-  /** Where it begins in the device's address space. */
-  readonly begin: number;
-}
-
 const EIO = 5;
 
 /**
@@ -42,6 +29,7 @@ const EIO = 5;
  */
 export class ExtentsDevice implements Device {
   readonly traits: DeviceTraits;
+  readonly atOnce: AtOnce | null;
   readonly #io: Io;
   readonly #extents: readonly PlacedExtent[];
   /** One extent for each medium, to flush it by. */
@@ -90,6 +78,9 @@ export class ExtentsDevice implements Device {
       preferredBlockBytes: Math.max(4096, minimumBlockBytes),
       inMemory: options.extents.every(({ handle }) => io.isInMemory(handle)),
     };
+    this.atOnce = this.traits.inMemory === true
+      ? new ExtentsAtOnce({ io, extents: this.#extents, sizeBytes: begin })
+      : null;
   }
 
   read(operation: Operation, at: Transfer): void {
@@ -123,7 +114,7 @@ export class ExtentsDevice implements Device {
   /** Answers for the first extent that it meets: who asks goes on behind it. */
   allocation(operation: Operation, at: AllocationQuery): void {
     assertRange(this.traits, at);
-    const extent = this.#extents[this.#indexAt(at.position)]!;
+    const extent = this.#extents[indexAt(this.#extents, at.position)]!;
     at.length = Math.min(at.length, extent.begin + extent.length - at.position);
     at.position += extent.start - extent.begin;
     const { zeroes, poisoned } = extent.state;
@@ -166,7 +157,7 @@ export class ExtentsDevice implements Device {
     assert(!isChange || !this.traits.readOnly, "nothing is written to a read-only device");
     const { position, length } = at;
     if (length === 0) return this.#queue.end(operation, 0);
-    const index = this.#indexAt(position);
+    const index = indexAt(this.#extents, position);
     const extent = this.#extents[index]!;
     const from = position - extent.begin;
     if (!isRange(kind) && from + length <= extent.length) {
@@ -220,19 +211,6 @@ export class ExtentsDevice implements Device {
     if (!needsSync(medium)) return;
     this.#work.kind = "sync";
     this.#parts.take().begin(join, medium, this.#work);
-  }
-
-  /** The extent that `position` lies in; there is one by the check of the range. */
-  #indexAt(position: number): number {
-    let low = 0;
-    let high = this.#extents.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.#extents[middle]!.begin <= position) low = middle;
-      else high = middle - 1;
-    }
-    if (low > high) throw new AssertionError("a device without extents has no positions");
-    return low;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { AllocationQuery, Io, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
-import type { Device, DeviceTraits } from "./device.ts";
+import type { AtOnce, Device, DeviceTraits } from "./device.ts";
 import { DeviceQueue } from "./device_queue.ts";
 
 export type FaultKind = "read" | "write" | "flush" | "discard" | "zero" | "advise";
@@ -15,13 +15,16 @@ export type Fault =
 /** A device whose operations fail or stand still as a test says. */
 export class FaultDevice implements Device {
   readonly traits: DeviceTraits;
+  readonly atOnce: AtOnce | null;
   readonly #inner: Device;
   readonly #queue: DeviceQueue;
   readonly #faults = new Map<FaultKind, Fault>();
   #held: (() => void)[] = [];
 
-  constructor(inner: Device, options: { readonly io: Io }) {
+  /** What is asked for by `atOnce` knows no faults. */
+  constructor(inner: Device, options: { readonly io: Io; readonly atOnce?: AtOnce | null }) {
     this.#inner = inner;
+    this.atOnce = options.atOnce ?? null;
     this.#queue = new DeviceQueue(options.io);
     this.traits = inner.traits;
   }

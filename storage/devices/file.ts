@@ -2,7 +2,7 @@ import { assert } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { AllocationQuery, Handle, Io, MediumGeometry, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
-import type { Device, DeviceTraits } from "./device.ts";
+import type { AtOnce, Device, DeviceTraits } from "./device.ts";
 import { ExtentsDevice } from "./extents.ts";
 import { knownZeroesOf } from "./known_zeroes.ts";
 import { MediumState } from "./medium_state.ts";
@@ -16,6 +16,7 @@ export interface FileDeviceOptions {
 /** A whole file or block device, opened through the seam and owned until `close`. */
 export class FileDevice implements Device {
   readonly traits: DeviceTraits;
+  readonly atOnce: AtOnce | null;
   readonly geometry: MediumGeometry;
   readonly state: MediumState;
   readonly #io: Io;
@@ -40,6 +41,7 @@ export class FileDevice implements Device {
       minimumBlockBytes: this.geometry.kind === "block" ? this.geometry.logicalBlockBytes : 1,
       extents: [{ handle, state: this.state, start: 0, length: sizeBytes }],
     });
+    this.atOnce = this.#whole.atOnce;
     this.traits = { ...this.#whole.traits, isOpenToAll: true };
   }
 

@@ -1,7 +1,7 @@
 import { assert } from "../../protocol/core/assert.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
-import type { Device, DeviceTraits } from "./device.ts";
+import type { AtOnce, Device, DeviceTraits } from "./device.ts";
 
 const ESHUTDOWN = 108;
 
@@ -18,6 +18,10 @@ export class HeldDevice implements Device {
     this.#inner = inner;
     // It is one connection's, and the next one throws that out: there are no others to promise to.
     this.traits = { ...inner.traits, flushCoversAll: false };
+  }
+
+  get atOnce(): AtOnce | null {
+    return this.#kept === null ? this.#inner.atOnce ?? null : null;
   }
 
   /** Idempotent. */

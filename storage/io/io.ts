@@ -127,6 +127,12 @@ export interface Io {
   ): void;
 
   /**
+   * Sends, inside the call, what the socket takes without waiting: a count, or a negated errno
+   * (-EAGAIN when it takes nothing now). No other send may be under way.
+   */
+  sendAtOnce(handle: Handle, off: Off, length: number): number;
+
+  /**
    * Tells that one receive on `handle` has brought `count` requests or replies. A turn that then
    * has nothing to do may sleep until there are several, rather than be woken for each.
    */
@@ -151,6 +157,9 @@ export interface Io {
   zero(operation: Operation, handle: Handle, at: ZeroRange): void;
   /** Its bytes are in memory and nowhere else: transfers wait for nothing. */
   isInMemory(handle: Handle): boolean;
+  /** Of such a medium, inside the call: the length, or a negated errno. */
+  readAtOnce(handle: Handle, at: Transfer): number;
+  writeAtOnce(handle: Handle, at: Transfer): number;
   /** The byte at `off` stayed with the kernel: what the arena has there is something else. */
   isAside(off: Off): boolean;
   /** Brings a range near for reads to come. Advice: 0 also where nothing comes of it. */

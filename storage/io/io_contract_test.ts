@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import assert from "node:assert/strict";
 import { ALLOCATION_CASES } from "./allocation_contract.ts";
 import { ASIDE_CASES } from "./aside_contract.ts";
+import { AT_ONCE_CASES } from "./at_once_contract.ts";
 import { CONTROL_CASES } from "./control_contract.ts";
 import type { IoFixture } from "./contract_testing.ts";
 import { MEDIA_CASES } from "./media_contract.ts";
@@ -154,6 +155,7 @@ for (const [kind, create] of Object.entries(FIXTURES)) {
       ...MEDIA_CASES,
       ...ALLOCATION_CASES,
       ...ASIDE_CASES,
+      ...AT_ONCE_CASES,
     ]
   ) {
     Deno.test(`${kind} ${contract.name}`, async () => {

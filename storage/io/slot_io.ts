@@ -4,7 +4,7 @@ import * as abi from "./abi.ts";
 import { DirectCalls, type Span } from "./direct_calls.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
-import type { Handle, Off } from "./io.ts";
+import type { Handle, Off, Transfer } from "./io.ts";
 import { KernelIo, type KernelIoOptions } from "./kernel_io.ts";
 import { Messages } from "./messages.ts";
 import type { Operation } from "./operation.ts";
@@ -68,6 +68,29 @@ export abstract class SlotIo extends KernelIo {
     const fd = this.handles.fileDescriptors[index]!;
     const result = this.calls.send(fd, this.spanOf(0, 0));
     return result < 0 && result !== -Errno.EAGAIN;
+  }
+
+  sendAtOnce(handle: Handle, off: Off, length: number): number {
+    const index = this.handles.find(handle);
+    if (index < 0) return -Errno.EBADF;
+    assert(this.handles.sending[index] === 0, ONE_OF_EACH);
+    return this.calls.send(this.handles.fileDescriptors[index]!, this.spanOf(off, length));
+  }
+
+  readAtOnce(handle: Handle, at: Transfer): number {
+    const fd = this.handles.fileDescriptors[this.live(handle)]!;
+    return this.calls.readMedium(fd, this.#spanOfTransfer(at));
+  }
+
+  writeAtOnce(handle: Handle, at: Transfer): number {
+    const fd = this.handles.fileDescriptors[this.live(handle)]!;
+    return this.calls.writeMedium(fd, this.#spanOfTransfer(at));
+  }
+
+  #spanOfTransfer({ off, length, position }: Transfer): Span {
+    const span = this.spanOf(off, length);
+    span.position = position;
+    return span;
   }
 
   /** For adapters that sleep otherwise among large transfers. */

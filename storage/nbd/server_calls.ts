@@ -163,7 +163,7 @@ function isFast(request: ServerRequest): boolean {
 }
 
 /** ENOTSUP is the answer to FAST_ZERO alone, and EOVERFLOW to what is never refused here. */
-function errorOf(request: ServerRequest, errno: number): number {
+export function errorOf(request: ServerRequest, errno: number): number {
   const error = wireErrorOf(errno);
   if (error === WIRE_ERROR.notSupported) return isFast(request) ? error : WIRE_ERROR.io;
   return error === WIRE_ERROR.overflow ? WIRE_ERROR.io : error;

@@ -6,6 +6,7 @@ import { errnoName } from "../io/errno.ts";
 import type { BufferUser, Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { DeviceErrors } from "./device_errors.ts";
+import { AloneRequests } from "./server_alone.ts";
 import type { ServerCounters } from "./server_counters.ts";
 import { Negotiator, type NegotiatorHost, type Terms } from "./server_negotiator.ts";
 import type { RequestPool } from "./server_request.ts";
@@ -59,6 +60,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   readonly #deadline = new Operation(() => this.#deadlinePassed());
   readonly #negotiator: Negotiator;
   #session: Session | null = null;
+  #alone: AloneRequests | null = null;
   /** Of its requests, from GO on. */
   #counters: CounterRow | null = null;
   #state: State = "open";
@@ -142,10 +144,13 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     const counters = this.#options.counters.addConnection(this, entry.counters, this.#io.nowMs());
     this.#counters = counters;
     const handle = this.#handle;
-    this.#session = new Session(this, { ...this.#options, ...terms, handle, device, counters });
+    const options = { ...this.#options, ...terms, handle, device, counters };
+    const session = new Session(this, options);
+    this.#session = session;
+    this.#alone = new AloneRequests(session, { ...options, host: this });
     const source = { bytes: rest, view: new DataView(rest.buffer, rest.byteOffset, rest.length) };
-    this.#session.take(source, 0, rest.length);
-    if (this.#session.hungry) this.receiveMore();
+    session.take(source, 0, rest.length);
+    if (session.hungry) this.receiveMore();
   }
 
   upgrade(secured: (handle: Handle) => void): void {
@@ -232,7 +237,10 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   }
 
   #takeReceived(off: number, count: number): void {
-    if (this.#session !== null) return this.#session.take(this.#io, off, off + count);
+    if (this.#session !== null) {
+      if (this.#alone?.serve(off, count) !== true) this.#session.take(this.#io, off, off + count);
+      return;
+    }
     this.#negotiator.take(this.#io.bytes.subarray(off, off + count));
   }
 

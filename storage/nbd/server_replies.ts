@@ -6,7 +6,10 @@ import {
 } from "../../protocol/core/limits.ts";
 import type { Handle, Io, TurnTask } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
+import { ReplyForm } from "./reply_form.ts";
+import type { RequestMeter } from "./server_meter.ts";
 import type { ServerRequest } from "./server_request.ts";
+import type { SessionOptions } from "./server_session_types.ts";
 
 /** Takes requests back whose replies left, or that will never be answered. */
 export interface ReplyOwner {
@@ -27,6 +30,8 @@ export class ReplyQueue implements TurnTask {
   queued = false;
   readonly #io: Io;
   readonly #handle: Handle;
+  readonly #form: ReplyForm;
+  readonly #meter: RequestMeter;
   readonly #owner: ReplyOwner;
   readonly #send: Operation;
   readonly #segments = new Float64Array(2 * NBD_REQUESTS_PER_CONNECTION_MAX);
@@ -40,10 +45,12 @@ export class ReplyQueue implements TurnTask {
   /** How often they waited for others. */
   #waits = 0;
 
-  constructor(io: Io, handle: Handle, owner: ReplyOwner) {
-    this.#io = io;
-    this.#handle = handle;
-    this.#owner = owner;
+  constructor(options: SessionOptions, parts: { owner: ReplyOwner; meter: RequestMeter }) {
+    this.#io = options.io;
+    this.#handle = options.handle;
+    this.#form = new ReplyForm(options.io, options);
+    this.#meter = parts.meter;
+    this.#owner = parts.owner;
     this.#send = new Operation(() => this.#sent());
   }
 
@@ -55,6 +62,13 @@ export class ReplyQueue implements TurnTask {
   /** When the send under way began; Infinity when there is none. */
   get sendSinceMs(): number {
     return this.#send.busy ? this.#sendSinceMs : Infinity;
+  }
+
+  /** The request's outcome is known. */
+  answer(request: ServerRequest): void {
+    this.#form.write(request);
+    this.#meter.end(request);
+    this.add(request);
   }
 
   /** The request's reply was written; it goes out with the others of this turn. */

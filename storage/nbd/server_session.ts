@@ -9,7 +9,6 @@ import { KeptBytes } from "./server_kept.ts";
 import { RequestMeter } from "./server_meter.ts";
 import { HeldBuffers, PayloadReceiver } from "./server_payload.ts";
 import { type ReplyOwner, ReplyQueue } from "./server_replies.ts";
-import { ReplyForm } from "./reply_form.ts";
 import type { RequestPool, RequestWaiter, ServerRequest } from "./server_request.ts";
 import type { Pause, SessionHost, SessionOptions } from "./server_session_types.ts";
 
@@ -26,14 +25,13 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   readonly #io: Io;
   readonly #pool: RequestPool;
   readonly #terms: Pick<SessionOptions, "info" | "agreed">;
-  readonly #form: ReplyForm;
   readonly #meter: RequestMeter;
   readonly #replies: ReplyQueue;
   readonly #reader = new RequestReader();
   readonly #kept: KeptBytes;
   readonly #calls: DeviceCalls;
   readonly payload: PayloadReceiver;
-  readonly #held: HeldBuffers;
+  readonly held: HeldBuffers;
   readonly #bufferWaiter = { run: (off: Off) => this.#bufferCame(off) };
   #pause: Pause = "none";
   /** Requests taken and not yet given back. */
@@ -50,14 +48,13 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#io = options.io;
     this.#pool = options.pool;
     this.#kept = new KeptBytes(options.pool.kept);
-    this.#held = new HeldBuffers(options);
+    this.held = new HeldBuffers(options);
     this.payload = new PayloadReceiver(options, () => this.#payloadReceived());
     const failed = (command: number, errno: number) => host.deviceFailed(command, errno);
     this.#calls = new DeviceCalls(this, { ...options, failed });
     this.#terms = options;
-    this.#form = new ReplyForm(options.io, options);
     this.#meter = new RequestMeter(options.io, options.counters);
-    this.#replies = new ReplyQueue(options.io, options.handle, this);
+    this.#replies = new ReplyQueue(options, { owner: this, meter: this.#meter });
   }
 
   /** Nothing is under way on the device. */
@@ -90,6 +87,11 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     return !this.#reader.midway && this.#draining === null && this.#current === null;
   }
 
+  /** Nothing is under way, and what comes next is a request. */
+  get resting(): boolean {
+    return this.#taken === 0 && this.#pause === "none" && this.betweenRequests;
+  }
+
   /** Bytes that were received; what cannot be parsed yet is copied. */
   take(source: ByteSource, from: number, to: number): void {
     const before = this.#taken;
@@ -101,7 +103,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   /** Reads no more requests; those taken are answered, also one whose payload is on its way. */
   stop(): void {
     this.#stopping = true;
-    if (this.#pause === "payload") return;
+    if (this.#pause === "payload" && !this.#shut) return;
     if (this.#pause === "requests") this.#pool.withdraw(this);
     if (this.#pause === "buffer") {
       this.#io.buffers.withdraw(this.#bufferWaiter);
@@ -119,8 +121,6 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#shut = true;
     this.#calls.stop();
     this.stop();
-    this.#pause = "stopped";
-    this.#kept.clear();
     this.#replies.stop();
   }
 
@@ -131,7 +131,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
       if (!reader.complete) {
         at = reader.take(source, at, to);
         if (this.#draining !== null && !reader.skipping) {
-          this.#answer(this.#draining);
+          this.#replies.answer(this.#draining);
           this.#draining = null;
         }
         if (reader.broken) {
@@ -155,7 +155,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     const reader = this.#reader;
     const error = requestError(reader, this.#terms.info, this.#terms.agreed);
     const needsBuffer = error === 0 && reader.length > 0 && hasBuffer(reader.command);
-    const tooMuch = needsBuffer && !this.#held.admits(bufferBytesOf(reader));
+    const tooMuch = needsBuffer && !this.held.admits(bufferBytesOf(reader));
     if (this.#taken >= NBD_REQUESTS_PER_CONNECTION_MAX || tooMuch) {
       this.#pause = "capacity";
       return false;
@@ -176,14 +176,14 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     reader.next(0);
     this.#current = request;
     const need = bufferBytesOf(request);
-    const off = this.#held.take(need);
+    const off = this.held.take(need);
     if (off < 0) {
       this.#pause = "buffer";
-      this.#held.wait(need, this.#bufferWaiter);
+      this.held.wait(need, this.#bufferWaiter);
       this.#host.starved();
       return false;
     }
-    this.#held.hold(request, off);
+    this.held.hold(request, off);
     return true;
   }
 
@@ -192,7 +192,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#reader.next(skip);
     const isEmpty = request.length === 0 && request.command !== COMMAND.flush;
     if (skip > 0) this.#draining = request;
-    else if (request.error !== 0 || isEmpty) this.#answer(request);
+    else if (request.error !== 0 || isEmpty) this.#replies.answer(request);
     else this.#calls.submit(request);
   }
 
@@ -220,7 +220,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   #bufferCame(off: Off): void {
     const request = this.#current;
     assert(this.#pause === "buffer" && request !== null, "a buffer comes to who waits for one");
-    this.#held.hold(request, off);
+    this.held.hold(request, off);
     this.#pause = "none";
     const kept = this.#kept;
     if (this.#calls.hasGone) this.#dropCurrent();
@@ -268,13 +268,19 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
       this.replyDone(request);
       return this.#host.progressed();
     }
-    if (request.error !== 0 || request.command === COMMAND.write) this.#held.letGo(request);
-    this.#answer(request);
+    if (request.error !== 0 || request.command === COMMAND.write) this.held.letGo(request);
+    this.#replies.answer(request);
+  }
+
+  /** For AloneRequests: its reply, or what is left of that, has to wait for the socket. */
+  unsent(request: ServerRequest): void {
+    this.#taken++;
+    this.#replies.add(request);
   }
 
   replyDone(request: ServerRequest): void {
     this.#meter.drop(request);
-    this.#held.letGo(request);
+    this.held.letGo(request);
     this.#taken--;
     this.#pool.release(request);
   }
@@ -290,11 +296,5 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   #dropCurrent(): void {
     if (this.#current !== null) this.replyDone(this.#current);
     this.#current = null;
-  }
-
-  #answer(request: ServerRequest): void {
-    this.#form.write(request);
-    this.#meter.end(request);
-    this.#replies.add(request);
   }
 }

@@ -108,6 +108,8 @@ export interface TestServerOptions {
   readonly gate?: ExportGate;
   /** Memory of 4 MiB unless given. */
   readonly device?: (io: Io) => Device;
+  /** The device is asked at once, where it can be; it then knows no faults. False unless given. */
+  readonly atOnce?: boolean;
 }
 
 export class TestServer {
@@ -130,7 +132,9 @@ export class TestServer {
     this.io = ioOfKind(options.kind ?? "uring", { classes });
     const { io } = this;
     this.memory = new MemoryDevice({ io, sizeBytes: 4 * MIB });
-    this.device = new FaultDevice(options.device?.(io) ?? this.memory, { io });
+    const device: Device = options.device?.(io) ?? this.memory;
+    const atOnce = options.atOnce === true ? device.atOnce ?? null : null;
+    this.device = new FaultDevice(device, { io, atOnce });
     const exports = new StandaloneExports();
     const memory = newCounterMemory(COUNTER_ROWS);
     const table = new CounterTable(memory);
