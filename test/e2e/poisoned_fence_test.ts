@@ -15,7 +15,7 @@ const MEDIUM_BYTES = 64 * MIB;
  * cannot be written back, and the kernel tells it to whoever syncs. Labels have theirs.
  */
 scenario({
-  name: "a host is shut out of a poisoned medium, durably once it was opened anew",
+  name: "of two hosts on a poisoned medium one is shut out, durably once it was opened anew",
   needs: { loop: true, tools: ["losetup", "mount", "umount", "fallocate"] },
   async run({ cluster, step }) {
     const folder = `${cluster.lab.directory}/small`;
@@ -50,14 +50,19 @@ async function fenced(
   // Through the page cache, so that it is a sync which fails.
   const flags = [...cluster.unitFlags("u1", []), "--device", device, "--io", "epoll"];
   await cluster.start("u1", flags);
-  await Promise.all([cluster.untilPooled("u1"), cluster.host("h1", "--io-timeout", "5s")]);
+  await Promise.all([
+    ...[cluster.untilPooled("u1"), cluster.host("h1", "--io-timeout", "5s"), cluster.host("h2")],
+  ]);
   const client = await openDisk(await cluster.createDisk("h1", "db", "16M"));
+  const other = await openDisk(await cluster.createDisk("h2", "other", "8M"));
   const { mediumId } = readLabel(device);
   let revoking = Promise.resolve("");
   const filler = `${folder}/filler`;
   await step("a flush fails, for the device's space is gone", async () => {
     await client.write(0, new Uint8Array(4096).fill(1));
     await client.flush();
+    await other.write(0, new Uint8Array(4096).fill(4));
+    await other.flush();
     await runTool("fallocate", "--dig-holes", file);
     fill(filler);
     await client.write(8 * MIB, new Uint8Array(MIB).fill(2));
@@ -66,6 +71,8 @@ async function fenced(
       const [unit] = await cluster.view("units");
       return unit?.media[0]?.state === "poisoned";
     });
+    await other.write(0, new Uint8Array(4096).fill(5));
+    await assert.rejects(other.flush(), /error 5/, "it is the other's medium, too");
   });
   await step("its host is revoked: shut out, and the fence says what it waits for", async () => {
     revoking = cluster.mustCtl("node", "revoke", "h1", "--watch");
@@ -81,11 +88,27 @@ async function fenced(
     });
     assert.equal(grantOf(device), "active", "nothing can be made durable there");
   });
+  await step("killed as it is: nothing of it is read, and one stays shut out", async () => {
+    await cluster.member("u1").kill();
+    await cluster.untilState("u1", "silent");
+    await cluster.restart("u1");
+    await cluster.untilState("u1", "online");
+    await assert.rejects(other.read(0, 4096), /error 5/);
+    await assert.rejects(other.flush(), /error 5/);
+    await waitFor("the fence to be waited for again", async () => {
+      const words = await cluster.mustCtl("differences");
+      return /grant 1\.1 of "h1", fencing.*is poisoned/s.test(words);
+    });
+    await assert.rejects(client.write(0, new Uint8Array(4096).fill(6)));
+    assert.equal(grantOf(device), "active", "nothing can be made durable there");
+  });
   await step("opened anew: the fence stands on the label, also after a kill", async () => {
     Deno.removeSync(filler);
     await cluster.mustCtl("media", "reopen", "u1", mediumId, "--yes", "--watch");
     await revoking;
     await waitFor("the fence to be durable", () => grantOf(device) === "fenced");
+    await waitFor("a flush to succeed", () => other.flush().then(() => true));
+    assert.deepEqual(await other.read(0, 4096), new Uint8Array(4096).fill(5));
     await cluster.member("u1").kill();
     await cluster.restart("u1");
     await cluster.untilPooled("u1");
@@ -94,7 +117,7 @@ async function fenced(
       return !/fenc/.test(await cluster.mustCtl("differences"));
     });
   });
-  await client.close().catch(() => {});
+  for (const each of [client, other]) await each.close().catch(() => {});
 }
 
 function grantOf(device: string): string | undefined {

@@ -18,6 +18,8 @@ interface Asked {
   readonly era: number;
   /** How often writing back had failed before. */
   readonly losses: number;
+  /** When an error was its answer; Infinity otherwise. */
+  failedAt: number;
 }
 
 interface Disk {
@@ -25,7 +27,7 @@ interface Disk {
   readonly host: string;
   readonly blocks: Map<number, BlockRegister>;
   readonly pending: Map<number, Asked>;
-  /** Answered changes that no FLUSH covers yet, and those whose consumer was cut off. */
+  /** Answered changes that no FLUSH covers yet; those whose consumer was cut off, or that failed. */
   unflushed: { readonly change: Change; readonly answeredAt: number }[];
   lost: Asked[];
 }
@@ -58,7 +60,8 @@ export class BlocksChecker implements Checker {
     const changes = this.#changes(disk, request, at);
     const era = request.era + (this.#incarnations.get(disk.host) ?? 0);
     if (request.isDirect) { for (const change of changes) change.isForgotten = true; }
-    disk.pending.set(request.id, { request, at, changes, era, losses: this.#losses });
+    const asked = { request, at, changes, era, losses: this.#losses, failedAt: Infinity };
+    disk.pending.set(request.id, asked);
   }
 
   answered(request: ConsumerRequest, error: number, data: Uint8Array | null): void {
@@ -70,6 +73,8 @@ export class BlocksChecker implements Checker {
     if (error !== 0) {
       // Whether it happened, wholly or in part, nobody knows; and nobody repeats it.
       for (const change of asked.changes) change.isForgotten = true;
+      asked.failedAt = now;
+      if (asked.changes.length > 0) disk.lost.push(asked);
       return;
     }
     this.#settleLost(disk, asked, now);
@@ -173,12 +178,12 @@ export class BlocksChecker implements Checker {
   /**
    * A host that was started anew comes in by a higher attachment number, and so does whoever got
    * the disk by a new grant: once it was answered for a block, nothing that was sent for that block
-   * in an earlier era can land any more.
+   * in an earlier era can land any more. Nor can what had failed when it was asked for.
    */
   #settleLost(disk: Disk, asked: Asked, now: number): void {
     const { firstBlock, blockCount } = asked.request;
     for (const lost of disk.lost) {
-      if (lost.era >= asked.era) continue;
+      if (lost.era >= asked.era && lost.failedAt >= asked.at) continue;
       lost.changes.forEach((change, i) => {
         const block = lost.request.firstBlock + i;
         if (block < firstBlock || block >= firstBlock + blockCount) return;

@@ -70,3 +70,27 @@ function letGo(checker: BlocksChecker): void {
   const told = { process: "host1", call: "diskDetach", askedAtMs: 0, params } as const;
   checker.workerAnswered({ ...told, result: null, error: null });
 }
+
+bad(
+  "a write that failed and lands after a later one was answered",
+  /after that/,
+  (it) => {
+    const { history } = it;
+    history.write(0);
+    const failed = history.ask("write", 0);
+    history.fail(failed);
+    const after = history.write(0);
+    history.read(0, after);
+    return () => history.read(0, failed.version);
+  },
+);
+
+good("a write that failed and lands beside a later one", ({ history }) => {
+  history.write(0);
+  const failed = history.ask("write", 0);
+  const after = history.ask("write", 0);
+  history.fail(failed);
+  history.done(after);
+  history.read(0, after.version);
+  history.read(0, failed.version);
+});
