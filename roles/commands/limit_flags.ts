@@ -71,10 +71,12 @@ export const HOST_LIMIT_FLAGS = {
   ),
 };
 
-export function unitLimits({ flags }: Given<typeof UNIT_LIMIT_FLAGS>): DataLimits {
+export function unitLimits({ flags, origin }: Given<typeof UNIT_LIMIT_FLAGS>): DataLimits {
   const connectionsMax = flags["max-connections"];
   const exportConnectionsMax = flags["max-export-connections"];
-  if (flags["max-handshakes"] >= connectionsMax) {
+  // The server gives strangers half of the connections at most; more is not to be asked for.
+  const isAsked = origin("max-handshakes") !== "default";
+  if (isAsked && flags["max-handshakes"] >= connectionsMax) {
     throw usage(
       `Cannot use --max-handshakes ${flags["max-handshakes"]} with --max-connections ` +
         `${connectionsMax}: strangers could keep everybody out. Give fewer handshakes.`,

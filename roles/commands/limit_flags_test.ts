@@ -71,6 +71,13 @@ Deno.test("deadlines and caps come from flags, the environment and the file", as
   });
 });
 
+Deno.test("few connections are asked for alone: strangers get no more than half", async () => {
+  for (const connectionsMax of [1, 100]) {
+    const limits = await limitsOf(`unit --max-connections ${connectionsMax}`);
+    assert.equal(limits.connectionsMax, connectionsMax);
+  }
+});
+
 const REFUSED: readonly (readonly [argv: string, message: RegExp])[] = [
   ["unit --handshake-timeout 1ms", /it is shorter than 100 ms/],
   ["unit --handshake-timeout 1h", /it is longer than 10 min/],
@@ -81,6 +88,7 @@ const REFUSED: readonly (readonly [argv: string, message: RegExp])[] = [
   ["unit --max-connections 16385", /a number from 1 to 16384 is wanted/],
   ["unit --max-connections 1.5", /a whole number is wanted/],
   ["unit --max-handshakes 1024", /strangers could keep everybody out. Give fewer/],
+  ["unit --max-connections 9 --max-handshakes 9", /strangers could keep everybody out/],
   ["unit --max-export-connections 2000", /there are 1024 for all exports/],
   ["host --max-connections 5", /no flag --max-connections/],
 ];
