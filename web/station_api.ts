@@ -103,6 +103,8 @@ export const VolumeView = z.object({
   host: z.string().nullable(),
   generation: z.string().nullable(),
   grantState: z.string().nullable(),
+  /** How long a fence of it had been under way when its unit told last. */
+  fencingForMs: z.number().nullable(),
   /** In words: what the station wants that the unit does not hold yet, or the other way round. */
   difference: z.string().nullable(),
   /** Requests that ended with an error since its unit started, as its heartbeats say. */

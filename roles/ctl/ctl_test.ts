@@ -74,13 +74,23 @@ Deno.test("volumesText() names the kinds of errors that were seen, and no others
     ...{ id: "v", number: 1, unitId: "u", unit: "unit1", sizeBytes: 4096, state: "ready" },
     ...{ zeroedBytes: 0, allocatedBytes: 0, sequence: 1, startLba: null, endLba: null },
     ...{ diskId: "d", disk: "db", leg: 0, hostId: "h", host: "h1", generation: "1.1" },
-    ...{ grantState: "granted", difference: null },
+    ...{ grantState: "granted", fencingForMs: null, difference: null },
   };
   const failing = { ...volume, errorsByKind: { io: 12, no_space: 3, shutdown: 0 } };
   const text = tables.volumesText([{ ...volume, errorsByKind: {} }, failing]).split("\n");
   assert.match(text[0]!, / GRANT +ERRORS *$/);
   assert.match(text[1]!, / granted +- *$/);
   assert.match(text[2]!, / granted +12 I\/O, 3 no space *$/);
+});
+
+Deno.test("volumesText() tells how long a fence has been under way", () => {
+  const volume = {
+    ...{ id: "v", number: 1, unitId: "u", unit: "unit1", sizeBytes: 4096, state: "ready" },
+    ...{ zeroedBytes: 0, allocatedBytes: 0, sequence: 1, startLba: null, endLba: null },
+    ...{ diskId: "d", disk: "db", leg: 0, hostId: "h", host: "h1", generation: "1.1" },
+    ...{ grantState: "fencing", fencingForMs: 61_000, difference: null, errorsByKind: {} },
+  };
+  assert.match(tables.volumesText([volume]), / 1\.1 fencing for 1 min 1 s /);
 });
 
 Deno.test("the tables say what to do when there is nothing, and why not", () => {

@@ -83,7 +83,7 @@ export function volumesText(volumes: readonly VolumeView[]): string {
     volume.startLba === null ? "-" : `${volume.startLba}..${volume.endLba}`,
     volume.disk === null ? "-" : `${volume.disk}/${volume.leg}`,
     volume.host ?? "-",
-    volume.generation === null ? "-" : `${volume.generation} ${volume.grantState ?? ""}`.trim(),
+    grantText(volume),
     errorsText(volume.errorsByKind) || "-",
     volume.difference ?? "",
   ]);
@@ -100,6 +100,12 @@ export function volumesText(volumes: readonly VolumeView[]): string {
     "",
   ];
   return formatTable(headings, rows);
+}
+
+function grantText({ generation, grantState, fencingForMs }: VolumeView): string {
+  if (generation === null) return "-";
+  const age = fencingForMs === null ? "" : ` for ${formatDuration(fencingForMs)}`;
+  return `${generation} ${grantState ?? ""}${age}`.trim();
 }
 
 function percent(volume: VolumeView): string {

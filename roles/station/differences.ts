@@ -5,7 +5,7 @@ import type { DiskRow, GrantRow, NodeRow, TombstoneRow } from "./catalog/rows.ts
 import { uncertainty } from "./certainty.ts";
 import type { PlanStep } from "./plan.ts";
 import type { Pool } from "./pool.ts";
-import { formatGeneration, listText, sizeText } from "./words.ts";
+import { formatGeneration, listText, sizeText, timeText } from "./words.ts";
 
 const NOTHING = "nothing by itself";
 const UNSEEN = "has it fenced and deleted, should the unit come and hold it";
@@ -130,7 +130,8 @@ function heldWords(held: VolumeInfo | null, isKnown: boolean): string {
   const { grant, leg, state, sizeBytes } = held;
   const access = grant === null
     ? "not granted"
-    : `grant ${formatGeneration(grant.generation)} of "${leg.ownerName}", ${grant.state}`;
+    : `grant ${formatGeneration(grant.generation)} of "${leg.ownerName}", ${grant.state}` +
+      (grant.fencingForMs === undefined ? "" : ` for ${timeText(grant.fencingForMs)}`);
   return `${sizeText(sizeBytes)}, ${state}, ${access}${isKnown ? "" : " (as it last told)"}`;
 }
 

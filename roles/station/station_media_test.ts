@@ -111,3 +111,27 @@ Deno.test("a medium that was out at its unit's start is opened by its path once 
   assert.equal(api.disks()[0]?.state, "ready");
   await world.end();
 });
+
+Deno.test("a fence that takes long is shown with its age", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  const info = unit!.info.bind(unit!);
+  unit!.info = () => {
+    const told = info();
+    const volumes = told.volumes.map((volume) => {
+      const grant = { ...volume.grant!, state: "fencing" as const, fencingForMs: 61_000 };
+      return { ...volume, grant };
+    });
+    return { ...told, volumes };
+  };
+  unit!.refuse.set("ACCESS_REVOKE", new DvsanError("fencing", "it takes long"));
+  const { api } = world.station;
+  await api.revokeNode("h1", "ann");
+  await world.pass(3000);
+  const [volume] = api.volumes();
+  assert.deepEqual([volume!.grantState, volume!.fencingForMs], ["fencing", 61_000]);
+  const [difference] = api.differences();
+  assert.match(difference!.held, /grant 1\.1 of "h1", fencing for 61 s$/);
+  assert.match(volume!.difference!, /being fenced for 61 s; the last try: it takes long/);
+  await world.end();
+});

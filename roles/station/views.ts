@@ -142,6 +142,7 @@ function volumeView(
     host: host?.name ?? held?.leg.ownerName ?? null,
     generation: held?.grant ? formatGeneration(held.grant.generation) : null,
     grantState: held?.grant?.state ?? null,
+    fencingForMs: held?.grant?.fencingForMs ?? null,
     difference: differenceOf(pool, unit, id),
     errorsByKind: pool.nodes.presence(unit.id)?.load.errorsOf("volume", id) ?? {},
   };

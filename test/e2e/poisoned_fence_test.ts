@@ -84,7 +84,8 @@ async function fenced(
     });
     await waitFor("the fence to be shown as waiting", async () => {
       const words = await cluster.mustCtl("differences");
-      return /grant 1\.1 of "h1", fencing.*is poisoned/s.test(words);
+      return /grant 1\.1 of "h1", fencing for \d+ \w+.*is poisoned/s.test(words) &&
+        / 1\.1 fencing for \d/.test(await cluster.mustCtl("volumes"));
     });
     assert.equal(grantOf(device), "active", "nothing can be made durable there");
   });
