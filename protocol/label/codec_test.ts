@@ -94,6 +94,7 @@ Deno.test("judgeCopies() believes what a crash leaves and nothing else", () => {
   const at = (sequence: number) => encodeCopies({ ...sampleLabel(), sequence });
   const judge = (a: Uint8Array, b: Uint8Array) => {
     const found = judgeCopies(region(a), region(b));
+    if (found.kind === "quarantined") return `quarantined ${found.label?.sequence ?? "-"}`;
     if (found.kind !== "label") return found.kind;
     return `${found.label.sequence} ${found.rewrite ?? "-"}`;
   };
@@ -110,16 +111,16 @@ Deno.test("judgeCopies() believes what a crash leaves and nothing else", () => {
   assert.equal(judge(at(8).A, torn(at(7).B, at(8).B)), "8 B");
   assert.equal(judge(at(1).A, nothing), "1 B");
   assert.equal(judge(torn(new Uint8Array(4096), at(1).A), nothing), "blank");
-  assert.equal(judge(at(9).A, at(7).B), "quarantined");
-  assert.equal(judge(at(7).A, at(8).B), "quarantined");
-  assert.equal(judge(torn(at(8).A, at(9).A), at(7).B), "quarantined");
-  assert.equal(judge(nothing, at(7).B), "quarantined");
-  assert.equal(judge(at(7).A, nothing), "quarantined");
+  assert.equal(judge(at(9).A, at(7).B), "quarantined 9");
+  assert.equal(judge(at(7).A, at(8).B), "quarantined 8");
+  assert.equal(judge(torn(at(8).A, at(9).A), at(7).B), "quarantined 7");
+  assert.equal(judge(nothing, at(7).B), "quarantined 7");
+  assert.equal(judge(at(7).A, nothing), "quarantined 7");
   const rotten = at(7).A.slice();
   rotten[700]! ^= 1;
-  assert.equal(judge(rotten, at(7).B), "quarantined", "damage is no crash");
+  assert.equal(judge(rotten, at(7).B), "quarantined 7", "damage is no crash");
   const other = { ...sampleLabel(), mediumId: "0a0b0c0d-0e0f-4011-8213-14151617181a" };
   other.volumes = [];
-  assert.equal(judge(at(7).A, encodeCopies(other).B), "quarantined");
+  assert.equal(judge(at(7).A, encodeCopies(other).B), "quarantined -");
   assert.equal(judge(new Uint8Array(4096).fill(3), nothing), "none");
 });

@@ -25,6 +25,7 @@ export type Judgement =
   | {
     readonly kind: "quarantined";
     readonly reason: string;
+    /** The newest that is whole, which an operator may take over; null when there is none. */
     readonly label: Label | null;
     /** As far as any sector still tells. */
     readonly mediumId: string | null;
@@ -62,11 +63,14 @@ function judgeWhole(label: Label, b: Found): Judgement {
   const { sequence } = label;
   if (b.kind === "whole") {
     if (b.label.mediumId !== label.mediumId) {
-      return quarantine("its two label copies name different media", label);
+      // Whose data is between them nobody can tell, so neither is there to be taken over.
+      const reason = `its two label copies name different media, copy B ${b.label.mediumId}`;
+      return { kind: "quarantined", reason, label: null, mediumId: label.mediumId };
     }
     if (b.label.sequence === sequence) return { kind: "label", label, rewrite: null };
     if (b.label.sequence === sequence - 1) return { kind: "label", label, rewrite: "B" };
-    return quarantine(`copy A has sequence ${sequence}, copy B ${b.label.sequence}`, label);
+    const newer = b.label.sequence > sequence ? b.label : label;
+    return quarantine(`copy A has sequence ${sequence}, copy B ${b.label.sequence}`, newer);
   }
   if (b.kind === "torn" && b.mediumId === label.mediumId && b.newest <= sequence) {
     if (b.newest >= sequence - 1) return { kind: "label", label, rewrite: "B" };

@@ -51,7 +51,12 @@ export async function acceptMedium(
     const damage = judgement.kind === "quarantined" ? `, and ${judgement.reason}` : "";
     return report("foreign", `${whose}${damage}`);
   }
-  if (judgement.kind === "quarantined") return report("quarantined", judgement.reason);
+  if (judgement.kind === "quarantined") {
+    const { reason } = judgement;
+    if (label === null || label.sequence >= (known ?? 0)) return report("quarantined", reason);
+    // What is whole of it is older than what was there: that is lost, and not only a copy of it.
+    return report("stale", `${reason}, and ${oldCopy(label)}`);
+  }
   const own = judgement.label;
   if (own.clusterId !== "" && options.clusterId !== null && own.clusterId !== options.clusterId) {
     return report("foreign", `it belongs to cluster ${own.clusterId}`);

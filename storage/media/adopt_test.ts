@@ -246,3 +246,31 @@ Deno.test("damage to the label of another unit's medium is told before it is tak
   );
   await store.close();
 });
+
+Deno.test("of two label copies that no crash leaves the newer is taken over, whichever it is", async () => {
+  for (const replaced of ["A", "B", "A, by a medium of old"] as const) {
+    const [disk] = media(32 * MIB) as [MemoryMedium];
+    const store = await openStore([disk]);
+    const made = await store.volumeCreate(createBody(1, 8 * MIB));
+    await store.idle();
+    const [start, end] = [disk.peek(0, MIB).slice(), disk.peek(31 * MIB, MIB).slice()];
+    await store.accessGrant(grantBody(made, 1), noFence);
+    await store.accept({ epoch: 2, instance: "second" });
+    await store.close();
+    if (replaced !== "B") disk.preset(0, start);
+    else disk.preset(31 * MIB, end);
+    // Of the newer one nothing is left but damage.
+    const isLost = replaced.startsWith("A, ");
+    if (isLost) disk.preset(31 * MIB + 100, new Uint8Array(8).fill(0xaa));
+    const knownSequences = store.sequences();
+    const looking = await openStore([disk], { knownSequences });
+    const [told] = looking.storageInfo().media;
+    assert.equal(told?.state, isLost ? "stale" : "quarantined", told?.reason);
+    const adopting = shown(looking.storageInfo());
+    await looking.close();
+    const next = await openStore([disk], { knownSequences, adopting });
+    const [volume] = next.storageInfo().volumes;
+    assert.equal(volume?.grant?.state ?? "none", isLost ? "none" : "active", replaced);
+    await next.close();
+  }
+});
