@@ -65,6 +65,8 @@ export const KEPT_ANSWERS_MAX = 16_384;
 export const KEPT_ANSWER_BYTES_MAX = 32 * MIB;
 /** Of a disk's map, as a host says that it holds it: above this nothing could be told any more. */
 export const MAP_VERSION_LEARNED_MAX = 2 ** 52;
+/** Between two claims of a newer map that a station follows for one disk. */
+export const MAP_FOLLOWED_MS_MIN = 60_000;
 /** A peer that restarted counts its requests from a random start of 48 bits: it is farther. */
 export const CORRELATION_JUMP = 2 ** 20;
 /** How long after new keys packets under the old ones, which were under way, are taken. */

@@ -7,7 +7,6 @@ import {
 } from "../../protocol/certificates/certificate.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import type { DiskRow, NodeRow, TaskRow } from "./catalog/rows.ts";
-import { learnMaps } from "./newer_maps.ts";
 import type { Running } from "./service.ts";
 import { errorOf, viewOf } from "./tasks/task.ts";
 
@@ -65,7 +64,7 @@ function presenceHandlers(running: () => Running): Handlers<KnownNode> {
       if (row.role === "host") {
         const disks = digest === body.digest ? null : body.disks;
         if (disks !== undefined) pool.strays.heard(row.id, disks);
-        learnMaps(pool, row.id, disks ?? []).catch((error) =>
+        pool.newerMaps.learn(row.id, disks ?? []).catch((error) =>
           pool.world.log.error(`Cannot keep what a host holds: ${messageOf(error)}`)
         );
       }

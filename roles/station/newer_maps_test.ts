@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { GIB } from "../../protocol/core/limits.ts";
+import type { Assignment } from "../../protocol/config/bodies.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { GIB, MAP_FOLLOWED_MS_MIN } from "../../protocol/core/limits.ts";
 import { restore, stopAndCopy } from "./fake_backup_testing.ts";
 import { DISK, order, smallPool } from "./fake_pool_testing.ts";
 import { FakeHost } from "./fake_world_testing.ts";
@@ -101,5 +103,33 @@ Deno.test("a disk found on labels is listed before it is told, above whatever it
   assert.ok(host.assignments.get(DISK)!.version > 2 ** 40);
   assert.deepEqual(api.differences(), []);
   assert.equal(api.pool().state, "normal");
+  await world.end();
+});
+
+/** What a host is told it refuses, as one that has a newer map by now. */
+function claimAlways(host: FakeHost): void {
+  host.answer = (_name, body) => {
+    const { version } = body as Assignment;
+    const details = { version: version + 1 };
+    return Promise.reject(new DvsanError("sequence-mismatch", "an older map", { details }));
+  };
+}
+
+Deno.test("a host that claims ever newer maps is followed once in a while only", async () => {
+  const { world, host } = await hostIsAhead(3);
+  claimAlways(host);
+  const { api } = world.station;
+  for (let round = 0; round < 100; round++) {
+    const claim = { diskId: DISK, name: "db", version: api.disks()[0]!.version + 1, legs: [] };
+    await world.heartbeat(host, "else", [claim]);
+    await world.pass(3 * MAP_FOLLOWED_MS_MIN / 100);
+  }
+  const events = await api.events({ after: 0, limit: 1000 });
+  for (const kind of ["disk.behind", "disk.rebuilt"]) {
+    const times = events.filter((event) => event.kind === kind).length;
+    assert.ok(times >= 3 && times <= 4, `${kind} ${times} times`);
+  }
+  const [difference] = api.differences();
+  assert.match(difference?.wanted ?? "", /that the host knows map version/);
   await world.end();
 });

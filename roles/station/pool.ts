@@ -3,6 +3,7 @@ import type { DiskRow } from "./catalog/rows.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Events } from "./events.ts";
+import type { NewerMaps } from "./newer_maps.ts";
 import type { Nodes } from "./nodes.ts";
 import type { Observed } from "./observed.ts";
 import type { World } from "./ports.ts";
@@ -26,6 +27,7 @@ export interface Pool {
   readonly delivery: Delivery;
   readonly standing: Standing;
   readonly strays: Strays;
+  readonly newerMaps: NewerMaps;
   /** Media that a unit adopts for an operator now. */
   readonly adopting: Set<string>;
 }

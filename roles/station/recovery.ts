@@ -6,6 +6,7 @@ import type { DiskRow } from "./catalog/rows.ts";
 import { uncertainty } from "./certainty.ts";
 import { behindWords, highestEpoch, strangeEpoch } from "./evidence.ts";
 import { recoveryView } from "./differences.ts";
+import { Paced } from "./paced.ts";
 import { nextVersion, type Pool } from "./pool.ts";
 import { requireStanding } from "./standing.ts";
 import { isShutOut, shutOutLegs, whyNotAgain } from "./tasks/disk_regrant.ts";
@@ -28,14 +29,20 @@ export class Recovery {
   readonly #o: RecoveryOptions;
   /** Units that have obeyed this instance. */
   readonly #obeyed = new Set<string>();
-  /** When finishing a disk was tried last. */
-  readonly #finishedMs = new Map<string, number>();
+  /** What failed for a disk is not repeated at once. */
+  readonly #tried: Paced;
   #isSettling = false;
   /** What keeps a disk from being settled; told once, until it is another or one was settled. */
   #trouble = "";
 
   constructor(options: RecoveryOptions) {
     this.#o = options;
+    const { world, catalog } = options.pool;
+    this.#tried = new Paced({
+      clock: world.clock,
+      pauseMs: FINISH_AGAIN_MS,
+      isThere: (diskId) => catalog.disks.has(diskId),
+    });
   }
 
   /** A unit told all that it holds. Durable when it resolves. */
@@ -166,7 +173,7 @@ export class Recovery {
     const disk = pool.catalog.disks.get(diskId);
     const tasks = this.#o.tasks();
     if (disk?.state !== "ready" || tasks === null || this.#isWorkedOn(tasks, disk)) return;
-    if (whyNotAgain(pool, disk) !== null || !this.#isTimeToFinish(disk.id)) return;
+    if (whyNotAgain(pool, disk) !== null || !this.#tried.pass(disk.id)) return;
     await tasks.create({
       kind: "disk.regrant",
       title: `Grant disk "${disk.name}" again, which a unit fenced`,
@@ -203,7 +210,7 @@ export class Recovery {
     });
     if (tasks === null || !known || broken) return;
     if (this.#isWorkedOn(tasks, disk)) return;
-    if (!this.#isTimeToFinish(disk.id)) return;
+    if (!this.#tried.pass(disk.id)) return;
     await tasks.create({
       kind: "disk.adopt",
       title: `Finish disk "${disk.name}", which was found half made`,
@@ -213,18 +220,6 @@ export class Recovery {
       locks: [`disk:${disk.id}`],
     });
     this.#trouble = "";
-  }
-
-  /** True at most once in a while for each disk: what failed is not repeated at once. */
-  #isTimeToFinish(diskId: string): boolean {
-    const { catalog, world } = this.#o.pool;
-    const nowMs = world.clock.nowMs();
-    if (nowMs - (this.#finishedMs.get(diskId) ?? -Infinity) < FINISH_AGAIN_MS) return false;
-    for (const id of this.#finishedMs.keys()) {
-      if (!catalog.disks.has(id)) this.#finishedMs.delete(id);
-    }
-    this.#finishedMs.set(diskId, nowMs);
-    return true;
   }
 }
 

@@ -17,7 +17,7 @@ import { linkEvents } from "./handlers.ts";
 import { StationIdentity } from "./identity.ts";
 import { Marks } from "./marks.ts";
 import { writeStation } from "./metrics.ts";
-import { learnMaps } from "./newer_maps.ts";
+import { NewerMaps } from "./newer_maps.ts";
 import { Nodes } from "./nodes.ts";
 import { Observed } from "./observed.ts";
 import { Orders } from "./orders.ts";
@@ -188,14 +188,15 @@ class StationRole implements Station {
     const mayTell = (disk: DiskRow) =>
       standing.state !== "superseded" &&
       (disk.state === "released" || uncertainty({ catalog, observed }, disk) === null);
+    const newerMaps = new NewerMaps({ world, catalog, events, standing });
     const onNewer = ({ id: diskId, hostId }: DiskRow, version: number) =>
-      void learnMaps(pool, hostId, [{ diskId, version }]).catch((error) =>
+      void newerMaps.learn(hostId, [{ diskId, version }]).catch((error) =>
         world.log.error(`Cannot keep what a host holds: ${messageOf(error)}`)
       );
     const delivery = new Delivery({ ...shared, mayTell, onNewer });
     const strays = new Strays({ world, catalog, events, observed, standing, link });
-    const adopting = new Set<string>();
-    const pool: Pool = { ...parts, watch, nodes, observed, reconciler, delivery, strays, adopting };
+    const made = { watch, nodes, observed, reconciler, delivery, strays, newerMaps };
+    const pool: Pool = { ...parts, ...made, adopting: new Set() };
     return pool;
   }
 
