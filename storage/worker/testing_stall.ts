@@ -39,6 +39,8 @@ export class Stall {
       this.#kept.push({ handle, run: start });
     };
     const changed: Partial<Io> = {
+      // What is done inside a call cannot be kept back, wherever the files of a test lie.
+      isInMemory: () => false,
       read: (operation, handle, at: Transfer) => {
         const isLook = this.reading && at.length === SECTOR_BYTES;
         const isSilent = this.#silent.get(handle) === "everything";
