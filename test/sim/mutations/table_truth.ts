@@ -73,6 +73,14 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     only: ["catalog", "direct"],
   },
   {
+    name: "newer-maps-of-hosts-ignored",
+    breaks: "a host refuses an older map, and the station goes above it",
+    file: "roles/station/newer_maps.ts",
+    old: "      if (disk.version === 0 || version <= disk.version) continue;\n",
+    new: "      if (version >= 0) continue;\n",
+    story: "hosts-are-ahead",
+  },
+  {
     name: "granted-end-taken-back",
     breaks: "what was granted stays, whatever an older catalog says",
     file: "roles/station/plan.ts",

@@ -1,5 +1,5 @@
 import { MIB } from "../../../protocol/core/limits.ts";
-import { backupOf, restore } from "../faults/station.ts";
+import { backupOf, loseCatalog, restore } from "../faults/station.ts";
 import { askStation } from "../operators/api.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { agree } from "../scenario/settle.ts";
@@ -40,6 +40,24 @@ export async function restoredBeforeGrowth(scene: Scene): Promise<void> {
   restore(station.machine, old);
   await agree(scene);
   await pass(scene, 500);
+}
+
+/**
+ * A catalog is lost and found again, of which hosts are told under newer maps and units nothing;
+ * then the station's whole directory of before is restored: hosts alone show that it is behind.
+ */
+export async function hostsAreAhead(scene: Scene): Promise<void> {
+  const { users, station } = scene;
+  const disk = users.request({ sizeBytes: MIB })!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  await agree(scene);
+  station.end("killed");
+  const old = backupOf(station.machine);
+  loseCatalog(scene);
+  await agree(scene);
+  station.end("killed");
+  restore(station.machine, old);
+  await agree(scene);
 }
 
 /**

@@ -1,5 +1,10 @@
 import type { Story } from "./story.ts";
-import { behindWithTombstones, olderBackup, restoredBeforeGrowth } from "./backups.ts";
+import {
+  behindWithTombstones,
+  hostsAreAhead,
+  olderBackup,
+  restoredBeforeGrowth,
+} from "./backups.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
 import { fencedWhilePoisoned, hostIsFenced } from "./fences.ts";
@@ -20,6 +25,7 @@ export const STORY_NAMES = [
   "held-write",
   "host-ends-in-replay",
   "host-is-fenced",
+  "hosts-are-ahead",
   "late-attach",
   "medium-away",
   "older-backup",
@@ -49,6 +55,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "held-write": { plan: { pauseMsMax: 200 }, play: heldWrite },
   "host-ends-in-replay": { play: hostEndsInReplay },
   "host-is-fenced": { plan: { hosts: 2 }, play: hostIsFenced },
+  "hosts-are-ahead": { play: hostsAreAhead },
   "late-attach": { plan: { hosts: 1, pauseMsMax: 4000 }, play: lateAttach },
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
   "older-backup": { play: olderBackup },
