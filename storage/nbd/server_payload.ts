@@ -93,6 +93,11 @@ export class PayloadReceiver {
     return this.#operation.busy;
   }
 
+  /** Those of late were large, and the device writes them within the turn. */
+  get areLarge(): boolean {
+    return this.#inMemory && this.receiveBytesMax < RECEIVE_BUFFER_BYTES;
+  }
+
   /** Since when a rest is waited for; Infinity when none is. */
   get sinceMs(): number {
     return this.#operation.busy ? this.#sinceMs : Infinity;

@@ -8,13 +8,16 @@ import type { Handle, Io, TurnTask } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { ReplyForm } from "./reply_form.ts";
 import type { RequestMeter } from "./server_meter.ts";
+import type { PayloadReceiver } from "./server_payload.ts";
 import type { ServerRequest } from "./server_request.ts";
 import type { SessionOptions } from "./server_session_types.ts";
 
 /** Takes requests back whose replies left, or that will never be answered. */
 export interface ReplyOwner {
   /** Busy when the header of a further request has come, and not all of its payload. */
-  readonly payload: { readonly busy: boolean };
+  readonly payload: Pick<PayloadReceiver, "busy" | "areLarge">;
+  /** Nothing is under way on the device. */
+  readonly quiescent: boolean;
   /** The buffer of `request` may be released, and the request too. */
   replyDone(request: ServerRequest): void;
   /** After the replies of one send were taken back; `errno` is 0 or the send's error. */
@@ -108,10 +111,14 @@ export class ReplyQueue implements TurnTask {
     this.#io.sendGathered(this.#send, this.#handle, this.#segments, count);
   }
 
-  /** What is short waits for that of a request whose payload is on its way, but not for long. */
+  /**
+   * What is short waits for that of a request whose payload is on its way, or was large and is
+   * being written by now, but not for long.
+   */
   #mayWait(): boolean {
-    return this.#bytes < NBD_REPLY_BATCH_BYTES && this.#owner.payload.busy &&
-      ++this.#waits <= NBD_REPLY_WAITS_MAX;
+    const { payload, quiescent } = this.#owner;
+    const isMore = payload.busy || (payload.areLarge && !quiescent);
+    return isMore && this.#bytes < NBD_REPLY_BATCH_BYTES && ++this.#waits <= NBD_REPLY_WAITS_MAX;
   }
 
   /** Fills the segments with all waiting replies; returns their number. */
