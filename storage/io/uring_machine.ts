@@ -7,6 +7,7 @@ import { type Off, RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
 import type { Operation } from "./operation.ts";
 import { UringBase, type UringOptions } from "./uring_base.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
+import { LentBuffers } from "./uring_lent.ts";
 
 const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
 
@@ -17,18 +18,15 @@ const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
 export abstract class UringMachine extends UringBase {
   /** Receives that found no buffer, in order. */
   readonly #hungry = new SlotQueue();
-  /** Buffers that the kernel may choose from. */
-  #lent = 0;
-  /** A receive buffer that the kernel does not have, for receives that are tried at once; or -1. */
-  #spare = -1;
+  readonly #buffers: LentBuffers;
   /** Receives of `#hungry` that are being tried again. */
   #retrying = 0;
 
   constructor(options: UringOptions) {
     super(options);
+    this.#buffers = new LentBuffers(this.receiveBuffers, this.buffers.receiveCount);
     this.buffers.lendReceive((off) => {
-      if (this.#spare < 0 && this.#lent > 0) this.#spare = off;
-      else this.#giveBack(off);
+      this.#buffers.put(off);
       this.#feed();
     });
   }
@@ -92,28 +90,32 @@ export abstract class UringMachine extends UringBase {
   }
 
   protected submitReceive(slot: Slot): void {
-    if (slot.length < RECEIVE_BUFFER_BYTES && this.#spare >= 0) return this.#receiveSpare(slot);
-    this.#submitReceive(slot);
+    const isShort = slot.length < RECEIVE_BUFFER_BYTES;
+    const off = isShort && this.#hungry.empty ? this.#buffers.take() : -1;
+    if (off >= 0) this.#receiveAtOnce(slot, off);
+    else this.#submitReceive(slot);
   }
 
   #submitReceive(slot: Slot): void {
     slot.asksFirst = this.#hungry.empty && this.gathering.bringsOne(slot.handle);
-    if (this.#hungry.empty) return this.submit(slot);
+    if (this.#hungry.empty) return this.#ask(slot);
     slot.waiting = true;
     this.#hungry.push(slot);
     this.#feed();
   }
 
+  #ask(slot: Slot): void {
+    this.#buffers.asks();
+    this.submit(slot);
+  }
+
   /** Takes what has come without the ring, which would need one more system call. */
-  #receiveSpare(slot: Slot): void {
-    const off = this.#spare;
+  #receiveAtOnce(slot: Slot, off: Off): void {
     const result = this.#receiveInto(slot, off, slot.length);
-    if (result === -Errno.EAGAIN) return this.#submitReceive(slot);
-    if (result > 0) {
-      this.#spare = -1;
-      this.#chose(slot, off, result);
-    }
-    this.finishSlot(slot, result);
+    if (result > 0) this.#chose(slot, off, result);
+    else this.#buffers.put(off);
+    if (result === -Errno.EAGAIN) this.#submitReceive(slot);
+    else this.finishSlot(slot, result);
   }
 
   /** The same for a buffer of the caller's; the ring waits for what has not come. */
@@ -168,21 +170,21 @@ export abstract class UringMachine extends UringBase {
 
   /** Tries waiting receives again, as many as there are buffers, without waiting for bytes. */
   #feed(): void {
-    while (this.#retrying < this.#lent) {
+    while (this.#retrying < this.#buffers.free) {
       const slot = this.#hungry.shift();
       if (slot === null) return;
       slot.waiting = false;
       slot.flags = abi.MSG_DONTWAIT;
       slot.asksFirst = false;
       this.#retrying++;
-      this.submit(slot);
+      this.#ask(slot);
     }
   }
 
   #received(slot: Slot, result: number, flags: number): void {
     const chose = (flags & abi.CQE_F_BUFFER) !== 0;
     const off = chose ? this.receiveBuffers.chosen(flags) : -1;
-    if (chose) this.#lent--;
+    this.#buffers.answered(chose);
     const retried = slot.flags !== 0;
     if (retried) this.#retrying--;
     slot.flags = 0;
@@ -191,23 +193,16 @@ export abstract class UringMachine extends UringBase {
       this.#chose(slot, off, result);
       this.finishSlot(slot, result);
     } else {
-      if (chose) this.#giveBack(off);
+      if (chose) this.#buffers.put(off);
       if (stopped) this.finishSlot(slot, result === 0 ? 0 : -Errno.ECANCELED);
       else if (result === -Errno.ENOBUFS) this.#hunger(slot, retried);
-      else if (result === -Errno.EAGAIN || result === -Errno.EINTR) this.submit(slot);
+      else if (result === -Errno.EAGAIN || result === -Errno.EINTR) this.#ask(slot);
       else this.finishSlot(slot, result);
     }
     if (retried) this.#feed();
   }
 
-  #giveBack(off: number): void {
-    this.receiveBuffers.lend(off);
-    this.#lent++;
-  }
-
   #hunger(slot: Slot, retried: boolean): void {
-    if (this.#spare >= 0) this.#giveBack(this.#spare);
-    this.#spare = -1;
     slot.waiting = true;
     if (retried) this.#hungry.pushFront(slot);
     else this.#hungry.push(slot);
