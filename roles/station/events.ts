@@ -66,7 +66,8 @@ export class Events {
 
   /** Events above `after`, oldest first. */
   async list(options: { after: number; limit: number }): Promise<EventRecord[]> {
-    return await this.#catalog.database.selectFrom("events").selectAll()
+    return await this.#catalog.database.selectFrom("events")
+      .select(["number", "atMs", "kind", "severity", "subject", "text"])
       .where("number", ">", options.after).orderBy("number").limit(options.limit).execute();
   }
 

@@ -37,6 +37,11 @@ export class CatalogKeeper {
     const findings = [
       ...await pageFindings(catalog),
       ...(await Promise.all(CHECKED_TABLES.map((table) => rowFindings(catalog, table)))).flat(),
+      ...await historyFindings(catalog, { table: "events", key: ({ number }) => `${number}` }),
+      ...await historyFindings(catalog, {
+        table: "taskLogs",
+        key: ({ taskId, line }) => `${taskId}, line ${line}`,
+      }),
       ...dangling(catalog).map(({ table, key, reason }) => `${table} ${key}: ${reason}`),
     ].slice(0, FINDINGS_MAX);
     const path = this.#files.path(this.#fileName);
@@ -108,6 +113,26 @@ async function rowFindings(catalog: Catalog, table: CheckedTable): Promise<strin
     if (!found.has(key)) findings.push(`${table} ${key}: is missing`);
   }
   return findings;
+}
+
+interface HistoryTable<T extends "events" | "taskLogs"> {
+  readonly table: T;
+  readonly key: (row: Tables[T]) => string;
+}
+
+/** Of what is not held in memory, the file alone can tell whether it is right. */
+async function historyFindings<T extends "events" | "taskLogs">(
+  catalog: Catalog,
+  { table, key }: HistoryTable<T>,
+): Promise<string[]> {
+  try {
+    const rows = await catalog.database.selectFrom(table as "events").selectAll().execute();
+    return (rows as unknown as Tables[T][]).map((each) => withoutSum(table, each))
+      .filter(({ isRight }) => !isRight)
+      .map(({ row }) => `${table} ${key(row)}: its checksum is wrong`);
+  } catch (error) {
+    return [`${table}: cannot be read: ${messageOf(error)}`];
+  }
 }
 
 function dangling(catalog: Catalog) {

@@ -11,6 +11,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   "0001_first": { up: createFirstTables },
   "0002_known_grants": { up: addKnownGrants },
   "0003_checksums": { up: addChecksums },
+  "0004_history_checksums": { up: addHistoryChecksums },
 };
 
 const FIRST_TABLES: readonly string[] = [
@@ -71,6 +72,13 @@ async function addKnownGrants(database: Kysely<unknown>): Promise<void> {
 async function addChecksums(database: Kysely<unknown>): Promise<void> {
   if (await hasColumn(database, { table: "meta", column: "sum" })) return;
   for (const table of Object.keys(KEYS)) {
+    await sql.raw(`ALTER TABLE ${table} ADD COLUMN sum TEXT`).execute(database);
+  }
+}
+
+async function addHistoryChecksums(database: Kysely<unknown>): Promise<void> {
+  for (const table of ["events", "taskLogs"]) {
+    if (await hasColumn(database, { table, column: "sum" })) continue;
     await sql.raw(`ALTER TABLE ${table} ADD COLUMN sum TEXT`).execute(database);
   }
 }

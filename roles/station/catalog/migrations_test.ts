@@ -17,7 +17,8 @@ Deno.test("migrate() goes on after a kill between a migration and the note of it
     "INSERT INTO tombstones (volumeId, unitId, diskId, epoch, counter, done, reason, createdMs, " +
       "knownEpoch, knownCounter) VALUES ('v', 'u', 'd', 9, 9, 0, '', 0, 3, 4)",
   );
-  for (const noted of ["0003_checksums", "0002_known_grants", "0001_first"]) {
+  const all = ["0004_history_checksums", "0003_checksums", "0002_known_grants", "0001_first"];
+  for (const noted of all) {
     raw.prepare("DELETE FROM kysely_migration WHERE name >= ?").run(noted);
     await migrate(database);
     assert.deepEqual(columns(), before, noted);

@@ -1,6 +1,6 @@
 import type { Kysely } from "kysely";
 import type { Change } from "./catalog.ts";
-import { sumOf } from "./row_sums.ts";
+import { sumOf, withoutSum } from "./row_sums.ts";
 import { type EventRow, KEYS, type MetaRow, type Tables, type TaskLogRow } from "./rows.ts";
 
 const COPIED_AT_ONCE = 200;
@@ -15,10 +15,16 @@ export async function writeAll(
   });
 }
 
-/** Events and task logs, as far as they can be read: nobody depends on them. */
+/** Events and task logs, as far as they can be read and are right: nobody depends on them. */
 export async function copyHistory(from: Kysely<Tables>, to: Kysely<Tables>): Promise<void> {
-  const events: EventRow[] = await readable(from.selectFrom("events").selectAll().execute());
-  const lines: TaskLogRow[] = await readable(from.selectFrom("taskLogs").selectAll().execute());
+  const events = rightOf(
+    "events",
+    await readable<EventRow>(from.selectFrom("events").selectAll().execute()),
+  );
+  const lines = rightOf(
+    "taskLogs",
+    await readable<TaskLogRow>(from.selectFrom("taskLogs").selectAll().execute()),
+  );
   await to.transaction().execute(async (transaction) => {
     for (let at = 0; at < events.length; at += COPIED_AT_ONCE) {
       const some = events.slice(at, at + COPIED_AT_ONCE);
@@ -29,6 +35,12 @@ export async function copyHistory(from: Kysely<Tables>, to: Kysely<Tables>): Pro
       await transaction.insertInto("taskLogs").values(some).execute();
     }
   });
+}
+
+/** With their checksums, also those of before there were any. */
+function rightOf<T extends object>(table: "events" | "taskLogs", found: readonly T[]): T[] {
+  return found.map((each) => withoutSum(table, each)).filter(({ isRight }) => isRight)
+    .map(({ row }) => ({ ...row, sum: sumOf(table, row) }));
 }
 
 async function readable<T>(reading: Promise<T[]>): Promise<T[]> {
@@ -47,7 +59,8 @@ async function writeOne(database: Kysely<Tables>, change: Change): Promise<void>
     return;
   }
   if ("append" in change) {
-    await database.insertInto(change.table as "events").values(change.append as EventRow)
+    const appended = { ...change.append, sum: sumOf(change.table, change.append) };
+    await database.insertInto(change.table as "events").values(appended as unknown as EventRow)
       .execute();
     return;
   }
