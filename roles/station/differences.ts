@@ -21,7 +21,7 @@ export function differences(pool: Pool): DifferenceView[] {
   const { catalog } = pool;
   const units = [...catalog.nodes.values()].filter((node) => node.role === "unit")
     .sort((a, b) => a.name < b.name ? -1 : 1);
-  const found = units.flatMap((unit) => [
+  const found = [...units, ...strangers(pool)].flatMap((unit) => [
     ...volumeIds(pool, unit.id).map((id) => volumeDifference(pool, unit, id)),
     ...(pool.observed.last(unit.id)?.media ?? []).map((medium) =>
       mediumDifference(pool, unit, medium)
@@ -36,10 +36,10 @@ export function differences(pool: Pool): DifferenceView[] {
 /** What an operator is shown, and confirms by its digest. */
 export function recoveryView(pool: Pool): RecoveryView {
   const all = differences(pool);
-  const unseen = [...pool.catalog.nodes.values()]
-    .filter(({ id, role, admission }) =>
-      role === "unit" && admission === "admitted" && pool.observed.fresh(id) === null
-    ).map(({ name }) => name).sort();
+  const members = [...pool.catalog.nodes.values()].filter(({ id, role, admission }) =>
+    role === "unit" && admission === "admitted" && pool.observed.fresh(id) === null
+  );
+  const unseen = [...members, ...strangers(pool)].map(({ name }) => name).sort();
   const { state, reasons } = pool.standing;
   // Ages and progress change by themselves and are no part of what is confirmed.
   const stable = all.map(({ kind, subject, will, onConfirm }) => [kind, subject, will, onConfirm]);
@@ -53,6 +53,16 @@ export function recoveryView(pool: Pool): RecoveryView {
   };
 }
 
+/** A unit, or one whose record was lost with a damaged catalog. */
+type Unit = Pick<NodeRow, "id" | "name">;
+
+/** Units that the catalog wants something of and does not know: they are to come yet. By id. */
+function strangers({ catalog }: Pool): Unit[] {
+  const ids = new Set([...catalog.volumes.values()].map(({ unitId }) => unitId));
+  for (const { unitId, done } of catalog.tombstones.values()) if (done === 0) ids.add(unitId);
+  return [...ids].filter((id) => !catalog.nodes.has(id)).sort().map((id) => ({ id, name: id }));
+}
+
 function volumeIds(pool: Pool, unitId: string): string[] {
   const ids = new Set((pool.observed.last(unitId)?.volumes ?? []).map((volume) => volume.id));
   for (const volume of pool.catalog.volumes.values()) {
@@ -64,7 +74,7 @@ function volumeIds(pool: Pool, unitId: string): string[] {
   return [...ids];
 }
 
-function volumeDifference(pool: Pool, unit: NodeRow, id: string): DifferenceView | null {
+function volumeDifference(pool: Pool, unit: Unit, id: string): DifferenceView | null {
   const { catalog, observed, reconciler } = pool;
   const { step, difference, confirms } = reconciler.plan(unit.id, id);
   const held = observed.volume(unit.id, id);
@@ -74,9 +84,10 @@ function volumeDifference(pool: Pool, unit: NodeRow, id: string): DifferenceView
   const isKnown = observed.fresh(unit.id) !== null;
   const trouble = reconciler.trouble(id);
   const away = pool.nodes.reason(unit.id);
+  const isUntold = step === null && held === null && !isKnown;
   const onConfirm = confirms ?? (waitsForUnit && !isKnown ? "is fenced or deleted" : null);
   const waits = [
-    step === null ? difference : null,
+    isUntold ? "the unit, which did not tell what it holds yet" : step === null ? difference : null,
     away === null ? null : `unit "${unit.name}" ${away}`,
     trouble === null ? null : `the last try: ${trouble.message}`,
   ].filter((words) => words !== null).join("; ");
@@ -93,7 +104,7 @@ function volumeDifference(pool: Pool, unit: NodeRow, id: string): DifferenceView
 
 function subjectOf(
   pool: Pool,
-  unit: NodeRow,
+  unit: Unit,
   { id, held }: { readonly id: string; readonly held: VolumeInfo | null },
 ): string {
   const wanted = pool.catalog.volumes.get(id);
@@ -164,7 +175,7 @@ function stepWords(step: PlanStep): string {
 
 function mediumDifference(
   pool: Pool,
-  unit: NodeRow,
+  unit: Unit,
   medium: MediumInfo,
 ): DifferenceView | null {
   if (medium.state === "ok") return null;
@@ -184,7 +195,7 @@ function mediumDifference(
 }
 
 /** It is missing here, and another unit has it: whoever gave it up for lost would be wrong. */
-function elsewhereWords(pool: Pool, unit: NodeRow, { id }: MediumInfo): string | null {
+function elsewhereWords(pool: Pool, unit: Unit, { id }: MediumInfo): string | null {
   for (const other of pool.catalog.nodes.values()) {
     if (other.role !== "unit" || other.id === unit.id) continue;
     const found = pool.observed.fresh(other.id)?.media.find((one) =>
@@ -200,7 +211,7 @@ function elsewhereWords(pool: Pool, unit: NodeRow, { id }: MediumInfo): string |
 }
 
 /** Another unit serves it, so that it cannot be adopted here; null when none does. */
-function servedWords(pool: Pool, unit: NodeRow, { id }: MediumInfo): string | null {
+function servedWords(pool: Pool, unit: Unit, { id }: MediumInfo): string | null {
   const server = [...pool.catalog.nodes.values()].find((other) =>
     other.id !== unit.id && pool.nodes.isOnline(other.id) &&
     pool.observed.fresh(other.id)?.media.some((one) => one.id === id && one.state === "ok")

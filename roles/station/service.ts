@@ -189,6 +189,8 @@ export class StationService implements StationApi {
 
   async repairCatalog(owner: string): Promise<CatalogView> {
     const { pool, keeper } = this.#running();
+    const found = await keeper.check();
+    if (found.isSound) return found;
     const view = await keeper.repair();
     const text = `The catalog was checked and written anew for ${owner}: it is in ${view.file}.`;
     pool.events.say({ kind: "catalog.repaired", severity: "warn", subject: "catalog", text });

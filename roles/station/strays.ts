@@ -10,6 +10,8 @@ import type { Observed } from "./observed.ts";
 import type { World } from "./ports.ts";
 import type { Standing } from "./standing.ts";
 
+const CONFIRMATION = "an operator who confirms: dvsan ctl recover";
+
 export interface StraysOptions {
   readonly world: World;
   readonly catalog: Catalog;
@@ -56,14 +58,16 @@ export class Strays {
 
   differences(): DifferenceView[] {
     return this.#list().map(({ hostId, disk }) => {
-      const waits = this.#waitsFor(disk);
+      const unsure = this.#isNotSure(disk);
+      const isConfirmed = this.#o.standing.state === "normal";
+      const waits = unsure ?? (isConfirmed ? null : CONFIRMATION);
       return {
         kind: "disk",
         subject: `disk "${disk.name}" of host "${this.#o.catalog.nodes.get(hostId)?.name}"`,
         wanted: "nothing: the catalog does not know it",
         held: `map version ${disk.version}, with ${disk.legs.length} leg(s)`,
         will: waits === null ? "has the host forget it" : "nothing by itself",
-        onConfirm: this.#o.standing.state === "recovered" ? "the host is to forget it" : null,
+        onConfirm: isConfirmed || unsure !== null ? null : "the host is to forget it",
         waits,
       };
     });
@@ -78,9 +82,13 @@ export class Strays {
   }
 
   /** In words; null when nothing speaks against forgetting it. */
-  #waitsFor({ legs }: HeldDisk): string | null {
-    const { catalog, observed, standing } = this.#o;
-    if (standing.state !== "normal") return "an operator who confirms: dvsan ctl recover";
+  #waitsFor(disk: HeldDisk): string | null {
+    return this.#o.standing.state === "normal" ? this.#isNotSure(disk) : CONFIRMATION;
+  }
+
+  /** Which unit may hold something of it yet; null when none can. */
+  #isNotSure({ legs }: HeldDisk): string | null {
+    const { catalog, observed } = this.#o;
     for (const { leg, unitId, volumeId } of legs) {
       const unit = catalog.nodes.get(unitId);
       if (unit === undefined) return `unit ${unitId}, which held leg ${leg} and is not known here`;

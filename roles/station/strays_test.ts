@@ -61,6 +61,9 @@ Deno.test("a host keeps a disk while the unit that held it is not known or not w
   const { world, units, host } = await strayed();
   await gather(world, [units[0]!, host]);
   await tell(world, host);
+  const [shown] = world.station.api.recovery().differences;
+  assert.equal(shown!.onConfirm, null, "a confirmation alone does nothing about it");
+  assert.match(shown!.waits ?? "", /which held leg 0 and is not known here/);
   await confirm(world);
   await tell(world, host);
   const { api } = world.station;
