@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { utf8 } from "../../protocol/core/bytes.ts";
 import type { Lab } from "../e2e/lab.ts";
 import type { Program } from "../e2e/program.ts";
 import type { Chance } from "../fuzz/chance.ts";
@@ -57,11 +58,12 @@ export class Guest {
         `if=none,id=d${i},format=raw,file.driver=nbd,file.server.type=unix,` +
         `file.server.path=${socketPath},cache=writeback,discard=ignore,werror=report`,
       ],
-      ...["-device", `virtio-blk-pci,drive=d${i}`],
+      ...["-device", `virtio-blk-pci,drive=d${i},id=disk${i}`],
     ]);
     this.#qemu = await lab.spawn(machine, [
       ...emulator({ kernel, root, memoryMib: MEMORY_MIB, forward: "hostfwd=tcp::10809-:10809" }),
       ...drives,
+      ...["-monitor", `unix:${this.#monitor},server=on,wait=off`],
     ]);
     await this.#untilReady(this.#qemu);
   }
@@ -74,6 +76,25 @@ export class Guest {
       throw new Error(`the machine ended by itself:\n${qemu.lines.slice(-30).join("\n")}`);
     });
     return await Promise.race([work, ended]);
+  }
+
+  /** Asks its kernel to let a disk go, which is taken out then, while the machine runs. */
+  async unplug(index: number): Promise<void> {
+    using monitor = await Deno.connect({ transport: "unix", path: this.#monitor });
+    await monitor.write(utf8(`device_del disk${index}\n`));
+    const text = new TextDecoder();
+    const bytes = new Uint8Array(4096);
+    // A prompt before what was said, and one after it.
+    for (let heard = ""; heard.split("(qemu)").length <= 2;) {
+      const count = await monitor.read(bytes);
+      assert.ok(count !== null, `the machine's monitor ended: ${heard}`);
+      heard += text.decode(bytes.subarray(0, count));
+      assert.doesNotMatch(heard, /Error/);
+    }
+  }
+
+  get #monitor(): string {
+    return `${this.#options.lab.directory}/monitor-${this.#boots}`;
   }
 
   /** Its power fails, with all that that takes: nobody hears a word of it. */

@@ -7,7 +7,7 @@ import type { NbdClient } from "../../roles/demo/nbd_client.ts";
 import { Chance } from "../fuzz/chance.ts";
 import { Lane } from "../kills/lane.ts";
 import { findKernel } from "../runner/kernel.ts";
-import { waitFor } from "../wait.ts";
+import { START_PATIENCE_MS, waitFor } from "../wait.ts";
 import { Guest } from "./guest.ts";
 import { makeGuestImage } from "./guest_image.ts";
 
@@ -125,6 +125,53 @@ export class PowerRun {
     })());
   }
 
+  /**
+   * The medium is taken out of the machine for good: errors for who asks, on connections that
+   * live, each counted, and told once for each kind of request.
+   */
+  async unplug(): Promise<void> {
+    const guest = this.#guest;
+    assert.ok(guest !== null, "it was started");
+    const clients = [await openDisk(this.#uri), await openDisk(this.#uri)];
+    try {
+      await guest.whileOn(this.#unplug(guest, clients));
+    } finally {
+      for (const client of clients) await client.close();
+    }
+  }
+
+  async #unplug(guest: Guest, clients: readonly NbdClient[]): Promise<void> {
+    const cluster = this.#cluster;
+    const data = new Uint8Array(4096).fill(8);
+    const EIO = /error 5/;
+    // Acknowledged, and not durable: a flush of nothing could still be answered.
+    await clients[0]!.write(0, data);
+    await guest.unplug(0);
+    await waitFor(
+      "the medium to be gone",
+      () => clients[0]!.write(0, data).then(() => false, ({ message }) => EIO.test(message)),
+      START_PATIENCE_MS,
+    );
+    let failed = 1;
+    for (const client of clients) {
+      for (let i = 0; i < 8; i++) {
+        await assert.rejects(client.read(i * data.length, data.length), EIO);
+        await assert.rejects(client.write(i * data.length, data), EIO);
+        failed += 2;
+      }
+      await assert.rejects(client.flush(), EIO);
+    }
+    const told = guest.console.filter((line) => line.includes("A device failed a request"));
+    assert.ok(told.length < failed / 2, told.join("\n"));
+    await waitFor("the pool to know of it", async () => {
+      const [[unit], [volume]] = [await cluster.view("units"), await cluster.view("volumes")];
+      const { state, errors } = unit!.media[0]!;
+      // Poisoned by the flush, or failed: the unit has seen that there is no device any more.
+      return state !== "ok" && errors > 0 && (volume!.errorsByKind.io ?? 0) >= failed;
+    }, START_PATIENCE_MS);
+    for (const client of clients) await assert.rejects(client.read(0, data.length), EIO);
+  }
+
   /** What was done, in words. */
   summary(): string {
     const writes = this.#lanes.reduce((sum, lane) => sum + lane.writes, 0);
@@ -163,6 +210,8 @@ export class PowerRun {
       flags: [
         ...["unit", "--state", "/state/u1", "--station", this.#cluster.station, "--name", "u1"],
         ...["--key", "/unit.key", "--device", "/dev/vda", "--advertise", address],
+        // It is emulated, on a machine that may be busy.
+        ...["--medium-timeout", "10min"],
       ],
     });
     this.#cluster.media.set("u1", [medium]);

@@ -21,6 +21,9 @@ scenario({
       await step("a flush fails: poisoned over a power cut, until it is reopened", async () => {
         await run.poison();
       });
+      await step("the medium is taken out of the machine: errors, and nothing else", async () => {
+        await run.unplug();
+      });
       console.log(run.summary());
     } catch (error) {
       console.error(`--- the machine's console:\n${run.console}`);
