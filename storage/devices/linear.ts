@@ -66,8 +66,8 @@ export class LinearDevice implements Device {
   readonly #onPiece = (operation: Operation) => this.#pieceDone(operation as Piece);
 
   /**
-   * `flushed` are these legs and those that the disk has got since, which others use already: a flush
-   * covers what they wrote there, as MULTI_CONN promises.
+   * `flushed` are these legs and those that the disk has got since, which others use already: a
+   * flush covers what they wrote there, as MULTI_CONN promises.
    */
   constructor(legs: readonly LinearLeg[], flushed: readonly FlushedLeg[] = []) {
     assert(legs.length > 0, "a linear device has a leg");
