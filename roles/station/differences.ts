@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import type { MediumInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
+import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { DifferenceView, RecoveryView } from "../../web/station_api.ts";
 import type { DiskRow, GrantRow, NodeRow, TombstoneRow } from "./catalog/rows.ts";
 import { uncertainty } from "./certainty.ts";
+import { mediumDifference } from "./medium_differences.ts";
 import type { PlanStep } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import { formatGeneration, listText, sizeText, timeText } from "./words.ts";
@@ -170,76 +171,6 @@ function stepWords(step: PlanStep): string {
       return "adopts it into the catalog; nothing is deleted";
     case "forget":
       return "takes it out of the catalog; should it come back, it is adopted again";
-  }
-}
-
-function mediumDifference(
-  pool: Pool,
-  unit: Unit,
-  medium: MediumInfo,
-): DifferenceView | null {
-  if (medium.state === "ok") return null;
-  const isElsewhere = medium.state === "missing"
-    ? elsewhereWords(pool, unit, medium)
-    : servedWords(pool, unit, medium);
-  const name = medium.path === "" ? medium.id : medium.path;
-  return {
-    kind: "medium",
-    subject: `medium ${name} of unit "${unit.name}"`,
-    wanted: "that it is served",
-    held: `${medium.state}: ${medium.reason ?? "the unit gives no reason"}`,
-    will: NOTHING,
-    onConfirm: null,
-    waits: isElsewhere ?? mediumAdvice(unit.name, medium),
-  };
-}
-
-/** It is missing here, and another unit has it: whoever gave it up for lost would be wrong. */
-function elsewhereWords(pool: Pool, unit: Unit, { id }: MediumInfo): string | null {
-  for (const other of pool.catalog.nodes.values()) {
-    if (other.role !== "unit" || other.id === unit.id) continue;
-    const found = pool.observed.fresh(other.id)?.media.find((one) =>
-      one.id === id && one.state !== "missing"
-    );
-    if (found === undefined) continue;
-    const there = `unit "${other.name}" has it (${found.path}, ${found.state})`;
-    return found.state === "ok"
-      ? `${there}; once nothing here needs it any more: dvsan ctl media forget ${unit.name} ${id}`
-      : `${there}: bring it back, or adopt it there: dvsan ctl media adopt ${other.name} ${id}`;
-  }
-  return null;
-}
-
-/** Another unit serves it, so that it cannot be adopted here; null when none does. */
-function servedWords(pool: Pool, unit: Unit, { id }: MediumInfo): string | null {
-  const server = [...pool.catalog.nodes.values()].find((other) =>
-    other.id !== unit.id && pool.nodes.isOnline(other.id) &&
-    pool.observed.fresh(other.id)?.media.some((one) => one.id === id && one.state === "ok")
-  );
-  return server === undefined
-    ? null
-    : `an operator who takes it away from here: unit "${server.name}" serves it, and this is a ` +
-      "copy, or the same device, which must not be wiped";
-}
-
-/** What an operator can do about a medium that is not served. */
-function mediumAdvice(unit: string, { state, id, path }: MediumInfo): string {
-  switch (state) {
-    case "foreign":
-    case "stale":
-    case "moved":
-    case "quarantined":
-      return `the right medium, or an operator: dvsan ctl media adopt ${unit} ${id}`;
-    case "missing":
-      return `the medium; if it is lost for good: dvsan ctl media forget ${unit} ${id}`;
-    case "poisoned":
-    case "failed":
-      return `an operator who has seen to the device: dvsan ctl media reopen ${unit} ${id}`;
-    case "duplicate":
-      return "an operator who takes one of the two away";
-    default:
-      return "an operator who sees to why the unit refuses it, and then: " +
-        `dvsan ctl media reopen ${unit} ${path}`;
   }
 }
 

@@ -50,6 +50,10 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
       `Cannot ${what}: it is ${medium.state}${adviceOf(medium, action)}`,
     );
   }
+  if (action === "adopt" && isUnreadable(medium)) {
+    const why = `${medium.reason}. It takes ${unreadableWords(unit.name, medium)}.`;
+    throw new DvsanError("busy", `Cannot ${what}: there is no label to go by: ${why}`);
+  }
   if (action === "adopt") refuseServed(pool, unit, { medium, what });
   const loss = lossWords(pool, unit, { medium, action });
   if (loss !== null && !order.yes) {
@@ -72,6 +76,17 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
  */
 export function takesOver(action: MediumAction): boolean {
   return action !== "reopen";
+}
+
+/** Of its label nothing is left that could be taken over. */
+export function isUnreadable({ state, sequence }: MediumInfo): boolean {
+  return state === "quarantined" && sequence === 0;
+}
+
+/** What helps there. */
+export function unreadableWords(unit: string, { id }: MediumInfo): string {
+  return "its label back from a copy; if the medium is lost for good, a start of the unit without " +
+    `it, and then: dvsan ctl media forget ${unit} ${id}`;
 }
 
 /** The unit has taken the medium over, and the station did not take over what it holds. */

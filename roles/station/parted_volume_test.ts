@@ -161,6 +161,25 @@ Deno.test("a medium that another unit serves is not to be adopted, nor wiped for
   await world.end();
 });
 
+Deno.test("a medium of whose label nothing is whole is not told to be adopted", async () => {
+  const { world, units: [u1] } = await smallPool([5]);
+  const { api } = world.station;
+  await tell(world, u1!, ({ media, ...info }) => {
+    const bad = { ...media[0]!, id: CARRIED, path: "/dev/bad", sequence: 0 };
+    const reason = "copy A is damaged, copy B is damaged";
+    return { ...info, media: [media[0]!, { ...bad, state: "quarantined", reason }] };
+  });
+  const expected =
+    /label back from a copy; .* without it, and then: dvsan ctl media forget u1 3333/;
+  assert.match(api.differences()[0]!.waits ?? "", expected);
+  const at = { unit: "u1", medium: "/dev/bad" };
+  await assert.rejects(
+    async () => await api.changeMedium(at, { action: "adopt", yes: true }, "ann"),
+    expected,
+  );
+  await world.end();
+});
+
 Deno.test("what cannot be done to a medium is refused with what it is for", async () => {
   const { world } = await smallPool([5]);
   const { api } = world.station;
