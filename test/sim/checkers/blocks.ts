@@ -27,7 +27,7 @@ interface Disk {
   readonly host: string;
   readonly blocks: Map<number, BlockRegister>;
   readonly pending: Map<number, Asked>;
-  /** Answered changes that no FLUSH covers yet; those whose consumer was cut off, or that failed. */
+  /** Answered changes that no FLUSH covers yet; those that failed or whose consumer was cut off. */
   unflushed: { readonly change: Change; readonly answeredAt: number }[];
   lost: Asked[];
 }
