@@ -113,7 +113,8 @@ function withXfs(use: (folder: string) => void): void {
     try {
       use(folder);
     } finally {
-      run("umount", folder);
+      // Lazily: the kernel lets go of what a ring has used some time after it was closed.
+      run("umount", "--lazy", folder);
       Deno.removeSync(folder);
     }
   });

@@ -33,7 +33,8 @@ scenario({
         await runTool("losetup", "--detach", device);
       }
     } finally {
-      await runTool("umount", folder);
+      // Lazily: the kernel lets go of what a process had open some time after its end.
+      await runTool("umount", "--lazy", folder);
     }
   },
 });
