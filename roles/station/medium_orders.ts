@@ -85,8 +85,8 @@ export function isUnreadable({ state, sequence }: MediumInfo): boolean {
 
 /** What helps there. */
 export function unreadableWords(unit: string, { id }: MediumInfo): string {
-  return "its label back from a copy; if the medium is lost for good, a start of the unit without " +
-    `it, and then: dvsan ctl media forget ${unit} ${id}`;
+  return "its label back from a copy; if the medium is lost for good, a start of the unit " +
+    `without it, and then: dvsan ctl media forget ${unit} ${id}`;
 }
 
 /** The unit has taken the medium over, and the station did not take over what it holds. */
@@ -119,9 +119,9 @@ function refuseServed(
     if (served !== true) continue;
     throw new DvsanError(
       "busy",
-      `Cannot ${what}: unit "${other.name}" serves a medium of the same id. This is a copy of it, ` +
-        "or the same device seen from both machines: take it away from one of the two. Whoever " +
-        "wipes the same device destroys what is served.",
+      `Cannot ${what}: unit "${other.name}" serves a medium of the same id. ` +
+        "This is a copy of it, or the same device seen from both machines: take it away from " +
+        "one of the two. Whoever wipes the same device destroys what is served.",
     );
   }
 }

@@ -1,6 +1,6 @@
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
-import { copyBStart, encodeCopies } from "../../protocol/label/codec.ts";
+import { type Copy, copyBStart, encodeCopies } from "../../protocol/label/codec.ts";
 import type { Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
 import type { MediumFile } from "./medium_file.ts";
@@ -68,20 +68,30 @@ export async function acceptMedium(
   const elsewhere = movedFrom(file, options.knownDevices?.[id]);
   if (elsewhere !== null) return report("moved", elsewhere);
   if (judgement.rewrite !== null) {
-    options.log.info("finishing a label update that a crash cut", {
-      path: file.path,
-      copy: judgement.rewrite,
-    });
-    const position = judgement.rewrite === "A" ? 0 : copyBStart(own.sizeBytes);
-    try {
-      await file.write(position, encodeCopies(own)[judgement.rewrite]);
-      await file.sync();
-    } catch (error) {
-      if (!(error instanceof DvsanError)) throw error;
-      return report("failed", `writing its label failed: ${messageOf(error)}`);
-    }
+    const trouble = await finishUpdate(file, { label: own, copy: judgement.rewrite, options });
+    if (trouble !== null) return report("failed", trouble);
   }
   return { kind: "ok", file, label: own };
+}
+
+/** Writes the copy that a crash left behind the other; why that failed, or null. */
+async function finishUpdate(
+  file: MediumFile,
+  { label, copy, options }: {
+    readonly label: Label;
+    readonly copy: Copy;
+    readonly options: UnitStoreOptions;
+  },
+): Promise<string | null> {
+  options.log.info("finishing a label update that a crash cut", { path: file.path, copy });
+  try {
+    await file.write(copy === "A" ? 0 : copyBStart(label.sizeBytes), encodeCopies(label)[copy]);
+    await file.sync();
+    return null;
+  } catch (error) {
+    if (!(error instanceof DvsanError)) throw error;
+    return `writing its label failed: ${messageOf(error)}`;
+  }
 }
 
 /**
