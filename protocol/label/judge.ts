@@ -27,6 +27,8 @@ export type Judgement =
     readonly reason: string;
     /** The newest that is whole, which an operator may take over; null when there is none. */
     readonly label: Label | null;
+    /** The copy that is not that label's, and has to hold it before the other is written to. */
+    readonly rewrite: Copy | null;
     /** As far as any sector still tells. */
     readonly mediumId: string | null;
   };
@@ -52,11 +54,11 @@ export function judgeCopies(regionA: Uint8Array, regionB: Uint8Array): Judgement
     const torn = a.kind === "torn" && a.mediumId === label.mediumId &&
       (a.newest === label.sequence || a.newest === label.sequence + 1);
     if (torn) return { kind: "label", label, rewrite: "A" };
-    return quarantine(`copy A is ${wordsOf(a)} while copy B is whole`, label);
+    return quarantine(`copy A is ${wordsOf(a)} while copy B is whole`, label, "A");
   }
   const mediumId = "mediumId" in a ? a.mediumId : "mediumId" in b ? b.mediumId : null;
   const reason = `copy A is ${wordsOf(a)}, copy B is ${wordsOf(b)}`;
-  return { kind: "quarantined", reason, label: null, mediumId };
+  return { kind: "quarantined", reason, label: null, rewrite: null, mediumId };
 }
 
 function judgeWhole(label: Label, b: Found): Judgement {
@@ -65,22 +67,24 @@ function judgeWhole(label: Label, b: Found): Judgement {
     if (b.label.mediumId !== label.mediumId) {
       // Whose data is between them nobody can tell, so neither is there to be taken over.
       const reason = `its two label copies name different media, copy B ${b.label.mediumId}`;
-      return { kind: "quarantined", reason, label: null, mediumId: label.mediumId };
+      const { mediumId } = label;
+      return { kind: "quarantined", reason, label: null, rewrite: null, mediumId };
     }
     if (b.label.sequence === sequence) return { kind: "label", label, rewrite: null };
     if (b.label.sequence === sequence - 1) return { kind: "label", label, rewrite: "B" };
-    const newer = b.label.sequence > sequence ? b.label : label;
-    return quarantine(`copy A has sequence ${sequence}, copy B ${b.label.sequence}`, newer);
+    const reason = `copy A has sequence ${sequence}, copy B ${b.label.sequence}`;
+    const isNewer = b.label.sequence > sequence;
+    return isNewer ? quarantine(reason, b.label, "A") : quarantine(reason, label, "B");
   }
   if (b.kind === "torn" && b.mediumId === label.mediumId && b.newest <= sequence) {
     if (b.newest >= sequence - 1) return { kind: "label", label, rewrite: "B" };
   }
   if (b.kind === "zero" && sequence === 1) return { kind: "label", label, rewrite: "B" };
-  return quarantine(`copy B is ${wordsOf(b)} while copy A is whole`, label);
+  return quarantine(`copy B is ${wordsOf(b)} while copy A is whole`, label, "B");
 }
 
-function quarantine(reason: string, label: Label): Judgement {
-  return { kind: "quarantined", reason, label, mediumId: label.mediumId };
+function quarantine(reason: string, label: Label, rewrite: Copy): Judgement {
+  return { kind: "quarantined", reason, label, rewrite, mediumId: label.mediumId };
 }
 
 function wordsOf(found: Found): string {

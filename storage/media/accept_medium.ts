@@ -16,6 +16,8 @@ export type Opened =
     readonly file: MediumFile;
     readonly label: Label;
     readonly isOurs: boolean;
+    /** The copy that does not hold the label yet. */
+    readonly rewrite: Copy | null;
   }
   | { readonly kind: "refused"; readonly path: string; readonly error: DvsanError };
 
@@ -40,7 +42,7 @@ export async function acceptMedium(
     if (isMeant && label !== null && label.sizeBytes <= file.sizeBytes) {
       const isSame = state === "quarantined" || state === "moved";
       const isOurs = isSame && sequence >= (known ?? 0);
-      return { kind: "adopted", file, label, isOurs };
+      return { kind: "adopted", file, label, isOurs, rewrite: judgement.rewrite };
     }
     return { kind: "reported", info: infoOf(file, { state, id, reason, sequence }) };
   };
@@ -85,13 +87,18 @@ async function finishUpdate(
 ): Promise<string | null> {
   options.log.info("finishing a label update that a crash cut", { path: file.path, copy });
   try {
-    await file.write(copy === "A" ? 0 : copyBStart(label.sizeBytes), encodeCopies(label)[copy]);
-    await file.sync();
+    await writeCopy(file, label, copy);
     return null;
   } catch (error) {
     if (!(error instanceof DvsanError)) throw error;
     return `writing its label failed: ${messageOf(error)}`;
   }
+}
+
+/** One of the label's two copies, durable when it resolves. */
+export async function writeCopy(file: MediumFile, label: Label, copy: Copy): Promise<void> {
+  await file.write(copy === "A" ? 0 : copyBStart(label.sizeBytes), encodeCopies(label)[copy]);
+  await file.sync();
 }
 
 /**

@@ -8,10 +8,10 @@ import {
   MIB,
 } from "../../protocol/core/limits.ts";
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
-import { copyBStart, decodeCopy } from "../../protocol/label/codec.ts";
+import { type Copy, copyBStart, decodeCopy } from "../../protocol/label/codec.ts";
 import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
-import { acceptMedium, infoOf, lostLabel, type Opened } from "./accept_medium.ts";
+import { acceptMedium, infoOf, lostLabel, type Opened, writeCopy } from "./accept_medium.ts";
 import { adoptedLabel } from "./adopt_label.ts";
 import { findContent, wipe } from "./detect.ts";
 import { writeLabel } from "./medium.ts";
@@ -95,7 +95,7 @@ function copyOf(path: string): string {
 
 /** Relabels a medium for this unit; reported as failed when that cannot be written. */
 async function takeOver(
-  { file, label, isOurs }: Extract<Opened, { kind: "adopted" }>,
+  { file, label, isOurs, rewrite }: Extract<Opened, { kind: "adopted" }>,
   { labels, options, isAlone }: {
     readonly labels: readonly Label[];
     readonly options: UnitStoreOptions;
@@ -120,7 +120,7 @@ async function takeOver(
   }
   const adopted = adoptedLabel(label, { unit: options, others: labels, isOurs });
   try {
-    const writing = writeLabel(file, adopted);
+    const writing = relabel(file, { label, rewrite, adopted });
     const written = options.writing === undefined ? await writing : await options.writing(writing);
     if (written === null) throw new DvsanError("io", "its device is stalled");
   } catch (error) {
@@ -134,6 +134,22 @@ async function takeOver(
     from: label.unitId,
   });
   return { label: adopted };
+}
+
+/**
+ * The only whole copy of a label is never written over: were the power cut in that, nothing of the
+ * label would be left. So the other one is made whole first.
+ */
+async function relabel(
+  file: MediumFile,
+  { label, rewrite, adopted }: {
+    readonly label: Label;
+    readonly rewrite: Copy | null;
+    readonly adopted: Label;
+  },
+): Promise<Uint8Array> {
+  if (rewrite !== null) await writeCopy(file, label, rewrite);
+  return await writeLabel(file, adopted);
 }
 
 /** One that takes too long is not taken; when it answers after all it is let go of. */
@@ -230,7 +246,9 @@ async function readCopies(
   if (sizeBytes > file.sizeBytes && "label" in decoded) {
     const reason = `it has shrunk from ${sizeBytes} to ${file.sizeBytes} bytes`;
     const { label } = decoded;
-    const judgement: Judgement = { kind: "quarantined", reason, label, mediumId: label.mediumId };
+    const { mediumId } = label;
+    const kind = "quarantined";
+    const judgement: Judgement = { kind, reason, label, rewrite: null, mediumId };
     return { judgement, regionA };
   }
   const regionB = await file.read(copyBStart(sizeBytes), LABEL_REGION_BYTES);
