@@ -5,6 +5,7 @@ import type { TombstoneRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { listText } from "../words.ts";
 import { buryLeg } from "./legs.ts";
+import { untilStillWanted } from "./still_wanted.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), name: z.string() });
@@ -22,6 +23,10 @@ export async function releaseDiskWork(
   task: TaskContext,
 ): Promise<void> {
   const { diskId, name } = Params.parse(params);
+  const asked = pool.catalog.disks.get(diskId);
+  if (asked?.state === "ready" || asked?.state === "creating") {
+    await untilStillWanted(pool, asked, { task, what: `release disk "${name}"` });
+  }
   task.commitTo("telling the host to detach");
   const disk = pool.catalog.disks.get(diskId);
   if (disk !== undefined && disk.state !== "released") {

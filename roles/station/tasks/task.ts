@@ -7,6 +7,8 @@ export interface TaskContext {
   readonly id: string;
   /** Aborts when the task is cancelled or the station stops. */
   readonly signal: AbortSignal;
+  /** It was asked for in an earlier run of the station, or before the copy of its catalog. */
+  readonly isResumed: boolean;
   log(text: string): void;
   /** What it does or waits for now; `progress` from 0 to 1. */
   step(text: string, progress?: number): void;

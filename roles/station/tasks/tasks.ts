@@ -32,6 +32,7 @@ interface Live {
   readonly abort: AbortController;
   cancellable: boolean;
   readonly rate: Rate;
+  readonly isResumed: boolean;
   lines: number;
   ended: Promise<void>;
 }
@@ -63,7 +64,7 @@ export class Tasks {
   /** Takes up what an earlier run of the station left unfinished. */
   async resume(): Promise<void> {
     for (const row of this.active()) {
-      this.#begin(row, await nextLineOf(this.#o.catalog, row.id));
+      this.#begin(row, { lines: await nextLineOf(this.#o.catalog, row.id), isResumed: true });
       this.#log(row.id, "Taken up again after the station's restart.");
     }
   }
@@ -99,13 +100,12 @@ export class Tasks {
       startedMs: null,
       endedMs: null,
     };
-    const removed: Change[] = this.#forgotten();
     await this.#o.catalog.commit([
       ...(spec.changes ?? []),
-      ...removed,
+      ...this.#forgotten(),
       { table: "tasks", put: row },
     ]);
-    this.#begin(row, 0);
+    this.#begin(row, { lines: 0, isResumed: false });
     return row;
   }
 
@@ -179,13 +179,13 @@ export class Tasks {
     ]);
   }
 
-  #begin(row: TaskRow, lines: number): void {
+  #begin(row: TaskRow, from: Pick<Live, "lines" | "isResumed">): void {
     assert(!this.#live.has(row.id), "a task runs once");
     const live: Live = {
       abort: new AbortController(),
       cancellable: true,
       rate: new Rate(),
-      lines,
+      ...from,
       ended: Promise.resolve(),
     };
     this.#live.set(row.id, live);
@@ -220,6 +220,7 @@ export class Tasks {
     return {
       id,
       signal: live.abort.signal,
+      isResumed: live.isResumed,
       log: (text) => this.#log(id, text),
       step: (text, progress) => this.#step(id, text, progress),
       moved: (done, total) => this.#moved(live, { id, done, total }),
@@ -244,11 +245,10 @@ export class Tasks {
   }
 
   #moved(live: Live, at: { id: string; done: number; total: number }): void {
-    const now = this.#o.world.clock.nowMs();
     const row = this.row(at.id);
     if (row === null || at.total === 0) return;
     this.#step(at.id, row.step, Math.min(1, at.done / at.total));
-    live.rate.moved({ atMs: now, done: at.done, total: at.total });
+    live.rate.moved({ atMs: this.#o.world.clock.nowMs(), done: at.done, total: at.total });
   }
 
   #log(id: string, text: string): void {
