@@ -1,4 +1,4 @@
-import type { Operation } from "../io/operation.ts";
+import type { Asker, Operation } from "../io/operation.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 
 /** What a device can do; asked once and turned into NBD flags and block sizes. */
@@ -67,4 +67,9 @@ export interface Device {
    * only where that is certain.
    */
   allocation(operation: Operation, at: AllocationQuery): void;
+  /**
+   * Who asked has gone: what only waits for it ends with ESHUTDOWN, what was begun runs to its
+   * end. Only of devices that keep requests waiting for long.
+   */
+  letGo?(asker: Asker): void;
 }

@@ -1,7 +1,7 @@
 import { assert, unreachable } from "../../protocol/core/assert.ts";
 import { RANGE_PIECE_BYTES_MAX, RANGE_PIECES_AT_ONCE } from "../../protocol/core/limits.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
-import { Operation } from "../io/operation.ts";
+import { type Asker, Operation } from "../io/operation.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 
 /** A leg's place in a linear device: its first `sizeBytes`, whatever it has grown to. */
@@ -146,6 +146,11 @@ export class LinearDevice implements Device {
     at.length = Math.min(at.length, this.#starts[leg + 1]! - at.position);
     at.position -= this.#starts[leg]!;
     this.#legs[leg]!.device.allocation(operation, at);
+  }
+
+  letGo(asker: Asker): void {
+    for (const { device } of this.#legs) device.letGo?.(asker);
+    for (let i = this.#legs.length; i < this.#flushed.length; i++) this.#flushed[i]!.letGo?.(asker);
   }
 
   /** What `#work` says, over a range of any length. */

@@ -81,7 +81,7 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/leg_queue.ts",
     old:
       "      if (request.isChange) this.repeats.push(request);\n      else this.waiting.push(request);\n",
-    new: "      this.later.put(this.#giveBack(request, 0), 0);\n",
+    new: "      this.later.put(this.#pool.giveBack(request, 0), 0);\n",
     only: ["streams", "kill"],
   },
   {
