@@ -41,7 +41,7 @@ for (const { name, over } of LAYERS) {
       operation.done(operation);
     };
     for (const ask of asks) {
-      const asker = { hasGone: false };
+      const asker = { hasGone: false, sinceMs: 0 };
       let result: number | null = null;
       const operation = new Operation((ended) => result = ended.result);
       operation.asker = asker;

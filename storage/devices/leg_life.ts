@@ -197,7 +197,7 @@ export class LegLife {
     const { log } = this.queue;
     if (log.isEmpty) return;
     this.#recovery.stop();
-    this.#log().error("A new grant came before everything was flushed; the next flush fails", {
+    this.#log().error("A new grant came before everything was flushed; flushes fail once", {
       changes: log.end - log.begin,
     });
     this.queue.forget();

@@ -1,15 +1,15 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { LATENCY_US_MAX, LEG_REQUESTS_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS, WIRE_ERROR, wireErrorOf } from "../../protocol/nbd/constants.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Io } from "../io/io.ts";
-import type { Asker, Operation } from "../io/operation.ts";
+import type { Operation } from "../io/operation.ts";
 import type { ClientConnection } from "../nbd/client_connection.ts";
+import { typeOfCommand } from "../nbd/request_types.ts";
 import { FlyingList } from "./leg_flying.ts";
 import type { ReplayLog } from "./leg_log.ts";
+import { LegLosses } from "./leg_losses.ts";
 import { LaterResults, LegList, LegRequest } from "./leg_request.ts";
-import { LegRequestPool } from "./leg_request_pool.ts";
-
-const ESHUTDOWN = 108;
 
 /**
  * The requests of a leg, and the log of what was acknowledged and not flushed. It does not know
@@ -46,15 +46,16 @@ export class LegQueue {
   readonly later: LaterResults;
   /** Since a flush failed nothing is called durable until everything was replayed. */
   flushFailed = false;
+  /** Acknowledged changes that were given up, which flushes have to tell. */
+  readonly losses = new LegLosses();
   readonly #io: Io;
   readonly #counters: CounterRow;
-  readonly #pool: LegRequestPool;
+  readonly #pool: LegRequest[] = [];
+  #made = 0;
   readonly #ownFlush = new LegRequest();
   #connection: ClientConnection | null = null;
   #running = false;
   #logIsFull = false;
-  /** Acknowledged changes were given up, which the next flush has to tell. */
-  #failsNextFlush = false;
   /**
    * Whether the unit may hold unflushed writes that are not in the log: those of an earlier process
    * of this host. So the first flush always goes to the unit.
@@ -65,7 +66,6 @@ export class LegQueue {
     this.log = parts.log;
     parts.log.roomChanged = () => io.atTurnEnd(this.#pumpTask);
     this.#counters = parts.counters;
-    this.#pool = new LegRequestPool(io, parts.counters);
     this.later = new LaterResults(io);
     this.#ownFlush.purpose = "flush";
     this.#ownFlush.command = COMMAND.flush;
@@ -73,15 +73,33 @@ export class LegQueue {
 
   /** Whether a flush has to ask the unit. */
   get isDirty(): boolean {
-    return !this.log.isEmpty || this.#unknownBefore || this.flushFailed || this.#failsNextFlush;
+    return !this.log.isEmpty || this.#unknownBefore || this.flushFailed || this.losses.isUntold;
+  }
+
+  /** Requests of callers that were not answered. */
+  get pending(): number {
+    return this.#made - this.#pool.length;
   }
 
   /** A request to fill in and admit, or null when there are too many. */
   take(operation: Operation, command: number): LegRequest | null {
     assert(!operation.busy, "an operation is submitted once at a time");
     operation.busy = true;
-    const request = this.#pool.take(operation, command);
-    if (request === null) this.later.put(operation, -WIRE_ERROR.noMemory);
+    let request = this.#pool.pop();
+    if (request === undefined) {
+      if (this.#made === LEG_REQUESTS_MAX) {
+        this.later.put(operation, -WIRE_ERROR.noMemory);
+        return null;
+      }
+      request = new LegRequest();
+      this.#made++;
+    }
+    request.operation = operation;
+    request.command = command;
+    request.flags = 0;
+    request.isUnlogged = false;
+    request.sinceMs = this.#io.nowMs();
+    this.#counters.begin(typeOfCommand(command));
     return request;
   }
 
@@ -150,7 +168,7 @@ export class LegQueue {
     }
     if (request.purpose === "caller") {
       this.#counters.completed();
-      const operation = this.#pool.giveBack(request, result);
+      const operation = this.#giveBack(request, result);
       operation.result = result === 0 ? request.resultCount : result;
       operation.busy = false;
       operation.done(operation);
@@ -169,9 +187,9 @@ export class LegQueue {
     return 0;
   }
 
-  /** Gives up what is in the log; the next flush of a caller fails. */
+  /** Gives up what is in the log; the next flush of everybody who is there fails. */
   forget(): void {
-    this.#failsNextFlush = true;
+    this.losses.add(this.#io.nowMs());
     this.log.releaseBefore(this.log.end);
     this.log.show(this.#counters);
   }
@@ -179,22 +197,6 @@ export class LegQueue {
   /** Fails everything that is not under way; with `beforeMs` only what was asked before then. */
   fail(options: { errno: number; beforeMs: number }): number {
     return this.#failList(this.repeats, options) + this.#failList(this.waiting, options);
-  }
-
-  /**
-   * Ends what was never sent for who has gone: it would keep others out for as long as the unit is
-   * away. What was sent may have been done, so it goes on.
-   */
-  letGo(asker: Asker): void {
-    let request = this.waiting.head;
-    while (request !== null) {
-      const next: LegRequest | null = request.next;
-      if (request.operation?.asker === asker) {
-        this.waiting.remove(request);
-        this.later.put(this.#pool.drop(request), -ESHUTDOWN);
-      }
-      request = next;
-    }
   }
 
   #failList(list: LegList, { errno, beforeMs }: { errno: number; beforeMs: number }): number {
@@ -206,7 +208,7 @@ export class LegQueue {
         list.remove(request);
         // A repeat has its room in the log, what waits has none yet.
         if (list === this.repeats && !request.isUnlogged) this.log.unreserve(request);
-        this.later.put(this.#pool.giveBack(request, -errno), -errno);
+        this.later.put(this.#giveBack(request, -errno), -errno);
         failed++;
       }
       request = next;
@@ -229,19 +231,20 @@ export class LegQueue {
   /** After a failed flush nothing may be called durable, so such requests fail at once. */
   #refusesDurable(request: LegRequest): boolean {
     const isFlush = request.command === COMMAND.flush;
+    const asker = request.operation?.asker ?? null;
     // FUA speaks for its own change alone, so it does not tell of others that were given up.
     const fails = isFlush
-      ? this.flushFailed || this.#failsNextFlush
+      ? this.flushFailed || this.losses.isOwed(asker)
       : this.flushFailed && (request.flags & COMMAND_FLAGS.fua) !== 0;
     if (!fails) return false;
-    if (isFlush) this.#failsNextFlush = false;
+    if (isFlush) this.losses.tell(asker);
     this.#refuse(request);
     return true;
   }
 
   #refuse(request: LegRequest): void {
     this.waiting.remove(request);
-    this.later.put(this.#pool.giveBack(request, -WIRE_ERROR.io), -WIRE_ERROR.io);
+    this.later.put(this.#giveBack(request, -WIRE_ERROR.io), -WIRE_ERROR.io);
   }
 
   #reserve(request: LegRequest): boolean {
@@ -275,5 +278,18 @@ export class LegQueue {
     request.flags &= ~(COMMAND_FLAGS.fua | COMMAND_FLAGS.fastZero);
     this.log.append(request);
     this.log.show(this.#counters);
+  }
+
+  #giveBack(request: LegRequest, result: number): Operation {
+    const type = typeOfCommand(request.command);
+    const ms = this.#io.nowMs() - request.sinceMs;
+    const latencyUs = Math.min(ms * 1000, LATENCY_US_MAX) | 0;
+    if (result < 0) this.#counters.fail(type, -result, latencyUs);
+    else this.#counters.end(type, request.length, latencyUs);
+    const operation = request.operation;
+    assert(operation !== null, "a caller's request has an operation");
+    request.operation = null;
+    this.#pool.push(request);
+    return operation;
   }
 }

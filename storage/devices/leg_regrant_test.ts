@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Asker } from "../io/operation.ts";
 import { assignmentOf, DeviceBench, KIB, LegBench } from "./testing_leg.ts";
 
 const TURNS = 12;
@@ -63,3 +64,38 @@ Deno.test("what a new grant gave up is told by the next flush, and not by a FUA 
   assert.deepEqual(device.results(device.flush()), [0]);
   bench.end([leg], [unit]);
 });
+
+Deno.test("each connection that was there when changes were given up is told by its next flush", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  const leg = bench.ready(bench.leg(unit));
+  const device = new DeviceBench(bench, leg);
+  const [one, other, idle] = [asker(bench), asker(bench), asker(bench)];
+  device.results(device.write(0, { fill: 1 }), device.write(8 * KIB, { fill: 2 }));
+  leg.update(assignmentOf(unit, { counter: 2 }));
+  bench.ready(leg);
+  const later = asker(bench, 1);
+  assert.deepEqual(device.results(device.flush(one)), [-5]);
+  assert.deepEqual(device.results(device.flush(one), device.flush(later)), [0, 0]);
+  device.results(device.write(0, { fill: 3 }));
+  assert.deepEqual(device.results(device.flush(other)), [-5]);
+  assert.deepEqual(device.results(device.flush(other)), [0]);
+  // Nothing is left to be flushed, and it is told all the same.
+  assert.equal(leg.isDirty, false);
+  assert.deepEqual(device.results(device.flush(idle)), [-5]);
+  assert.deepEqual(device.results(device.flush(idle)), [0]);
+
+  device.results(device.write(0, { fill: 4 }));
+  leg.update(assignmentOf(unit, { counter: 3 }));
+  bench.ready(leg);
+  // Those that were there may all be gone.
+  assert.deepEqual(device.results(device.flush(asker(bench, 1))), [-5]);
+  assert.deepEqual(device.results(device.flush(one)), [-5]);
+  assert.deepEqual(device.results(device.flush(one)), [0]);
+  bench.end([leg], [unit]);
+});
+
+/** Somebody who came just now, or a little later. */
+function asker(bench: LegBench, afterMs = 0): Asker {
+  return { hasGone: false, sinceMs: bench.io.nowMs() + afterMs };
+}

@@ -5,7 +5,7 @@ import { createLog, type LogLine } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import { keyPairOf } from "../../protocol/noise/handshake.ts";
 import type { Io } from "../io/io.ts";
-import { Operation } from "../io/operation.ts";
+import { type Asker, Operation } from "../io/operation.ts";
 import { SimIo } from "../io/sim.ts";
 import { SimWorld } from "../io/sim_world.ts";
 import { FakeUnit } from "../nbd/testing_unit.ts";
@@ -192,8 +192,9 @@ export class DeviceBench {
     return request;
   }
 
-  flush(): TestRequest {
+  flush(asker: Asker | null = null): TestRequest {
     const request = new TestRequest(this.#bench.io, 0);
+    request.operation.asker = asker;
     this.#device.flush(request.operation);
     return request;
   }

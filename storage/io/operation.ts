@@ -4,6 +4,8 @@ import type { Off } from "./io.ts";
 export interface Asker {
   /** Nobody is there any more who could be told, and who asks anew may be elsewhere by now. */
   readonly hasGone: boolean;
+  /** When they came, by the Io's clock. */
+  readonly sinceMs: number;
 }
 
 /**

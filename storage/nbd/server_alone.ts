@@ -26,6 +26,7 @@ interface AloneOptions extends SessionOptions {
 export class AloneRequests implements RequestOwner {
   /** Nothing of it goes in pieces. */
   readonly hasGone = false;
+  readonly sinceMs = 0;
   readonly #session: Session;
   readonly #options: AloneOptions;
   readonly #reader = new RequestReader();

@@ -34,6 +34,7 @@ export interface DeviceCallsOptions {
 export class DeviceCalls implements RequestOwner {
   /** Operations that the device has not ended. */
   underWay = 0;
+  readonly sinceMs: number;
   readonly #host: CallsHost;
   readonly #io: Io;
   readonly #handle: Handle;
@@ -49,6 +50,7 @@ export class DeviceCalls implements RequestOwner {
   constructor(host: CallsHost, options: DeviceCallsOptions) {
     const { device, counters } = options;
     this.#io = options.io;
+    this.sinceMs = options.io.nowMs();
     this.#handle = options.handle;
     this.#failed = options.failed;
     this.#host = host;
@@ -108,7 +110,6 @@ export class DeviceCalls implements RequestOwner {
   /** Submits nothing more: a TRIM that still had to be made durable ends as it is. */
   stop(): void {
     this.#stopped = true;
-    this.#device.letGo?.(this);
   }
 
   requestDone(request: ServerRequest): void {

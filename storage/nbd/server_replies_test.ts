@@ -46,7 +46,7 @@ class Answers implements ReplyOwner, Disposable {
 
   /** A WRITE has ended. */
   answer(): void {
-    const request = this.#pool.take({ hasGone: false, requestDone() {} });
+    const request = this.#pool.take({ hasGone: false, sinceMs: 0, requestDone() {} });
     assert.ok(request !== null);
     const fields = { command: COMMAND.write, flags: 0, position: 0, length: 512 };
     request.fill({ ...fields, cookieHigh: 0, cookieLow: 1 }, 0);

@@ -1,0 +1,32 @@
+import type { Asker } from "../io/operation.ts";
+
+/**
+ * Whether acknowledged changes were given up, and who was told. A flush speaks for all that was
+ * written by whomever, so everybody who was there then is told by one failed flush of their own; if
+ * none of them asks, whoever flushes first is. (As Linux tells a failed writeback to each open
+ * file: errseq_t.)
+ */
+export class LegLosses {
+  /** Of the last loss; -Infinity: nothing was lost. */
+  #atMs = -Infinity;
+  #told = new WeakSet<Asker>();
+  /** Nobody has heard of it yet. */
+  isUntold = false;
+
+  add(nowMs: number): void {
+    this.#atMs = nowMs;
+    this.#told = new WeakSet();
+    this.isUntold = true;
+  }
+
+  /** A flush for `asker` is to fail. */
+  isOwed(asker: Asker | null): boolean {
+    if (this.isUntold) return true;
+    return asker !== null && asker.sinceMs <= this.#atMs && !this.#told.has(asker);
+  }
+
+  tell(asker: Asker | null): void {
+    this.isUntold = false;
+    if (asker !== null) this.#told.add(asker);
+  }
+}
