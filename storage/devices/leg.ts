@@ -3,7 +3,7 @@ import { assert } from "../../protocol/core/assert.ts";
 import { COMMAND, COMMAND_FLAGS, WIRE_ERROR } from "../../protocol/nbd/constants.ts";
 import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
-import type { Operation } from "../io/operation.ts";
+import type { Asker, Operation } from "../io/operation.ts";
 import type { LegStatus } from "../worker/messages.ts";
 import type { Device, DeviceTraits } from "./device.ts";
 import { LegLife, type LegOptions } from "./leg_life.ts";
@@ -133,6 +133,10 @@ export class RemoteLeg implements Device {
     request.off = off;
     request.countMax = at.countMax;
     this.#life.queue.admit(request);
+  }
+
+  letGo(asker: Asker): void {
+    this.#life.queue.letGo(asker);
   }
 
   #transfer(operation: Operation, at: Transfer, command: number, flags = 0): void {

@@ -1,15 +1,16 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { LATENCY_US_MAX, LEG_REQUESTS_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS, WIRE_ERROR, wireErrorOf } from "../../protocol/nbd/constants.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Io } from "../io/io.ts";
-import type { Operation } from "../io/operation.ts";
+import type { Asker, Operation } from "../io/operation.ts";
 import type { ClientConnection } from "../nbd/client_connection.ts";
-import { typeOfCommand } from "../nbd/request_types.ts";
 import { FlyingList } from "./leg_flying.ts";
 import type { ReplayLog } from "./leg_log.ts";
 import { LegLosses } from "./leg_losses.ts";
 import { LaterResults, LegList, LegRequest } from "./leg_request.ts";
+import { LegRequestPool } from "./leg_request_pool.ts";
+
+const ESHUTDOWN = 108;
 
 /**
  * The requests of a leg, and the log of what was acknowledged and not flushed. It does not know
@@ -50,8 +51,7 @@ export class LegQueue {
   readonly losses = new LegLosses();
   readonly #io: Io;
   readonly #counters: CounterRow;
-  readonly #pool: LegRequest[] = [];
-  #made = 0;
+  readonly #pool: LegRequestPool;
   readonly #ownFlush = new LegRequest();
   #connection: ClientConnection | null = null;
   #running = false;
@@ -66,6 +66,7 @@ export class LegQueue {
     this.log = parts.log;
     parts.log.roomChanged = () => io.atTurnEnd(this.#pumpTask);
     this.#counters = parts.counters;
+    this.#pool = new LegRequestPool(io, parts.counters);
     this.later = new LaterResults(io);
     this.#ownFlush.purpose = "flush";
     this.#ownFlush.command = COMMAND.flush;
@@ -76,30 +77,12 @@ export class LegQueue {
     return !this.log.isEmpty || this.#unknownBefore || this.flushFailed || this.losses.isUntold;
   }
 
-  /** Requests of callers that were not answered. */
-  get pending(): number {
-    return this.#made - this.#pool.length;
-  }
-
   /** A request to fill in and admit, or null when there are too many. */
   take(operation: Operation, command: number): LegRequest | null {
     assert(!operation.busy, "an operation is submitted once at a time");
     operation.busy = true;
-    let request = this.#pool.pop();
-    if (request === undefined) {
-      if (this.#made === LEG_REQUESTS_MAX) {
-        this.later.put(operation, -WIRE_ERROR.noMemory);
-        return null;
-      }
-      request = new LegRequest();
-      this.#made++;
-    }
-    request.operation = operation;
-    request.command = command;
-    request.flags = 0;
-    request.isUnlogged = false;
-    request.sinceMs = this.#io.nowMs();
-    this.#counters.begin(typeOfCommand(command));
+    const request = this.#pool.take(operation, command);
+    if (request === null) this.later.put(operation, -WIRE_ERROR.noMemory);
     return request;
   }
 
@@ -168,7 +151,7 @@ export class LegQueue {
     }
     if (request.purpose === "caller") {
       this.#counters.completed();
-      const operation = this.#giveBack(request, result);
+      const operation = this.#pool.giveBack(request, result);
       operation.result = result === 0 ? request.resultCount : result;
       operation.busy = false;
       operation.done(operation);
@@ -199,6 +182,22 @@ export class LegQueue {
     return this.#failList(this.repeats, options) + this.#failList(this.waiting, options);
   }
 
+  /**
+   * Ends what was never sent for who has gone: it would keep others out for as long as the unit is
+   * away. What was sent may have been done, so it goes on.
+   */
+  letGo(asker: Asker): void {
+    let request = this.waiting.head;
+    while (request !== null) {
+      const next: LegRequest | null = request.next;
+      if (request.operation?.asker === asker) {
+        this.waiting.remove(request);
+        this.later.put(this.#pool.drop(request), -ESHUTDOWN);
+      }
+      request = next;
+    }
+  }
+
   #failList(list: LegList, { errno, beforeMs }: { errno: number; beforeMs: number }): number {
     let failed = 0;
     let request = list.head;
@@ -208,7 +207,7 @@ export class LegQueue {
         list.remove(request);
         // A repeat has its room in the log, what waits has none yet.
         if (list === this.repeats && !request.isUnlogged) this.log.unreserve(request);
-        this.later.put(this.#giveBack(request, -errno), -errno);
+        this.later.put(this.#pool.giveBack(request, -errno), -errno);
         failed++;
       }
       request = next;
@@ -244,7 +243,7 @@ export class LegQueue {
 
   #refuse(request: LegRequest): void {
     this.waiting.remove(request);
-    this.later.put(this.#giveBack(request, -WIRE_ERROR.io), -WIRE_ERROR.io);
+    this.later.put(this.#pool.giveBack(request, -WIRE_ERROR.io), -WIRE_ERROR.io);
   }
 
   #reserve(request: LegRequest): boolean {
@@ -278,18 +277,5 @@ export class LegQueue {
     request.flags &= ~(COMMAND_FLAGS.fua | COMMAND_FLAGS.fastZero);
     this.log.append(request);
     this.log.show(this.#counters);
-  }
-
-  #giveBack(request: LegRequest, result: number): Operation {
-    const type = typeOfCommand(request.command);
-    const ms = this.#io.nowMs() - request.sinceMs;
-    const latencyUs = Math.min(ms * 1000, LATENCY_US_MAX) | 0;
-    if (result < 0) this.#counters.fail(type, -result, latencyUs);
-    else this.#counters.end(type, request.length, latencyUs);
-    const operation = request.operation;
-    assert(operation !== null, "a caller's request has an operation");
-    request.operation = null;
-    this.#pool.push(request);
-    return operation;
   }
 }

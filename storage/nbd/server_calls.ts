@@ -110,6 +110,7 @@ export class DeviceCalls implements RequestOwner {
   /** Submits nothing more: a TRIM that still had to be made durable ends as it is. */
   stop(): void {
     this.#stopped = true;
+    this.#device.letGo?.(this);
   }
 
   requestDone(request: ServerRequest): void {
