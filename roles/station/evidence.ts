@@ -58,6 +58,14 @@ function volumeWords(held: VolumeInfo, options: EvidenceOptions): string | null 
     return `holds ${what} fenced through ${formatGeneration(fence)}, by a station of a later ` +
       `epoch than this one's, ${options.epoch}.`;
   }
+  if (fence !== undefined && grant?.state === "active" && compareGenerations(fence, grant) > 0) {
+    // A revocation that the catalog forgot; once, as the disk is marked until it is granted anew.
+    const disk = catalog.disks.get(catalog.volumes.get(held.id)?.diskId ?? "");
+    if (disk?.adopted === 0) {
+      return `holds ${what} fenced through ${formatGeneration(fence)}, which is newer than ` +
+        `${formatGeneration(grant)}, the last grant of this catalog.`;
+    }
+  }
   if (held.grant !== null && grant !== undefined && isAnothers(held.grant, grant)) {
     return `holds ${what} under another grant ${formatGeneration(generation)} than this catalog's.`;
   }

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { restore } from "./fake_backup_testing.ts";
+import { DISK, order, smallPool } from "./fake_pool_testing.ts";
+
+Deno.test("a host that was revoked since a backup of a running station is granted nothing unasked", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  await world.pass(5000);
+  const names = [...Deno.readDirSync(world.path(""))].map(({ name }) => name);
+  const catalogs = new Map(names.map((name) => [name, Deno.readFileSync(world.path(name))]));
+  const backup = { files: new Map(world.files), catalogs };
+  const { api } = world.station;
+  assert.equal((await world.task((await api.revokeNode("h1", "a")).id)).state, "done");
+  const grant = () => [...unit!.volumes.values()][0]!.grant!;
+  await world.station.stop();
+  restore(world, backup);
+  for (const node of [unit!, host]) world.cut(node);
+  await world.start();
+  for (const node of [unit!, host]) assert.equal(await world.join(node), null);
+  await world.pass(30_000);
+  const view = world.station.api.recovery();
+  assert.equal(view.state, "recovered");
+  assert.match(view.reasons.join(), /fenced through .* newer than .* last grant of this catalog/);
+  assert.match(view.differences.map((one) => one.onConfirm).join(), /granted to its host again/);
+  assert.equal(grant().state, "fenced");
+  await world.station.api.confirmRecovery(view.list, "admin");
+  await world.pass(6000);
+  assert.equal(world.station.api.pool().state, "normal");
+  assert.equal(grant().state, "active");
+  assert.equal(host.assignments.get(DISK)?.state, "attached");
+  await world.end();
+});
