@@ -135,6 +135,15 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
+  /** Waits for a medium of the unit to be in that state; its id. */
+  async untilMedium(unit: string, state: string): Promise<string> {
+    return await waitFor(`a medium of ${unit} to be ${state}`, async () => {
+      const found = (await this.view("units")).find(({ name }) => name === unit);
+      if (found?.state !== "online") return null;
+      return found.media.find((medium) => medium.state === state)?.id ?? null;
+    });
+  }
+
   async untilState(name: string, state: string): Promise<void> {
     await waitFor(`${name} to be ${state}`, async () => {
       const nodes = [...await this.view("units"), ...await this.view("hosts")];

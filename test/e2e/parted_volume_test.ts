@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { MIB } from "../../protocol/core/limits.ts";
-import { waitFor } from "../wait.ts";
 import { agree } from "./agreement.ts";
-import type { Cluster } from "./cluster.ts";
 import { openDisk, Writer } from "./consumer.ts";
 import { scenario } from "./scenario.ts";
 
@@ -26,8 +24,8 @@ scenario({
     await step("one carried: no half is served, and nobody is told to wipe it", async () => {
       assert.equal(await cluster.member("u1").stop(), 0);
       await Promise.all([start("u1", first), start("u2", own, second)]);
-      const medium = await inState(cluster, "u2", "foreign");
-      await inState(cluster, "u1", "missing");
+      const medium = await cluster.untilMedium("u2", "foreign");
+      await cluster.untilMedium("u1", "missing");
       const asked = await cluster.ctl("media", "adopt", "u2", medium);
       assert.match(asked.stderr, /a part on it and others on media that this unit does not.*--yes/);
       await cluster.mustCtl("media", "adopt", "u2", medium, "--yes", "--watch");
@@ -40,7 +38,7 @@ scenario({
       for (const unit of ["u1", "u2"]) assert.equal(await cluster.member(unit).stop(), 0);
       await start("u2", own, second, first);
       cluster.media.set("u1", []);
-      const medium = await inState(cluster, "u2", "foreign");
+      const medium = await cluster.untilMedium("u2", "foreign");
       await cluster.mustCtl("media", "adopt", "u2", medium, "--watch");
       await cluster.untilDisk("h1", "wide", "ready");
       const client = await openDisk((await cluster.showDisk("h1", "wide")).uri!);
@@ -52,12 +50,3 @@ scenario({
     });
   },
 });
-
-/** Waits for a medium of the unit to be in that state; its id. */
-async function inState(cluster: Cluster, unit: string, state: string): Promise<string> {
-  return await waitFor(`a medium of ${unit} to be ${state}`, async () => {
-    const found = (await cluster.view("units")).find(({ name }) => name === unit);
-    if (found?.state !== "online") return null;
-    return found.media.find((medium) => medium.state === state)?.id ?? null;
-  });
-}

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { waitFor } from "../wait.ts";
 import { agree } from "./agreement.ts";
-import type { Cluster } from "./cluster.ts";
 import { openDisk, Writer } from "./consumer.ts";
 import { scenario } from "./scenario.ts";
 
@@ -20,7 +19,7 @@ scenario({
       assert.equal(await cluster.member("u1").stop(), 0);
       const own = cluster.unitFlags("u2", [64]);
       await cluster.start("u2", [...own, "--device", moved!]);
-      const medium = await inState(cluster, "u2", "foreign");
+      const medium = await cluster.untilMedium("u2", "foreign");
       assert.match(await cluster.mustCtl("media"), /foreign.*belongs to unit .*\(u1\)/);
       assert.match(await cluster.mustCtl("differences"), /dvsan ctl media adopt u2/);
       await cluster.mustCtl("media", "adopt", "u2", medium, "--watch");
@@ -42,7 +41,7 @@ scenario({
       assert.equal(await cluster.member("u2").stop(), 0);
       Deno.writeFileSync(moved!, old);
       await cluster.restart("u2");
-      const medium = await inState(cluster, "u2", "stale");
+      const medium = await cluster.untilMedium("u2", "stale");
       const refused = await cluster.ctl("media", "adopt", "u2", medium);
       assert.match(refused.stderr, /what was written since is gone.*--yes/);
       await cluster.mustCtl("media", "adopt", "u2", medium, "--yes", "--watch");
@@ -57,7 +56,7 @@ scenario({
       const copy = `${moved!}.copy`;
       Deno.copyFileSync(moved!, copy);
       await cluster.start("u2", [...cluster.member("u2").flags, "--device", copy]);
-      const medium = await inState(cluster, "u2", "duplicate");
+      const medium = await cluster.untilMedium("u2", "duplicate");
       const { stderr } = await cluster.ctl("media", "adopt", "u2", copy);
       assert.match(stderr, /duplicate.*Take one of the two away/);
       assert.ok(medium.length > 0);
@@ -72,14 +71,14 @@ scenario({
       Deno.renameSync(moved!, away);
       const flags = cluster.unitFlags("u2", []);
       await cluster.start("u2", [...flags, "--device", own!, "--device", copy]);
-      const medium = await inState(cluster, "u2", "moved");
+      const medium = await cluster.untilMedium("u2", "moved");
       assert.match(await cluster.mustCtl("differences"), /last on another device.*media adopt u2/s);
       assert.equal(await cluster.member("u2").stop(), 0);
       await cluster.start("u2", [...flags, "--device", own!, "--device", copy, "--device", away]);
       await cluster.untilDisk("h1", "db", "ready");
       cluster.media.set("u2", [own!, away]);
       assert.equal(
-        await inState(cluster, "u2", "duplicate"),
+        await cluster.untilMedium("u2", "duplicate"),
         medium,
         "the copy, beside the original",
       );
@@ -87,7 +86,7 @@ scenario({
       assert.equal(await cluster.member("u2").stop(), 0);
       Deno.copyFileSync(away, copy);
       await cluster.start("u2", [...flags, "--device", own!, "--device", copy]);
-      assert.equal(await inState(cluster, "u2", "moved"), medium);
+      assert.equal(await cluster.untilMedium("u2", "moved"), medium);
       const refused = await cluster.ctl("media", "adopt", "u2", medium);
       assert.match(refused.stderr, /if it is a copy, what was written since.*--yes/);
       await cluster.mustCtl("media", "adopt", "u2", medium, "--yes", "--watch");
@@ -104,7 +103,7 @@ scenario({
       const left = flags.filter((flag, index) => flag !== gone && flags[index + 1] !== gone);
       await cluster.start("u3", left);
       cluster.media.set("u3", [kept!]);
-      const medium = await inState(cluster, "u3", "missing");
+      const medium = await cluster.untilMedium("u3", "missing");
       assert.match(await cluster.mustCtl("volumes"), /incomplete/);
       const refused = await cluster.ctl("media", "forget", "u3", medium);
       assert.match(refused.stderr, /lost for good: leg 0 of disk "wide" of "h1".*--yes/);
@@ -117,12 +116,3 @@ scenario({
     });
   },
 });
-
-/** Waits for a medium of the unit to be in that state; its id. */
-async function inState(cluster: Cluster, unit: string, state: string): Promise<string> {
-  return await waitFor(`a medium of ${unit} to be ${state}`, async () => {
-    const found = (await cluster.view("units")).find(({ name }) => name === unit);
-    if (found?.state !== "online") return null;
-    return found.media.find((medium) => medium.state === state)?.id ?? null;
-  });
-}
