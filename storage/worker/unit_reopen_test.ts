@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import { MIB } from "../../protocol/core/limits.ts";
+import type { UnitStart } from "./messages.ts";
 import { type Setting, unitTest } from "./testing_setting.ts";
 import { STATION, UnitWorld } from "./testing_world.ts";
 
@@ -42,6 +43,37 @@ async function withTwoMedia(
   } finally {
     world.destroy();
   }
+}
+
+/**
+ * A unit that had two media and finds only the first at its start, while it remembers of the second
+ * what it knew; `bring` puts that one back.
+ */
+async function withOneOut(
+  setting: Setting,
+  options: {
+    readonly remembers?: (id: string) => Pick<UnitStart, "poisonedMedia">;
+    readonly run: (world: UnitWorld, out: {
+      readonly id: string;
+      readonly path: string;
+      readonly bring: () => void;
+    }) => Promise<void>;
+  },
+): Promise<void> {
+  await withTwoMedia(setting, async (before, [first, path]) => {
+    const { id } = await mediumAt(before, path);
+    await before.drain();
+    Deno.renameSync(path, `${path}-out`);
+    const world = new UnitWorld({ kind: setting.kind, path: first });
+    try {
+      const media = [first, path].map((each) => ({ path: each, wipe: false }));
+      await world.start({ media, knownSequences: { [id]: 1 }, ...options.remembers?.(id) });
+      await options.run(world, { id, path, bring: () => Deno.renameSync(`${path}-out`, path) });
+      await world.drain();
+    } finally {
+      world.destroy();
+    }
+  });
 }
 
 async function mediumAt(world: UnitWorld, path: string): Promise<MediumInfo> {
@@ -136,57 +168,40 @@ unitTest(
 unitTest(
   "a medium that was out when the unit started is taken by a reopening",
   (setting) =>
-    withTwoMedia(setting, async (before, [first, second]) => {
-      const { id } = await mediumAt(before, second);
-      await before.drain();
-      Deno.renameSync(second, `${second}-out`);
-      const world = new UnitWorld({ kind: setting.kind, path: first });
-      try {
-        const media = [first, second].map((path) => ({ path, wipe: false }));
-        await world.start({ media, knownSequences: { [id]: 1 } });
-        const refused = await mediumAt(world, second);
+    withOneOut(setting, {
+      async run(world, { id, path, bring }) {
+        const refused = await mediumAt(world, path);
         assert.deepEqual([...await states(world)].sort(), ["missing", "ok", "refused"]);
         await assert.rejects(
           world.call("mediumChange", changeOf(refused, "reopen")),
           /-b: it is refused: .*does not exist/,
         );
-        Deno.renameSync(`${second}-out`, second);
+        bring();
         const opened = await world.call("mediumChange", changeOf(refused, "reopen"));
         assert.deepEqual([opened?.id, opened?.state], [id, "ok"]);
         assert.deepEqual(await states(world), ["ok", "ok"]);
-        await world.drain();
-      } finally {
-        world.destroy();
-      }
+      },
     }),
 );
 
 unitTest(
   "a poisoned medium that was out when the unit started comes back as such, and then by its id",
   (setting) =>
-    withTwoMedia(setting, async (before, [first, second]) => {
-      const { id } = await mediumAt(before, second);
-      await before.drain();
-      Deno.renameSync(second, `${second}-out`);
-      const world = new UnitWorld({ kind: setting.kind, path: first });
-      try {
-        const media = [first, second].map((path) => ({ path, wipe: false }));
-        const poisonedMedia = { [id]: "a sync failed" };
-        await world.start({ media, knownSequences: { [id]: 1 }, poisonedMedia });
-        const refused = await mediumAt(world, second);
-        Deno.renameSync(`${second}-out`, second);
+    withOneOut(setting, {
+      remembers: (id) => ({ poisonedMedia: { [id]: "a sync failed" } }),
+      async run(world, { id, path, bring }) {
+        const refused = await mediumAt(world, path);
+        bring();
         await assert.rejects(
           world.call("mediumChange", changeOf(refused, "reopen")),
           new RegExp(`is medium ${id} again, and it is poisoned .* a sync failed. .* by that id`),
         );
-        assert.deepEqual(world.poisoned, poisonedMedia, "nobody has said that it may be used");
-        const poisoned = await mediumAt(world, second);
+        const marked = { [id]: "a sync failed" };
+        assert.deepEqual(world.poisoned, marked, "nobody has said that it may be used");
+        const poisoned = await mediumAt(world, path);
         assert.equal(poisoned.state, "poisoned");
         assert.equal((await world.call("mediumChange", changeOf(poisoned, "reopen")))?.state, "ok");
         assert.deepEqual(world.poisoned, {});
-        await world.drain();
-      } finally {
-        world.destroy();
-      }
+      },
     }),
 );
