@@ -28,6 +28,12 @@ export interface DeviceTraits {
   readonly isOpenToAll?: boolean;
 }
 
+/** In bytes. */
+export interface ByteRange {
+  position: number;
+  length: number;
+}
+
 /** Reads and writes that are done inside the call: the length, or a negated errno. */
 export interface AtOnce {
   read(at: Transfer): number;
@@ -39,8 +45,8 @@ export interface AtOnce {
  * Bytes in a range of positions. Every call ends by `operation.done` with a count (read, write:
  * the length; others: 0) or a negated errno, never inside the call itself. Calls may be under way
  * side by side; their order is the caller's concern. Positions are checked by the caller's layer
- * against `sizeBytes`; a device asserts them. `Transfer` and `ZeroRange` are copied inside the
- * call or modified by it: the caller may reuse but not rely on them afterwards.
+ * against `sizeBytes`; a device asserts them. `Transfer`, `ByteRange` and `ZeroRange` are copied
+ * inside the call or modified by it: the caller may reuse but not rely on them afterwards.
  *
  * Hot path: no allocation, no promise, no throw for what a disk or peer did.
  */
@@ -56,7 +62,8 @@ export interface Device {
   write(operation: Operation, at: Transfer, fua: boolean): void;
   /** Done means: every write that was done before this call is durable. */
   flush(operation: Operation): void;
-  discard(operation: Operation, position: number, length: number): void;
+  /** With `fua`, what it has done is durable; so is the range where it has done nothing. */
+  discard(operation: Operation, at: ByteRange, fua: boolean): void;
   /** With `fast`: -EOPNOTSUPP at once where it would have to be written. */
   zero(operation: Operation, at: ZeroRange, fua: boolean): void;
   /** Advice: what lies there will be read soon. */

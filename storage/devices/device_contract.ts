@@ -130,7 +130,10 @@ function testZeroesAndDiscards(test: DefineTest): void {
   test("discards all of itself at once, and can be written again", (on) => {
     const { sizeBytes } = on.device.traits;
     writeBytes(on, 0, pattern(CHUNK, 1));
-    const result = resultOf(on.io, (operation) => on.device.discard(operation, 0, sizeBytes));
+    const result = resultOf(
+      on.io,
+      (operation) => on.device.discard(operation, { position: 0, length: sizeBytes }, false),
+    );
     assert.equal(result, 0);
     writeBytes(on, CHUNK, pattern(CHUNK, 2));
     assert.deepEqual(readBytes(on, CHUNK, CHUNK), pattern(CHUNK, 2));

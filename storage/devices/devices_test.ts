@@ -199,7 +199,7 @@ Deno.test("ExtentsDevice gives a medium long ranges in pieces, and few of them a
   const [position, length] = [4096, 4 * GIB - 4096];
   const zeroes = { position, length, mayDiscard: true, fast: false };
   const asks: readonly ((operation: Operation) => void)[] = [
-    (operation) => device.discard(operation, position, length),
+    (operation) => device.discard(operation, { position, length }, false),
     (operation) => device.zero(operation, { ...zeroes }, false),
     (operation) => device.readAhead(operation, position, length),
   ];

@@ -26,7 +26,7 @@ export interface PartWork {
   off: Off;
   position: number;
   length: number;
-  /** FUA for "write", mayDiscard for the zeroes. */
+  /** FUA for "write" and "discard", mayDiscard for the zeroes. */
   flag: boolean;
   /** Of the zeroes. */
   fast: boolean;
@@ -164,7 +164,8 @@ export class ExtentPart {
     this.#state = on.state;
     this.#handle = on.handle;
     this.#kind = work.kind;
-    this.#durable = work.kind === "zero-durably" || (work.kind === "write" && work.flag);
+    const mayBeDurable = work.kind === "write" || work.kind === "discard";
+    this.#durable = work.kind === "zero-durably" || (mayBeDurable && work.flag);
     this.#position = work.position;
     this.#length = work.length;
     if (this.#isChange()) on.state.changing(work.position, work.length);

@@ -2,7 +2,7 @@ import { assert, defined } from "../../protocol/core/assert.ts";
 import { RANGE_PIECE_BYTES_MAX } from "../../protocol/core/limits.ts";
 import type { AllocationQuery, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
-import type { AtOnce, Device, DeviceTraits } from "./device.ts";
+import type { AtOnce, ByteRange, Device, DeviceTraits } from "./device.ts";
 import { DeviceQueue } from "./device_queue.ts";
 import { ExtentsAtOnce } from "./extents_at_once.ts";
 import { ExtentPart, isRange, JoinedParts, type PartWork } from "./extent_parts.ts";
@@ -92,10 +92,9 @@ export class ExtentsDevice implements Device {
     this.#begin("write", operation, at.off, at, fua);
   }
 
-  discard(operation: Operation, position: number, length: number): void {
-    this.#range.position = position;
-    this.#range.length = length;
-    this.#begin("discard", operation, -1, this.#range, false);
+  discard(operation: Operation, at: ByteRange, fua: boolean): void {
+    if (fua && this.#poisoned()) return this.#queue.end(operation, -EIO);
+    this.#begin("discard", operation, -1, at, fua);
   }
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {

@@ -1,6 +1,6 @@
 import type { AllocationQuery, Io, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
-import type { AtOnce, Device, DeviceTraits } from "./device.ts";
+import type { AtOnce, ByteRange, Device, DeviceTraits } from "./device.ts";
 import { DeviceQueue } from "./device_queue.ts";
 
 export type FaultKind = "read" | "write" | "flush" | "discard" | "zero" | "advise";
@@ -60,8 +60,9 @@ export class FaultDevice implements Device {
     this.#through("flush", operation, () => this.#inner.flush(operation));
   }
 
-  discard(operation: Operation, position: number, length: number): void {
-    this.#through("discard", operation, () => this.#inner.discard(operation, position, length));
+  discard(operation: Operation, at: ByteRange, fua: boolean): void {
+    const copy = { ...at };
+    this.#through("discard", operation, () => this.#inner.discard(operation, copy, fua));
   }
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {

@@ -2,7 +2,7 @@ import { assert } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { AllocationQuery, Handle, Io, MediumGeometry, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
-import type { AtOnce, Device, DeviceTraits } from "./device.ts";
+import type { AtOnce, ByteRange, Device, DeviceTraits } from "./device.ts";
 import { ExtentsDevice } from "./extents.ts";
 import { knownZeroesOf } from "./known_zeroes.ts";
 import { MediumState } from "./medium_state.ts";
@@ -57,8 +57,8 @@ export class FileDevice implements Device {
     this.#whole.flush(operation);
   }
 
-  discard(operation: Operation, position: number, length: number): void {
-    this.#whole.discard(operation, position, length);
+  discard(operation: Operation, at: ByteRange, fua: boolean): void {
+    this.#whole.discard(operation, at, fua);
   }
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {

@@ -31,7 +31,7 @@ for (const { name, over } of LAYERS) {
     const device = over(new ExtentsDevice({ io: waiting.io, readOnly: false, extents }));
     const zeroes = { position: 0, length: SIZE_BYTES, mayDiscard: true, fast: false };
     const asks: readonly ((operation: Operation) => void)[] = [
-      (operation) => device.discard(operation, 0, SIZE_BYTES),
+      (operation) => device.discard(operation, { position: 0, length: SIZE_BYTES }, false),
       (operation) => device.zero(operation, { ...zeroes }, false),
     ];
     const next = () => {

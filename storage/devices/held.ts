@@ -1,7 +1,7 @@
 import { assert } from "../../protocol/core/assert.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
-import type { AtOnce, Device, DeviceTraits } from "./device.ts";
+import type { AtOnce, ByteRange, Device, DeviceTraits } from "./device.ts";
 
 const ESHUTDOWN = 108;
 
@@ -62,9 +62,10 @@ export class HeldDevice implements Device {
     this.#keep(operation, () => this.#inner.flush(operation));
   }
 
-  discard(operation: Operation, position: number, length: number): void {
-    if (this.#kept === null) return this.#inner.discard(operation, position, length);
-    this.#keep(operation, () => this.#inner.discard(operation, position, length));
+  discard(operation: Operation, at: ByteRange, fua: boolean): void {
+    if (this.#kept === null) return this.#inner.discard(operation, at, fua);
+    const copy = { ...at };
+    this.#keep(operation, () => this.#inner.discard(operation, copy, fua));
   }
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {

@@ -84,7 +84,7 @@ class Bench {
     }
     const position = this.pick(GRAINS * 2) * GRAIN / 2;
     const length = Math.min(SIZE - position, (1 + this.pick(5)) * GRAIN / 2);
-    if (kind === 2) return this.device.discard(operation, position, length);
+    if (kind === 2) return this.device.discard(operation, { position, length }, false);
     const range = { position, length, mayDiscard: kind === 3, fast: false };
     this.device.zero(operation, range, false);
   }

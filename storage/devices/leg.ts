@@ -5,7 +5,7 @@ import type { ExportInfo } from "../../protocol/nbd/export_info.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import type { Asker, Operation } from "../io/operation.ts";
 import type { LegStatus } from "../worker/messages.ts";
-import type { Device, DeviceTraits } from "./device.ts";
+import type { ByteRange, Device, DeviceTraits } from "./device.ts";
 import { LegLife, type LegOptions } from "./leg_life.ts";
 import type { AttachmentRun } from "./leg_link.ts";
 import type { LegRequest } from "./leg_request.ts";
@@ -106,8 +106,9 @@ export class RemoteLeg implements Device {
     this.#life.queue.admit(request);
   }
 
-  discard(operation: Operation, position: number, length: number): void {
-    this.#range(operation, { command: COMMAND.trim, flags: 0, position, length });
+  discard(operation: Operation, { position, length }: ByteRange, fua: boolean): void {
+    const flags = fua ? COMMAND_FLAGS.fua : 0;
+    this.#range(operation, { command: COMMAND.trim, flags, position, length });
   }
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {

@@ -95,6 +95,23 @@ Deno.test("each connection that was there when changes were given up is told by 
   bench.end([leg], [unit]);
 });
 
+Deno.test("a TRIM with FUA is durable for itself, and leaves what was given up to the next flush", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  const leg = bench.ready(bench.leg(unit));
+  const device = new DeviceBench(bench, leg);
+  const one = asker(bench);
+  device.results(device.write(0, { fill: 1 }), device.write(8 * KIB, { fill: 2, fua: true }));
+  leg.update(assignmentOf(unit, { counter: 2 }));
+  bench.ready(leg);
+  const trim = device.discard(8 * KIB, 4 * KIB, { fua: true, asker: one });
+  assert.deepEqual(device.results(trim), [0]);
+  assert.equal(unit.device.durable[8 * KIB], 0, "it is durable when it is answered");
+  assert.deepEqual(device.results(device.flush(one)), [-5]);
+  assert.deepEqual(device.results(device.flush(one)), [0]);
+  bench.end([leg], [unit]);
+});
+
 /** Somebody who came just now, or a little later. */
 function asker(bench: LegBench, afterMs = 0): Asker {
   return { hasGone: false, sinceMs: bench.io.nowMs() + afterMs };

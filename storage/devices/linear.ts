@@ -2,7 +2,7 @@ import { assert, unreachable } from "../../protocol/core/assert.ts";
 import { RANGE_PIECE_BYTES_MAX, RANGE_PIECES_AT_ONCE } from "../../protocol/core/limits.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import { type Asker, Operation } from "../io/operation.ts";
-import type { Device, DeviceTraits } from "./device.ts";
+import type { ByteRange, Device, DeviceTraits } from "./device.ts";
 
 /** A leg's place in a linear device: its first `sizeBytes`, whatever it has grown to. */
 export interface LinearLeg {
@@ -121,8 +121,9 @@ export class LinearDevice implements Device {
     }
   }
 
-  discard(operation: Operation, position: number, length: number): void {
+  discard(operation: Operation, { position, length }: ByteRange, fua: boolean): void {
     this.#work.kind = "discard";
+    this.#work.fua = fua;
     this.#splitRange(operation, position, length);
   }
 
@@ -191,7 +192,9 @@ export class LinearDevice implements Device {
     const position = on.position - this.#starts[on.leg]!;
     switch (work.kind) {
       case "discard":
-        return device.discard(operation, position, on.length);
+        this.#range.position = position;
+        this.#range.length = on.length;
+        return device.discard(operation, this.#range, work.fua);
       case "advise":
         return device.readAhead(operation, position, on.length);
       case "zero":

@@ -79,6 +79,9 @@ Deno.test("a leg that is away holds up what needs it, and nothing else", () => {
   const flush = device.flush();
   bench.pass(1000);
   assert.equal(flush.isDone, false);
+  // What is to be durable at its answer speaks for its own leg.
+  assert.deepEqual(device.results(device.discard(0, 4 * KIB, { fua: true })), [0]);
+  assert.equal(units[0]!.device.durable[0], 0);
   units[1]!.start();
   assert.deepEqual(device.results(flush), [0]);
   bench.end(legs, units);

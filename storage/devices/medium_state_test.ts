@@ -82,13 +82,13 @@ bench("calls a FUA write durable only by a sync that began after it", (on) => {
   assert.equal(fua.result, BLOCK);
 });
 
-for (const kind of ["write", "zero"] as const) {
+for (const kind of ["write", "zero", "discard"] as const) {
   bench(`fails a FUA ${kind} whose page was lost while a FLUSH was told of it`, (on) => {
     written(on);
     const flush = on.flush();
     on.kernel.turn();
     const sync = on.call("sync");
-    const fua = kind === "write" ? on.write(true) : on.zero(true);
+    const fua = on[kind](true);
     on.kernel.writeBack("lost");
     on.kernel.finish(sync);
     on.kernel.end(on.call(kind));

@@ -2,7 +2,7 @@ import { assert } from "../../protocol/core/assert.ts";
 import type { AllocationQuery, Io, Transfer, ZeroRange } from "../io/io.ts";
 import { RUN, RunWriter } from "../io/allocation_runs.ts";
 import type { Operation } from "../io/operation.ts";
-import type { Device, DeviceTraits } from "./device.ts";
+import type { ByteRange, Device, DeviceTraits } from "./device.ts";
 import { DeviceQueue } from "./device_queue.ts";
 import { assertRange } from "./ranges.ts";
 
@@ -48,7 +48,7 @@ export class MemoryDevice implements Device {
     this.#queue.end(operation, 0);
   }
 
-  discard(operation: Operation, position: number, length: number): void {
+  discard(operation: Operation, { position, length }: ByteRange, _fua: boolean): void {
     this.zero(operation, { position, length, mayDiscard: true, fast: false });
   }
 

@@ -1,7 +1,7 @@
 import { assert } from "../../protocol/core/assert.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
-import type { Device, DeviceTraits } from "./device.ts";
+import type { ByteRange, Device, DeviceTraits } from "./device.ts";
 import { assertRange } from "./ranges.ts";
 
 /** A contiguous range of another device, for example a volume without its header. */
@@ -35,12 +35,10 @@ export class SliceDevice implements Device {
     this.#whole.flush(operation);
   }
 
-  discard(operation: Operation, position: number, length: number): void {
-    assert(
-      position >= 0 && length >= 0 && position + length <= this.traits.sizeBytes,
-      "a range is checked before it reaches a device",
-    );
-    this.#whole.discard(operation, this.#start + position, length);
+  discard(operation: Operation, at: ByteRange, fua: boolean): void {
+    assertRange(this.traits, at);
+    at.position += this.#start;
+    this.#whole.discard(operation, at, fua);
   }
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {

@@ -209,9 +209,14 @@ export class DeviceBench {
     return request;
   }
 
-  discard(position: number, length: number): TestRequest {
+  discard(
+    position: number,
+    length: number,
+    o: { fua?: boolean; asker?: Asker } = {},
+  ): TestRequest {
     const request = new TestRequest(this.#bench.io, 0);
-    this.#device.discard(request.operation, position, length);
+    request.operation.asker = o.asker ?? null;
+    this.#device.discard(request.operation, { position, length }, o.fua ?? false);
     return request;
   }
 

@@ -72,6 +72,15 @@ export class MediumBench {
     );
   }
 
+  discard(fua: boolean): Asked {
+    const position = this.#next++ * BLOCK;
+    return this.#ask(
+      (operation) => this.devices[0]!.discard(operation, { position, length: BLOCK }, fua),
+      fua ? [position] : [],
+      () => this.#answered.add(position),
+    );
+  }
+
   flush(device = 0): Asked {
     return this.#ask((operation) => this.devices[device]!.flush(operation), this.#answered);
   }

@@ -5,7 +5,7 @@ const EIO = 5;
 
 /** A call that the modelled kernel has taken and not ended. */
 export interface KernelCall {
-  readonly kind: "write" | "zero" | "sync";
+  readonly kind: "write" | "zero" | "discard" | "sync";
   /** Whether it is to be durable when it ends. */
   readonly durable: boolean;
   /** First byte; a change is told by it. */
@@ -44,6 +44,8 @@ export class WritebackModel {
         this.#take(operation, { kind: "write", durable: fua, ...at }),
       zero: (operation: Operation, _: Handle, at: ZeroRange) =>
         this.#take(operation, { kind: "zero", durable: false, ...at }),
+      discard: (operation: Operation, _: Handle, position: number, length: number) =>
+        this.#take(operation, { kind: "discard", durable: false, position, length }),
       sync: (operation: Operation) =>
         this.#take(operation, { kind: "sync", durable: true, position: -1, length: 0 }),
     };

@@ -87,7 +87,9 @@ export class DeviceCalls implements RequestOwner {
       case COMMAND.flush:
         return this.#device.flush(operation);
       case COMMAND.trim:
-        return this.#device.discard(operation, position, length);
+        this.#range.position = position;
+        this.#range.length = length;
+        return this.#device.discard(operation, this.#range, fua);
       case COMMAND.writeZeroes:
         this.#range.position = position;
         this.#range.length = length;
@@ -107,7 +109,7 @@ export class DeviceCalls implements RequestOwner {
     }
   }
 
-  /** Submits nothing more: a TRIM that still had to be made durable ends as it is. */
+  /** Submits nothing more. */
   stop(): void {
     this.#stopped = true;
     this.#device.letGo?.(this);
@@ -120,12 +122,6 @@ export class DeviceCalls implements RequestOwner {
     if (result < 0) {
       request.error = errorOf(request, -result);
       if (!this.#isAnswer(request)) this.#failed(request.command, -result);
-    } else if (needsSync(request) && !this.#stopped) {
-      request.syncing = true;
-      this.underWay++;
-      this.#counters.submitted();
-      this.#device.flush(request.operation);
-      return;
     }
     this.#host.requestFinished(request);
   }
@@ -170,10 +166,4 @@ export function errorOf(request: ServerRequest, errno: number): number {
   const error = wireErrorOf(errno);
   if (error === WIRE_ERROR.notSupported) return isFast(request) ? error : WIRE_ERROR.io;
   return error === WIRE_ERROR.overflow ? WIRE_ERROR.io : error;
-}
-
-/** FUA on TRIM: durable before the reply, which the device's discard does not promise. */
-export function needsSync(request: ServerRequest): boolean {
-  return request.command === COMMAND.trim && (request.flags & COMMAND_FLAGS.fua) !== 0 &&
-    request.error === 0 && !request.syncing;
 }

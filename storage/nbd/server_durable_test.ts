@@ -66,20 +66,21 @@ for (const kind of IO_KINDS) {
     }
   });
 
-  Deno.test(`NbdServer holds the answer of TRIM with FUA until a sync, and tells its error (${kind})`, () => {
+  Deno.test(`NbdServer holds the answer of TRIM with FUA until it is durable, and tells its error (${kind})`, () => {
     const { on, device } = forgetful(kind);
     const [{ client }, { client: other }] = [on.attach(), on.attach()];
     const trim = changesOf(COMMAND_FLAGS.fua)[2]!.bytes;
-    on.device.set("flush", { kind: "hold" });
+    on.device.set("discard", { kind: "hold" });
     client.say(trim);
-    until(on.io, () => on.device.heldCount === 1, "the sync");
+    until(on.io, () => on.device.heldCount === 1, "the discard");
     other.say(request({ command: COMMAND.read, length: 512, cookie: 3 }));
     assert.deepEqual(reply(other.hear(16)), [0, 3]);
     assert.equal(client.heard.length, 0, "not before it is durable");
-    on.device.set("flush", null);
+    on.device.set("discard", null);
     on.device.release();
     assert.deepEqual(reply(client.hear(16)), [0, 1]);
-    device.flushErrno = EIO;
+    assert.ok(device.seen.every(({ kind }) => kind !== "flush"), "it speaks for itself alone");
+    on.device.set("discard", { kind: "fail", errno: EIO });
     client.say(trim);
     assert.deepEqual(reply(client.hear(16)), [EIO, 1]);
     on.close();

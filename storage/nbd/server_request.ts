@@ -38,8 +38,6 @@ export class ServerRequest {
   replyBytes = 0;
   /** For RequestMeter: when it was taken, by the Io's clock; below 0: it is not being counted. */
   startedMs = -1;
-  /** A discard has ended and its sync is under way. */
-  syncing = false;
 
   /** Takes over what the client asked for; `error` when it is refused. */
   fill(fields: RequestFields & { cookieHigh: number; cookieLow: number }, error: number): void {
@@ -109,7 +107,6 @@ export class RequestPool {
     request.operation.asker = owner;
     request.error = 0;
     request.off = -1;
-    request.syncing = false;
     return request;
   }
 

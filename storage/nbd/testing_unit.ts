@@ -12,7 +12,7 @@ import {
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { type KeyPair, keyPairOf } from "../../protocol/noise/handshake.ts";
 import { CounterRow } from "../counters/row.ts";
-import type { Device } from "../devices/device.ts";
+import type { ByteRange, Device } from "../devices/device.ts";
 import { MemoryDevice } from "../devices/memory.ts";
 import type { AllocationQuery, Io, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
@@ -95,17 +95,17 @@ export class ForgetfulDevice implements Device {
     this.#memory.flush(operation);
     if (this.flushErrno === 0) return this.#keep(0, this.#durable.length);
     const { done } = operation;
-    const errno = this.flushErrno;
+    const result = -this.flushErrno;
     operation.done = (ended) => {
-      ended.done = done;
-      ended.result = -errno;
+      Object.assign(ended, { done, result });
       done(ended);
     };
   }
 
-  discard(operation: Operation, position: number, length: number): void {
-    this.seen.push({ kind: "discard", position, length, stamp: 0 });
-    this.#memory.discard(operation, position, length);
+  discard(operation: Operation, at: ByteRange, fua: boolean): void {
+    this.seen.push({ kind: "discard", ...at, stamp: 0 });
+    this.#memory.discard(operation, at, fua);
+    if (fua) this.#keep(at.position, at.length);
   }
 
   zero(operation: Operation, at: ZeroRange, fua: boolean): void {
