@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { wait } from "../../protocol/core/clock.ts";
 import { LOAD_WATCH_MS } from "../../protocol/core/limits.ts";
-import { type LoadKind, LoadRow } from "../../web/load_views.ts";
+import { type LoadKind, LoadRow, type LoadView } from "../../web/load_views.ts";
 import { errorsText } from "./errors_text.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { formatSize } from "../process/sizes.ts";
@@ -30,11 +30,12 @@ export async function watchLoad(what: LoadKind, by: Watcher): Promise<void> {
       stdout.line(JSON.stringify({ atMs: Math.round(clock.wallMs()), [what]: rows }));
     } else if (stdout.isTerminal) {
       const { columns } = stdout;
-      const lines = loadText(what, rows, (stdout.rows ?? ROWS_DEFAULT) - 3).split("\n")
+      const rowsMax = (stdout.rows ?? ROWS_DEFAULT) - 3;
+      const lines = loadText(what, rows, { rowsMax, columns }).split("\n")
         .map((line) => `${[...line].slice(0, columns).join("")}\x1b[K\n`);
       stdout.write(`\x1b[H${lines.join("")}\x1b[J`);
     } else {
-      stdout.line(`${loadText(what, rows, rows.length)}\n`);
+      stdout.line(`${loadText(what, rows)}\n`);
     }
     // Being asked to stop ends the wait, and is what ends this well.
     await wait(clock, LOAD_WATCH_MS, signal);
@@ -51,47 +52,107 @@ const HEADINGS: Readonly<Record<LoadKind, readonly [string, string]>> = {
   hosts: ["HOST", ""],
 };
 
-/** A table of the busiest `max` rows, and a line that says what is not shown. */
-export function loadText(what: LoadKind, rows: readonly LoadRow[], max: number): string {
+/** Two that belong together are left out together where a line has no room for them. */
+type Optional = "mean" | "p99" | "bytes";
+
+interface Column {
+  readonly heading: string;
+  /** What it goes with; null: it is always there. */
+  readonly optional: Optional | null;
+  readonly cell: (load: LoadView) => string;
+}
+
+/** Which go first. Who watches wants rates, what is under way and errors most. */
+const LEFT_OUT_FIRST: readonly Optional[] = ["mean", "p99", "bytes"];
+
+const COLUMNS: readonly Column[] = [
+  column("READ/s", null, ({ perSecond }) => countText(perSecond.reads)),
+  column("WRITE/s", null, ({ perSecond }) => countText(perSecond.writes)),
+  column("READ", "bytes", ({ perSecond }) => sizeText(perSecond.readBytes)),
+  column("WRITTEN", "bytes", ({ perSecond }) => sizeText(perSecond.writtenBytes)),
+  column("R-MEAN", "mean", ({ latencyMs }) => latencyText(latencyMs.readMean)),
+  column("R-P99", "p99", ({ latencyMs }) => latencyText(latencyMs.readP99)),
+  column("W-MEAN", "mean", ({ latencyMs }) => latencyText(latencyMs.writeMean)),
+  column("W-P99", "p99", ({ latencyMs }) => latencyText(latencyMs.writeP99)),
+  column("FLIGHT", null, ({ inFlight }) => String(inFlight)),
+  column("ERR", null, (load) => errorsText(load.errorsByKind) || String(load.totals.errors)),
+];
+
+function column(heading: string, optional: Optional | null, cell: Column["cell"]): Column {
+  return { heading, optional, cell };
+}
+
+/** Columns of a name that was cut, at least. */
+const NAME_COLUMNS_MIN = 6;
+
+/**
+ * A table of the busiest `rowsMax` rows, and a line that says what is not shown. Where a line has
+ * only so many `columns`, latencies are left out, then names are cut, then rates of bytes left out.
+ */
+export function loadText(
+  what: LoadKind,
+  rows: readonly LoadRow[],
+  { rowsMax = rows.length, columns = Infinity }: { rowsMax?: number; columns?: number } = {},
+): string {
   if (rows.length === 0) return `No ${what} yet.`;
   const busy = [...rows].sort((a, b) => activityOf(b) - activityOf(a));
-  const shown = busy.slice(0, Math.max(1, max));
-  const [node, name] = HEADINGS[what];
-  const headings = [
-    node,
-    name,
-    "READ/s",
-    "WRITE/s",
-    "READ",
-    "WRITTEN",
-    ...LATENCY,
-    "FLIGHT",
-    "ERR",
-  ];
-  const table = formatTable(headings, shown.map((row) => cellsOf(row, name !== "")));
+  const shown = busy.slice(0, Math.max(1, rowsMax));
+  const table = fittingTable(what, shown, columns);
   const left = rows.length - shown.length;
   return left === 0 ? table : `${table}\n… and ${left} more that do less`;
 }
 
-/** Mean and 99th percentile of reads and of writes. */
-const LATENCY = ["R-MEAN", "R-P99", "W-MEAN", "W-P99"];
+function fittingTable(what: LoadKind, rows: readonly LoadRow[], columns: number): string {
+  let table = "";
+  for (let step = 0; step <= LEFT_OUT_FIRST.length; step++) {
+    const leftOut = LEFT_OUT_FIRST.slice(0, step);
+    const kept = COLUMNS.filter(({ optional }) => optional === null || !leftOut.includes(optional));
+    table = tableOf(what, rows, { kept, nameMax: Infinity });
+    const excess = widthOf(table) - columns;
+    if (excess <= 0) return table;
+    // Latencies go for names, and names are cut for rates.
+    if (!leftOut.includes("p99")) continue;
+    for (let nameMax = longestName(what, rows) - 1; nameMax >= NAME_COLUMNS_MIN; nameMax--) {
+      table = tableOf(what, rows, { kept, nameMax });
+      if (widthOf(table) <= columns) return table;
+    }
+  }
+  return table;
+}
 
-function cellsOf(row: LoadRow, isNamed: boolean): string[] {
-  const { load } = row;
-  const names = [row.node, isNamed ? row.name : ""];
-  if (load === null) return names;
-  const { perSecond, latencyMs } = load;
-  return [
-    ...names,
-    countText(perSecond.reads),
-    countText(perSecond.writes),
-    sizeText(perSecond.readBytes),
-    sizeText(perSecond.writtenBytes),
-    ...[latencyMs.readMean, latencyMs.readP99, latencyMs.writeMean, latencyMs.writeP99]
-      .map(latencyText),
-    String(load.inFlight),
-    errorsText(load.errorsByKind) || String(load.totals.errors),
-  ];
+function tableOf(
+  what: LoadKind,
+  rows: readonly LoadRow[],
+  { kept, nameMax }: { readonly kept: readonly Column[]; readonly nameMax: number },
+): string {
+  const headings = HEADINGS[what].filter((heading) => heading !== "");
+  return formatTable(
+    [...headings, ...kept.map(({ heading }) => heading)],
+    rows.map((row) => [
+      ...namesOf(what, row).map((name) => cut(name, nameMax)),
+      ...row.load === null ? [] : kept.map(({ cell }) => cell(row.load!)),
+    ]),
+  );
+}
+
+function namesOf(what: LoadKind, { node, name }: LoadRow): string[] {
+  return HEADINGS[what][1] === "" ? [node] : [node, name];
+}
+
+function longestName(what: LoadKind, rows: readonly LoadRow[]): number {
+  return Math.max(...rows.flatMap((row) => namesOf(what, row).map((name) => [...name].length)));
+}
+
+/** Both ends of a name tell more than its beginning alone: paths differ at their end. */
+function cut(name: string, max: number): string {
+  const all = [...name];
+  if (all.length <= max) return name;
+  const head = Math.ceil((max - 1) / 2);
+  return `${all.slice(0, head).join("")}…${all.slice(all.length - (max - 1 - head)).join("")}`;
+}
+
+function widthOf(table: string): number {
+  return Math.max(...table.split("\n").map((line) => [...line].length));
 }
 
 function activityOf({ load }: LoadRow): number {
