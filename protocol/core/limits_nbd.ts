@@ -22,6 +22,8 @@ export const NBD_NEGOTIATING_MAX = 128;
 /** What an operator may set deadlines and caps of data connections to. */
 export const CONNECTION_TIMEOUT_MS_MIN = 100;
 export const CONNECTION_TIMEOUT_MS_MAX = 10 * 60_000;
+/** I/O that fails the moment a connection is made anew is of no use to anybody. */
+export const IO_TIMEOUT_MS_MIN = 1000;
 export const CONNECTIONS_CEILING = 16 * KIB;
 /** Options whose payload is read; longer ones are drained and refused. */
 export const NBD_OPTION_BYTES_MAX = 16 * KIB;

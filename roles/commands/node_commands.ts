@@ -1,6 +1,7 @@
 import {
   ADDRESSES_PER_NODE_MAX,
   CONTROL_PORT,
+  IO_TIMEOUT_MS_MIN,
   MEDIA_PER_UNIT_MAX,
 } from "../../protocol/core/limits.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
@@ -216,7 +217,9 @@ const HOST_FLAGS = {
   ...nodeFlags("host", HOST_STATE),
   station: required(stationFlag("Address or DNS name of the station, or auto", CONTROL_PORT)),
   "io-timeout": withDefault(
-    durationFlag("How long I/O waits for a unit that is away before it fails"),
+    durationFlag("How long I/O waits for a unit that is away before it fails", {
+      least: IO_TIMEOUT_MS_MIN,
+    }),
     IO_TIMEOUT,
   ),
   ...HOST_LIMIT_FLAGS,

@@ -31,6 +31,25 @@ export function parsePlace(text: string): { host: string; port: number | null } 
   return place;
 }
 
+/** Why nobody can be reached at this host name or literal address, or null. */
+export function unreachable(host: string): string | null {
+  const isEvery = ["0.0.0.0", "::", "::ffff:0:0"].includes(spelled(host));
+  return isEvery ? `${host} stands for every address of a machine, not for one` : forMany(host);
+}
+
+/** Why it is no address of a single machine (multicast, broadcast), or null. */
+export function forMany(host: string): string | null {
+  const one = spelled(host).replace(/%.*/, "");
+  const isMany = isIPv6(one) ? one.startsWith("ff") : isIP(one) !== 0 && parseInt(one) >= 224;
+  return isMany ? `${host} is no address of a single machine` : null;
+}
+
+/** In the one way that there is for each address (`0:0:0:0:0:0:0:0` is `::`). */
+function spelled(host: string): string {
+  const url = `http://[${host}]`;
+  return isIPv6(host) && URL.canParse(url) ? new URL(url).hostname.slice(1, -1) : host;
+}
+
 function splitPort(text: string): { host: string; port: number | null } | string {
   if (isIPv6(text)) return { host: text, port: null };
   const match = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d{1,5}))?$/.exec(text);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatEndpoint, parseEndpoint, parsePlace } from "./endpoints.ts";
+import { forMany, formatEndpoint, parseEndpoint, parsePlace, unreachable } from "./endpoints.ts";
 
 Deno.test("parseEndpoint() takes literal addresses with a port and gives them back", () => {
   for (const text of ["192.0.2.1:10810", "[2001:db8::1]:0", "0.0.0.0:65535"]) {
@@ -24,4 +24,15 @@ Deno.test("parsePlace() takes names and addresses, with or without a port", () =
   for (const text of ["", "a b", "-a", "10.0.0.300", "station:0", "http://a", "a..b"]) {
     assert.equal(typeof parsePlace(text), "string", text);
   }
+});
+
+Deno.test("unreachable() says of which addresses nobody can be reached at", () => {
+  const every = ["0.0.0.0", "::", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"];
+  const many = ["224.0.0.1", "239.255.255.255", "255.255.255.255", "ff02::1", "FF02::1"];
+  for (const host of [...every, ...many]) {
+    assert.equal(typeof unreachable(host), "string", host);
+    assert.equal(forMany(host) !== null, many.includes(host), host);
+  }
+  const one = ["station", "ff", "240.example", "192.0.2.1", "223.255.255.255", "::1", "fe80::1%lo"];
+  for (const host of [...one, "::ffff:192.0.2.1"]) assert.equal(unreachable(host), null, host);
 });

@@ -1,7 +1,7 @@
 import type { Endpoint } from "../../protocol/config/link.ts";
 import { DURATION_MS_MAX } from "../../protocol/core/limits.ts";
 import { invalidName } from "../../protocol/core/names.ts";
-import { parseEndpoint, parsePlace } from "./endpoints.ts";
+import { forMany, parseEndpoint, parsePlace, unreachable } from "./endpoints.ts";
 import type { AskedSize, StationPlace } from "./settings.ts";
 import { formatDuration, formatSize, parseAskedSize, parseDuration, parseSize } from "./sizes.ts";
 
@@ -85,7 +85,8 @@ export function parseName(text: string): { value: string } | string {
 export function endpointFlag(help: string): Flag<Endpoint | null> {
   return flag("ADDR:PORT", help, (text) => {
     const endpoint = parseEndpoint(text);
-    return typeof endpoint === "string" ? endpoint : { value: endpoint };
+    if (typeof endpoint === "string") return endpoint;
+    return forMany(endpoint.address) ?? { value: endpoint };
   });
 }
 
@@ -94,7 +95,8 @@ export function addressFlag(help: string): Flag<string | null> {
   return flag("ADDR", help, (text) => {
     const place = parsePlace(text);
     if (typeof place === "string") return place;
-    return place.port === null ? { value: place.host } : "an address without a port is wanted";
+    if (place.port !== null) return "an address without a port is wanted";
+    return unreachable(place.host) ?? { value: place.host };
   });
 }
 
@@ -103,7 +105,8 @@ export function stationFlag(help: string, defaultPort: number): Flag<StationPlac
     if (text === "auto") return { value: "auto" };
     const place = parsePlace(text);
     if (typeof place === "string") return place;
-    return { value: { host: place.host, port: place.port ?? defaultPort } };
+    const port = place.port ?? defaultPort;
+    return unreachable(place.host) ?? { value: { host: place.host, port } };
   });
 }
 

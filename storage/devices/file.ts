@@ -1,5 +1,6 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { errnoName } from "../io/errno.ts";
 import type { AllocationQuery, Handle, Io, MediumGeometry, Transfer, ZeroRange } from "../io/io.ts";
 import type { Operation } from "../io/operation.ts";
 import type { AtOnce, ByteRange, Device, DeviceTraits } from "./device.ts";
@@ -100,7 +101,14 @@ function openError(path: string, errno: number): DvsanError {
       );
     case 21: // EISDIR
       return new DvsanError("invalid", `Cannot open "${path}": it is a directory.`);
+    case 6: // ENXIO
+    case 15: // ENOTBLK
+    case 19: // ENODEV
+      return new DvsanError(
+        "invalid",
+        `Cannot open "${path}": it is neither a regular file nor a block device.`,
+      );
     default:
-      return new DvsanError("io", `Cannot open "${path}" (errno ${errno}).`);
+      return new DvsanError("io", `Cannot open "${path}": ${errnoName(errno)}.`);
   }
 }
