@@ -34,7 +34,7 @@ export const LoadView = z.object({
   queued: z.number(),
   /** Since the node started. */
   totals: LoadCounts,
-  /** The errors among them. Of whole units and hosts they are not told apart. */
+  /** The errors among them. */
   errorsByKind: ErrorsByKind,
   /** Null: it was told of once only since the node started. */
   perSecond: z.object({

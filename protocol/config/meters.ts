@@ -5,15 +5,22 @@ import { countRun } from "./count_run.ts";
 
 const Sum = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 
-/** Counters of a node since it started, for the console. */
+const ErrorRun = countRun(ERROR_KINDS.length);
+const LatencyRun = countRun(LATENCY_BUCKETS);
+
+/** What a node did as a whole: sums since it started, but for the gauges. */
 export const NodeFigures = z.strictObject({
   uptimeMs: Sum,
-  connections: Sum,
+  connections: Sum, // gauge
+  inFlight: Sum, // gauge
+  queued: Sum, // gauge
   readBytes: Sum,
   writtenBytes: Sum,
   reads: Sum,
   writes: Sum,
-  errors: Sum,
+  others: Sum,
+  /** By ERROR_KINDS. */
+  errors: ErrorRun,
 });
 export type NodeFigures = z.infer<typeof NodeFigures>;
 
@@ -34,9 +41,6 @@ export const METER_FIELDS = [
   "otherMicros",
 ] as const;
 export type MeterField = (typeof METER_FIELDS)[number];
-
-const ErrorRun = countRun(ERROR_KINDS.length);
-const LatencyRun = countRun(LATENCY_BUCKETS);
 
 /**
  * One thing of a node with its counters, in a packet: kind, id, the numbers of METER_FIELDS, its

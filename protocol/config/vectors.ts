@@ -127,11 +127,14 @@ export const VECTOR_HEARTBEAT = {
   figures: {
     uptimeMs: 1000,
     connections: 2,
+    inFlight: 3,
+    queued: 1,
     readBytes: 4096,
     writtenBytes: 8192,
     reads: 1,
     writes: 2,
-    errors: 0,
+    others: 4,
+    errors: [1, 5, 0, 0, 2],
   },
 };
 

@@ -44,11 +44,14 @@ function makeHeartbeats() {
   const figures = {
     uptimeMs: 0,
     connections: 0,
+    inFlight: 0,
+    queued: 0,
     readBytes: 0,
     writtenBytes: 0,
     reads: 0,
     writes: 0,
-    errors: 0,
+    others: 0,
+    errors: [],
   };
   const heartbeats = new Heartbeats({
     link,

@@ -9,11 +9,14 @@ import { type DataCalls, Host } from "./host.ts";
 export const NO_FIGURES = {
   uptimeMs: 0,
   connections: 0,
+  inFlight: 0,
+  queued: 0,
   readBytes: 0,
   writtenBytes: 0,
   reads: 0,
   writes: 0,
-  errors: 0,
+  others: 0,
+  errors: [],
 };
 
 export function assignmentOf(change: Partial<Assignment> = {}): Assignment {

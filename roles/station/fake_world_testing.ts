@@ -123,11 +123,14 @@ export function helloOf(role: "unit" | "host", name: string): NodeHello {
 const NO_FIGURES = {
   uptimeMs: 1,
   connections: 0,
+  inFlight: 0,
+  queued: 0,
   readBytes: 0,
   writtenBytes: 0,
   reads: 0,
   writes: 0,
-  errors: 0,
+  others: 0,
+  errors: [],
 };
 
 /** What happens to the station's requests on their way. */

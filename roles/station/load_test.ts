@@ -12,7 +12,9 @@ import { NodeLoad } from "./load.ts";
 const ID = "11111111-1111-4111-8111-111111111111";
 
 function figures(uptimeMs: number, reads = 0): NodeFigures {
-  return { uptimeMs, connections: 0, readBytes: 0, writtenBytes: 0, reads, writes: 0, errors: 0 };
+  const gauges = { connections: 0, inFlight: 0, queued: 0 };
+  const sums = { readBytes: 0, writtenBytes: 0, reads, writes: 0, others: 0 };
+  return { uptimeMs, ...gauges, ...sums, errors: [] };
 }
 
 /** A volume after so many reads of 4 KiB, 100 µs each. */
@@ -64,6 +66,21 @@ Deno.test("NodeLoad tells errors by kind, and all latencies in their buckets", (
     flush: [{ upToMs: 0.01, count: 9 }],
     other: [{ upToMs: null, count: 1 }],
   });
+});
+
+Deno.test("NodeLoad tells errors of a whole node by kind, and what it has under way", () => {
+  const load = new NodeLoad();
+  const whole = (nowMs: number, others: number, errors: number[]) => {
+    const told = { ...figures(nowMs), inFlight: 7, queued: 2, others, errors };
+    load.heard({ figures: told }, nowMs);
+  };
+  whole(1000, 10, [1, 2]);
+  whole(3000, 30, [1, 2, 0, 0, 4]);
+  const view = LoadView.parse(load.look("node", 3000).get("")!);
+  assert.deepEqual(view.errorsByKind, { io: 2, no_space: 4 });
+  assert.deepEqual([view.totals.errors, view.perSecond.errors], [6, 2]);
+  assert.deepEqual([view.inFlight, view.queued, view.totals.others], [7, 2, 30]);
+  assert.equal(view.perSecond.others, 10);
 });
 
 Deno.test("NodeLoad takes what a whole heartbeat leaves out for idle", () => {

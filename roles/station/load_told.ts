@@ -16,7 +16,7 @@ export interface Told {
   readonly inFlight: number;
   readonly queued: number;
   readonly sums: LoadCounts;
-  /** The errors among them, by ERROR_KINDS. Of a node as a whole they are not told apart. */
+  /** The errors among them, by ERROR_KINDS. */
   readonly errors: CountRun;
   /** What was answered, by bucket, for each of LATENCY_CLASSES; of a node as a whole none. */
   readonly latencies: readonly CountRun[];
@@ -47,13 +47,13 @@ export function toldOf(meter: Meter): Told {
 }
 
 export function toldOfNode(figures: NodeFigures): Told {
-  const { connections, uptimeMs: _, ...sums } = figures;
+  const { connections, inFlight, queued, errors, uptimeMs: _, ...sums } = figures;
   return {
     connections,
-    inFlight: 0,
-    queued: 0,
-    sums: { ...sums, others: 0 },
-    errors: [],
+    inFlight,
+    queued,
+    sums: { ...sums, errors: totalOf(errors) },
+    errors,
     latencies: [],
     micros: [],
   };

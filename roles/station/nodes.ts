@@ -1,3 +1,4 @@
+import { totalOf } from "../../protocol/config/count_run.ts";
 import type { RequestBody } from "../../protocol/config/requests.ts";
 import type { KnownNode, StationLink } from "../../protocol/config/link.ts";
 import { messageOf } from "../../protocol/core/errors.ts";
@@ -212,7 +213,7 @@ export class Nodes {
     const presence = this.#presence.get(id);
     const row = this.row(id);
     if (presence === undefined || row === null) return;
-    presence.figures = { ...body.figures };
+    presence.figures = { ...body.figures, errors: totalOf(body.figures.errors) };
     presence.load.heard(body, this.#o.world.clock.nowMs());
     const moved = { ...row, dataAddressesJson: JSON.stringify(body.dataAddresses) };
     this.#put(row, moved).catch((error) =>

@@ -135,19 +135,31 @@ Deno.test("nodeFigures() adds up servers, exports, volumes and disks", () => {
   const { table, reader } = make();
   const server = table.add({ kind: "server", name: "nbd", nowMs: 0 });
   const disk = table.add({ kind: "disk", name: "d", nowMs: 0 });
+  const volume = table.add({ kind: "volume", name: "v", nowMs: 0 });
   server.add(SERVER_CELL.connections, 2);
   disk.add(SERVER_CELL.connections, 1);
   disk.begin(TYPE.read);
   disk.fail(TYPE.read, 5, 1000);
+  for (const type of [TYPE.flush, TYPE.write]) {
+    volume.begin(type);
+    volume.fail(type, 28, 1000);
+  }
+  volume.begin(TYPE.zero);
+  volume.begin(TYPE.read);
+  volume.submitted();
   const figures = nodeFigures(reader.read(), 10.4);
   assert.deepEqual(figures, {
     uptimeMs: 10,
     connections: 3,
+    inFlight: 2,
+    queued: 1,
     readBytes: 0,
     writtenBytes: 0,
-    reads: 1,
-    writes: 0,
-    errors: 1,
+    reads: 2,
+    writes: 1,
+    others: 2,
+    // One EIO and two ENOSPC: of the kinds from the second to the fifth.
+    errors: [1, 1, 0, 0, 2],
   });
 });
 

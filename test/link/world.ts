@@ -143,10 +143,13 @@ export const HEARTBEAT = {
   figures: {
     uptimeMs: 1,
     connections: 0,
+    inFlight: 0,
+    queued: 0,
     readBytes: 0,
     writtenBytes: 0,
     reads: 0,
     writes: 0,
-    errors: 0,
+    others: 0,
+    errors: [],
   },
 };
