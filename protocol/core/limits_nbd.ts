@@ -17,6 +17,8 @@ export const NBD_NEGOTIATION_MS = 10_000;
  * payload, for this long is cut off.
  */
 export const NBD_STALL_MS = 30_000;
+/** While a connection stays unread, its server looks so often whether the client is still there. */
+export const NBD_GONE_LOOK_MS = 1000;
 export const NBD_CONNECTIONS_MAX = 1024;
 export const NBD_NEGOTIATING_MAX = 128;
 /** What an operator may set deadlines and caps of data connections to. */

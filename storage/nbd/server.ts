@@ -1,5 +1,6 @@
 import {
   NBD_CONNECTIONS_MAX,
+  NBD_GONE_LOOK_MS,
   NBD_NEGOTIATING_MAX,
   NBD_STALL_MS,
 } from "../../protocol/core/limits.ts";
@@ -39,6 +40,7 @@ export interface ServerLimits {
   readonly negotiationMs: number;
   readonly requestsMax: number;
   readonly stallMs: number;
+  readonly goneLookMs: number;
 }
 
 /**
@@ -58,6 +60,7 @@ export class NbdServer {
   readonly #leaving = new Set<ServerConnection>();
   readonly #listeners = new Set<NbdListener>();
   readonly #stallTimer = new Operation(() => this.#sweep());
+  readonly #goneTimer = new Operation(() => this.#lookAgain());
   #lastId = 0;
   #whenEmpty: (() => void)[] = [];
 
@@ -127,6 +130,7 @@ export class NbdServer {
   close(): void {
     this.closeListeners();
     this.#io.cancel(this.#stallTimer);
+    this.#io.cancel(this.#goneTimer);
     this.#pool.close();
   }
 
@@ -176,6 +180,7 @@ export class NbdServer {
       Math.ceil(connectionsMax / 2),
     );
     const isFull = () => counters.connections - this.#leaving.size >= connectionsMax;
+    if (isFull()) this.#shutGone();
     if (isFull() || counters.negotiating >= negotiatingMax) this.#turnOldestAway();
     if (isFull() || counters.negotiating >= negotiatingMax) {
       counters.turnAway();
@@ -198,6 +203,7 @@ export class NbdServer {
         : { negotiationMs: this.#limits.negotiationMs }),
       ...(door === undefined ? {} : { door }),
       starved: () => this.#watch(),
+      unread: () => this.#watchUnread(),
       leaving: (shut) => this.#leaving.add(shut),
       closed: (over) => this.#closed(over, listener),
     });
@@ -232,6 +238,25 @@ export class NbdServer {
     const sinceMs = this.#io.nowMs() - this.#stallMs;
     for (const connection of connections) connection.shutIfStalled(sinceMs);
     this.#watch();
+  }
+
+  #watchUnread(): void {
+    if (this.#goneTimer.busy) return;
+    this.#io.timer(this.#goneTimer, this.#limits.goneLookMs ?? NBD_GONE_LOOK_MS);
+  }
+
+  #lookAgain(): void {
+    if (this.#goneTimer.result >= 0 && this.#shutGone()) this.#watchUnread();
+  }
+
+  /** Ends those whose clients left while they stayed unread; whether others are unread yet. */
+  #shutGone(): boolean {
+    let areUnread = false;
+    for (const connection of [...this.#connections]) {
+      connection.shutIfGone();
+      if (connection.isUnread) areUnread = true;
+    }
+    return areUnread;
   }
 
   #closed(connection: ServerConnection, listener: NbdListener | null): void {

@@ -32,6 +32,8 @@ export interface ConnectionOptions {
   readonly door?: TlsDoor;
   /** It waits for a buffer. */
   readonly starved: () => void;
+  /** Nothing is received for now, so that its client's end goes unseen: see `shutIfGone`. */
+  readonly unread: () => void;
   /** It was shut, and waits for operations that are under way. */
   readonly leaving: (connection: ServerConnection) => void;
   /** The socket is closed and every operation of the connection has ended. */
@@ -150,7 +152,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     this.#alone = new AloneRequests(session, { ...options, host: this });
     const source = { bytes: rest, view: new DataView(rest.buffer, rest.byteOffset, rest.length) };
     session.take(source, 0, rest.length);
-    if (session.hungry) this.receiveMore();
+    this.#goOn(session);
   }
 
   upgrade(secured: (handle: Handle) => void): void {
@@ -186,6 +188,20 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     }
   }
 
+  /**
+   * In transmission, and nothing is being received. One whose client said DISC does not count: what
+   * was asked before that is done whether or not the client is still there.
+   */
+  get isUnread(): boolean {
+    if (this.#session === null || this.#receive.busy) return false;
+    return this.#state === "open" || (this.#state === "finishing" && !this.#end.clean);
+  }
+
+  /** Ends it when its client has gone, which a connection that stays unread is not told. */
+  shutIfGone(): void {
+    if (this.isUnread && this.#io.hasGone(this.#handle)) this.shut("the client has gone");
+  }
+
   failed(reason: string): void {
     this.shut(reason);
   }
@@ -199,6 +215,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   /** Looks whether the end has come; called whenever something ended. */
   progressed(): void {
     if (this.#state === "finishing" && (this.#session?.idle ?? true)) this.#stop();
+    if (this.isUnread) this.#options.unread();
     if (this.#state !== "shut") return;
     if (!this.#quiescent && (this.#session?.quiescent ?? true)) this.#becomeQuiescent();
     if (!this.#quiescent || this.#receive.busy || this.#deadline.busy) return;
@@ -224,8 +241,8 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     if (result > 0) {
       if (this.#state === "open") this.#takeReceived(off, result);
       this.#io.buffers.release(off);
-      if (this.#state === "open" && (this.#session?.hungry ?? false)) this.receiveMore();
-      if (this.#state !== "open") this.progressed();
+      if (this.#state !== "open") return this.progressed();
+      if (this.#session !== null) this.#goOn(this.#session);
       return;
     }
     if (this.#state !== "open") return this.progressed();
@@ -234,6 +251,11 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
       return this.finish("the client closed without DISC", { clean: false });
     }
     this.shut("the client closed");
+  }
+
+  #goOn(session: Session): void {
+    if (session.hungry) this.receiveMore();
+    else if (this.isUnread) this.#options.unread();
   }
 
   #takeReceived(off: number, count: number): void {

@@ -2,12 +2,14 @@ import nodeAssert from "node:assert/strict";
 import type { Assignment } from "../../protocol/config/bodies.ts";
 import { silentLog } from "../../protocol/core/log.ts";
 import { ClientNegotiation } from "../../protocol/nbd/client_negotiation.ts";
-import { COMMAND } from "../../protocol/nbd/constants.ts";
+import { COMMAND, REQUEST_HEADER_BYTES } from "../../protocol/nbd/constants.ts";
+import { writeRequest } from "../../protocol/nbd/request.ts";
 import { newCounterMemory } from "../counters/layout.ts";
 import { CounterReader } from "../counters/reader.ts";
 import { CounterTable } from "../counters/table.ts";
 import { assignmentOf, HOST, KIB, LegBench } from "../devices/testing_leg.ts";
 import type { Handle } from "../io/io.ts";
+import { Operation } from "../io/operation.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
 import { CLIENT_BUFFER_BYTES, ClientConnection } from "../nbd/client_connection.ts";
 import { ClientRequest } from "../nbd/client_request.ts";
@@ -114,10 +116,12 @@ export class Consumer {
   readonly connection: ClientConnection;
   ended: string | null = null;
   readonly #host: HostBench;
+  readonly #handle: Handle;
   #answers = 0;
 
   constructor(host: HostBench, handle: Handle, buffer: number) {
     this.#host = host;
+    this.#handle = handle;
     const { io } = host.bench;
     this.connection = new ClientConnection(io, {
       handle,
@@ -156,6 +160,18 @@ export class Consumer {
     io.bytes.fill(o.fill ?? 0, request.off, request.off + request.length);
     this.connection.submit(request);
     return request;
+  }
+
+  /** So many alike that nobody waits for, in one go; more than a client of ours would send. */
+  say(count: number, asked: { command: number; position: number; length: number }): void {
+    const { io } = this.#host.bench;
+    const off = io.buffers.take(count * REQUEST_HEADER_BYTES);
+    for (let i = 0; i < count; i++) {
+      const fields = { ...asked, flags: 0, cookieHigh: 0, cookieLow: i };
+      writeRequest(io.view, off + i * REQUEST_HEADER_BYTES, fields);
+    }
+    const sent = new Operation(() => io.buffers.release(off));
+    io.send(sent, this.#handle, off, count * REQUEST_HEADER_BYTES);
   }
 
   get answers(): number {
