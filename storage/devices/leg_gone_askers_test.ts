@@ -50,3 +50,35 @@ Deno.test("a leg ends what it never sent for who has gone, and nothing else", ()
   assert.deepEqual([0, 4, 8, 12].map((at) => device.fillOf(at * KIB)), [1, 2, 4, 0]);
   bench.end([leg], [unit]);
 });
+
+Deno.test("a leg that loses its unit ends the reads and flushes of who has gone, not their changes", () => {
+  const bench = new LegBench();
+  const unit = bench.unit({ sizeBytes: SIZE_BYTES });
+  const leg = bench.ready(bench.leg(unit));
+  const device = new DeviceBench(bench, leg);
+  const gone = { hasGone: false, sinceMs: 0 };
+  const there = { hasGone: false, sinceMs: 0 };
+  const logged = device.write(0, { fill: 1 });
+  assert.deepEqual(device.results(logged), [4 * KIB]);
+  const asks = (asker: Asker, at: number) => ({
+    changes: askedBy(asker, device.write(at, { fill: 2 }), device.discard(at + 4 * KIB, 4 * KIB)),
+    others: askedBy(asker, device.read(0), device.flush(asker)),
+  });
+  const left = asks(gone, 8 * KIB);
+  const kept = asks(there, 16 * KIB);
+  // All of it is on its way, and the unit never sees it.
+  unit.cut();
+  gone.hasGone = true;
+  leg.letGo(gone);
+  let stopped = false;
+  unit.stop(() => stopped = true);
+  bench.until(() => stopped && leg.status().state === "away");
+  assert.deepEqual(device.results(...left.others), [ESHUTDOWN, ESHUTDOWN]);
+  bench.pass(1000);
+  const waiting = [...left.changes, ...kept.changes, ...kept.others];
+  assert.ok(waiting.every((request) => !request.isDone));
+  unit.start();
+  assert.deepEqual(device.results(...waiting), [4 * KIB, 0, 4 * KIB, 0, 4 * KIB, 0]);
+  assert.deepEqual([0, 8, 16].map((at) => device.fillOf(at * KIB)), [1, 2, 2]);
+  bench.end([leg], [unit]);
+});

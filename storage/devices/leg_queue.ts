@@ -106,7 +106,11 @@ export class LegQueue {
     this.#running = false;
   }
 
-  /** Nothing of the connection is under way any more; `replayLost` takes back each replay. */
+  /**
+   * Nothing of the connection is under way any more; `replayLost` takes back each replay. Changes
+   * are repeated, whoever asked for them: others may have read them. Of reads and flushes only
+   * those that somebody waits for are asked anew.
+   */
   disconnect(replayLost: (request: LegRequest) => void): void {
     this.#connection = null;
     this.#running = false;
@@ -120,6 +124,7 @@ export class LegQueue {
       if (request.purpose !== "caller") continue;
       this.#counters.completed();
       if (request.isChange) this.repeats.push(request);
+      else if (request.operation?.asker?.hasGone) this.#drop(request);
       else this.waiting.push(request);
     }
     this.repeats.take(repeats);
@@ -184,7 +189,7 @@ export class LegQueue {
 
   /**
    * Ends what was never sent for who has gone: it would keep others out for as long as the unit is
-   * away. What was sent may have been done, so it goes on.
+   * away. What was sent goes on: changes may have been done, and the rest ends with its connection.
    */
   letGo(asker: Asker): void {
     let request = this.waiting.head;
@@ -192,10 +197,15 @@ export class LegQueue {
       const next: LegRequest | null = request.next;
       if (request.operation?.asker === asker) {
         this.waiting.remove(request);
-        this.later.put(this.#pool.drop(request), -ESHUTDOWN);
+        this.#drop(request);
       }
       request = next;
     }
+  }
+
+  /** Who asked has gone, and it is in no list. */
+  #drop(request: LegRequest): void {
+    this.later.put(this.#pool.drop(request), -ESHUTDOWN);
   }
 
   #failList(list: LegList, { errno, beforeMs }: { errno: number; beforeMs: number }): number {
