@@ -60,6 +60,11 @@ export class RemoteLeg implements Device {
     return !this.#life.queue.log.isEmpty;
   }
 
+  concernsFlush(asker: Asker | null): boolean {
+    const { queue } = this.#life;
+    return this.holdsUnflushed || queue.flushFailed || queue.losses.isOwed(asker);
+  }
+
   status(): LegStatus {
     return this.#life.status();
   }

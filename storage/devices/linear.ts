@@ -12,8 +12,11 @@ export interface LinearLeg {
 
 /** A leg of the disk that this device may be only the beginning of. */
 export interface FlushedLeg extends Device {
-  /** Changes were acknowledged, to whomever, that no flush has covered yet. */
-  readonly holdsUnflushed: boolean;
+  /**
+   * A flush for `asker` has something to do there: changes were acknowledged, to whomever, that no
+   * flush has covered yet; or some were given up, which `asker` was not told.
+   */
+  concernsFlush(asker: Asker | null): boolean;
 }
 
 /** What is done to a range. */
@@ -67,7 +70,8 @@ export class LinearDevice implements Device {
 
   /**
    * `flushed` are these legs and those that the disk has got since, which others use already: a
-   * flush covers what they wrote there, as MULTI_CONN promises.
+   * flush covers what they wrote there, as MULTI_CONN promises. So it also tells of what was lost
+   * there, though nobody can write there through this device.
    */
   constructor(legs: readonly LinearLeg[], flushed: readonly FlushedLeg[] = []) {
     assert(legs.length > 0, "a linear device has a leg");
@@ -117,7 +121,7 @@ export class LinearDevice implements Device {
     for (const leg of this.#legs) leg.device.flush(this.#piece(split));
     for (let i = own; i < this.#flushed.length; i++) {
       const leg = this.#flushed[i]!;
-      if (leg.holdsUnflushed) leg.flush(this.#piece(split));
+      if (leg.concernsFlush(operation.asker)) leg.flush(this.#piece(split));
     }
   }
 

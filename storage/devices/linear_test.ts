@@ -108,3 +108,34 @@ Deno.test("a leg grows by a new attachment while I/O runs, and nothing of it is 
   assert.equal(bench.log("Lost the unit").length, 0);
   bench.end([leg], [unit]);
 });
+
+Deno.test("a flush of a device older than a leg covers and tells what others wrote and lost there", () => {
+  const bench = new LegBench();
+  const units = [bench.unit(), bench.unit({ volumeId: OTHER_VOLUME, keySeed: 9 })] as const;
+  const legs = units.map((unit) => bench.ready(bench.leg(unit)));
+  const sizeBytes = 256 * KIB;
+  const mapped = legs.map((device) => ({ device, sizeBytes }));
+  const [older, newer] = [mapped.slice(0, 1), mapped].map((of) =>
+    new DeviceBench(bench, new LinearDevice(of, legs))
+  ) as [DeviceBench, DeviceBench];
+  const askers = ["writer", "reader", "other"].map(() => {
+    return { hasGone: false, sinceMs: bench.io.nowMs() };
+  });
+  const [writer, reader, other] = askers;
+  newer.results(newer.write(sizeBytes, { fill: 1 }));
+  assert.deepEqual(older.results(older.flush(reader)), [0]);
+  assert.equal(units[1].device.durable[0], 1);
+
+  newer.results(newer.write(sizeBytes, { fill: 2 }));
+  legs[1]!.update(assignmentOf(units[1], { counter: 2 }));
+  bench.ready(legs[1]!);
+  // Nobody's flush has told of it yet, then somebody's has; nothing is left there to be flushed.
+  assert.deepEqual(older.results(older.flush(reader)), [-5]);
+  assert.equal(legs[1]!.isDirty, false);
+  assert.deepEqual(older.results(older.flush(other)), [-5]);
+  assert.deepEqual(newer.results(newer.flush(writer)), [-5]);
+  for (const asker of askers) assert.deepEqual(older.results(older.flush(asker)), [0]);
+  const later = { hasGone: false, sinceMs: bench.io.nowMs() + 1 };
+  assert.deepEqual(older.results(older.flush(later)), [0]);
+  bench.end(legs, units);
+});
