@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DvsanError } from "../../protocol/core/errors.ts";
 import { GIB } from "../../protocol/core/limits.ts";
 import { restore, stopAndCopy } from "./fake_backup_testing.ts";
 import { DISK, order, smallPool } from "./fake_pool_testing.ts";
@@ -36,44 +37,57 @@ async function restoredWithQueued(what: "release" | "access") {
 }
 
 for (const what of ["release", "access"] as const) {
-  Deno.test(`a queued ${what} of an older catalog takes no disk from its host before units came`, async () => {
+  Deno.test(`a queued ${what} of an older catalog takes no disk from its host: it may have been cancelled`, async () => {
     const { world, units, host, queued, used } = await restoredWithQueued(what);
-    await world.join(host);
+    for (const node of [...units, host]) await world.join(node);
     const ended = await world.task(queued.id);
-    assert.equal(ended.state, "failed");
-    assert.match(ended.error!.message, /"u1" did not come back .* Ask for it again/);
-    assert.deepEqual(host.assignments.get(DISK), used);
-    for (const unit of units) await world.join(unit);
+    assert.equal(ended.state, "cancelled");
+    assert.match(ended.error!.message, /had not begun.* Ask for it again/);
     await world.pass(6000);
-    assert.equal(host.assignments.get(DISK)?.state, "attached");
+    assert.deepEqual(host.assignments.get(DISK)?.state, used.state);
     assert.equal(units[0]!.volumes.size, 1);
     await world.end();
   });
 
-  Deno.test(`a queued ${what} of a catalog that a unit shows to be old is not done`, async () => {
-    const { world, units, host, queued } = await restoredWithQueued(what);
-    for (const node of [...units, host]) await world.join(node);
-    const ended = await world.task(queued.id);
-    assert.equal(world.station.api.pool().state, "recovered");
-    assert.equal(ended.state, "failed");
-    assert.match(ended.error!.message, /recovered state/);
+  Deno.test(`a queued ${what} of which no unit can show that it was cancelled is asked for again`, async () => {
+    const { world, units: [unit], host } = await smallPool([10]);
+    await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+    unit!.zeroed = false;
+    const grow = await world.ask(host, "DISK_GROW", { diskId: DISK, sizeBytes: 6 * GIB });
+    await world.pass(1000);
+    const { task } = what === "release"
+      ? await world.ask(host, "DISK_RELEASE", { diskId: DISK })
+      : await world.ask(host, "DISK_ACCESS", { diskId: DISK, direct: true });
+    const backup = await stopAndCopy(world);
+    await world.start();
+    for (const node of [unit!, host]) await world.join(node);
+    await world.station.api.cancelTask(task.id);
+    await world.station.stop();
+    restore(world, backup);
+    for (const node of [unit!, host]) world.cut(node);
+    await world.start();
+    for (const node of [unit!, host]) await world.join(node);
+    unit!.zeroed = true;
+    unit!.finishZeroing();
+    await world.task(grow.task.id);
+    assert.equal((await world.task(task.id)).state, "cancelled");
+    assert.equal([...unit!.volumes.values()][0]!.grant?.direct, undefined);
     assert.equal(host.assignments.get(DISK)?.state, "attached");
     await world.end();
   });
 }
 
-Deno.test("a release that waits for its turn is done after a restart", async () => {
-  const { world, units, host } = await smallPool([10]);
+Deno.test("a release that was begun goes on after a restart", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
   await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
-  units[0]!.zeroed = false;
-  await world.ask(host, "DISK_GROW", { diskId: DISK, sizeBytes: 6 * GIB });
-  await world.pass(1000);
+  unit!.refuse.set("ACCESS_REVOKE", new DvsanError("fencing", "it waits for writes."));
   const { task } = await world.ask(host, "DISK_RELEASE", { diskId: DISK });
+  await world.pass(1000);
+  assert.equal(unit!.volumes.size, 1);
   await world.crash();
-  units[0]!.zeroed = true;
-  units[0]!.finishZeroing();
-  for (const node of [...units, host]) await world.join(node);
+  unit!.refuse.delete("ACCESS_REVOKE");
+  for (const node of [unit!, host]) await world.join(node);
   assert.equal((await world.task(task.id)).state, "done");
-  assert.deepEqual([units[0]!.volumes.size, host.assignments.size], [0, 0]);
+  assert.deepEqual([unit!.volumes.size, host.assignments.size], [0, 0]);
   await world.end();
 });

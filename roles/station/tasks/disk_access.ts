@@ -10,7 +10,7 @@ import type { DiskRow, GrantRow, NodeRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
 import { grantOf, isGrantedYet, mustDisk, requireMember, untilLegs } from "./legs.ts";
-import { untilStillWanted } from "./still_wanted.ts";
+import { requireStillWanted } from "./still_wanted.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), direct: z.boolean() });
@@ -34,7 +34,7 @@ export async function accessWork(
   }
   const addresses = direct ? addressesOf(pool.nodes.row(disk.hostId), options.hostAddress) : [];
   if (direct && disk.access === "agent") {
-    await untilStillWanted(pool, disk, { task, what: `change the access to disk "${disk.name}"` });
+    requireStillWanted(task, `change the access to disk "${disk.name}"`);
   }
   task.commitTo("switching access");
   if (direct) {

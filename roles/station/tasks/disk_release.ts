@@ -5,7 +5,7 @@ import type { TombstoneRow } from "../catalog/rows.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { listText } from "../words.ts";
 import { buryLeg } from "./legs.ts";
-import { untilStillWanted } from "./still_wanted.ts";
+import { requireStillWanted } from "./still_wanted.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string(), name: z.string() });
@@ -25,7 +25,7 @@ export async function releaseDiskWork(
   const { diskId, name } = Params.parse(params);
   const asked = pool.catalog.disks.get(diskId);
   if (asked?.state === "ready" || asked?.state === "creating") {
-    await untilStillWanted(pool, asked, { task, what: `release disk "${name}"` });
+    requireStillWanted(task, `release disk "${name}"`);
   }
   task.commitTo("telling the host to detach");
   const disk = pool.catalog.disks.get(diskId);
