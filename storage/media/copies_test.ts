@@ -94,6 +94,36 @@ Deno.test("of two copies none is adopted: they cannot be told apart", async () =
   await store.close();
 });
 
+Deno.test("of two copies that tell nothing of themselves none is served: either may be older", async () => {
+  const original = new MemoryMedium({ path: "/a", identity: null, ...SIZE });
+  const known = await served(original);
+  const copy = original.clone("/b");
+  Object.assign(copy, { identity: null });
+  original.preset(20 * MIB, new Uint8Array(512).fill(7));
+  for (const given of [known, {}]) {
+    for (const order of [[original, copy], [copy, original]]) {
+      const store = await openStore(order, given);
+      const media = store.storageInfo().media;
+      assert.deepEqual(
+        media.map(({ path, state }) => [path, state]),
+        order.map(({ path }) => [
+          path,
+          "duplicate",
+        ]),
+      );
+      assert.match(media[0]!.reason!, /one is a copy, and may be older: neither is served. Take/);
+      assert.equal(store.served(createBody(1, 1).volumeId), null);
+      await store.close();
+    }
+  }
+  const alone = await openStore([original], known);
+  assert.deepEqual(statesOf(alone), [["/a", "ok"]]);
+  await alone.close();
+  const later = await openStore([copy, original], rememberedOf(alone));
+  assert.deepEqual(statesOf(later), [["/a", "ok"], ["/b", "stale"]], "it was opened since");
+  await later.close();
+});
+
 Deno.test("a device whose label is gone is not labelled anew before its medium was given up", async () => {
   for (
     const { wipe, identity } of [

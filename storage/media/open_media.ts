@@ -13,6 +13,7 @@ import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.
 import type { Label } from "../../protocol/label/label.ts";
 import { acceptMedium, infoOf, lostLabel, type Opened, writeCopy } from "./accept_medium.ts";
 import { adoptedLabel } from "./adopt_label.ts";
+import { besideServed, type Candidate, chosenOf, duplicateOf } from "./copies.ts";
 import { findContent, wipe } from "./detect.ts";
 import { writeLabel } from "./medium.ts";
 import type { MediumFile, MediumSource } from "./medium_file.ts";
@@ -33,7 +34,7 @@ export async function openMedia(
 ): Promise<OpenedMedia> {
   // Side by side: one that is stalled must not use up the others' time.
   const opened = await Promise.all(sources.map((source) => openInTime(source, options)));
-  const served = new Map<string, { file: MediumFile; label: Label }>();
+  const served = new Map<string, Candidate>();
   const reported: MediumInfo[] = [];
   const refused: RefusedMedium[] = [];
   for (const one of opened) {
@@ -41,9 +42,16 @@ export async function openMedia(
     else if (one.kind === "refused") {
       refused.push({ path: one.path, error: one.error });
       reported.push(refusedInfo(one));
-    } else if (one.kind === "ok") {
-      const loser = await prefer(served, one);
-      if (loser !== null) reported.push(loser);
+    }
+  }
+  const candidates = opened.filter((one) => one.kind === "ok");
+  for (const rivals of Map.groupBy(candidates, ({ label }) => label.mediumId).values()) {
+    const chosen = chosenOf(rivals);
+    if (chosen !== null) served.set(chosen.label.mediumId, chosen);
+    for (const one of rivals) {
+      if (one === chosen) continue;
+      await one.file.close();
+      reported.push(duplicateOf(one, { chosen, rivals }));
     }
   }
   const adopted = opened.filter((one) => one.kind === "adopted");
@@ -58,39 +66,6 @@ export async function openMedia(
     reported: reported.map((info) => besideServed(info, served)),
     refused,
   };
-}
-
-/** Of two copies with one id the newer label is served; of equal ones the first named. */
-async function prefer(
-  served: Map<string, { file: MediumFile; label: Label }>,
-  { file, label }: { readonly file: MediumFile; readonly label: Label },
-): Promise<MediumInfo | null> {
-  const rival = served.get(label.mediumId);
-  const newer = rival === undefined || label.sequence > rival.label.sequence;
-  if (newer) served.set(label.mediumId, { file, label });
-  if (rival === undefined) return null;
-  const loser = newer ? rival : { file, label };
-  await loser.file.close();
-  return infoOf(loser.file, {
-    state: "duplicate",
-    id: label.mediumId,
-    sequence: loser.label.sequence,
-    reason: copyOf((newer ? file : rival.file).path),
-  });
-}
-
-/** A medium on another device than before is surely a copy when the right one is there. */
-function besideServed(
-  info: MediumInfo,
-  served: ReadonlyMap<string, { readonly file: MediumFile }>,
-): MediumInfo {
-  const original = served.get(info.id);
-  if (info.state !== "moved" || original === undefined) return info;
-  return { ...info, state: "duplicate", reason: copyOf(original.file.path) };
-}
-
-function copyOf(path: string): string {
-  return `${path} has the same medium id and is served; this one is a copy`;
 }
 
 /** Relabels a medium for this unit; reported as failed when that cannot be written. */

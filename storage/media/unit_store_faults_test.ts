@@ -69,7 +69,10 @@ Deno.test("old, copied and other units' media are reported and not served", asyn
     return found;
   };
   assert.deepEqual(await states(old), ["/old stale"]);
-  assert.deepEqual(await states(disk, disk.clone("/copy")), ["/m0 ok", "/copy duplicate"]);
+  const copy = disk.clone("/copy");
+  assert.deepEqual(await states(disk, copy), ["/m0 duplicate", "/copy duplicate"]);
+  assert.deepEqual(await states(disk, old), ["/m0 ok", "/old stale"]);
+  assert.deepEqual(await states(copy, disk), ["/m0 ok", "/copy duplicate"], "it was opened since");
   const foreign = await openStore([disk], { unitId: OTHER_HOST_ID });
   assert.equal(foreign.storageInfo().media[0]!.state, "foreign");
   await foreign.close();
