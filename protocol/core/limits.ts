@@ -223,6 +223,8 @@ export const UNITS_RETURN_MS = 5_000;
 export const STATION_TICK_MS = 500;
 /** Nodes that wait for approval; further ones are refused. */
 export const NODES_PENDING_MAX = 256;
+/** Revoked nodes that the station's identity file remembers; the catalog has them, too. */
+export const REVOKED_NODES_MAX = NODES_MAX;
 /** Of hosts that were admitted without an administrator. */
 export const HOST_QUOTA_BYTES_DEFAULT = 1 * TIB;
 /** Backoff of what the reconciler repeats. */

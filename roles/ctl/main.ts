@@ -90,7 +90,12 @@ class Ctl {
       case "key-rotate": {
         const path = z.object({ path: z.string() });
         const rotated = await client.post(`/keys/${action.role}/rotate`, {}, path);
-        return this.#print(rotated, (key) => `The new ${action.role} join key is in ${key.path}`);
+        return this.#print(
+          rotated,
+          (key) =>
+            `The new ${action.role} join key is in ${key.path}\n` +
+            "Copy station.json beside it anew, which has it too.",
+        );
       }
       default:
         return await this.#task(action);

@@ -30,6 +30,8 @@ export function recoveryText(view: RecoveryView): string {
   if (view.state === "recovered") {
     lines.push(
       "",
+      "A node that was revoked after both this catalog and station.json were written stands on no",
+      "list: revoke it again, and make new join keys (dvsan ctl key rotate).",
       "Nothing is fenced, deleted or taken over before this list is confirmed. To confirm it:",
       `  dvsan ctl recover --confirm ${view.list}`,
     );

@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import { fromHex, fromUtf8, hexOf, utf8 } from "../../protocol/core/bytes.ts";
 import { defined } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { NAME_CHARACTERS_MAX, REVOKED_NODES_MAX } from "../../protocol/core/limits.ts";
 import { type Random, randomUuid } from "../../protocol/core/random.ts";
 import { formatJoinKey } from "../../protocol/config/join_key.ts";
 import type { Authority } from "../../protocol/certificates/certificate.ts";
@@ -17,15 +19,30 @@ const TOKEN_FILE = "admin.token";
 const TOKEN_BYTES = 24;
 
 const Secret = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** A node whose membership was ended for good. */
+const RevokedNode = z.strictObject({
+  id: z.string().max(64),
+  name: z.string().max(NAME_CHARACTERS_MAX),
+  role: z.enum(["unit", "host"]),
+  /** Hex. */
+  publicKey: Secret,
+});
+export type RevokedNode = z.infer<typeof RevokedNode>;
+
 const Stored = z.strictObject({
   clusterId: z.uuid(),
   privateKey: Secret,
   joinSecrets: z.strictObject({ unit: Secret, host: Secret }),
   /** Of the certificate authority (protocol/certificates); its certificate follows from it. */
   authorityKey: Secret.optional(),
+  /** Beside the catalog, so that one that is lost or restored lets none of them in again. */
+  revoked: z.array(RevokedNode).max(REVOKED_NODES_MAX).optional(),
+  /** SHA-256 of all of the above; files of earlier versions have none. */
+  checksum: Secret.optional(),
 });
 /** A station of before TLS has no authority yet. */
-type Stored = z.infer<typeof Stored> & { readonly authorityKey: string };
+type Stored = Omit<z.infer<typeof Stored>, "checksum"> & { readonly authorityKey: string };
 
 /** Who the station is. Its secrets stay in its state directory and out of every log. */
 export class StationIdentity {
@@ -46,8 +63,9 @@ export class StationIdentity {
     this.isNew = bytes === null;
     const found = bytes === null ? newIdentity(random) : parseIdentity(bytes, files);
     const { authorityKey = hexOf(random.bytes(KEY_BYTES)) } = found;
-    this.#stored = { ...found, authorityKey };
-    if (this.isNew || found.authorityKey === undefined) this.#save();
+    const { checksum: _checksum, ...rest } = found;
+    this.#stored = { ...rest, authorityKey };
+    if (this.isNew || found.checksum === undefined) this.#save();
     this.keys = keyPairOf(bytesOf(this.#stored.privateKey));
     this.clusterId = this.#stored.clusterId;
     this.#writeKeyFile("unit");
@@ -69,6 +87,26 @@ export class StationIdentity {
     return bytesOf(this.#stored.joinSecrets[role]);
   }
 
+  /** Nodes that are never let in again. */
+  get revoked(): readonly RevokedNode[] {
+    return this.#stored.revoked ?? [];
+  }
+
+  /**
+   * Durable when it returns; those that it has already change nothing. DvsanError "io" when it
+   * cannot be written, "limit" when there are too many to be kept here.
+   */
+  keepRevoked(nodes: readonly RevokedNode[]): void {
+    const known = new Set(this.revoked.map(({ id }) => id));
+    const fresh = nodes.filter(({ id }) => !known.has(id));
+    if (fresh.length === 0) return;
+    const revoked = [...this.revoked, ...fresh];
+    if (revoked.length > REVOKED_NODES_MAX) {
+      throw new DvsanError("limit", `${this.revoked.length} revoked nodes are kept, the most.`);
+    }
+    this.#replace({ ...this.#stored, revoked });
+  }
+
   /** The administrator's token for the API, made when its file is missing or empty. */
   adminToken(): string {
     const found = fromUtf8(this.#files.read(TOKEN_FILE) ?? new Uint8Array())?.trim();
@@ -87,19 +125,24 @@ export class StationIdentity {
   /** A new join secret; nodes that have joined do not notice. */
   rotate(role: NodeRole): void {
     const joinSecrets = { ...this.#stored.joinSecrets, [role]: hexOf(this.#random.bytes(32)) };
-    const before = this.#stored;
-    this.#stored = { ...before, joinSecrets };
-    try {
-      this.#save();
-    } catch (error) {
-      this.#stored = before; // The old key is still the one in the file.
-      throw error;
-    }
+    this.#replace({ ...this.#stored, joinSecrets });
     this.#writeKeyFile(role);
   }
 
+  #replace(next: Stored): void {
+    const before = this.#stored;
+    this.#stored = next;
+    try {
+      this.#save();
+    } catch (error) {
+      this.#stored = before; // It is still the one in the file.
+      throw error;
+    }
+  }
+
   #save(): void {
-    this.#files.write(IDENTITY_FILE, utf8(`${JSON.stringify(this.#stored, null, 2)}\n`));
+    const whole = { ...this.#stored, checksum: checksumOf(this.#stored) };
+    this.#files.write(IDENTITY_FILE, utf8(`${JSON.stringify(whole, null, 2)}\n`));
   }
 
   /** Also at every start: a rotation may have been cut between its two files. */
@@ -130,7 +173,10 @@ function newIdentity(random: Random): z.infer<typeof Stored> {
 /** A station never makes a new identity over an unreadable one: its nodes would not know it. */
 function parseIdentity(bytes: Uint8Array, files: StateFiles): z.infer<typeof Stored> {
   try {
-    return Stored.parse(JSON.parse(fromUtf8(bytes) ?? ""));
+    const { checksum, ...rest } = Stored.parse(JSON.parse(fromUtf8(bytes) ?? ""));
+    if (checksum === undefined) return rest;
+    if (checksum !== checksumOf(rest)) throw new DvsanError("io", "its checksum is another");
+    return { ...rest, checksum };
   } catch {
     throw new DvsanError(
       "io",
@@ -138,6 +184,15 @@ function parseIdentity(bytes: Uint8Array, files: StateFiles): z.infer<typeof Sto
         `Restore the file from your copy; without it the nodes have to rejoin a new station.`,
     );
   }
+}
+
+/** Of all the values, whatever order a copy has them in. */
+function checksumOf(stored: Omit<z.infer<typeof Stored>, "checksum">): string {
+  const { clusterId, privateKey, joinSecrets, authorityKey, revoked } = stored;
+  const { unit, host } = joinSecrets;
+  const listed = (revoked ?? []).map((node) => [node.id, node.name, node.role, node.publicKey]);
+  const all = [clusterId, privateKey, unit, host, authorityKey ?? "", listed];
+  return createHash("sha256").update(JSON.stringify(all)).digest("hex");
 }
 
 function bytesOf(hex: string): Uint8Array {

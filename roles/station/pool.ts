@@ -8,6 +8,7 @@ import type { Nodes } from "./nodes.ts";
 import type { Observed } from "./observed.ts";
 import type { World } from "./ports.ts";
 import type { Standing } from "./standing.ts";
+import type { RevokedNodes } from "./revoked_nodes.ts";
 import type { Strays } from "./strays.ts";
 import type { Reconciler } from "./reconcile.ts";
 import type { Candidate } from "./allocation.ts";
@@ -22,6 +23,7 @@ export interface Pool {
   readonly events: Events;
   readonly watch: Watch;
   readonly nodes: Nodes;
+  readonly revoked: RevokedNodes;
   readonly observed: Observed;
   readonly reconciler: Reconciler;
   readonly delivery: Delivery;

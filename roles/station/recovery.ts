@@ -41,7 +41,7 @@ export class Recovery {
     this.#tried = new Paced({
       clock: world.clock,
       pauseMs: FINISH_AGAIN_MS,
-      isThere: (diskId) => catalog.disks.has(diskId),
+      isThere: (id) => catalog.disks.has(id) || catalog.nodes.has(id),
     });
   }
 
@@ -105,6 +105,7 @@ export class Recovery {
    */
   async settle(): Promise<void> {
     const { pool } = this.#o;
+    if (pool.standing.state !== "superseded") await this.#revokeAgain();
     if (pool.standing.state !== "normal") return;
     for (const id of shutOutLegs(pool).keys()) await this.#regrant(id);
     for (const id of [...pool.catalog.disks.keys()]) {
@@ -118,6 +119,34 @@ export class Recovery {
       );
       if (disk.state === "ready" && isWhole) await this.#tellAgain(disk);
       else if (disk.state === "ready" || disk.state === "creating") await this.#finish(disk);
+    }
+  }
+
+  /**
+   * What units still grant to a host that was revoked: the catalog of then is lost, or a medium was
+   * away so long that it was given up. Nothing is fenced before the station may.
+   */
+  async #revokeAgain(): Promise<void> {
+    const { catalog } = this.#o.pool;
+    const tasks = this.#o.tasks();
+    const hosts = new Set(
+      [...catalog.grants.values()].filter(({ state }) => state === "active").map(({ volumeId }) =>
+        catalog.disks.get(catalog.volumes.get(volumeId)?.diskId ?? "")?.hostId ?? ""
+      ),
+    );
+    for (const id of hosts) {
+      const host = catalog.nodes.get(id);
+      if (host?.admission !== "revoked" || tasks === null) continue;
+      const isRevoking = tasks.newest((row) => isActive(row) && row.locksJson.includes(id));
+      if (isRevoking !== null || !this.#tried.pass(id)) continue;
+      await tasks.create({
+        kind: "node.revoke",
+        title: `Revoke host "${host.name}" of what units still grant it`,
+        params: { nodeId: id },
+        owner: "station",
+        hostId: null,
+        locks: [`node:${id}`],
+      });
     }
   }
 

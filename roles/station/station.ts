@@ -26,6 +26,7 @@ import type { Station, StationOptions } from "./ports.ts";
 import { Reconciler } from "./reconcile.ts";
 import { Recovery } from "./recovery.ts";
 import { type Running, StationService } from "./service.ts";
+import { RevokedNodes } from "./revoked_nodes.ts";
 import { Strays } from "./strays.ts";
 import { Standing } from "./standing.ts";
 import { accessWork } from "./tasks/disk_access.ts";
@@ -41,6 +42,12 @@ import { Tasks } from "./tasks/tasks.ts";
 import { Watch } from "./watch.ts";
 
 const URIS_KEPT_MAX = 256;
+
+/** What the rest of a pool is made of. */
+type PoolParts = Pick<
+  Pool,
+  "world" | "catalog" | "epoch" | "events" | "standing" | "revoked"
+>;
 
 /** Reads or makes the station's identity; everything else waits for `start`. */
 export function createStation(options: StationOptions): Station {
@@ -104,7 +111,9 @@ class StationRole implements Station {
     const world = { clock: wholeClock(this.#o.clock), random, log };
     const events = await Events.begin(catalog, { marks, world, trusted: !suspect });
     const standing = new Standing({ catalog, events, name });
-    const pool = this.#makePool({ world, catalog, epoch, events, standing });
+    const revoked = new RevokedNodes({ identity: this.identity, catalog, world });
+    await revoked.merge(standing);
+    const pool = this.#makePool({ world, catalog, epoch, events, standing, revoked });
     const kinds = this.#kinds(pool);
     const tasks = new Tasks({ world, catalog, events, watch: pool.watch, kinds });
     const orders = new Orders(pool, tasks);
@@ -145,7 +154,7 @@ class StationRole implements Station {
     throw new DvsanError("unavailable", "The station has not started. Try again in a moment.");
   }
 
-  #makePool(parts: Pick<Pool, "world" | "catalog" | "epoch" | "events" | "standing">): Pool {
+  #makePool(parts: PoolParts): Pool {
     const { world, catalog, epoch, events, standing } = parts;
     const watch = new Watch(world.clock);
     const link = () => defined(this.#link, "attachLink() comes before the first session");

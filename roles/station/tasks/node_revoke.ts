@@ -27,6 +27,8 @@ export async function revokeNodeWork(
     ...legs.map((leg) => revocation(pool, leg)),
   ]);
   pool.nodes.revoked(node);
+  const advice = pool.revoked.add(node);
+  if (advice !== null) task.log(advice);
   for (const leg of legs) kickDisk(pool, leg.diskId);
   const text = `The ${node.role} "${node.name}" was revoked.`;
   pool.events.say({ kind: "node.revoked", severity: "warn", subject: node.name, text });

@@ -5,8 +5,8 @@ import type { TaskContext } from "./task.ts";
  * What takes a disk away from its host, and is found in the catalog at a start before it was begun,
  * may have been cancelled since that catalog was written: it may be an older copy, and a task that
  * was cancelled leaves nothing on units by which one could tell. So whoever asked for it has to say
- * so again (DESIGN.md §3: an old backup destroys nothing, and asks where it cannot know). Begun ones
- * go on: the catalog had them past cancelling. DvsanError "cancelled"; nothing was changed then.
+ * so again: a restored catalog destroys nothing, and asks where it cannot know. What was begun goes
+ * on, as the catalog had it past cancelling. DvsanError "cancelled"; nothing was changed then.
  */
 export function requireStillWanted(
   { isResumed }: Pick<TaskContext, "isResumed">,
