@@ -207,6 +207,10 @@ Deno.test("dvsan unit says which flags do not go together", () => {
   const wipe = "unit --station s --device /dev/null --wipe /dev/zero";
   assert.match(refusal(wipe), /Cannot wipe \/dev\/zero: it is no --device/);
   assert.equal(refusal("unit --station s --device /dev/null --wipe /dev/null"), "");
+  assert.match(
+    refusal("unit --station s --device /dev/null --wipe-medium sdb"),
+    /no id of a medium/,
+  );
 });
 
 Deno.test("dvsan unit starts without a dead device once it has served media", () => {

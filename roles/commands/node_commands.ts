@@ -18,6 +18,7 @@ import {
   required,
   stationFlag,
   switchFlag,
+  textFlag,
   withDefault,
 } from "../process/flags.ts";
 import type { ProcessContext } from "../process/context.ts";
@@ -129,10 +130,15 @@ const STATION = defineCommand({
   },
 });
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 const UNIT_FLAGS = {
   ...nodeFlags("unit", UNIT_STATE),
   device: repeatable(pathFlag("PATH", "Block device or file to make volumes of")),
-  wipe: repeatable(pathFlag("PATH", "A --device whose content may be destroyed")),
+  wipe: repeatable(pathFlag("PATH", "A --device whose content may be destroyed, once")),
+  "wipe-medium": repeatable(
+    textFlag("ID", "A labelled medium that may be destroyed, at a path that may be wiped"),
+  ),
   nbd: withDefault(endpointFlag("Where hosts read and write (TCP)"), NBD),
   export: repeatable(exportFlag("Serve this file or device alone, without a station")),
   "read-only": switchFlag("With --export: refuse writes"),
@@ -152,11 +158,16 @@ const UNIT = defineCommand({
   },
 });
 
+/** What a stand-alone export goes without. */
+const POOLED_FLAGS = [
+  ...["station", "state", "device", "wipe", "wipe-medium", "key", "rejoin", "spare"] as const,
+];
+
 type UnitGiven = Given<typeof UNIT_FLAGS>;
 
 function standAlone(given: UnitGiven): UnitSettings {
   const { flags, origin } = given;
-  for (const name of ["station", "state", "device", "wipe", "key", "rejoin", "spare"] as const) {
+  for (const name of POOLED_FLAGS) {
     // DVSAN_STATE and the like are often set for a whole machine: only what was asked for beside
     // --export, in the same place, contradicts it.
     if (origin(name) !== "environment" && origin(name) === origin("export")) {
@@ -198,9 +209,15 @@ function pooled(given: UnitGiven): UnitSettings {
       `Cannot wipe ${stray}: it is no --device of this unit. Give --device ${stray} too.`,
     );
   }
+  const wipeMedia = flags["wipe-medium"];
+  const noId = wipeMedia.find((id) => !UUID.test(id));
+  if (noId !== undefined) {
+    throw usage(`Cannot wipe medium "${noId}": that is no id of a medium. See "dvsan ctl media".`);
+  }
   const devices = [...paths].map((path) => ({ path, wipe: flags.wipe.includes(path) }));
   const limits = unitLimits(given);
-  return { kind: "pooled", ...nodeSettings(given, station), limits, devices, nbd: flags.nbd };
+  const { nbd } = flags;
+  return { kind: "pooled", ...nodeSettings(given, station), limits, devices, wipeMedia, nbd };
 }
 
 /**

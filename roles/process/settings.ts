@@ -56,11 +56,14 @@ export interface NodeSettings extends MetricsSettings {
 export const LABEL_SEQUENCES_FILE = "label-sequences.json";
 export const MEDIUM_DEVICES_FILE = "medium-devices.json";
 export const POISONED_MEDIA_FILE = "poisoned-media.json";
+export const USED_WIPES_FILE = "used-wipes.json";
 
 export interface PooledUnitSettings extends NodeSettings {
   readonly kind: "pooled";
-  /** `wipe`: whatever this device holds may be destroyed. */
+  /** `wipe`: what this device holds may be destroyed, once. */
   readonly devices: readonly { readonly path: string; readonly wipe: boolean }[];
+  /** Labelled media that may be destroyed where wiping their path was asked for, too. */
+  readonly wipeMedia?: readonly string[];
   readonly nbd: Endpoint;
 }
 

@@ -13,6 +13,7 @@ import { drainAtShutdown } from "../agent/data_worker.ts";
 import type { ForgottenMedia } from "./forgotten.ts";
 import { KnownMedia } from "./known_media.ts";
 import { runStandAlone } from "./stand_alone.ts";
+import { UsedWipes } from "./used_wipes.ts";
 
 interface UnitContext {
   readonly process: ProcessContext;
@@ -32,6 +33,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   const node = openNode("unit", { settings, process });
   const { identity } = node;
   const media = new KnownMedia(node.files, log);
+  const wipes = new UsedWipes(node.files, { devices: settings.devices, log });
   const datagrams = await openControl(settings, process);
   const tls = await startTls(settings.tls, context);
   drainAtShutdown(worker, process);
@@ -49,9 +51,11 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   const opened = await worker.call("unitStart", {
     identity: { id: identity.id, name: settings.name, ...identity.keyPair },
     clusterId: identity.clusterId,
-    media: settings.devices,
+    media: settings.devices.map((device) => ({ path: device.path, wipe: wipes.of(device) })),
+    wipeMedia: settings.wipeMedia ?? [],
     ...media.known(),
   });
+  wipes.taken(opened.media.filter(({ state }) => state === "ok").map(({ path }) => path));
   const local = await worker.call("listen", settings.nbd);
 
   // Only now can it accept data connections, so only now does it announce itself.

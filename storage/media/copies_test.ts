@@ -127,9 +127,9 @@ Deno.test("of two copies that tell nothing of themselves none is served: either 
 Deno.test("a device whose label is gone is not labelled anew before its medium was given up", async () => {
   for (
     const { wipe, identity } of [
-      { wipe: false, identity: "wwid 1" },
-      { wipe: true, identity: "wwid 1" },
-      { wipe: false, identity: null },
+      { wipe: "no" as const, identity: "wwid 1" },
+      { wipe: "yes" as const, identity: "wwid 1" },
+      { wipe: "no" as const, identity: null },
     ]
   ) {
     const medium = new MemoryMedium({ path: "/a", identity, ...SIZE });

@@ -4,7 +4,8 @@ import { utf8, viewOf } from "../../protocol/core/bytes.ts";
 import { KIB, MIB } from "../../protocol/core/limits.ts";
 import { findContent } from "./detect.ts";
 import { MemoryMedium } from "./testing_memory_medium.ts";
-import { storeOptions } from "./testing.ts";
+import type { Wipe } from "./medium_file.ts";
+import { HOST_ID, storeOptions } from "./testing.ts";
 import { UnitStore } from "./unit_store.ts";
 
 const SIZE_BYTES = 80 * MIB;
@@ -101,15 +102,53 @@ Deno.test("UnitStore refuses a device that holds something, and wipes it when as
   assert.match(refused.error.message, /holds an ext4 file system.*--wipe \/dev\/x/);
   assert.equal(medium.peek(1024 + 0x38, 1)[0], 0x53, "nothing was changed");
   await store.close();
-  store = await UnitStore.open([medium.source(true)], storeOptions());
+  store = await UnitStore.open([medium.source("yes")], storeOptions());
   assert.deepEqual(store.refused, []);
   const id = store.storageInfo().media[0]!.id;
   await store.idle();
   await store.close();
-  store = await UnitStore.open([medium.source(true)], storeOptions());
+  store = await UnitStore.open([medium.source("yes")], storeOptions());
   assert.equal(store.storageInfo().media[0]!.id, id, "its own label is never wiped");
   await store.close();
 });
+
+Deno.test("what a path holds is wiped once: a flag that stays says nothing of what comes there", async () => {
+  const medium = holding(ext(0x4, 0x42));
+  const store = await UnitStore.open([medium.source("used")], storeOptions());
+  assert.match(
+    store.refused[0]!.error.message,
+    /ext4 .* start the unit once without --wipe \/dev\/x and then with it: it has held before/,
+  );
+  assert.equal(medium.peek(1024 + 0x38, 1)[0], 0x53, "nothing was changed");
+  await store.close();
+});
+
+for (const half of [false, true]) {
+  Deno.test(`a medium of another unit, ${half ? "half" : "whole"}, is wiped by its id only`, async () => {
+    const medium = holding();
+    const other = await UnitStore.open([medium.source()], storeOptions({ unitId: HOST_ID }));
+    await other.idle();
+    const { id } = other.storageInfo().media[0]!;
+    await other.close();
+    if (half) medium.preset(0, new Uint8Array(MIB).fill(9));
+    const open = (wipe: Wipe, wipeMedia: string[]) =>
+      UnitStore.open([medium.source(wipe)], storeOptions({ wipeMedia, seed: 2 }));
+    for (const [wipe, ids] of [["yes", []], ["used", [id]], ["no", [id]]] as const) {
+      const store = await open(wipe, [...ids]);
+      const [told] = store.storageInfo().media;
+      assert.deepEqual([told!.id, told!.state], [id, "foreign"]);
+      if (wipe === "yes") assert.match(told!.reason!, new RegExp(`add --wipe-medium ${id}`));
+      if (wipe === "used") assert.match(told!.reason!, /start the unit once without --wipe/);
+      await store.close();
+    }
+    const store = await open("yes", [id]);
+    const [told] = store.storageInfo().media;
+    assert.equal(told!.state, "ok");
+    assert.notEqual(told!.id, id);
+    await store.idle();
+    await store.close();
+  });
+}
 
 Deno.test("UnitStore refuses what is too small or in use", async () => {
   const small = new MemoryMedium({ path: "/small", sizeBytes: 4 * MIB });
@@ -127,7 +166,7 @@ Deno.test("a damaged label quarantines its medium, also when wiping is asked for
   await store.idle();
   await store.close();
   medium.preset(700, Uint8Array.of(0xff, 0xff, 0xff));
-  store = await UnitStore.open([medium.source(true)], storeOptions());
+  store = await UnitStore.open([medium.source("yes")], storeOptions());
   const [info] = store.storageInfo().media;
   assert.equal(info?.state, "quarantined");
   assert.match(info?.reason ?? "", /copy A is damaged \(sector 1: wrong checksum\)/);
@@ -136,7 +175,7 @@ Deno.test("a damaged label quarantines its medium, also when wiping is asked for
 
 Deno.test("a medium that was served is never wiped, also with both labels damaged", async () => {
   const medium = holding();
-  const first = await UnitStore.open([medium.source(true)], storeOptions());
+  const first = await UnitStore.open([medium.source("yes")], storeOptions());
   await first.idle();
   const { id, sequence } = first.storageInfo().media[0]!;
   await first.close();
@@ -144,7 +183,7 @@ Deno.test("a medium that was served is never wiped, also with both labels damage
   medium.preset(512, damage);
   medium.preset(SIZE_BYTES - MIB + 512, damage);
   const knownSequences = { [id]: sequence };
-  const store = await UnitStore.open([medium.source(true)], storeOptions({ knownSequences }));
+  const store = await UnitStore.open([medium.source("yes")], storeOptions({ knownSequences }));
   const [told] = store.storageInfo().media;
   assert.deepEqual([told!.id, told!.state], [id, "quarantined"]);
   assert.deepEqual(medium.peek(512, damage.length), damage);

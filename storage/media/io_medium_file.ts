@@ -8,7 +8,7 @@ import { MediumState } from "../devices/medium_state.ts";
 import { TYPE } from "../counters/layout.ts";
 import type { Handle, Io, MediumGeometry, Off } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
-import type { MediumFile, MediumSource } from "./medium_file.ts";
+import type { MediumFile, MediumSource, Wipe } from "./medium_file.ts";
 
 /** Moved in one operation; larger transfers go in steps, so that arena buffers stay small. */
 const STEP_BYTES = 64 * 1024;
@@ -141,7 +141,7 @@ export function ioMediumSource(
   seam: { io: Io; promises: IoPromises },
   medium: {
     readonly path: string;
-    readonly wipe: boolean;
+    readonly wipe: Wipe;
     /** How long somebody else's use is waited for: this process' own, which has just ended. */
     readonly busyMs?: number;
     /** It was poisoned: nothing that the kernel remembers of it is believed. */

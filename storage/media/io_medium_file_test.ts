@@ -27,7 +27,7 @@ async function onIo(
   const promises = new IoPromises(io);
   const settle = <T>(promise: Promise<T>) => runUntilSettled(io, promises, promise);
   const open = (path: string) => {
-    const source = ioMediumSource({ io, promises }, { path, wipe: false });
+    const source = ioMediumSource({ io, promises }, { path, wipe: "no" });
     return settle(UnitStore.open([source], storeOptions()));
   };
   try {
@@ -131,7 +131,7 @@ Deno.test("what was lost in writing back is not read once the medium was opened 
     const promises = new IoPromises(io);
     let done = false;
     const read = async () => {
-      const file = await ioMediumSource({ io, promises }, { path, wipe: false, dropsCache }).open();
+      const file = await ioMediumSource({ io, promises }, { path, wipe: "no", dropsCache }).open();
       const values = [(await file.read(0, length))[0], (await file.read(length, length))[0]];
       await file.close();
       done = true;

@@ -22,11 +22,16 @@ export interface MediumFile {
   close(): Promise<void>;
 }
 
+/**
+ * Whether what a path holds may be destroyed: `used` when that was asked for, and done or not
+ * needed, before. It was said of the device that was there then, and not of whatever is there now.
+ */
+export type Wipe = "no" | "yes" | "used";
+
 /** A medium that the unit was told to use. */
 export interface MediumSource {
   readonly path: string;
-  /** Wiping whatever it holds was asked for. A label of this very unit is never wiped. */
-  readonly wipe: boolean;
+  readonly wipe: Wipe;
   /** Opens exclusively. Rejects with DvsanError: "not-found", "busy", "denied", "io". */
   open(): Promise<MediumFile>;
 }

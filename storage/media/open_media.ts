@@ -177,10 +177,15 @@ async function examine(
   const { judgement, regionA } = await readCopies(file);
   if (judgement.kind === "label" || judgement.kind === "quarantined") {
     const known = await acceptMedium(file, judgement, options);
-    // Also one whose label is damaged beyond reading: --wipe may stand there since the first start.
+    // Also one whose label is damaged beyond reading.
     const ours = judgement.label?.unitId === options.unitId || isKnown(judgement, options);
-    if (known.kind === "ok" || known.kind === "adopted" || ours || !source.wipe) return known;
-    options.log.warn("wiping a medium of somebody else, as asked", { path: file.path });
+    if (known.kind !== "reported" || ours || source.wipe === "no") return known;
+    // A path may have another unit's medium today: whoever means that one says which it is.
+    const { id } = known.info;
+    if (source.wipe === "used" || options.wipeMedia?.includes(id) !== true) {
+      return { kind: "reported", info: unwiped(known.info, source.wipe) };
+    }
+    options.log.warn("wiping a medium of somebody else, as asked", { path: file.path, medium: id });
     await wipe(file);
     return await labelFresh(file, options);
   }
@@ -189,11 +194,14 @@ async function examine(
   const interrupted = judgement.kind === "blank" && !isZero(regionA);
   const content = await findContent(file, interrupted ? LABEL_REGION_BYTES : 0);
   if (content !== null) {
-    if (!source.wipe) {
+    if (source.wipe !== "yes") {
+      const how = source.wipe === "no"
+        ? `add --wipe ${file.path}`
+        : `start the unit once without --wipe ${file.path} and then with it: it has held before, ` +
+          "for what was there then";
       throw new DvsanError(
         "foreign",
-        `Cannot use ${file.path}: it holds ${content}. If that may be destroyed, ` +
-          `add --wipe ${file.path}.`,
+        `Cannot use ${file.path}: it holds ${content}. If that may be destroyed, ${how}.`,
         { details: { content } },
       );
     }
@@ -204,6 +212,15 @@ async function examine(
     await wipe(file);
   }
   return await labelFresh(file, options);
+}
+
+/** --wipe was given for what turned out to be labelled. */
+function unwiped(info: MediumInfo, wipe: "yes" | "used"): MediumInfo {
+  const how = wipe === "yes"
+    ? `add --wipe-medium ${info.id}`
+    : `start the unit once without --wipe ${info.path}, then with it and --wipe-medium ${info.id}`;
+  const reason = `${info.reason}; it is not wiped, as it is a medium: to destroy it, ${how}`;
+  return { ...info, reason: reason.slice(0, 1024) };
 }
 
 function isKnown(judgement: Judgement, options: UnitStoreOptions): boolean {

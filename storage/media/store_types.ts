@@ -20,6 +20,8 @@ export interface UnitStoreOptions {
   readonly poisoned?: Readonly<Record<string, string>>;
   /** The medium that an operator has this unit take over, by the label that was shown. */
   readonly adopting?: { readonly mediumId: string; readonly sequence: number };
+  /** Labelled media that may be destroyed where wiping their path was asked for, too. */
+  readonly wipeMedia?: readonly string[];
   /** The medium that an operator had opened anew: it was poisoned, and is so no more. */
   readonly reopened?: string;
   /** How long a medium may take until its label was read; without it, as long as it takes. */

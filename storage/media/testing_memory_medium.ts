@@ -1,5 +1,5 @@
 import { DvsanError } from "../../protocol/core/errors.ts";
-import type { MediumFile, MediumSource } from "./medium_file.ts";
+import type { MediumFile, MediumSource, Wipe } from "./medium_file.ts";
 
 /**
  * A medium in memory for tests, sparse, with power cuts. What was written or zeroed since the last
@@ -37,7 +37,7 @@ export class MemoryMedium {
     this.identity = options.identity === undefined ? options.path : options.identity;
   }
 
-  source(wipe = false): MediumSource {
+  source(wipe: Wipe = "no"): MediumSource {
     return { path: this.path, wipe, open: () => this.#open() };
   }
 

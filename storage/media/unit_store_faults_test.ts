@@ -85,7 +85,7 @@ Deno.test("a path that is not taken is told with the reason, beside what is serv
   const [disk] = media(16 * MIB) as [MemoryMedium];
   const gone = (path: string) => ({
     path,
-    wipe: false,
+    wipe: "no" as const,
     open: () => Promise.reject(new DvsanError("not-found", `Cannot use ${path}: it is gone.`)),
   });
   const known = Object.fromEntries(

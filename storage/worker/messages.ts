@@ -14,6 +14,7 @@ import type { LogFields, LogLevel } from "../../protocol/core/log.ts";
 import type { PlainError } from "../../protocol/core/errors.ts";
 import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
 import type { SocketAddress } from "../io/io.ts";
+import type { Wipe } from "../media/medium_file.ts";
 import type { KnownDevice } from "../media/store_types.ts";
 import type { TlsOrder } from "../tls/messages.ts";
 import type { DataLimits } from "../../protocol/core/data_limits.ts";
@@ -51,7 +52,9 @@ export interface UnitStart {
   readonly identity: NodeIdentity;
   /** Cluster id for the labels; null before the first join: `unitJoined` tells it later. */
   readonly clusterId: string | null;
-  readonly media: readonly { readonly path: string; readonly wipe: boolean }[];
+  readonly media: readonly { readonly path: string; readonly wipe: Wipe }[];
+  /** Labelled media that may be destroyed where wiping their path was asked for, too. */
+  readonly wipeMedia?: readonly string[];
   /** Last label sequence of each medium id this unit has seen (from its state directory). */
   readonly knownSequences: Readonly<Record<string, number>>;
   /** Media that an operator gave up for lost (from its state directory). */

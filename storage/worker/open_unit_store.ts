@@ -19,7 +19,9 @@ export async function openUnitStore(
   const sources = start.media.map((medium) => {
     const busyMs = heldPaths?.has(medium.path) === true ? MEDIUM_SETTLE_MS_MAX : 0;
     const dropsCache = medium.path === reopened?.path;
-    return ioMediumSource(options, { ...medium, busyMs, dropsCache });
+    // A path may have another device since the start, for which --wipe was given.
+    const wipe = heldPaths === undefined || medium.wipe === "no" ? medium.wipe : "used";
+    return ioMediumSource(options, { ...medium, wipe, busyMs, dropsCache });
   });
   const limitMs = options.mediumTimeoutMs ?? MEDIUM_OPEN_MS_MAX;
   const bound: Bound = (done) => limited(options, { done, limitMs });
@@ -31,6 +33,7 @@ export async function openUnitStore(
     forgotten: start.forgottenMedia ?? [],
     poisoned: start.poisonedMedia ?? {},
     knownDevices: start.knownDevices ?? {},
+    wipeMedia: start.wipeMedia ?? [],
     ...(options.adopting && { adopting: options.adopting }),
     ...(reopened && { reopened: reopened.mediumId }),
     reading: bound,

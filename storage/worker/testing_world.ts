@@ -134,7 +134,7 @@ export class UnitWorld {
     await this.call("unitStart", {
       identity: { ...UNIT, name: "u1" },
       clusterId: CLUSTER,
-      media: [{ path: this.path, wipe: false }],
+      media: [{ path: this.path, wipe: "no" }],
       knownSequences: {},
       ...more,
     });

@@ -49,7 +49,7 @@ for (const what of ["everything", "writes"] as const) {
       }
       const world = new UnitWorld({ kind, path, mediumTimeoutMs: 1000 });
       try {
-        const media = paths.map((each) => ({ path: each, wipe: false }));
+        const media = paths.map((each) => ({ path: each, wipe: "no" as const }));
         while (await despiteLoad(world.start({ media }).then(() => true)) === null);
         await allOpen(world);
         const second = (await mediaOf(world)).find((medium) => medium.path === paths[1])!;

@@ -19,7 +19,7 @@ async function withTwoMedia(
   Deno.copyFileSync(path, paths[0]);
   Deno.writeFileSync(paths[1], new Uint8Array());
   Deno.truncateSync(paths[1], SIZE_BYTES);
-  const media = paths.map((each) => ({ path: each, wipe: false }));
+  const media = paths.map((each) => ({ path: each, wipe: "no" as const }));
   const { fenceAnswerMs } = options;
   const worldOptions = { kind, path, ...(fenceAnswerMs !== undefined && { fenceAnswerMs }) };
   let knownSequences = {};
@@ -66,7 +66,7 @@ async function withOneOut(
     Deno.renameSync(path, `${path}-out`);
     const world = new UnitWorld({ kind: setting.kind, path: first });
     try {
-      const media = [first, path].map((each) => ({ path: each, wipe: false }));
+      const media = [first, path].map((each) => ({ path: each, wipe: "no" as const }));
       await world.start({ media, knownSequences: { [id]: 1 }, ...options.remembers?.(id) });
       await options.run(world, { id, path, bring: () => Deno.renameSync(`${path}-out`, path) });
       await world.drain();

@@ -61,20 +61,37 @@ scenario({
         await cluster.start("u2", [...flags, "--wipe", device]);
         cluster.media.set("u2", [device]);
         await cluster.untilPooled("u2");
+        await cluster.member("u2").stop();
+        const own = `${device}.own`;
+        Deno.renameSync(device, own);
+        Deno.writeFileSync(device, before);
+        const left = [...flags, "--device", own, "--wipe", device];
+        await cluster.start("u2", left);
+        await waitFor("the pool to show what is there now", async () => {
+          const [unit] = (await cluster.view("units")).filter(({ name }) => name === "u2");
+          const [medium] = (unit?.media ?? []).filter(({ state }) => state === "refused");
+          return /ext4.*start the unit once without --wipe/.test(medium?.reason ?? "");
+        });
+        assert.deepEqual(Deno.readFileSync(device), before, "the flag has held before");
+        assert.equal(await cluster.member("u2").stop(), 0);
+        Deno.renameSync(own, device);
+        await cluster.start("u2", flags);
+        await cluster.untilPooled("u2");
       },
     );
     await step("a medium of another unit is not served, nor wiped by mistake", async () => {
       await cluster.member("u2").stop();
       const [device = ""] = cluster.media.get("u2")!;
       cluster.media.delete("u2");
-      const member = await cluster.start("u3", [
-        ...["unit", ...cluster.nodeFlags("u3", "unit.key"), "--device", device],
-      ]);
-      await waitFor("the pool to show why", async () => {
-        const unit = (await cluster.view("units")).find((one) => one.name === "u3");
-        return unit?.media[0]?.state === "foreign" && unit.freeBytes === 0;
-      });
-      assert.equal(await member.stop(), 0);
+      const flags = ["unit", ...cluster.nodeFlags("u3", "unit.key"), "--device", device];
+      await cluster.start("u3", [...flags, "--wipe", device]);
+      const id = await cluster.untilMedium("u3", "foreign");
+      assert.match(await cluster.mustCtl("media"), new RegExp(`add --wipe-medium ${id}`));
+      assert.equal(await cluster.member("u3").stop(), 0);
+      await cluster.start("u3", [...flags, "--wipe", device, "--wipe-medium", id]);
+      await cluster.untilPooled("u3");
+      assert.notEqual(await cluster.untilMedium("u3", "ok"), id);
+      assert.equal(await cluster.member("u3").stop(), 0);
     });
     await agree(cluster);
   },
