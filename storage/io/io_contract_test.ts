@@ -59,7 +59,7 @@ function simFixture(): IoFixture {
     missingPath: "/missing",
     medium(sizeBytes) {
       const path = `/medium${files++}`;
-      world.addMedium(path, { sizeBytes });
+      world.addMedium(path, { sizeBytes, inMemory: true });
       return path;
     },
     unixPath: () => `/socket${files++}`,
@@ -96,7 +96,7 @@ function scheduledFixture(seed: number): IoFixture {
     missingPath: "/m/missing",
     medium(sizeBytes) {
       const path = `/m/medium${files++}`;
-      world.addMedium(path, { sizeBytes });
+      world.addMedium(path, { sizeBytes, inMemory: true });
       return path;
     },
     unixPath: () => `/m/socket${files++}`,

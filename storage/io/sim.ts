@@ -4,17 +4,15 @@ import { HandleKind } from "./handles.ts";
 import type * as io from "./io.ts";
 import { RECEIVE_BUFFER_BYTES } from "./io.ts";
 import type { Operation } from "./operation.ts";
-import { SimBase } from "./sim_base.ts";
-import { writeSimRuns } from "./allocation_runs.ts";
-import { SimMedium } from "./sim_medium.ts";
+import { SimMediaIo } from "./sim_media.ts";
 import { SimListener, SimStream, streamPair } from "./sim_stream.ts";
-import { type SimMediaCall, tcpKey, unixKey } from "./sim_world.ts";
+import { tcpKey, unixKey } from "./sim_world.ts";
 
 /**
  * The seam in memory, for tests: deterministic, with virtual time. Several on one SimWorld reach
  * each other. Time stands still but for turns that would wait.
  */
-export class SimIo extends SimBase implements io.Io {
+export class SimIo extends SimMediaIo implements io.Io {
   readonly #hungry = new Set<SimStream>();
 
   accept(operation: Operation, listener: io.Handle): void {
@@ -98,61 +96,11 @@ export class SimIo extends SimBase implements io.Io {
     this.#send(operation, handle, parts);
   }
 
-  read(operation: Operation, handle: io.Handle, at: io.Transfer): void {
-    const { off, length, position } = at;
-    const bytes = this.bytes.subarray(off, off + length);
-    this.#media(operation, handle, {
-      ...{ kind: "read", position, length, fua: false, bytes },
-      run: (medium) => medium.read(bytes, position),
-    });
-  }
-
-  write(operation: Operation, handle: io.Handle, at: io.Transfer, fua: boolean): void {
-    const { off, length, position } = at;
-    const bytes = this.bytes.subarray(off, off + length);
-    this.#media(operation, handle, {
-      ...{ kind: "write", position, length, fua, bytes },
-      run: (medium) => medium.write(bytes, position),
-    });
-  }
-
-  sync(operation: Operation, handle: io.Handle): void {
-    this.#media(operation, handle, {
-      ...{ kind: "sync", position: 0, length: 0, fua: false, bytes: null },
-      run: () => 0,
-    });
-  }
-
-  discard(operation: Operation, handle: io.Handle, position: number, length: number): void {
-    this.#media(operation, handle, {
-      ...{ kind: "discard", position, length, fua: false, bytes: null },
-      run: (medium) => medium.zero(position, length),
-    });
-  }
-
-  zero(operation: Operation, handle: io.Handle, at: io.ZeroRange): void {
-    const { position, length } = at;
-    this.#media(operation, handle, {
-      ...{ kind: "zero", position, length, fua: false, bytes: null },
-      run: (medium) => medium.zero(position, length),
-    });
-  }
-
-  readAhead(operation: Operation, handle: io.Handle, _position: number, _length: number): void {
-    if (this.mediumOf(operation, handle) !== null) this.end(operation, 0);
-  }
-
-  dropCache(operation: Operation, handle: io.Handle): void {
-    const medium = this.mediumOf(operation, handle);
-    if (medium === null) return;
-    const shown = medium.dropCache();
-    this.world.schedule?.say(`${medium.path}: what is cached is dropped; old again: ${shown}`);
-    this.end(operation, 0);
-  }
-
-  allocation(operation: Operation, handle: io.Handle, at: io.AllocationQuery): void {
-    const medium = this.mediumOf(operation, handle);
-    if (medium !== null) this.end(operation, writeSimRuns(medium, this.view, at));
+  sendAtOnce(handle: io.Handle, off: io.Off, length: number): number {
+    this.submitting("a send at once");
+    const stream = this.stream(handle);
+    if (this.isDead || stream === null) return -Errno.EBADF;
+    return stream.sendNow(this.bytes.subarray(off, off + this.world.takenAtOnce(length)));
   }
 
   cancel(operation: Operation): void {
@@ -268,30 +216,4 @@ export class SimIo extends SimBase implements io.Io {
     });
     this.pending.set(operation, { index: -1, cancel: () => attempt.cancel() });
   }
-
-  #media(operation: Operation, handle: io.Handle, call: MediaRun): void {
-    const index = this.begin(operation, handle, `a ${call.kind}`);
-    if (index < 0) return;
-    const medium = this.objects[index];
-    if (!(medium instanceof SimMedium)) return this.end(operation, -Errno.EINVAL);
-    const writes = call.kind !== "read" && call.kind !== "sync";
-    if (writes && this.isReadOnly(index)) return this.end(operation, -Errno.EBADF);
-    const { kind, position, length, fua } = call;
-    const asked = { path: medium.path, kind, position, length, fua };
-    const end = (result: number) => this.end(operation, result);
-    const run = () => {
-      if (this.isDead) return;
-      if (this.mediaCalls === null) end(call.run(medium));
-      else this.mediaCalls.submit({ ...asked, medium, bytes: call.bytes, end });
-    };
-    const verdict = this.world.mediaFault(asked);
-    if (verdict === "hold") this.world.hold(run);
-    else if (verdict === "ok") run();
-    else this.end(operation, verdict);
-  }
 }
-
-type MediaRun = Omit<SimMediaCall, "path"> & {
-  readonly bytes: Uint8Array | null;
-  readonly run: (medium: SimMedium) => number;
-};

@@ -25,6 +25,8 @@ export interface SimFaults {
   reset: number;
   /** A connection is refused although somebody listens. */
   refused: number;
+  /** A socket takes nothing of what is sent at once; as often, only a part of it. */
+  noRoom: number;
   /** What is sent arrives cut into runs of any size up to this. */
   runBytesMax: number;
 }
@@ -41,5 +43,21 @@ export const NO_FAULTS: SimFaults = {
   delayedMs: [100, 60_000],
   reset: 0,
   refused: 0,
+  noRoom: 0.05,
   runBytesMax: 64 * 1024,
 };
+
+/** The share of sends that arrive in pieces on the best of networks. */
+const CUT_SHARE = 0.05;
+
+/** The size of the next run of `most` bytes that are sent. */
+export function drawRun(
+  most: number,
+  { runBytesMax }: Pick<SimFaults, "runBytesMax">,
+  draw: () => number,
+): number {
+  if (runBytesMax >= most) return draw() < CUT_SHARE ? 1 + Math.floor(most * draw()) : most;
+  // Mostly large runs: a stream of single bytes shows little for what it costs.
+  const least = draw() < 0.1 ? 1 : Math.ceil(runBytesMax / 2);
+  return Math.min(most, least + Math.floor(draw() * (runBytesMax - least + 1)));
+}

@@ -1,6 +1,5 @@
-import { assert, AssertionError } from "../../protocol/core/assert.ts";
+import { assert } from "../../protocol/core/assert.ts";
 import { Completions } from "./completions.ts";
-import { Errno } from "./errno.ts";
 import type * as io from "./io.ts";
 import type { Operation } from "./operation.ts";
 import type { SimAlarm, SimPlace } from "./sim_schedule.ts";
@@ -86,23 +85,6 @@ export abstract class SimLife {
   }
 
   brought(_handle: io.Handle, _count: number): void {}
-
-  isInMemory(_handle: io.Handle): boolean {
-    return false;
-  }
-
-  /** The world takes a send in a step of its own. */
-  sendAtOnce(_handle: io.Handle, _off: io.Off, _length: number): number {
-    return -Errno.EAGAIN;
-  }
-
-  readAtOnce(_handle: io.Handle, _at: io.Transfer): number {
-    throw new AssertionError("no simulated medium is in memory");
-  }
-
-  writeAtOnce(_handle: io.Handle, _at: io.Transfer): number {
-    throw new AssertionError("no simulated medium is in memory");
-  }
 
   isAside(_off: io.Off): boolean {
     return false;

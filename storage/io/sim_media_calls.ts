@@ -65,6 +65,12 @@ export class SimMediaCalls {
     });
   }
 
+  /** Of a medium in memory: done inside the call, in the middle of whatever else is under way. */
+  atOnce(call: MediaCall): number {
+    this.#world.schedule!.say(`${this.#process}: ${inWords(call)} is done at once`);
+    return this.#act({ call, covers: 0, result: null, alarm: null });
+  }
+
   /** The medium stands still, or this one operation takes long; how much longer than others. */
   #stall(medium: SimMedium): number {
     const schedule = this.#world.schedule!;

@@ -6,6 +6,11 @@ export interface SimMediumOptions {
   readonly sizeBytes: number;
   readonly kind?: "file" | "block";
   readonly readOnly?: boolean;
+  /**
+   * Its page cache answers reads and writes inside the call, also while the rest of it stands
+   * still. What was not synced is in that cache alone, as of every file.
+   */
+  readonly inMemory?: boolean;
   readonly blockBytes?: number;
   /** What a power cut leaves whole of an unflushed write: 512 or 4096; 4096 when not given. */
   readonly tearBytes?: number;
@@ -30,6 +35,7 @@ export class SimMedium {
   readonly identity: string | null;
   readonly kind: "file" | "block";
   readonly readOnly: boolean;
+  readonly inMemory: boolean;
   readonly blockBytes: number;
   readonly tearBytes: number;
   sizeBytes: number;
@@ -46,6 +52,7 @@ export class SimMedium {
     this.identity = options.identity === undefined ? path : options.identity;
     this.kind = options.kind ?? "file";
     this.readOnly = options.readOnly ?? false;
+    this.inMemory = options.inMemory ?? false;
     this.blockBytes = options.blockBytes ?? 512;
     this.tearBytes = options.tearBytes ?? 4096;
     this.sizeBytes = options.sizeBytes;

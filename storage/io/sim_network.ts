@@ -6,6 +6,7 @@ import {
 import { assert } from "../../protocol/core/assert.ts";
 import { Errno } from "./errno.ts";
 import type { SocketAddress } from "./io.ts";
+import { drawRun } from "./sim_faults.ts";
 import { SimLink, SimPipe } from "./sim_pipe.ts";
 import type { SimPlace, SimSchedule } from "./sim_schedule.ts";
 import { type Finish, SimStream } from "./sim_stream.ts";
@@ -119,12 +120,7 @@ export class SimNetwork implements WireNetwork {
   }
 
   runBytes(most: number): number {
-    const { runBytesMax } = this.#world.faults;
-    if (runBytesMax >= most) return most;
-    // Mostly large runs: a stream of single bytes shows little for what it costs.
-    const least = this.#schedule.fraction() < 0.1 ? 1 : Math.ceil(runBytesMax / 2);
-    const run = least + Math.floor(this.#schedule.fraction() * (runBytesMax - least + 1));
-    return Math.min(most, run);
+    return drawRun(most, this.#world.faults, () => this.#schedule.fraction());
   }
 
   trouble(end: WireEnd): "none" | "reset" {

@@ -1,3 +1,4 @@
+import { assert } from "../../protocol/core/assert.ts";
 import { Errno } from "./errno.ts";
 import type { SocketAddress } from "./io.ts";
 import type { Operation } from "./operation.ts";
@@ -75,6 +76,16 @@ export class SimStream {
     }
   }
 
+  /** What there is room for now: a count, or a negated errno. */
+  sendNow(bytes: Uint8Array): number {
+    assert(this.send === null, "a stream has one send under way");
+    if (this.isBroken || this.wire === null) return this.#sendErrno();
+    const count = Math.min(bytes.length, this.wire.room());
+    if (count <= 0) return -Errno.EAGAIN;
+    this.wire.carry(bytes.slice(0, count));
+    return count;
+  }
+
   /** Bytes came; `pump` gives them to whoever waits. */
   arrive(bytes: Uint8Array): void {
     this.#inbox.push(bytes);
@@ -107,23 +118,23 @@ export class SimStream {
     const wire = this.wire;
     if (this.isBroken || wire === null) {
       this.send = null;
-      const errno = this.ended !== null && this.ended < 0 ? this.ended : -Errno.EPIPE;
-      this.finish(send.operation, errno);
+      this.finish(send.operation, this.#sendErrno());
       return true;
     }
     let moved = false;
     for (let room = wire.room(); send.parts.length > 0 && room > 0; room = wire.room()) {
-      const part = send.parts[0]!;
-      const count = Math.min(part.length, room);
-      if (count === part.length) send.parts.shift();
-      else send.parts[0] = part.subarray(count);
-      if (count > 0) wire.carry(part.slice(0, count));
+      const bytes = takeFirst(send.parts, room);
+      if (bytes.length > 0) wire.carry(bytes);
       moved = true;
     }
     if (send.parts.length > 0 || this.send !== send) return moved;
     this.send = null;
     this.finish(send.operation, send.length);
     return true;
+  }
+
+  #sendErrno(): number {
+    return this.ended !== null && this.ended < 0 ? this.ended : -Errno.EPIPE;
   }
 
   #takeIn(): boolean {
@@ -165,6 +176,21 @@ export class SimStream {
     this.finish(receive.operation, receive.done);
     return true;
   }
+}
+
+/** As many bytes of the parts as there is room for, in one piece: a gathered send is one send. */
+function takeFirst(parts: Uint8Array[], room: number): Uint8Array {
+  const whole = parts.reduce((sum, part) => sum + part.length, 0);
+  const taken = new Uint8Array(Math.min(whole, room));
+  for (let at = 0; at < taken.length || parts[0]?.length === 0;) {
+    const part = parts[0]!;
+    const count = Math.min(part.length, taken.length - at);
+    taken.set(part.subarray(0, count), at);
+    at += count;
+    if (count === part.length) parts.shift();
+    else parts[0] = part.subarray(count);
+  }
+  return taken;
 }
 
 /** Between two ends on one machine: at once. */

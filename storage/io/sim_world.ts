@@ -104,8 +104,8 @@ export class SimWorld {
   copyMedium(from: string, to: string): SimMedium {
     const medium = this.media.get(from);
     assert(medium !== undefined, `there is no medium at ${from}`);
-    const { sizeBytes, kind, blockBytes, tearBytes } = medium;
-    const copy = this.addMedium(to, { sizeBytes, kind, blockBytes, tearBytes });
+    const { sizeBytes, kind, blockBytes, tearBytes, inMemory } = medium;
+    const copy = this.addMedium(to, { sizeBytes, kind, blockBytes, tearBytes, inMemory });
     copy.restore(medium.image());
     return copy;
   }
@@ -149,6 +149,16 @@ export class SimWorld {
     return this.listeners.get(tcpKey(at, machine)) ??
       this.listeners.get(tcpKey({ address: "0.0.0.0", port: at.port }, machine)) ??
       this.listeners.get(tcpKey({ address: "::", port: at.port }, machine));
+  }
+
+  /** How much of a send inside a call a socket looks at: mostly all, of which it takes what fits. */
+  takenAtOnce(length: number): number {
+    const { schedule } = this;
+    if (schedule === null) return length;
+    const draw = schedule.fraction();
+    if (draw < this.faults.noRoom) return 0;
+    if (draw < 2 * this.faults.noRoom) return Math.floor(length * schedule.fraction());
+    return length;
   }
 
   freshPort(): number {

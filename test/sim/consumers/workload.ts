@@ -4,6 +4,8 @@ import { BLOCK_BYTES, type ConsumerKind, type ConsumerRequest, type Sim } from "
 /** Requests fall into a few places of this many blocks, so that they meet each other. */
 const PLACE_BLOCKS = 6;
 const REQUEST_BLOCKS_MAX = 4;
+/** Places are read in halves at the end: no more than a unit may serve at once. */
+const LAST_READ_BLOCKS = PLACE_BLOCKS / 2;
 
 /** How often which kind is asked, of a hundred. */
 const MIX: readonly (readonly [ConsumerKind, number])[] = [
@@ -30,7 +32,7 @@ export class Workload {
   isPaused = false;
   /** Somebody gave the disk back: what it holds from then on is nobody's concern. */
   isReleased = false;
-  /** Places that are to be read once more, at the end. */
+  /** Where halves of places begin that are to be read once more, at the end. */
   toRead: number[] = [];
   /** A flush was answered since `flushed` was set to false. */
   flushed = true;
@@ -40,6 +42,8 @@ export class Workload {
   readonly #sim: Sim;
   readonly #o: WorkloadOptions;
   #places: number[] = [];
+  /** Ids of the requests for these. */
+  readonly #lastReads = new Set<number>();
   #version = 0;
   #era = 0;
   #eraKey = "";
@@ -79,7 +83,8 @@ export class Workload {
 
   /** Goes on with one read of each place, and then waits. */
   readAll(): void {
-    this.toRead = [...this.#places];
+    this.toRead = this.#places.flatMap((place) => [place, place + LAST_READ_BLOCKS]);
+    this.#lastReads.clear();
     this.isPaused = this.toRead.length === 0;
   }
 
@@ -91,19 +96,21 @@ export class Workload {
   next(asker: Asker): ConsumerRequest | null {
     if (this.isPaused) return null;
     if (!this.flushed) return this.#flush(asker);
-    const [place] = this.toRead;
-    if (place === undefined) return this.#any(asker);
-    return { ...this.#flush(asker), kind: "read", firstBlock: place, blockCount: PLACE_BLOCKS };
+    const [firstBlock] = this.toRead;
+    if (firstBlock === undefined) return this.#any(asker);
+    const request = this.#flush(asker);
+    this.#lastReads.add(request.id);
+    return { ...request, kind: "read", firstBlock, blockCount: LAST_READ_BLOCKS };
   }
 
   /** It was answered without an error. */
-  done({ kind, firstBlock, blockCount }: ConsumerRequest): void {
+  done({ id, kind, firstBlock }: ConsumerRequest): void {
     if (kind === "flush" && !this.flushed) {
       this.flushed = true;
       this.isPaused = true;
     }
-    if (kind !== "read" || blockCount !== PLACE_BLOCKS) return;
-    this.toRead = this.toRead.filter((place) => place !== firstBlock);
+    if (!this.#lastReads.delete(id)) return;
+    this.toRead = this.toRead.filter((at) => at !== firstBlock);
     if (this.toRead.length === 0) this.isPaused = true;
   }
 

@@ -39,6 +39,8 @@ export interface Plan {
   readonly hosts: number;
   readonly mediaPerUnit: number;
   readonly mediumBytes: number;
+  /** The share of the media that answer reads and writes at once, as a file in memory does. */
+  readonly inMemoryShare: number;
   /** Requests of one consumer under way, and the longest pause between two. */
   readonly depth: number;
   readonly pauseMsMax: number;
@@ -82,6 +84,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     faultPauseSteps: pick([100, 250, 600, 1500]),
     chaosSteps: options.chaosSteps ?? CHAOS_STEPS,
     story: options.story ?? null,
+    inMemoryShare: pick([0, 0.5, 1]),
   };
   if (plan.story === null) return plan;
   return { ...plan, ...STORY_PLAN, ...STORIES[plan.story].plan };

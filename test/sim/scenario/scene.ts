@@ -99,7 +99,8 @@ export class Scene {
     const devices: string[] = [];
     for (let i = 0; i < this.plan.mediaPerUnit; i++) {
       const path = `/${name}/${"abc"[i]}.img`;
-      this.world.kernel.addMedium(path, { sizeBytes: this.plan.mediumBytes });
+      const inMemory = this.sim.chance(this.plan.inMemoryShare);
+      this.world.kernel.addMedium(path, { sizeBytes: this.plan.mediumBytes, inMemory });
       devices.push(path);
     }
     const plan: UnitPlan = {

@@ -20,6 +20,7 @@ export const STORY_PLAN = {
   depth: 8,
   pauseMsMax: 100,
   ioTimeoutMs: 600_000,
+  inMemoryShare: 0,
   faults: [],
 } as const;
 
