@@ -151,7 +151,7 @@ export class SimWorld {
       this.listeners.get(tcpKey({ address: "::", port: at.port }, machine));
   }
 
-  /** How much of a send inside a call a socket looks at: mostly all, of which it takes what fits. */
+  /** How much of a send inside a call a socket looks at; of that it takes what fits. */
   takenAtOnce(length: number): number {
     const { schedule } = this;
     if (schedule === null) return length;

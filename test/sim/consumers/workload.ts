@@ -56,6 +56,12 @@ export class Workload {
 
   /** The disk has this size now: the places are its ends, what was its end, and one between. */
   opened(diskId: string, sizeBytes: number): void {
+    if (sizeBytes < this.sizeBytes && diskId === this.diskId && !this.isReleased) {
+      this.#sim.violated(
+        "sizes",
+        `disk ${diskId} had ${this.sizeBytes} bytes and has ${sizeBytes}`,
+      );
+    }
     this.diskId = diskId;
     this.sizeBytes = sizeBytes;
     const last = sizeBytes / BLOCK_BYTES - PLACE_BLOCKS;
