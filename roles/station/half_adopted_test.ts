@@ -29,6 +29,43 @@ Deno.test("an adoption whose answer was lost is asked for again, and goes on whe
   await world.end();
 });
 
+Deno.test("a host is not told of an adopted leg whose unit could not grant it", async () => {
+  const { world, units: [to, home], host } = await smallPool([3, 20]);
+  for (const each of [order("db", 5), order("log", 5, OTHER)]) {
+    await world.task((await world.ask(host, "STORAGE_REQUEST", each)).task.id);
+  }
+  await carry(world, home!, to!);
+  await world.pass(3000);
+  const before = structuredClone([...host.assignments]);
+  const become = async (state: "failed" | "ready") => {
+    for (const [id, volume] of to!.volumes) to!.volumes.set(id, { ...volume, state });
+    to!.revision++;
+    await world.heartbeat(to!, String(to!.revision));
+  };
+  await become("failed");
+  to!.refuse.set("ACCESS_GRANT", new DvsanError("io", "its medium is failed"));
+  const { api } = world.station;
+  const at = { unit: "u1", medium: "/new" };
+  const task = await api.changeMedium(at, { action: "adopt", yes: true }, "ann");
+  // Zeroing fails once the grant is on its way.
+  await become("ready");
+  await world.pass(200);
+  await become("failed");
+  await world.task(task.id);
+  await world.heartbeat(host, "other");
+  await world.pass(2 * FINISH_AGAIN_MS);
+  await world.heartbeat(host, "another");
+  await world.pass(1000);
+  assert.deepEqual([...host.assignments], before, "it is told nothing that nobody granted");
+  to!.refuse.delete("ACCESS_GRANT");
+  await become("ready");
+  await world.pass(2 * FINISH_AGAIN_MS);
+  assert.deepEqual(api.differences(), []);
+  for (const { legs } of host.assignments.values()) assert.equal(legs[0]!.unitName, "u1");
+  for (const { grant } of to!.volumes.values()) assert.equal(grant?.state, "active");
+  await world.end();
+});
+
 Deno.test("what an adopted medium holds is granted though the catalog is lost behind it", async () => {
   const { world, units: [to, home], host } = await smallPool([3, 20]);
   await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 5))).task.id);

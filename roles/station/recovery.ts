@@ -9,8 +9,8 @@ import { recoveryView } from "./differences.ts";
 import { Paced } from "./paced.ts";
 import { nextVersion, type Pool } from "./pool.ts";
 import { requireStanding } from "./standing.ts";
-import { isShutOut, shutOutLegs, whyNotAgain } from "./tasks/disk_regrant.ts";
-import { isGranted, takeBack } from "./tasks/legs.ts";
+import { isToBeGranted, shutOutLegs, whyNotAgain } from "./tasks/disk_regrant.ts";
+import { takeBack } from "./tasks/legs.ts";
 import { isActive } from "./tasks/task.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 
@@ -113,7 +113,7 @@ export class Recovery {
       const disk = pool.catalog.disks.get(id);
       if (disk?.adopted === 0) await this.#takeBackLeftOver(disk);
       if (disk?.adopted !== 1 || uncertainty(pool, disk) !== null) continue;
-      if (disk.state === "ready" && this.#isToBeGranted(disk)) continue;
+      if (disk.state === "ready" && isToBeGranted(pool, disk)) continue;
       const isWhole = pool.catalog.legsOf(disk.id).every((leg) =>
         pool.catalog.grants.has(leg.id) && leg.publishedBytes === leg.sizeBytes
       );
@@ -183,17 +183,6 @@ export class Recovery {
     return tasks.newest((row) =>
       isActive(row) && (row.paramsJson.includes(disk.id) || row.locksJson.includes(disk.id))
     ) !== null;
-  }
-
-  /** No host is told of a leg before its unit has acknowledged the grant (control.md §2). */
-  #isToBeGranted(disk: DiskRow): boolean {
-    const { pool } = this.#o;
-    return pool.catalog.legsOf(disk.id).some((leg) => {
-      const held = pool.observed.volume(leg.unitId, leg.id);
-      if (held?.state !== "ready" || leg.publishedBytes !== leg.sizeBytes) return false;
-      if (isShutOut(pool, leg, held)) return true;
-      return pool.catalog.grants.get(leg.id)?.state === "active" && !isGranted(pool, leg, held);
-    });
   }
 
   /** Who had a medium adopted ended before what it holds was granted again, or could not. */

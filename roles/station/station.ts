@@ -33,7 +33,7 @@ import { accessWork } from "./tasks/disk_access.ts";
 import { adoptDiskWork } from "./tasks/disk_adopt.ts";
 import { createDiskWork } from "./tasks/disk_create.ts";
 import { growDiskWork } from "./tasks/disk_grow.ts";
-import { regrantWork } from "./tasks/disk_regrant.ts";
+import { isToBeGranted, regrantWork } from "./tasks/disk_regrant.ts";
 import { releaseDiskWork } from "./tasks/disk_release.ts";
 import { changeMediumWork } from "./tasks/medium_change.ts";
 import { revokeNodeWork } from "./tasks/node_revoke.ts";
@@ -196,7 +196,8 @@ class StationRole implements Station {
     });
     const mayTell = (disk: DiskRow) =>
       standing.state !== "superseded" &&
-      (disk.state === "released" || uncertainty({ catalog, observed }, disk) === null);
+      (disk.state === "released" || uncertainty({ catalog, observed }, disk) === null) &&
+      (disk.state !== "ready" || disk.adopted === 0 || !isToBeGranted(pool, disk));
     const newerMaps = new NewerMaps({ world, catalog, events, standing });
     const onNewer = ({ id: diskId, hostId }: DiskRow, version: number) =>
       void newerMaps.learn(hostId, [{ diskId, version }]).catch((error) =>

@@ -5,7 +5,7 @@ import { uncertainty } from "../certainty.ts";
 import { isFencedOff } from "../evidence.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
-import { grantOf, isGrantedYet, mustDisk, untilLegs } from "./legs.ts";
+import { grantOf, isGranted, isGrantedYet, mustDisk, untilLegs } from "./legs.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string() });
@@ -35,6 +35,19 @@ export function shutOutLegs(pool: Pool): Map<string, VolumeRow[]> {
 /** The unit fenced what the catalog wants of the leg, which is whole. */
 export function isShutOut({ catalog }: Pool, leg: VolumeRow, held: VolumeInfo): boolean {
   return held.state === "ready" && isFencedOff(held, catalog.grants.get(leg.id) ?? null);
+}
+
+/**
+ * No host is told of a leg before its unit has acknowledged the grant (control.md §2), whatever
+ * keeps it from that: a medium that failed, or a fence of which the label alone tells.
+ */
+export function isToBeGranted(pool: Pool, disk: DiskRow): boolean {
+  if (pool.nodes.row(disk.hostId)?.admission !== "admitted") return false;
+  return pool.catalog.legsOf(disk.id).some((leg) => {
+    const held = pool.observed.volume(leg.unitId, leg.id);
+    if (held === null || leg.publishedBytes !== leg.sizeBytes) return false;
+    return !isGranted(pool, leg, held);
+  });
 }
 
 /** Grants again what is shut out of a disk; goes on where an earlier run of it was cut off. */

@@ -73,8 +73,15 @@ async function bringBack(pool: Pool, adopted: Adopted): Promise<void> {
   );
   const held = heldOn(pool, adopted);
   for (const { id } of held) forgetAway(pool, unitId, id);
-  const moved = held.map((volume) => movedRow(pool, unitId, { held: volume, task }));
-  await pool.catalog.commit(moved.filter((change) => change !== null));
+  const moved = held.map((volume) => movedRow(pool, unitId, { held: volume, task }))
+    .filter((put) => put !== null);
+  await pool.catalog.commit([
+    ...moved.map((put): Change => ({ table: "volumes", put })),
+    // Nobody is told of the new place before the unit has granted it.
+    ...disksOf(pool, moved).map((disk): Change => {
+      return { table: "disks", put: { ...disk, adopted: 1 } };
+    }),
+  ]);
   void pool.reconciler.kick(unitId);
   await pool.watch.until(
     () => held.every(({ id }) => isKnown(pool, id)) ? true : null,
@@ -126,7 +133,7 @@ function movedRow(
   pool: Pool,
   unitId: string,
   { held, task }: { readonly held: VolumeInfo; readonly task: TaskContext },
-): Change | null {
+): VolumeRow | null {
   const row = pool.catalog.volumes.get(held.id);
   if (row === undefined || row.unitId === unitId) return null;
   const former = pool.nodes.row(row.unitId)?.name ?? row.unitId;
@@ -138,6 +145,10 @@ function movedRow(
   }
   task.log(`Volume ${held.number} (disk "${held.leg.diskName}") came from unit "${former}".`);
   const { number, startLba } = held;
-  const put: VolumeRow = { ...row, unitId, created: 1, number, startLba };
-  return { table: "volumes", put };
+  return { ...row, unitId, created: 1, number, startLba };
+}
+
+function disksOf({ catalog }: Pool, volumes: readonly VolumeRow[]): DiskRow[] {
+  const ids = new Set(volumes.map(({ diskId }) => diskId));
+  return [...ids].map((id) => catalog.disks.get(id)).filter((disk) => disk !== undefined);
 }
