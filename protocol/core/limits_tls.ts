@@ -12,8 +12,9 @@ export const TLS_HANDSHAKE_MS = 10_000;
 export const TLS_LINGER_MS = 5_000;
 /** Why a handshake failed, in words, as the data worker is told. */
 export const TLS_REASON_BYTES_MAX = 512;
-/** What of a connection's ciphertext is held each way, beside what the kernel holds. */
-export const TLS_WIRE_BYTES = 65_536;
+/** One read of what the data worker says to a connection; and while that says little. */
+export const TLS_PLAIN_BYTES = 65_536;
+export const TLS_PLAIN_IDLE_BYTES = 4096;
 /** A file with certificates or a key that the operator names. */
 export const TLS_FILE_BYTES_MAX = 65_536;
 /** A node that was not given its certificate asks again after this. */

@@ -5,7 +5,8 @@ import { peerProblem } from "../../protocol/certificates/peer.ts";
 import type { TlsFailure } from "./counters.ts";
 import type { TlsCredentials, TlsJob } from "./messages.ts";
 import { encodeVerdict } from "./verdict.ts";
-import { Wire } from "./wire.ts";
+import { PlainEnd } from "./plain_end.ts";
+import { holdReads, releaseReads } from "./read_gate.ts";
 
 export interface TlsPipeEvents {
   /** The handshake came to its end. Called at most once. */
@@ -39,7 +40,7 @@ export class TlsPipe {
   readonly #events: TlsPipeEvents;
   readonly #times: Required<TlsPipeTimes>;
   readonly #network: Socket;
-  readonly #wire: Wire;
+  readonly #plainEnd: PlainEnd;
   readonly #plain: Socket;
   #secure: TLSSocket | null = null;
   #state: State = "handshake";
@@ -56,13 +57,13 @@ export class TlsPipe {
     this.#events = options.events;
     this.#times = { handshakeMs: TLS_HANDSHAKE_MS, lingerMs: TLS_LINGER_MS, ...options.times };
     this.#network = socketOf(job.socket);
-    this.#wire = new Wire(this.#network);
-    this.#plain = socketOf(job.plain);
+    this.#plainEnd = new PlainEnd(job.plain);
+    this.#plain = this.#plainEnd.socket;
     for (const socket of [this.#network, this.#plain]) {
       socket.on("close", () => this.#oneClosed());
     }
-    this.#wire.on("error", (error) => this.#lost(error.message, "peer_left"));
-    this.#wire.on("close", () => this.#peerGone());
+    this.#network.on("error", (error) => this.#lost(error.message, "peer_left"));
+    this.#network.on("close", () => this.#peerGone());
     for (const event of ["end", "error", "close"]) this.#plain.on(event, () => this.#left());
     // Until the handshake stands nobody says anything in plain; an end is to be seen.
     this.#plain.resume();
@@ -108,13 +109,13 @@ export class TlsPipe {
       this.#secured(secure, { verify: verifyClients, uri: null });
     });
     server.on("tlsClientError", (error) => this.#lost(error.message, "protocol"));
-    server.emit("connection", this.#wire);
+    server.emit("connection", this.#network);
   }
 
   #connect(uri: string): void {
     const secure = connect({
       ...this.#options(),
-      socket: this.#wire,
+      socket: this.#network,
       rejectUnauthorized: true,
       // A unit is known by its id and not by a host's name: `peerProblem` looks at that.
       checkServerIdentity: () => undefined,
@@ -146,16 +147,17 @@ export class TlsPipe {
     this.#state = "open";
     this.#events.secured();
     const plain = this.#plain;
-    plain.pause();
     if (this.#job.side === "client") plain.write(encodeVerdict(null));
     secure.on("data", (chunk) => {
-      if (!plain.write(chunk)) this.#wire.hold();
+      if (!plain.write(chunk)) holdReads(this.#network);
     });
-    plain.on("drain", () => this.#wire.release());
+    plain.on("drain", () => releaseReads(this.#network));
     secure.on("end", () => plain.end());
-    // Ends the wire behind the last record; the library leaves that to us.
-    secure.on("finish", () => queueMicrotask(() => this.#wire.end()));
-    plain.pipe(secure);
+    secure.on("close", () => this.#network.destroy());
+    this.#plainEnd.forward((bytes, done) => {
+      if (secure.writable) secure.write(bytes, done);
+      else done();
+    });
   }
 
   /** The plain side says nothing more; what it said goes to the peer, and then an end. */
@@ -170,8 +172,7 @@ export class TlsPipe {
       const reason = "the peer left, or showed a certificate that is not accepted";
       return this.#lost(reason, "peer_left");
     }
-    if (this.#secure !== null) this.#plain.unpipe(this.#secure);
-    this.#plain.resume();
+    this.#plainEnd.forward(null);
     this.#plain.end();
     this.#linger();
   }
@@ -188,7 +189,7 @@ export class TlsPipe {
     clearTimeout(this.#timer);
     this.#state = "over";
     this.#events.failed(reason, why);
-    this.#wire.destroy();
+    this.#network.destroy();
     // Nothing was said in plain before, so there is room for it.
     if (this.#job.side === "client") this.#plain.write(encodeVerdict(reason));
     this.#plain.destroySoon();
@@ -199,7 +200,7 @@ export class TlsPipe {
     clearTimeout(this.#timer);
     this.#state = "over";
     this.#secure?.destroy();
-    this.#wire.destroy();
+    this.#network.destroy();
     this.#plain.destroy();
   }
 
