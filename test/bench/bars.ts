@@ -32,9 +32,10 @@ export function verdictOf({ figures, wanted, limit }: Bar): Verdict {
   return by + spread >= 0 ? "within the spread" : "not met";
 }
 
-/** All bars for which there are figures. */
+/** All bars for which there are figures. None is set for TLS. */
 export function barsOf(result: DataPathResult): Bar[] {
-  return result.cells.filter((cell) => !FAIRNESS.includes(cell)).flatMap((cell) => [
+  const isBarred = (cell: Cell) => !FAIRNESS.includes(cell) && cell.medium !== "tls";
+  return result.cells.filter(isBarred).flatMap((cell) => [
     ...speedBars(result, cell),
     ...processorBars(result, cell),
     ...hostBars(result, cell),

@@ -105,6 +105,8 @@ Deno.test("cells have names of their own, and quick runs know theirs", () => {
   assert.equal(cellNamed("r4k-1").placement, "one");
   assert.equal(cellNamed("r4k-1-split").placement, "split");
   assert.equal(cellNamed("W1m-8").title, "1 MiB sequential write, depth 8");
+  const { medium, tool, blockBytes, depth, connections } = cellNamed("tls-R4k-32x4");
+  assert.deepEqual([medium, tool, blockBytes, depth, connections], ["tls", "nbdcopy", 4096, 32, 4]);
 });
 
 Deno.test("readSettings() reads parts and limits, and says what is wrong", () => {

@@ -1,5 +1,6 @@
-/** What the servers' files are on. */
-export type Medium = "tmpfs" | "direct";
+/** What the servers' files are on; `tls`: tmpfs, with TLS that verifies both sides. */
+export type Medium = "tmpfs" | "direct" | "tls";
+export const MEDIA: readonly Medium[] = ["tmpfs", "direct", "tls"];
 
 /**
  * Where client and server run. `one`: both on one and the same processor, since at depth 1 the
@@ -49,6 +50,9 @@ const DIRECT = [
   ...["r64k-16", "w64k-16", "R1m-8", "W1m-8", "r4k-32x4", "w4k-32x4"],
 ];
 
+/** With nbdcopy, one request behind the other: fio's engine cannot be told of certificates. */
+const TLS = ["R1m-8", "W1m-8", "R4k-32", "W4k-32", "R1m-8x4", "W1m-8x4", "R4k-32x4", "W4k-32x4"];
+
 /** A reader of one request at a time, alone and beside one that writes at depth 128. */
 const ALONE: Cell = { ...cellOf("r4k-1", "tmpfs"), name: "fairness-alone", placement: "free" };
 export const FAIRNESS: readonly Cell[] = [
@@ -74,6 +78,7 @@ export const CELLS: readonly Cell[] = [
   copyCell("copy-read", "read"),
   copyCell("copy-write", "write"),
   ...DIRECT.map((name) => cellOf(name, "direct")),
+  ...TLS.map((name) => cellOf(name, "tls")),
 ];
 
 /** The cells of a quick run: those that the others follow. */
@@ -82,6 +87,7 @@ export const QUICK: readonly string[] = [
   ...["w4k-128", "r64k-16", "w64k-16", "R1m-8", "W1m-8", "r4k-32x4", "w4k-32x4"],
   ...["copy-read", "copy-write"],
   ...["direct-r4k-1", "direct-r4k-32", "direct-w4k-32", "direct-R1m-8", "direct-W1m-8"],
+  ...["tls-R1m-8", "tls-W1m-8"],
 ];
 
 export function isLarge({ blockBytes }: Cell): boolean {
@@ -97,10 +103,10 @@ function cellOf(name: string, medium: Medium): Cell {
   const where = { one: ", one processor", split: ", one processor each", free: "" }[placement];
   const many = connections === "1" ? "" : `, ${connections} connections`;
   return {
-    name: medium === "direct" ? `direct-${name}` : name,
+    name: medium === "tmpfs" ? name : `${medium}-${name}`,
     title: `${size} ${unit === "k" ? "KiB" : "MiB"} ${words}, depth ${depth}${many}${where}`,
     medium,
-    tool: "fio",
+    tool: medium === "tls" ? "nbdcopy" : "fio",
     rw,
     blockBytes: Number(size) * (unit === "k" ? KIB : MIB),
     depth: Number(depth),

@@ -1,7 +1,15 @@
-import { type Cell, CELLS, type Medium } from "./cells.ts";
+import { type Cell, CELLS, MEDIA, type Medium } from "./cells.ts";
 import { fioArguments, parseFio, type RunResult } from "./fio.ts";
 import { runNbdcopy } from "./nbdcopy.ts";
-import { directLacks, directPlace, EXPORT_BYTES, type Place, tmpfsPlace } from "./places.ts";
+import {
+  directLacks,
+  directPlace,
+  EXPORT_BYTES,
+  type Place,
+  tlsLacks,
+  tlsPlace,
+  tmpfsPlace,
+} from "./places.ts";
 import { canPin, canRule, output, pin, processorTimeUs, rule } from "./processes.ts";
 import { type Contender, CONTENDERS, missing, type Server } from "./servers.ts";
 import type { BenchRun } from "./settings.ts";
@@ -31,6 +39,13 @@ const WARM_UP_CELLS = ["W1m-8", "R1m-8", "w4k-32", "r4k-32", "r64k-16", "w4k-1",
 /** Half of it before, half of it after. */
 const BESIDE_SECONDS = 2;
 
+/** Why a medium cannot be measured here, or null. */
+const LACKS: Readonly<Record<Medium, () => string | null>> = {
+  tmpfs: () => null,
+  direct: directLacks,
+  tls: tlsLacks,
+};
+
 /** All servers of a medium stand beside each other, and one at a time is measured, in turns. */
 export async function measureDataPath(run: BenchRun): Promise<DataPathResult> {
   const collected = new Map<string, Sample[]>();
@@ -43,19 +58,20 @@ export async function measureDataPath(run: BenchRun): Promise<DataPathResult> {
   const leftOut: string[] = [];
   const started = new Set<Contender>();
   const cells = CELLS.filter(({ name }) => run.cells.includes(name));
-  for (const medium of ["tmpfs", "direct"] as const) {
+  for (const medium of MEDIA) {
     const own = cells.filter((cell) => cell.medium === medium);
     if (own.length === 0) continue;
-    const lacks = medium === "direct" ? directLacks() : null;
+    const lacks = LACKS[medium]();
     if (lacks !== null) {
-      leftOut.push(`everything with O_DIRECT on a loop device: ${lacks}`);
+      leftOut.push(`all cells of ${medium}: ${lacks}`);
       continue;
     }
     await using stack = new AsyncDisposableStack();
     const servers = await startAll(run, medium, { stack, leftOut });
     for (const contender of servers.keys()) started.add(contender);
-    await warmUp([...servers.values()], own, run);
-    await measureRounds(run, { cells: own, servers, samples });
+    const source = await tmpfsPlace(run.directory).filled(`source-${medium}`);
+    await warmUp([...servers.values()], own, { ...run, source });
+    await measureRounds({ ...run, source }, { cells: own, servers, samples });
   }
   const contenders = CONTENDERS.filter((contender) => started.has(contender));
   return { contenders, cells, samples, leftOut };
@@ -66,9 +82,7 @@ async function startAll(
   medium: Medium,
   { stack, leftOut }: { stack: AsyncDisposableStack; leftOut: string[] },
 ): Promise<Map<Contender, Server>> {
-  const place: Place = medium === "tmpfs"
-    ? tmpfsPlace(run.directory)
-    : directPlace(run.diskDirectory);
+  const place = await placeOf(run, medium);
   const servers = new Map<Contender, Server>();
   for (const contender of CONTENDERS) {
     if (!run.servers.includes(contender.name) || !contender.media.includes(medium)) continue;
@@ -84,6 +98,17 @@ async function startAll(
   return servers;
 }
 
+async function placeOf(run: BenchRun, medium: Medium): Promise<Place> {
+  switch (medium) {
+    case "tmpfs":
+      return tmpfsPlace(run.directory);
+    case "direct":
+      return directPlace(run.diskDirectory);
+    case "tls":
+      return await tlsPlace(`${run.directory}/tls`);
+  }
+}
+
 /**
  * Every server sees large and small requests first, many and one at a time, until what it runs for
  * them is compiled; a granted disk is written from end to end.
@@ -91,21 +116,25 @@ async function startAll(
 async function warmUp(
   servers: readonly Server[],
   cells: readonly Cell[],
-  { signal }: BenchRun,
+  { signal, source }: BenchRun & { readonly source: string },
 ): Promise<void> {
-  const kinds = WARM_UP_CELLS.flatMap((name) => CELLS.filter((cell) => cell.name === name));
-  console.error(`warming up for ${cells[0]?.medium}`);
+  const medium = cells[0]?.medium;
+  // nbdcopy brings every kind of its own cells.
+  const kinds = medium === "tls"
+    ? cells
+    : WARM_UP_CELLS.flatMap((name) => CELLS.filter((cell) => cell.name === name));
+  console.error(`warming up for ${medium}`);
   for (const server of servers) {
     for (const cell of kinds) {
       signal.throwIfAborted();
       const seconds = cell.depth === 1 ? WARM_UP_ALONE_SECONDS : WARM_UP_SECONDS;
-      await measure(server, cell, { seconds, source: "" });
+      await measure(server, cell, { seconds, source });
     }
   }
 }
 
 async function measureRounds(
-  run: BenchRun,
+  run: BenchRun & { readonly source: string },
   { cells, servers, samples }: {
     cells: readonly Cell[];
     servers: ReadonlyMap<Contender, Server>;
@@ -113,7 +142,6 @@ async function measureRounds(
   },
 ): Promise<void> {
   const all = [...servers];
-  const source = await tmpfsPlace(run.directory).filled(`source-${cells[0]?.medium}`);
   for (let round = 0; round < run.rounds; round++) {
     console.error(`round ${round + 1} of ${run.rounds}: ${cells.length} cells`);
     for (const cell of cells) {
@@ -124,7 +152,7 @@ async function measureRounds(
         if (cell.tool === "nbdcopy" && contender.role === "device") continue;
         run.signal.throwIfAborted();
         samples(cell, contender.name).push(
-          await measure(server, cell, { seconds: run.seconds, source }),
+          await measure(server, cell, { seconds: run.seconds, source: run.source }),
         );
       }
     }

@@ -1,3 +1,4 @@
+import { makePki } from "../interop/tls_pki.ts";
 import { needs } from "../needs.ts";
 import type { Medium } from "./cells.ts";
 import { output } from "./processes.ts";
@@ -12,6 +13,8 @@ const RANDOM_BYTES_MAX = 65_536;
 export interface Place {
   readonly medium: Medium;
   readonly directory: string;
+  /** Directory with the certificates of a server that is to require TLS. */
+  readonly certificates?: string;
   /** A new file or device with bytes in it; what it needs is given back by the stack. */
   filled(name: string, stack: AsyncDisposableStack): Promise<string>;
 }
@@ -23,6 +26,18 @@ export function tmpfsPlace(directory: string): Place & { filled(name: string): P
     directory,
     filled: (name: string) => Promise.resolve(filledFile(`${directory}/${name}.img`)),
   };
+}
+
+/** The same, for servers that require TLS, with certificates made for this run. */
+export async function tlsPlace(directory: string): Promise<Place> {
+  const certificates = `${directory}/certificates`;
+  for (const made of [directory, certificates]) Deno.mkdirSync(made);
+  await makePki(certificates);
+  return { ...tmpfsPlace(directory), medium: "tls", certificates: `${certificates}/good` };
+}
+
+export function tlsLacks(): string | null {
+  return needs({ tools: ["nbdcopy", "openssl"] });
 }
 
 /** Loop devices over files of a folder on a disk, past the page cache of the file below. */

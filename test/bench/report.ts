@@ -1,5 +1,5 @@
 import { type Bar, barsOf, verdictOf } from "./bars.ts";
-import { type Cell, FAIRNESS, isLarge, MIB } from "./cells.ts";
+import { type Cell, FAIRNESS, isLarge, MEDIA, type Medium, MIB } from "./cells.ts";
 import type { DataPathResult, Sample } from "./data_path.ts";
 import { figuresOf, formatFigures, formatNumber, formatTable, ratioToBest } from "./figures.ts";
 import type { LatencyResult } from "./latency.ts";
@@ -9,6 +9,12 @@ export function latencyReport(result: LatencyResult): string {
   return `## Power-on and requests, milliseconds\n\n${formatTable([["what", "ms"], ...rows])}`;
 }
 
+const PLACES: Readonly<Record<Medium, string>> = {
+  tmpfs: "tmpfs",
+  direct: "O_DIRECT on a loop device over ext4",
+  tls: "TLS, on tmpfs",
+};
+
 export function dataPathReport(whole: DataPathResult): string {
   const isFairness = (cell: Cell) => FAIRNESS.includes(cell);
   const result = { ...whole, cells: whole.cells.filter((cell) => !isFairness(cell)) };
@@ -17,11 +23,11 @@ export function dataPathReport(whole: DataPathResult): string {
     isLarge(cell) ? sample.bytesPerSecond / MIB : sample.requestsPerSecond;
   const settings = result.contenders.map(({ name, settings }) => `- ${name}: \`${settings}\``);
   const leftOut = result.leftOut.map((reason) => `- left out: ${reason}`);
-  const parts = (["tmpfs", "direct"] as const).flatMap((medium) => {
+  const parts = MEDIA.flatMap((medium) => {
     const cells = result.cells.filter((cell) => cell.medium === medium);
     if (cells.length === 0) return [];
     const part = { ...result, cells };
-    const where = medium === "tmpfs" ? "tmpfs" : "O_DIRECT on a loop device over ext4";
+    const where = PLACES[medium];
     return [
       `## ${where}: ours to the best peer of the same round`,
       ratioTable(part, rate),
@@ -29,12 +35,16 @@ export function dataPathReport(whole: DataPathResult): string {
       figuresTable(part, rate),
       `## ${where}: processor time of the server, µs for each request`,
       figuresTable(part, () => ({ processorUs }) => processorUs),
-      `## ${where}: median latency, µs`,
-      figuresTable(part, () => ({ latencyUsMedian }) => latencyUsMedian ?? 0),
+      // nbdcopy tells of no latencies.
+      ...medium === "tls" ? [] : [
+        `## ${where}: median latency, µs`,
+        figuresTable(part, () => ({ latencyUsMedian }) => latencyUsMedian ?? 0),
+      ],
     ];
   });
-  const bars = `## Bars\n\n${barsTable(barsOf(result))}`;
-  return [...parts, ...fairness, bars, "Servers:", [...settings, ...leftOut].join("\n")].join(
+  const all = barsOf(result);
+  const bars = all.length === 0 ? [] : [`## Bars\n\n${barsTable(all)}`];
+  return [...parts, ...fairness, ...bars, "Servers:", [...settings, ...leftOut].join("\n")].join(
     "\n\n",
   );
 }

@@ -32,6 +32,7 @@ export interface Contender {
 }
 
 const BOTH: readonly Medium[] = ["tmpfs", "direct"];
+const ALL: readonly Medium[] = [...BOTH, "tls"];
 
 export const CONTENDERS: readonly Contender[] = [
   ours("uring"),
@@ -55,15 +56,18 @@ function ours(io: "uring" | "epoll"): Contender {
   return {
     name: `dvsan-${io}`,
     role: "ours",
-    settings: `dvsan unit --export NAME=PATH --io ${io}`,
+    settings: `dvsan unit --export NAME=PATH --io ${io}${
+      io === "uring" ? ", with TLS --tls require" : ""
+    }`,
     tool: null,
-    media: BOTH,
+    // TLS ends in a worker beside the data path, whichever kernel interface that has.
+    media: io === "uring" ? ALL : BOTH,
     start: async (place, stack) => {
       const path = await place.filled(io, stack);
       const flags = ["--export", `bench=${path}`, "--nbd", "127.0.0.1:0", "--io", io];
-      const unit = stack.use(new Running(dvsan("unit", ...flags)));
+      const unit = stack.use(new Running(dvsan("unit", ...flags, ...tlsFlags(place))));
       const { nbd } = JSON.parse(await unit.firstLine);
-      return exportAt(`nbd://${nbd}/bench`, unit.processId);
+      return exportAt(place, { address: nbd, processId: unit.processId });
     },
   };
 }
@@ -98,12 +102,19 @@ function nbdkit(threads: number): Contender {
   return {
     name: `nbdkit-${threads}`,
     role: "peer",
-    settings: `nbdkit ${flags.join(" ")} file FILE`,
+    settings: `nbdkit ${flags.join(" ")} file FILE${
+      threads === 1 ? "" : ", with TLS --tls=require --tls-verify-peer"
+    }`,
     tool: "nbdkit",
-    media: ["tmpfs"],
+    media: threads === 1 ? ["tmpfs"] : ["tmpfs", "tls"],
     start: async (place, stack) => {
       const path = await place.filled(`nbdkit${threads}`, stack);
-      return startPeer(stack, (port) => ["nbdkit", ...flags, `--port=${port}`, "file", path]);
+      const tls = place.certificates === undefined
+        ? []
+        : ["--tls=require", `--tls-certificates=${place.certificates}`, "--tls-verify-peer"];
+      const all = [...flags, ...tls];
+      const command = (port: number) => ["nbdkit", ...all, `--port=${port}`, "file", path];
+      return startPeer(place, { stack, command });
     },
   };
 }
@@ -113,13 +124,21 @@ function qemuNbd(aio: "native" | "io_uring"): Contender {
   return {
     name: `qemu-nbd-${aio}`,
     role: "peer",
-    settings: `qemu-nbd ${flags.join(" ")} PATH`,
+    settings: `qemu-nbd ${flags.join(" ")} PATH${
+      aio === "native" ? ", with TLS tls-creds-x509 and verify-peer" : ""
+    }`,
     tool: "qemu-nbd",
-    media: BOTH,
+    media: aio === "native" ? ALL : BOTH,
     start: async (place, stack) => {
       const path = await place.filled(`qemu-${aio}`, stack);
       const where = ["--bind=127.0.0.1", "--export-name=bench"];
-      return startPeer(stack, (port) => ["qemu-nbd", ...flags, ...where, `--port=${port}`, path]);
+      const credentials = `tls-creds-x509,id=tls,endpoint=server,dir=${place.certificates}`;
+      const tls = place.certificates === undefined
+        ? []
+        : ["--object", `${credentials},verify-peer=on`, "--tls-creds=tls"];
+      const all = [...flags, ...where, ...tls];
+      const command = (port: number) => ["qemu-nbd", ...all, `--port=${port}`, path];
+      return startPeer(place, { stack, command });
     },
   };
 }
@@ -146,7 +165,7 @@ function nbdServer(): Contender {
       const processId = Number(Deno.readTextFileSync(pidFile));
       stack.defer(() => Deno.kill(processId, "SIGTERM"));
       await until("nbd-server to greet", () => greeting(port));
-      return exportAt(`nbd://127.0.0.1:${port}/bench`, processId);
+      return exportAt(place, { address: `127.0.0.1:${port}`, processId });
     },
   };
 }
@@ -170,18 +189,35 @@ function device(): Contender {
 
 /** A peer says nothing when it is up: it is asked until it greets. */
 async function startPeer(
-  stack: AsyncDisposableStack,
-  command: (port: number) => readonly string[],
+  place: Place,
+  { stack, command }: {
+    readonly stack: AsyncDisposableStack;
+    readonly command: (port: number) => readonly string[];
+  },
 ): Promise<Server> {
   const port = freePort();
   const peer = stack.use(new Running(command(port)));
   const greets = until(`${command(port)[0]} to greet`, () => greeting(port));
   await Promise.race([greets, peer.firstLine]);
-  return exportAt(`nbd://127.0.0.1:${port}/bench`, peer.processId);
+  return exportAt(place, { address: `127.0.0.1:${port}`, processId: peer.processId });
 }
 
-function exportAt(uri: string, processId: number): Server {
+function exportAt(
+  { certificates }: Place,
+  { address, processId }: { readonly address: string; readonly processId: number },
+): Server {
+  const uri = certificates === undefined
+    ? `nbd://${address}/bench`
+    : `nbds://${address}/bench?tls-certificates=${certificates}`;
   return { target: { kind: "nbd", uri }, processIds: [processId] };
+}
+
+function tlsFlags({ certificates }: Place): string[] {
+  if (certificates === undefined) return [];
+  return [
+    ...["--tls", "require", "--tls-certificate", `${certificates}/server-cert.pem`],
+    ...["--tls-key", `${certificates}/server-key.pem`, "--tls-ca", `${certificates}/ca-cert.pem`],
+  ];
 }
 
 async function greeting(port: number): Promise<true | null> {
