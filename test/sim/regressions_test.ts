@@ -7,6 +7,8 @@ import { stateOf } from "./machines/cluster.ts";
 import { copy, rollback, swap } from "./faults/media_moves.ts";
 import { type Plan, planOf } from "./scenario/plan.ts";
 import { Scene } from "./scenario/scene.ts";
+import { killedInFence } from "./stories/fences.ts";
+import { pass, STORY_PLAN } from "./stories/story.ts";
 
 /** Taken before Deno is banned. */
 const { makeTempDirSync, removeSync } = Deno;
@@ -96,4 +98,11 @@ Deno.test("a snapshot that no label tells from what came after is not put back",
     assert.equal(heals.size, 1, "it could, and the older label is known by that");
     for (const heal of [...heals]) heal();
   });
+});
+
+Deno.test("a fence that a unit was killed in, before its label said so, is told to be open and done again", async () => {
+  await play("killed in a fence", async (scene) => {
+    await pass(scene, 2000);
+    await killedInFence(scene);
+  }, { ...STORY_PLAN, hosts: 2, inMemoryShare: 0 });
 });

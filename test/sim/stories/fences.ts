@@ -1,3 +1,4 @@
+import { labelsOf } from "../agreement/labels.ts";
 import { pictureOf, type PoolPicture } from "../agreement/agreement.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { isDataWrite, pass, passTime, reach } from "./story.ts";
@@ -76,6 +77,62 @@ export async function fencedWhilePoisoned(scene: Scene): Promise<void> {
   picture = await shown(scene);
   const left = picture.volumes.find(({ difference }) => difference?.includes("fenced"));
   if (left !== undefined) sim.violated("story", `the fence never ends: ${left.difference}`);
+}
+
+/**
+ * A unit has shut a host out and is killed before its label says so: nothing was acknowledged, and
+ * its label still grants. Back, and out of the station's reach, it lets the host in; the station
+ * calls nothing fenced meanwhile, and has it fenced once it reaches the unit.
+ */
+export async function killedInFence(scene: Scene): Promise<void> {
+  const { sim, world, station, units: [unit], users } = scene;
+  const { kernel } = world;
+  const { machine } = unit!.role;
+  const made = users.disks.find(({ state }) => state === "made") ?? users.request()!;
+  await reach(scene, `${made.key} is there`, () => made.state === "made");
+  await pass(scene, 500);
+  const { diskId } = made.workload;
+  const grant = () =>
+    labelsOf(scene).flatMap(({ label }) => label.volumes)
+      .find(({ leg }) => leg.diskId === diskId)?.grant?.state;
+  const expectOpen = async (when: string) => {
+    if (grant() !== "active") sim.violated("story", `the label says ${grant()} ${when}`);
+    const { tasks, volumes } = await shown(scene);
+    const isFenced = tasks.some(({ title, log, state }) =>
+      title.startsWith("Revoke") && state === "done" && !/Not fenced yet/.test(JSON.stringify(log))
+    );
+    if (isFenced) sim.violated("story", `the revocation is called done ${when}`);
+    if (!volumes.some(({ difference }) => difference?.includes("fenced"))) {
+      sim.violated("story", `nobody says that a grant is to be fenced ${when}`);
+    }
+  };
+  let held = 0;
+  kernel.mediaFault = (call) => {
+    if (call.kind !== "write" || isDataWrite(scene, call)) return "ok";
+    held++;
+    return "hold";
+  };
+  scene.revoked.add(made.host);
+  for (const disk of users.disks) if (disk.host === made.host) users.forget(disk);
+  scene.operator.revoke(made.host);
+  await reach(scene, "a write to the label is held", () => held > 0);
+  await passTime(scene, 1000);
+  await expectOpen("while its write is held");
+  unit!.role.end("killed");
+  kernel.mediaFault = () => "ok";
+  world.cut(station.machine, machine);
+  world.cut(machine, station.machine);
+  await reach(scene, "the unit is back", () => unit!.role.isReady);
+  await passTime(scene, 3000);
+  await expectOpen("behind the unit's return");
+  world.mend(station.machine, machine);
+  world.mend(machine, station.machine);
+  await reach(scene, "the label says that it is fenced", () => grant() === "fenced");
+  await passTime(scene, 3000);
+  unit!.role.end("killed");
+  await reach(scene, "the unit is back again", () => unit!.role.isReady);
+  await passTime(scene, 3000);
+  if (grant() !== "fenced") sim.violated("story", "the fence is forgotten");
 }
 
 async function shown(scene: Scene): Promise<PoolPicture> {

@@ -7,7 +7,7 @@ import {
 } from "./backups.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
-import { fencedWhilePoisoned, hostIsFenced } from "./fences.ts";
+import { fencedWhilePoisoned, hostIsFenced, killedInFence } from "./fences.ts";
 import { longDisk, reopened, reopenedUnrepeated, slowSyncs, writesMeet } from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
@@ -26,6 +26,7 @@ export const STORY_NAMES = [
   "host-ends-in-replay",
   "host-is-fenced",
   "hosts-are-ahead",
+  "killed-in-fence",
   "late-attach",
   "medium-away",
   "older-backup",
@@ -57,6 +58,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "host-ends-in-replay": { play: hostEndsInReplay },
   "host-is-fenced": { plan: { hosts: 2 }, play: hostIsFenced },
   "hosts-are-ahead": { play: hostsAreAhead },
+  "killed-in-fence": { plan: { hosts: 2, inMemoryShare: 0 }, play: killedInFence },
   "late-attach": { plan: { hosts: 1, pauseMsMax: 4000 }, play: lateAttach },
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
   "older-backup": { play: olderBackup },
