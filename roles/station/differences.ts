@@ -175,9 +175,22 @@ function stepWords(step: PlanStep): string {
 }
 
 function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
-  const why = uncertainty(pool, disk);
+  const why = disk.state === "released" ? null : uncertainty(pool, disk);
   const host = pool.catalog.nodes.get(disk.hostId)?.name ?? disk.hostId;
   const subject = `disk "${disk.name}" of host "${host}"`;
+  const isUntold = disk.version > disk.deliveredVersion;
+  const isGoing = disk.state === "releasing" || disk.state === "released";
+  if (isGoing && isUntold && pool.standing.state === "recovered") {
+    return {
+      kind: "disk",
+      subject,
+      wanted: "that it is released",
+      held: "its host was not told",
+      will: NOTHING,
+      onConfirm: "its host is told that it is gone",
+      waits: null,
+    };
+  }
   if (why !== null) {
     return {
       kind: "disk",
@@ -192,7 +205,7 @@ function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
   if (disk.adopted === 1 && disk.version === 0 && disk.state === "ready") {
     return rebuiltDifference(pool, disk, { subject, host });
   }
-  if (disk.version <= disk.deliveredVersion) return null;
+  if (!isUntold) return null;
   return {
     kind: "disk",
     subject,

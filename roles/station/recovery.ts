@@ -79,7 +79,7 @@ export class Recovery {
   /** An operator confirms the list that was shown; DvsanError "busy" when it is another now. */
   async confirm(list: string, owner: string): Promise<void> {
     const { pool } = this.#o;
-    const { standing, events, catalog, reconciler } = pool;
+    const { standing, events, catalog, reconciler, delivery } = pool;
     requireStanding(pool, "confirm the differences");
     if (standing.state === "normal") {
       throw new DvsanError("busy", "The station is not in recovered state: nothing is to confirm.");
@@ -95,7 +95,9 @@ export class Recovery {
     await standing.confirm();
     const text = `${owner} confirmed the list of differences ${list}: the recovery is over.`;
     events.say({ kind: "station.confirmed", severity: "warn", subject: owner, text });
-    for (const row of catalog.nodes.values()) void reconciler.kick(row.id);
+    for (const row of catalog.nodes.values()) {
+      void (row.role === "unit" ? reconciler : delivery).kick(row.id);
+    }
     await this.settle();
   }
 

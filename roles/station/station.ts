@@ -194,8 +194,10 @@ class StationRole implements Station {
       events,
       standing: () => standing.state,
     });
+    const isGoing = (disk: DiskRow) => disk.state === "releasing" || disk.state === "released";
+    // In recovered state nobody's disk is taken: an older catalog may say so of one that is used.
     const mayTell = (disk: DiskRow) =>
-      standing.state !== "superseded" &&
+      (standing.state === "normal" || (standing.state === "recovered" && !isGoing(disk))) &&
       (disk.state === "released" || uncertainty({ catalog, observed }, disk) === null) &&
       (disk.state !== "ready" || disk.adopted === 0 || !isToBeGranted(pool, disk));
     const newerMaps = new NewerMaps({ world, catalog, events, standing });
