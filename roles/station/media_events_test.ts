@@ -43,3 +43,15 @@ Deno.test("mediaEvents() names a medium without a path by its id, and tells at f
   const refused = infoWith({ state: "refused", reason: "it holds an ext4 file system" });
   assert.equal(mediaEvents("u1", { before: null, now: refused })[0]?.severity, "warn");
 });
+
+Deno.test("mediaEvents() tells of a medium that is older than before, when its unit takes it for right", () => {
+  const was = infoWith({ sequence: 9 });
+  const [older, ...more] = mediaEvents("u1", { before: was, now: infoWith({ sequence: 8 }) });
+  assert.deepEqual([older?.kind, older?.severity, more], ["medium.older", "error", []]);
+  assert.match(older!.text, /\/dev\/sdb of "u1" is older than before: .* 8, and had 9\. The whole/);
+  assert.deepEqual(mediaEvents("u1", { before: was, now: infoWith({ sequence: 10 }) }), []);
+  const stale = infoWith({ sequence: 8, state: "stale", reason: "an old copy" });
+  assert.deepEqual(mediaEvents("u1", { before: was, now: stale }).map(({ kind }) => kind), [
+    "medium.stale",
+  ]);
+});

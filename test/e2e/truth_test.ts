@@ -103,6 +103,14 @@ scenario({
       });
       const refused = await cluster.ctl("disk", "create", "h1", "third", "--size", "16M");
       assert.match(refused.stderr, /obeys another station with the same key/);
+      for (const order of [["disk", "release", "db"], ["node", "revoke", "h1"]]) {
+        const { code, stderr } = await cluster.ctl(...order);
+        assert.equal(code, 1, order.join(" "));
+        assert.match(stderr, /obeys another station with the same key/);
+      }
+      const shown = await cluster.mustCtl("recover");
+      assert.match(shown, /state: superseded/);
+      assert.match(shown, /to go on with this one, stop the other and restart it/);
       assert.match(cluster.member("station").log.join("\n"), /obeys another station/);
     });
     await step("its restart, when the other is gone, makes it the one again", async () => {
