@@ -55,6 +55,10 @@ export abstract class SimMediaIo extends SimBase {
 
   zero(operation: Operation, handle: io.Handle, at: io.ZeroRange): void {
     const { position, length } = at;
+    if (at.fast && this.#mediumAt(handle)?.zeroesFast === false) {
+      if (this.mediumOf(operation, handle) !== null) this.end(operation, -Errno.EOPNOTSUPP);
+      return;
+    }
     this.#media(operation, handle, {
       ...{ kind: "zero", position, length, fua: false, bytes: null },
       run: (medium) => medium.zero(position, length),

@@ -11,6 +11,8 @@ export interface SimMediumOptions {
    * still. What was not synced is in that cache alone, as of every file.
    */
   readonly inMemory?: boolean;
+  /** It can zero a range without writing it; true when not given. */
+  readonly zeroesFast?: boolean;
   readonly blockBytes?: number;
   /** What a power cut leaves whole of an unflushed write: 512 or 4096; 4096 when not given. */
   readonly tearBytes?: number;
@@ -36,6 +38,7 @@ export class SimMedium {
   readonly kind: "file" | "block";
   readonly readOnly: boolean;
   readonly inMemory: boolean;
+  readonly zeroesFast: boolean;
   readonly blockBytes: number;
   readonly tearBytes: number;
   sizeBytes: number;
@@ -53,6 +56,7 @@ export class SimMedium {
     this.kind = options.kind ?? "file";
     this.readOnly = options.readOnly ?? false;
     this.inMemory = options.inMemory ?? false;
+    this.zeroesFast = options.zeroesFast ?? true;
     this.blockBytes = options.blockBytes ?? 512;
     this.tearBytes = options.tearBytes ?? 4096;
     this.sizeBytes = options.sizeBytes;

@@ -104,8 +104,9 @@ export class SimWorld {
   copyMedium(from: string, to: string): SimMedium {
     const medium = this.media.get(from);
     assert(medium !== undefined, `there is no medium at ${from}`);
-    const { sizeBytes, kind, blockBytes, tearBytes, inMemory } = medium;
-    const copy = this.addMedium(to, { sizeBytes, kind, blockBytes, tearBytes, inMemory });
+    const { sizeBytes, kind, blockBytes, tearBytes, inMemory, zeroesFast } = medium;
+    const options = { sizeBytes, kind, blockBytes, tearBytes, inMemory, zeroesFast };
+    const copy = this.addMedium(to, options);
     copy.restore(medium.image());
     return copy;
   }

@@ -20,7 +20,7 @@ export interface Sim extends SimSchedule {
   violated(checker: string, text: string): void;
 }
 
-export type ConsumerKind = "read" | "write" | "flush" | "trim" | "zero";
+export type ConsumerKind = "read" | "write" | "flush" | "trim" | "zero" | "cache" | "status";
 
 /** One request of a consumer on a disk. Blocks have BLOCK_BYTES. */
 export interface ConsumerRequest {
@@ -34,6 +34,8 @@ export interface ConsumerRequest {
   /** 0 for a flush. */
   readonly blockCount: number;
   readonly fua: boolean;
+  /** COMMAND_FLAGS besides FUA. */
+  readonly flags: number;
   /** Of a write: rising by disk; the stamp of each block holds it. 0 otherwise. */
   readonly version: number;
   /**
@@ -51,7 +53,7 @@ export interface ConsumerRequest {
  */
 export interface ConsumerEvents {
   asked(request: ConsumerRequest): void;
-  /** `error` is 0 or an NBD error; `data` is what a read brought. */
+  /** `error` is 0 or an NBD error; `data` is what a read brought, or a status' descriptors. */
   answered(request: ConsumerRequest, error: number, data: Uint8Array | null): void;
   /** The connection ended before an answer. */
   lost(request: ConsumerRequest): void;

@@ -31,7 +31,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
     name: "tally",
     finished: () =>
       sim.say(
-        `judged: ${blocks.judged} blocks that were read, ${fences.judged} blocks written to media, ` +
+        `judged: ${blocks.judged} blocks that were read, ${blocks.statuses} times what is allocated, ${fences.judged} blocks written to media, ` +
           `${attachments.judged} of them by the connection that brought them, and ${labels.judged} ` +
           "changes of labels",
       ),

@@ -1,4 +1,5 @@
 import type { MediumInfo } from "../../../protocol/config/bodies.ts";
+import { COMMAND_FLAGS, WIRE_ERROR } from "../../../protocol/nbd/constants.ts";
 import {
   BLOCK_BYTES,
   type Checker,
@@ -7,7 +8,9 @@ import {
   type WorkerAnswer,
 } from "../types.ts";
 import { BlockRegister, Change, type Value } from "./register.ts";
-import { diskHashOf, readSector, SECTORS } from "./stamp.ts";
+import { zeroBlocksOf } from "./status.ts";
+import { diskHashOf } from "./stamp.ts";
+import { valuesOf } from "./values.ts";
 
 /** A request under way or over, and what it changes in each of its blocks. */
 interface Asked {
@@ -49,6 +52,7 @@ export class BlocksChecker implements Checker {
   #now = 0;
   /** Reads that were judged, for whoever wants to know that a run has shown something. */
   judged = 0;
+  statuses = 0;
 
   constructor(sim: Pick<Sim, "violated">) {
     this.#sim = sim;
@@ -70,6 +74,13 @@ export class BlocksChecker implements Checker {
     if (asked === undefined) return;
     disk.pending.delete(request.id);
     const now = ++this.#now;
+    if (error === WIRE_ERROR.notSupported && (request.flags & COMMAND_FLAGS.fastZero) !== 0) {
+      // It would have had to be written, and so nothing has been done.
+      asked.changes.forEach((change, i) => {
+        this.#register(disk, request.firstBlock + i).notDone(change);
+      });
+      return;
+    }
     if (error !== 0) {
       // Whether it happened, wholly or in part, nobody knows; and nobody repeats it.
       for (const change of asked.changes) change.isForgotten = true;
@@ -83,6 +94,10 @@ export class BlocksChecker implements Checker {
         return this.#flushed(disk, asked.at);
       case "read":
         return this.#read(disk, asked, data!);
+      case "status":
+        return this.#status(disk, asked, data!);
+      case "cache":
+        return;
       default:
         for (const change of asked.changes) {
           change.doneAt = Math.min(change.doneAt, now);
@@ -156,7 +171,7 @@ export class BlocksChecker implements Checker {
 
   #changes(disk: Disk, request: ConsumerRequest, askedAt: number): Change[] {
     const { kind, firstBlock, blockCount, version, id } = request;
-    if (kind === "read" || kind === "flush") return [];
+    if (kind !== "write" && kind !== "trim" && kind !== "zero") return [];
     const left = kind === "trim" ? "anything" : { value: kind === "write" ? version : 0 };
     const named = kind === "write" ? `version ${version}` : kind === "zero" ? "zeroes" : "a trim";
     return Array.from({ length: blockCount }, (_, i) => {
@@ -203,8 +218,11 @@ export class BlocksChecker implements Checker {
     for (let i = 0; i < request.blockCount; i++) {
       const block = request.firstBlock + i;
       const bytes = data.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES);
-      const values = this.#valuesOf(disk, { block, bytes, request });
-      if (values === null) return;
+      const values = valuesOf(bytes, { block, disk: disk.id, names: this.#names });
+      if (typeof values === "string") {
+        const where = `${request.consumer} read block ${block} of disk ${disk.id} (r${request.id})`;
+        return this.#sim.violated(this.name, `${where} and got ${values}`);
+      }
       const register = this.#register(disk, block);
       for (const value of values) {
         const why = register.judge(value, read);
@@ -218,34 +236,20 @@ export class BlocksChecker implements Checker {
     }
   }
 
-  /** The values in a block's sectors, several when it is torn; null when there is none that may be. */
-  #valuesOf(
-    disk: Disk,
-    at: { block: number; bytes: Uint8Array; request: ConsumerRequest },
-  ): Set<Value> | null {
-    const values = new Set<Value>();
-    const where = `${at.request.consumer} read block ${at.block} of disk ${disk.id} ` +
-      `(r${at.request.id})`;
-    for (let sector = 0; sector < SECTORS; sector++) {
-      const found = readSector(at.bytes, sector);
-      if (found.kind === "zero") values.add(0);
-      else if (found.kind === "other") {
-        this.#sim.violated(this.name, `${where} and got what nobody wrote: ${found.text}`);
-        return null;
-      } else if (found.diskHash !== diskHashOf(disk.id)) {
-        const other = this.#names.get(found.diskHash) ?? "one that is not known";
-        const text =
-          `${where} and got version ${found.version} of block ${found.block} of another ` +
-          `disk, ${other}`;
-        this.#sim.violated(this.name, text);
-        return null;
-      } else if (found.block !== at.block) {
-        const text = `${where} and got version ${found.version} of block ${found.block} instead`;
-        this.#sim.violated(this.name, text);
-        return null;
-      } else values.add(found.version);
+  /** What is told to read as zeroes would be read so. */
+  #status(disk: Disk, asked: Asked, descriptors: Uint8Array): void {
+    const { request } = asked;
+    const blocks = zeroBlocksOf(request, descriptors);
+    if (typeof blocks === "string") return this.#sim.violated(this.name, blocks);
+    for (const block of blocks) {
+      const read = { askedAt: asked.at, answeredAt: this.#now };
+      const why = this.#register(disk, block).judge(0, read);
+      if (why === null) continue;
+      const text = `${request.consumer} was told that block ${block} of disk ${disk.id} is zero ` +
+        `(r${request.id}), which cannot be: ${why}`;
+      return this.#sim.violated(this.name, text);
     }
-    return values;
+    this.statuses++;
   }
 
   #wrong(

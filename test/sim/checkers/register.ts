@@ -76,6 +76,11 @@ export class BlockRegister {
     this.#changes.push(change);
   }
 
+  /** It turned out that nothing has been done, and nothing will be. */
+  notDone(change: Change): void {
+    this.#changes.splice(this.#changes.indexOf(change), 1);
+  }
+
   /** Null when a read from `askedAt` until `answeredAt` may see `value`; else why not, in words. */
   judge(
     value: Value,

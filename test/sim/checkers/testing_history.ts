@@ -43,6 +43,7 @@ export class History {
       diskId: o.diskId ?? DISK,
       kind,
       firstBlock: block,
+      flags: 0,
       blockCount: kind === "flush" ? 0 : o.blocks ?? 1,
       fua: o.fua ?? false,
       version: kind === "write" ? o.version ?? this.#id : 0,

@@ -1,11 +1,16 @@
 import type { Assignment } from "../../../protocol/config/bodies.ts";
 import { fromUtf8 } from "../../../protocol/core/bytes.ts";
 import { KIB } from "../../../protocol/core/limits.ts";
-import { COMMAND, COMMAND_FLAGS } from "../../../protocol/nbd/constants.ts";
+import {
+  COMMAND,
+  COMMAND_FLAGS,
+  STATUS_DESCRIPTOR_BYTES,
+} from "../../../protocol/nbd/constants.ts";
 import type { ProcessContext } from "../../../roles/process/context.ts";
 import { SimIo } from "../../../storage/io/sim.ts";
 import { CLIENT_BUFFER_BYTES, ClientConnection } from "../../../storage/nbd/client_connection.ts";
 import { ClientRequest } from "../../../storage/nbd/client_request.ts";
+import { PLAIN_TERMS } from "../../../storage/nbd/client_terms.ts";
 import { writeStamp } from "../checkers/stamp.ts";
 import type { SimMachine } from "../machines/machine.ts";
 import type { Incarnation } from "../process/incarnation.ts";
@@ -16,6 +21,9 @@ import type { Workload } from "./workload.ts";
 
 /** A consumer waits for its answers however long that takes. */
 const REPLY_TIMEOUT_MS = 24 * 3_600_000;
+/** Consumers that ask for structured replies, as the kernel's client does not. */
+const STRUCTURED_SHARE = 0.6;
+const DESCRIPTORS_MAX = 8;
 const CONSUMER_BUFFERS = [{ bytes: 8 * KIB, count: 16 }, { bytes: 68 * KIB, count: 32 }] as const;
 
 export interface ConsumerOptions {
@@ -44,6 +52,7 @@ export class Consumer {
   #connection: ClientConnection | null = null;
   #isWaiting = false;
   #era = 0;
+  #terms = PLAIN_TERMS;
 
   constructor(o: ConsumerOptions) {
     this.#o = o;
@@ -64,17 +73,20 @@ export class Consumer {
   /** Ends when its connection does. */
   async run(): Promise<void> {
     const { owner, process, way, workload } = this.#o;
-    new Opening(this.#io, way, (opened) => {
+    const isStructured = owner.sim.chance(STRUCTURED_SHARE);
+    new Opening(this.#io, { way, isStructured }, (opened) => {
       owner.sim.touch();
       if (opened.kind === "failed") {
         owner.sim.say(`${owner.name}: ${opened.reason}`);
         return this.#over.resolve();
       }
       workload.opened(this.#diskId(), opened.sizeBytes);
+      this.#terms = opened.terms;
       this.#era = workload.eraOf(way.kind === "direct" ? owner.name : this.#o.agent());
       process.ready({ ready: "host", id: owner.name, name: owner.name, control: "" });
       this.#connection = new ClientConnection(this.#io, {
         handle: opened.handle,
+        terms: opened.terms,
         buffer: this.#io.buffers.take(CLIENT_BUFFER_BYTES),
         replyTimeoutMs: REPLY_TIMEOUT_MS,
         owner: {
@@ -100,7 +112,7 @@ export class Consumer {
         consumer: owner.name,
         era: this.#era,
         isDirect: this.#o.way.kind === "direct",
-      });
+      }, this.#terms);
       if (request !== null) this.#ask(request);
       this.#next();
     });
@@ -109,12 +121,14 @@ export class Consumer {
   #ask(request: ConsumerRequest): void {
     const { owner } = this.#o;
     const length = request.blockCount * BLOCK_BYTES;
-    const hasData = request.kind === "read" || request.kind === "write";
-    const off = hasData ? this.#io.buffers.take(length) : -1;
+    const bytes = request.kind === "status" ? STATUS_DESCRIPTOR_BYTES * DESCRIPTORS_MAX : length;
+    const hasData = ["read", "write", "status"].includes(request.kind);
+    const off = hasData ? this.#io.buffers.take(bytes) : -1;
     if (hasData && off < 0) return;
     const asked = new ClientRequest();
     asked.command = COMMANDS[request.kind];
-    asked.flags = request.fua ? COMMAND_FLAGS.fua : 0;
+    asked.flags = request.flags | (request.fua ? COMMAND_FLAGS.fua : 0);
+    asked.countMax = (request.flags & COMMAND_FLAGS.reqOne) !== 0 ? 1 : DESCRIPTORS_MAX;
     asked.position = request.firstBlock * BLOCK_BYTES;
     asked.length = request.kind === "flush" ? 0 : length;
     asked.off = off;
@@ -137,9 +151,7 @@ export class Consumer {
     const { request, off } = this.#pending.get(asked)!;
     this.#pending.delete(asked);
     const { error } = asked;
-    const data = request.kind === "read" && error === 0
-      ? this.#io.bytes.slice(off, off + request.blockCount * BLOCK_BYTES)
-      : null;
+    const data = error === 0 ? this.#dataOf(request, asked) : null;
     owner.sim.say(
       `${owner.name} is answered ${wordsOf(request)}: ${error === 0 ? "done" : `error ${error}`}`,
     );
@@ -147,6 +159,12 @@ export class Consumer {
     if (error === 0) this.#o.workload.done(request);
     if (off >= 0) this.#io.buffers.release(off);
     this.#next();
+  }
+
+  #dataOf({ kind, blockCount }: ConsumerRequest, { off, count }: ClientRequest): Uint8Array | null {
+    if (kind !== "read" && kind !== "status") return null;
+    const bytes = kind === "read" ? blockCount * BLOCK_BYTES : count * STATUS_DESCRIPTOR_BYTES;
+    return this.#io.bytes.slice(off, off + bytes);
   }
 
   #ended(reason: string): void {
@@ -185,13 +203,27 @@ const COMMANDS = {
   flush: COMMAND.flush,
   trim: COMMAND.trim,
   zero: COMMAND.writeZeroes,
+  cache: COMMAND.cache,
+  status: COMMAND.blockStatus,
 } as const;
 
 /** "write r17 blocks 256..258 version 9 fua". */
-function wordsOf({ id, kind, firstBlock, blockCount, version, fua }: ConsumerRequest): string {
+function wordsOf(request: ConsumerRequest): string {
+  const { id, kind, firstBlock, blockCount, version, fua, flags } = request;
   if (kind === "flush") return `flush r${id}`;
   const blocks = `blocks ${firstBlock}..${firstBlock + blockCount - 1}`;
   return `${kind} r${id} ${blocks}${kind === "write" ? ` version ${version}` : ""}${
     fua ? " fua" : ""
-  }`;
+  }${flagWords(flags)}`;
+}
+
+/** " no-hole fast". */
+function flagWords(flags: number): string {
+  const words = [
+    [COMMAND_FLAGS.noHole, "no-hole"],
+    [COMMAND_FLAGS.fastZero, "fast"],
+    [COMMAND_FLAGS.df, "unfragmented"],
+    [COMMAND_FLAGS.reqOne, "one run"],
+  ] as const;
+  return words.filter(([flag]) => (flags & flag) !== 0).map(([, word]) => ` ${word}`).join("");
 }

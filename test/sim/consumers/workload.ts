@@ -1,4 +1,6 @@
 import { MIB } from "../../../protocol/core/limits.ts";
+import { COMMAND_FLAGS } from "../../../protocol/nbd/constants.ts";
+import type { ClientTerms } from "../../../storage/nbd/client_terms.ts";
 import { BLOCK_BYTES, type ConsumerKind, type ConsumerRequest, type Sim } from "../types.ts";
 
 /** Requests fall into a few places of this many blocks, so that they meet each other. */
@@ -9,11 +11,13 @@ const LAST_READ_BLOCKS = PLACE_BLOCKS / 2;
 
 /** How often which kind is asked, of a hundred. */
 const MIX: readonly (readonly [ConsumerKind, number])[] = [
-  ["write", 42],
-  ["read", 34],
-  ["flush", 14],
+  ["write", 40],
+  ["read", 30],
+  ["flush", 13],
   ["zero", 6],
   ["trim", 4],
+  ["status", 6],
+  ["cache", 1],
 ];
 const FUA_SHARE = 0.2;
 
@@ -99,11 +103,11 @@ export class Workload {
   }
 
   /** Null: nothing, for now. */
-  next(asker: Asker): ConsumerRequest | null {
+  next(asker: Asker, terms: ClientTerms): ConsumerRequest | null {
     if (this.isPaused) return null;
     if (!this.flushed) return this.#flush(asker);
     const [firstBlock] = this.toRead;
-    if (firstBlock === undefined) return this.#any(asker);
+    if (firstBlock === undefined) return this.#any(asker, terms);
     const request = this.#flush(asker);
     this.#lastReads.add(request.id);
     return { ...request, kind: "read", firstBlock, blockCount: LAST_READ_BLOCKS };
@@ -129,13 +133,14 @@ export class Workload {
       firstBlock: 0,
       blockCount: 0,
       fua: false,
+      flags: 0,
       version: 0,
     };
   }
 
-  #any(asker: Asker): ConsumerRequest {
+  #any(asker: Asker, terms: ClientTerms): ConsumerRequest {
     const sim = this.#sim;
-    const kind = this.#kind();
+    const kind = this.#kind(terms);
     const place = sim.pick(this.#places);
     const from = sim.below(PLACE_BLOCKS);
     const most = Math.min(REQUEST_BLOCKS_MAX, PLACE_BLOCKS - from);
@@ -147,17 +152,25 @@ export class Workload {
       kind,
       firstBlock: isFlush ? 0 : place + from,
       blockCount: isFlush ? 0 : 1 + sim.below(most),
-      fua: !isFlush && kind !== "read" && sim.chance(FUA_SHARE),
+      fua: (kind === "write" || kind === "zero" || kind === "trim") && sim.chance(FUA_SHARE),
+      flags: this.#flags(kind, terms),
       version: kind === "write" ? ++this.#version : 0,
     };
   }
 
-  #kind(): ConsumerKind {
+  #kind({ allocationId }: ClientTerms): ConsumerKind {
     let at = this.#sim.below(100);
     for (const [kind, share] of MIX) {
-      if (at < share) return kind;
+      if (at < share) return kind === "status" && allocationId === null ? "read" : kind;
       at -= share;
     }
     return "read";
+  }
+
+  #flags(kind: ConsumerKind, { structuredReplies }: ClientTerms): number {
+    const maybe = (flag: number) => this.#sim.chance(0.5) ? flag : 0;
+    if (kind === "zero") return maybe(COMMAND_FLAGS.noHole) | maybe(COMMAND_FLAGS.fastZero);
+    if (kind === "status") return maybe(COMMAND_FLAGS.reqOne);
+    return kind === "read" && structuredReplies ? maybe(COMMAND_FLAGS.df) : 0;
   }
 }

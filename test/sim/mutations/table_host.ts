@@ -79,8 +79,9 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     name: "new-requests-before-repeats",
     breaks: "what was never answered is repeated before anything else runs",
     file: "storage/devices/leg_queue.ts",
-    old:
-      "      if (request.isChange) this.repeats.push(request);\n      else this.waiting.push(request);\n",
+    old: "      if (request.isChange) this.repeats.push(request);\n" +
+      "      else if (request.operation?.asker?.hasGone) this.#drop(request);\n" +
+      "      else this.waiting.push(request);\n",
     new: "      this.later.put(this.#pool.giveBack(request, 0), 0);\n",
     only: ["streams", "kill"],
   },

@@ -205,6 +205,23 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     only: ["weather"],
   },
   {
+    name: "holes-of-another-place",
+    breaks: "what is said to be zero is",
+    file: "storage/devices/extents.ts",
+    old: "    at.position += extent.start - extent.begin;\n",
+    new: "    at.position += extent.start - extent.begin + 32768;\n",
+    only: ["weather"],
+  },
+  {
+    name: "fast-zeroes-answered-for-nothing",
+    breaks: "zeroes that cannot be had fast are refused",
+    file: "storage/devices/extent_parts.ts",
+    old:
+      "    if (result === -EOPNOTSUPP && isZero && this.#range.fast) return this.#end(result);\n",
+    new: "    if (result === -EOPNOTSUPP && isZero && this.#range.fast) return this.#end(0);\n",
+    only: ["weather"],
+  },
+  {
     name: "verifier-stays-after-restart",
     breaks: "the verifier tells that a machine may have forgotten writes",
     file: "storage/media/unit_store.ts",

@@ -41,6 +41,8 @@ export interface Plan {
   readonly mediumBytes: number;
   /** The share of the media that answer reads and writes at once, as a file in memory does. */
   readonly inMemoryShare: number;
+  /** Media can zero without writing. */
+  readonly zeroesFast: boolean;
   /** Requests of one consumer under way, and the longest pause between two. */
   readonly depth: number;
   readonly pauseMsMax: number;
@@ -85,6 +87,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     chaosSteps: options.chaosSteps ?? CHAOS_STEPS,
     story: options.story ?? null,
     inMemoryShare: pick([0, 0.5, 1]),
+    zeroesFast: chance.below(3) > 0,
   };
   if (plan.story === null) return plan;
   return { ...plan, ...STORY_PLAN, ...STORIES[plan.story].plan };

@@ -99,8 +99,9 @@ export class Scene {
     const devices: string[] = [];
     for (let i = 0; i < this.plan.mediaPerUnit; i++) {
       const path = `/${name}/${"abc"[i]}.img`;
-      const inMemory = this.sim.chance(this.plan.inMemoryShare);
-      this.world.kernel.addMedium(path, { sizeBytes: this.plan.mediumBytes, inMemory });
+      const { mediumBytes: sizeBytes, inMemoryShare, zeroesFast } = this.plan;
+      const inMemory = this.sim.chance(inMemoryShare);
+      this.world.kernel.addMedium(path, { sizeBytes, inMemory, zeroesFast });
       devices.push(path);
     }
     const plan: UnitPlan = {
