@@ -196,3 +196,27 @@ Deno.test("NbdServer gives whom sends a byte a second the time that anybody has 
     on.close();
   }
 });
+
+for (const kind of ["uring", "epoll"] as const) {
+  Deno.test(`NbdServer gives whom sends byte after byte no more time than others (${kind})`, () => {
+    const negotiationMs = 200;
+    // Flags, and an option without an end in sight: every byte of it is welcome.
+    const endless = concat(EXCHANGE.subarray(0, 4), encodeOption(99, new Uint8Array(MIB)));
+    for (const place of [0, 4, 20]) {
+      const on = new TestServer({ kind, limits: { negotiationMs } });
+      const beganMs = on.io.nowMs();
+      const { client } = on.connect();
+      client.say(endless.subarray(0, place));
+      let at = place;
+      until(on.io, () => {
+        if (client.ended) return true;
+        client.say(endless.subarray(at, ++at));
+        return false;
+      }, "the end of who never ends");
+      const lastedMs = on.io.nowMs() - beganMs;
+      assert.ok(lastedMs >= negotiationMs, `${lastedMs} ms`);
+      assert.ok(at > place, "it went on speaking");
+      on.close();
+    }
+  });
+}

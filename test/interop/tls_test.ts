@@ -172,29 +172,32 @@ async function dropBehind(exports: Exports, option: Uint8Array): Promise<void> {
   assert.ok(await behind.rest() <= 7, "at most a TLS alert comes back");
 }
 
-testWith({
-  name: "TLS: clients that stall, break off or send garbage in the handshake hold up nobody",
-  needs: { tools: ["openssl", "nbdinfo"] },
-  fn: () =>
-    withTls({ io: "uring", policy: "require" }, async ({ exports, uri }) => {
-      const peers: Peer[] = [];
-      try {
-        for (let i = 0; i < 60; i++) {
-          const peer = await Peer.connect(exports);
-          peers.push(peer);
-          await peer.write(encodeOption(OPTION.startTls, new Uint8Array()));
-          assert.equal((await peer.optionReply()).type, REPLY.ack);
-          if (i % 3 === 1) await peer.write(new Uint8Array(100).fill(i));
-          if (i % 3 === 2) peer.close();
+for (const io of ["uring", "epoll"] as const) {
+  testWith({
+    name:
+      `TLS over ${io}: clients that stall, break off or send garbage in the handshake hold up nobody`,
+    needs: { tools: ["openssl", "nbdinfo"] },
+    fn: () =>
+      withTls({ io, policy: "require" }, async ({ exports, uri }) => {
+        const peers: Peer[] = [];
+        try {
+          for (let i = 0; i < 60; i++) {
+            const peer = await Peer.connect(exports);
+            peers.push(peer);
+            await peer.write(encodeOption(OPTION.startTls, new Uint8Array()));
+            assert.equal((await peer.optionReply()).type, REPLY.ack);
+            if (i % 3 === 1) await peer.write(new Uint8Array(100).fill(i));
+            if (i % 3 === 2) peer.close();
+          }
+          for (let i = 0; i < 3; i++) {
+            assert.equal((await runTool("nbdinfo", "--size", uri("good"))).trim(), `${SIZE_BYTES}`);
+          }
+        } finally {
+          for (const peer of peers) peer.close();
         }
-        for (let i = 0; i < 3; i++) {
-          assert.equal((await runTool("nbdinfo", "--size", uri("good"))).trim(), `${SIZE_BYTES}`);
-        }
-      } finally {
-        for (const peer of peers) peer.close();
-      }
-    }),
-});
+      }),
+  });
+}
 
 /** A client by hand, past the greeting. */
 class Peer implements Disposable {
