@@ -228,9 +228,31 @@ Deno.test("ExtentsDevice gives a medium long ranges in pieces, and few of them a
   Deno.removeSync(path);
 });
 
+Deno.test("ExtentsDevice makes holes only where it may, durably or not", () => {
+  const on = extents();
+  const seen: boolean[] = [];
+  const zero = on.io.zero.bind(on.io);
+  on.io.zero = (operation, handle, at) => {
+    seen.push(at.mayDiscard);
+    zero(operation, handle, at);
+  };
+  for (const mayDiscard of [true, false]) {
+    for (const fua of [true, false]) {
+      const at = { position: MIB - 4096, length: 8192, mayDiscard, fast: false };
+      assert.equal(resultOf(on.io, (operation) => on.device.zero(operation, at, fua)), 0);
+      assert.deepEqual(seen.splice(0), [mayDiscard, mayDiscard], "on both extents");
+    }
+  }
+  on.close();
+});
+
 Deno.test("FileDevice says in words why a path cannot be opened", () => {
   const io = newIo();
   const open = (path: string) => () => new FileDevice({ io, path, readOnly: false });
+  assert.throws(
+    open("/dev/null"),
+    /"\/dev\/null": it is neither a regular file nor a block device/,
+  );
   assert.throws(open("/nowhere/at/all"), /no such file/);
   const path = newFile(MIB);
   const first = open(path)();

@@ -53,6 +53,27 @@ Deno.test("a disk tells what its units' volumes know, leg by leg", () => {
   on.close();
 });
 
+Deno.test("whether zeroes may be holes is told to the units of all legs", () => {
+  const bench = new LegBench({ large: true });
+  const unit = bench.unit({ sizeBytes: 4 * MIB });
+  const seen: boolean[] = [];
+  const zero = unit.device.zero.bind(unit.device);
+  unit.device.zero = (operation, at, fua) => {
+    seen.push(at.mayDiscard);
+    zero(operation, at, fua);
+  };
+  const leg = bench.ready(bench.leg(unit));
+  const disk = new LinearDevice([{ device: leg, sizeBytes: 4 * MIB }]);
+  for (const mayDiscard of [true, false]) {
+    const operation = new Operation(() => {});
+    disk.zero(operation, { position: 4096, length: 4096, mayDiscard, fast: false }, false);
+    bench.until(() => !operation.busy);
+    assert.equal(operation.result, 0);
+  }
+  assert.deepEqual(seen, [true, false]);
+  bench.end([leg], [unit]);
+});
+
 Deno.test("long ranges go on in pieces, a few at a time, in order, and stop at an error", () => {
   const io = new SimIo({
     world: new SimWorld(),

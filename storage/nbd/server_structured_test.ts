@@ -177,6 +177,23 @@ test("NbdServer takes CACHE and FAST_ZERO, and says at once when zeroing would b
   assert.equal(hear(client).error, 5);
 });
 
+test("NbdServer lets a device make holes of zeroes unless NO_HOLE forbids it", (on) => {
+  const client = attach(on);
+  const { memory } = on;
+  const seen: boolean[] = [];
+  const zero = memory.zero.bind(memory);
+  memory.zero = (operation, at, fua) => {
+    seen.push(at.mayDiscard);
+    zero(operation, at, fua);
+  };
+  const { noHole, fua, fastZero } = COMMAND_FLAGS;
+  for (const flags of [0, noHole, fua, noHole | fua, noHole | fastZero, fastZero]) {
+    client.say(request({ command: COMMAND.writeZeroes, length: 4096, flags }));
+    assert.equal(hear(client).error, 0);
+  }
+  assert.deepEqual(seen, [true, false, true, false, false, true]);
+});
+
 test("NbdServer answers everything of every kind that DISC finds outstanding", (on) => {
   const client = attach(on);
   on.memory.bytes.fill(5, 0, MIB);
