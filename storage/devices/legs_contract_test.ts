@@ -53,24 +53,25 @@ Deno.test("a disk tells what its units' volumes know, leg by leg", () => {
   on.close();
 });
 
-Deno.test("whether zeroes may be holes is told to the units of all legs", () => {
+Deno.test("whether zeroes may be holes, and have to be fast, is told to a disk's units", () => {
   const bench = new LegBench({ large: true });
   const unit = bench.unit({ sizeBytes: 4 * MIB });
-  const seen: boolean[] = [];
+  const seen: boolean[][] = [];
   const zero = unit.device.zero.bind(unit.device);
   unit.device.zero = (operation, at, fua) => {
-    seen.push(at.mayDiscard);
+    seen.push([at.mayDiscard, at.fast]);
     zero(operation, at, fua);
   };
   const leg = bench.ready(bench.leg(unit));
   const disk = new LinearDevice([{ device: leg, sizeBytes: 4 * MIB }]);
-  for (const mayDiscard of [true, false]) {
+  const asked = [[true, false], [false, false], [true, true], [false, true]] as const;
+  for (const [mayDiscard, fast] of asked) {
     const operation = new Operation(() => {});
-    disk.zero(operation, { position: 4096, length: 4096, mayDiscard, fast: false }, false);
+    disk.zero(operation, { position: 4096, length: 4096, mayDiscard, fast }, false);
     bench.until(() => !operation.busy);
     assert.equal(operation.result, 0);
   }
-  assert.deepEqual(seen, [true, false]);
+  assert.deepEqual(seen, asked);
   bench.end([leg], [unit]);
 });
 
