@@ -9,16 +9,27 @@ import { scenario } from "./scenario.ts";
 scenario({
   name: "a station that lost its disk",
   async run({ cluster, step }) {
-    await Promise.all([cluster.unit("u1", [64]), cluster.host("h1")]);
+    await Promise.all([cluster.unit("u1", [64]), cluster.host("h1"), cluster.host("h2")]);
     const uri = await cluster.createDisk("h1", "db", "32M");
     const writer = await Writer.start(uri);
     await writer.further(50);
     await step("with its bundle it is the same station, and knows all again", async () => {
       const id = (await cluster.view("units"))[0]!.id;
+      // It has no disk: no unit tells of it.
+      await cluster.mustCtl("node", "revoke", "h2", "--watch");
       const bundle = Deno.readFileSync(`${cluster.state("station")}/station.json`);
       await loseStation(cluster, bundle);
       assert.equal((await cluster.api.get("/pool", PoolView)).state, "recovered");
       for (const name of ["u1", "h1"]) await cluster.untilState(name, "online");
+      assert.match(await cluster.mustCtl("recover"), /"h2" was revoked, and this catalog does not/);
+      await cluster.member("h2").kill();
+      const again = await cluster.lab.launch("h2", cluster.member("h2").flags);
+      await waitFor(
+        "the station's refusal",
+        () => again.log.some((line) => /h2.* was revoked/.test(line)),
+      );
+      assert.equal(await again.stop(), 0);
+      await cluster.untilState("h2", "revoked");
       assert.equal((await cluster.view("units"))[0]!.id, id);
       await waitFor("the disk to be adopted", async () => {
         return (await cluster.view("disks")).some(({ name, host }) =>
