@@ -214,3 +214,20 @@ Deno.test("wireErrorOf() says only what the protocol knows", () => {
   assert.equal(wireErrorOf(122), WIRE_ERROR.noSpace);
   assert.equal(wireErrorOf(110), WIRE_ERROR.io);
 });
+
+Deno.test("transmissionFlagsOf() offers exactly what an export can do", () => {
+  const flag = TRANSMISSION_FLAGS;
+  const always = flag.hasFlags | flag.sendFlush | flag.sendFua | flag.sendCache;
+  const nothing = { readOnly: false, canDiscard: false, canZero: false, flushCoversAll: false };
+  const flagsOf = (traits: Partial<typeof nothing>) =>
+    transmissionFlagsOf({ ...TRAITS, ...nothing, ...traits });
+  const zeroing = flag.sendWriteZeroes | flag.sendFastZero;
+  assert.equal(flagsOf({}), always);
+  assert.equal(flagsOf({ canDiscard: true }), always | flag.sendTrim);
+  assert.equal(flagsOf({ canZero: true }), always | zeroing);
+  // A flush that does not cover other connections' writes is never promised to.
+  assert.equal(flagsOf({ flushCoversAll: true }), always | flag.canMultiConn);
+  const all = { canDiscard: true, canZero: true, flushCoversAll: true };
+  assert.equal(flagsOf(all), always | flag.sendTrim | zeroing | flag.canMultiConn);
+  assert.equal(flagsOf({ ...all, readOnly: true }), always | flag.canMultiConn | flag.readOnly);
+});
