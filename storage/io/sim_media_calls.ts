@@ -140,6 +140,7 @@ export class SimMediaCalls {
 
   #zero(call: MediaCall, isFile: boolean): number {
     const { medium, position, length } = call;
+    this.#world.tap?.erases?.({ medium, position, length, process: this.#process });
     if (call.kind === "zero" || isFile) {
       const result = medium.zero(position, length, this.#name(call));
       if (result === 0) this.#wrote(call, null);

@@ -1,6 +1,6 @@
 import { Errno } from "./errno.ts";
 import type { MediumGeometry } from "./io.ts";
-import { type Draw, SimPieces } from "./sim_pieces.ts";
+import { type Draw, type SimPiece, SimPieces } from "./sim_pieces.ts";
 
 export interface SimMediumOptions {
   readonly sizeBytes: number;
@@ -108,6 +108,11 @@ export class SimMedium {
   runAt(position: number): { isHole: boolean; end: number } {
     if (this.kind === "block") return { isHole: false, end: this.sizeBytes };
     return this.#pieces.runAt(position);
+  }
+
+  /** What of a range is not zero, in whole pieces. */
+  dataIn(position: number, length: number): SimPiece[] {
+    return this.#pieces.dataIn(position, Math.min(length, this.sizeBytes - position));
   }
 
   zero(position: number, length: number, what = ""): number {

@@ -17,6 +17,12 @@ interface Version {
   readonly what: string;
 }
 
+/** Bytes of a medium that are not changed in place. */
+export interface SimPiece {
+  readonly position: number;
+  readonly bytes: Uint8Array;
+}
+
 /**
  * The content of a medium in pieces: as reads see it, and as a power cut would leave it. Pieces are
  * never changed in place, so that both can share them.
@@ -53,6 +59,21 @@ export class SimPieces {
     const index = Math.floor(position / PIECE_BYTES);
     const isHole = (this.#seen.get(index) ?? ZEROES) === ZEROES;
     return { isHole, end: (index + 1) * PIECE_BYTES };
+  }
+
+  /** The pieces that lie wholly within a range and are not zero, in order. */
+  dataIn(position: number, length: number): SimPiece[] {
+    const first = Math.ceil(position / PIECE_BYTES);
+    const end = Math.floor((position + length) / PIECE_BYTES);
+    const inside = end - first > this.#seen.size
+      ? [...this.#seen.keys()].filter((index) => index >= first && index < end).sort((a, b) =>
+        a - b
+      )
+      : Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
+    return inside.flatMap((index) => {
+      const bytes = this.#seen.get(index);
+      return bytes === undefined ? [] : [{ position: index * PIECE_BYTES, bytes }];
+    });
   }
 
   readDurable(into: Uint8Array, position: number): void {

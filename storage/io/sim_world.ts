@@ -24,6 +24,8 @@ export type SimVerdict = "ok" | "hold" | number;
 
 /** What checkers may look at while it happens. */
 export interface SimTap {
+  /** A range is about to be zeroed or discarded. */
+  erases?(range: SimErasure): void;
   /** Bytes (null: zeroes) are on a medium now, for everybody who reads it. */
   wrote?(write: SimWrite): void;
   /** Writing back failed: what was not synced may be lost. */
@@ -34,13 +36,16 @@ export interface SimTap {
   streamOver?(end: WireEnd): void;
 }
 
-export interface SimWrite {
+export interface SimErasure {
   readonly medium: SimMedium;
   readonly position: number;
   readonly length: number;
-  readonly bytes: Uint8Array | null;
   /** The process that asked for it; it may be dead. */
   readonly process: string;
+}
+
+export interface SimWrite extends SimErasure {
+  readonly bytes: Uint8Array | null;
 }
 
 /** An Io as the world sees it. */

@@ -19,6 +19,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const attachments = new AttachmentsChecker(sim);
   const labels = new DurableLabelsChecker(sim, kernel.media);
   kernel.tap = {
+    erases: (range) => fences.erases(range),
     wrote: (write) => {
       fences.wrote(write);
       attachments.wrote(write);
@@ -32,6 +33,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
     finished: () =>
       sim.say(
         `judged: ${blocks.judged} blocks that were read, ${blocks.statuses} times what is allocated, ${fences.judged} blocks written to media, ` +
+          `${fences.erased} erased there, ` +
           `${attachments.judged} of them by the connection that brought them, and ${labels.judged} ` +
           "changes of labels",
       ),

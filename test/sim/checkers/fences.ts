@@ -7,7 +7,7 @@ import type {
   VolumeInfo,
 } from "../../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
-import type { SimWrite } from "../../../storage/io/sim_world.ts";
+import type { SimErasure, SimWrite } from "../../../storage/io/sim_world.ts";
 import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
 import { diskHashOf, readSector } from "./stamp.ts";
 
@@ -20,6 +20,8 @@ interface Volume {
   since: string;
   /** The most that was ever granted of it. */
   grantedBytes: number;
+  /** The unit's present process has said that it has it. */
+  isHere: boolean;
 }
 
 /**
@@ -34,8 +36,11 @@ export class FencesChecker implements Checker {
   readonly #units = new Map<string, Map<string, Volume>>();
   /** "unit1" and the ids of media that it has adopted, until it says what they hold. */
   readonly #adopted = new Set<string>();
-  /** Writes of stamped blocks that were looked at. */
+  /** "unit1" and the hash of a disk of which it gave space back, which it zeroes by itself. */
+  readonly #givenBack = new Set<string>();
+  /** Stamped blocks that were written, and that were zeroed or discarded. */
   judged = 0;
+  erased = 0;
 
   constructor(sim: Pick<Sim, "violated" | "nowMs" | "step">) {
     this.#sim = sim;
@@ -65,14 +70,23 @@ export class FencesChecker implements Checker {
             holder: null,
             since: "its creation",
             grantedBytes: 0,
+            isHere: true,
           });
         }
+        return;
+      }
+      case "volumeDelete": {
+        const { volumeId } = params as { volumeId: string };
+        const volume = volumes.get(volumeId);
+        if (volume !== undefined) this.#givenBack.add(`${process} ${diskHashOf(volume.diskId)}`);
+        volumes.delete(volumeId);
         return;
       }
       case "accessGrant": {
         const { volumeId, hostId, sizeBytes } = params as AccessGrant;
         const volume = volumes.get(volumeId) ?? cameWith(result as VolumeInfo);
         volume.holder = hostId;
+        volume.isHere = true;
         volume.grantedBytes = Math.max(volume.grantedBytes, sizeBytes);
         volumes.set(volumeId, volume);
         return;
@@ -81,6 +95,7 @@ export class FencesChecker implements Checker {
         const volume = volumes.get((params as AccessRevoke).volumeId);
         if (volume === undefined) return;
         volume.holder = null;
+        volume.isHere = true;
         volume.since = `step ${this.#sim.step} (${this.#sim.nowMs().toFixed(3)} ms)`;
       }
     }
@@ -113,6 +128,32 @@ export class FencesChecker implements Checker {
     }
   }
 
+  /** A unit that has started may be about to give back what it has deleted. */
+  ended(process: string): void {
+    for (const volume of this.#volumesOf(process).values()) volume.isHere = false;
+  }
+
+  /** Zeroes and discards carry no stamp: what they are about to erase tells whose they are. */
+  erases({ medium, position, length, process }: SimErasure): void {
+    const unit = process.split("#")[0]!;
+    const volumes = this.#units.get(unit);
+    if (volumes === undefined) return;
+    for (const piece of medium.dataIn(position, length)) {
+      const found = readSector(piece.bytes, 0);
+      if (found.kind !== "stamp" || this.#givenBack.has(`${unit} ${found.diskHash}`)) continue;
+      const own = [...volumes.values()].filter(({ diskId, isHere }) =>
+        isHere && diskHashOf(diskId) === found.diskHash
+      );
+      this.erased++;
+      if (own.length === 0 || own.some(({ holder }) => holder !== null)) continue;
+      const [{ diskId, since }] = own as [Volume];
+      const text = `${process} erased version ${found.version} of block ${found.block} of disk ` +
+        `${diskId} on ${medium.path} at byte ${piece.position}, although it acknowledged at ` +
+        `${since} that nobody may write that disk any more`;
+      return this.#sim.violated(this.name, text);
+    }
+  }
+
   /**
    * A volume that was not made here, or whose medium was adopted since, was another unit's: nobody
    * may write it but whom its label lets.
@@ -124,6 +165,7 @@ export class FencesChecker implements Checker {
       const wasAdopted = media.some((medium) => this.#adopted.has(`${process} ${medium}`));
       const volume = wasAdopted ? cameWith(listed) : known.get(id) ?? cameWith(listed);
       known.set(id, volume);
+      volume.isHere = true;
       if (grant?.state !== "active") continue;
       // What a unit could not acknowledge may stand on its label, and then it says so later.
       volume.grantedBytes = Math.max(volume.grantedBytes, grant.sizeBytes);
@@ -155,5 +197,5 @@ export class FencesChecker implements Checker {
 
 function cameWith({ leg, grant }: VolumeInfo): Volume {
   const holder = grant?.state === "active" ? grant.hostId : null;
-  return { diskId: leg.diskId, holder, since: "its adoption", grantedBytes: 0 };
+  return { diskId: leg.diskId, holder, since: "its adoption", grantedBytes: 0, isHere: true };
 }

@@ -44,6 +44,27 @@ Deno.test("fences: a write after the acknowledged fence is caught, also of a lat
   assert.match(complaints.texts[0] ?? "", /unit1#2 wrote version 1 of block 3/);
 });
 
+Deno.test("fences: blocks that are zeroed or discarded after the acknowledged fence are seen", () => {
+  const { complaints, checker, answer } = fenced();
+  const held = new SimMedium("/unit1/b.img", { sizeBytes: 1024 * 1024 });
+  const erasure = { medium: held, position: 0, length: 1024 * 1024, process: "unit1#1" };
+  held.write(shown(3, [1]), 8192);
+  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+  checker.erases(erasure);
+  assert.equal(checker.erased, 1);
+  answer("accessRevoke", { volumeId: VOLUME });
+  checker.erases({ ...erasure, length: 8192 });
+  assert.deepEqual(complaints.texts, []);
+  checker.erases(erasure);
+  assert.match(complaints.texts[0] ?? "", /unit1#1 erased version 1 of block 3/);
+  // What it gave back the unit zeroes by itself, perhaps in its next process.
+  checker.ended("unit1");
+  checker.erases(erasure);
+  answer("volumeDelete", { volumeId: VOLUME });
+  checker.erases(erasure);
+  assert.equal(complaints.texts.length, 1);
+});
+
 Deno.test("fences: what was adopted and granted is written beside what was only made", () => {
   const { complaints, checker, answer } = fenced();
   const adopted = VOLUME.replace("0f1e", "1f1e");

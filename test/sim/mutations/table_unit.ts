@@ -29,6 +29,21 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     story: "host-is-fenced",
   },
   {
+    name: "fence-answers-while-zeroes-run",
+    breaks: "a fence waits also for what zeroes or discards",
+    file: "storage/nbd/gate.ts",
+    old: "    if (table.isSettled(volumeId)) options.settled();\n" +
+      "    else this.#fences.push({ volumeId, settled: options.settled });\n",
+    new: "    options.settled();\n",
+    also: [{
+      file: "storage/grants/grant_table.ts",
+      old:
+        '    assert(this.isSettled(volumeId), "a fence is done while operations are under way");\n',
+      new: "",
+    }],
+    story: "zeroes-are-fenced",
+  },
+  {
     name: "older-attachment-finishes-later",
     breaks: "an attachment waits until nothing of the one before is under way",
     file: "storage/nbd/gate.ts",

@@ -1,4 +1,6 @@
 import { labelsOf } from "../agreement/labels.ts";
+import { MIB } from "../../../protocol/core/limits.ts";
+import type { SimMediaCall } from "../../../storage/io/sim_world.ts";
 import { pictureOf, type PoolPicture } from "../agreement/agreement.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { isDataWrite, pass, passTime, reach } from "./story.ts";
@@ -8,6 +10,21 @@ import { isDataWrite, pass, passTime, reach } from "./story.ts";
  * for them. Then the unit is started anew, and the host, which heard nothing of it, comes again.
  */
 export async function hostIsFenced(scene: Scene): Promise<void> {
+  await fenceWhileHeld(scene, (call) => isDataWrite(scene, call));
+}
+
+/** The same with what zeroes or discards, which carries no stamp. */
+export async function zeroesAreFenced(scene: Scene): Promise<void> {
+  await fenceWhileHeld(scene, ({ kind, length }) => {
+    // What is zeroed before space is granted goes in larger pieces.
+    return (kind === "zero" || kind === "discard") && length < MIB / 2;
+  });
+}
+
+async function fenceWhileHeld(
+  scene: Scene,
+  isHeld: (call: SimMediaCall) => boolean,
+): Promise<void> {
   const { sim, world, station, units, users } = scene;
   const { kernel } = world;
   const made = users.disks.find(({ state }) => state === "made") ?? users.request()!;
@@ -18,11 +35,11 @@ export async function hostIsFenced(scene: Scene): Promise<void> {
   world.cut(host.machine, station.machine);
   let held = 0;
   kernel.mediaFault = (call) => {
-    if (!isDataWrite(scene, call)) return "ok";
+    if (!isHeld(call)) return "ok";
     held++;
     return "hold";
   };
-  await reach(scene, "a write is held", () => held > 0);
+  await reach(scene, "a change is held", () => held > 0);
   scene.revoked.add(host);
   for (const disk of users.disks) if (disk.host === host) users.forget(disk);
   scene.operator.revoke(host);

@@ -7,7 +7,7 @@ import {
 } from "./backups.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
-import { fencedWhilePoisoned, hostIsFenced, killedInFence } from "./fences.ts";
+import { fencedWhilePoisoned, hostIsFenced, killedInFence, zeroesAreFenced } from "./fences.ts";
 import { longDisk, reopened, reopenedUnrepeated, slowSyncs, writesMeet } from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
@@ -44,6 +44,7 @@ export const STORY_NAMES = [
   "slow-syncs",
   "syncs-fail",
   "writes-meet",
+  "zeroes-are-fenced",
 ] as const;
 export type StoryName = typeof STORY_NAMES[number];
 
@@ -76,4 +77,5 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "slow-syncs": { play: slowSyncs },
   "syncs-fail": { play: syncsFail },
   "writes-meet": { play: writesMeet },
+  "zeroes-are-fenced": { plan: { hosts: 2 }, play: zeroesAreFenced },
 };
