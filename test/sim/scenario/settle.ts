@@ -43,6 +43,8 @@ export async function settle(scene: Scene): Promise<void> {
 
 /** What an operator asked for may have failed later: a disk is there once somebody has seen it. */
 function isThere(scene: Scene, { host, name, workload }: UsedDisk): boolean {
+  // It was wiped before anybody had opened it, and an operator has released it meanwhile.
+  if (scene.wiped.has(workload.diskId)) return false;
   const seen = scene.shown?.disks ?? [];
   return workload.sizeBytes > 0 ||
     seen.some((disk) => disk.host === host.name && disk.name === name);
