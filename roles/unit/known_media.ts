@@ -1,14 +1,17 @@
+import { z } from "zod";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Notice, UnitStart } from "../../storage/worker/messages.ts";
 import type { StateFiles } from "../process/context.ts";
+import { DIRECT_USE_FILE } from "../process/settings.ts";
 import { ForgottenMedia } from "./forgotten.ts";
+import { KeptRecord } from "./kept_record.ts";
 import { MediumDevices } from "./medium_devices.ts";
 import { PoisonMarks } from "./poison_marks.ts";
 import { LabelSequences } from "./sequences.ts";
 
 type Known = Pick<
   UnitStart,
-  "knownSequences" | "forgottenMedia" | "poisonedMedia" | "knownDevices"
+  "knownSequences" | "forgottenMedia" | "poisonedMedia" | "knownDevices" | "directMarks"
 >;
 
 /** What a unit must know of media from before, and labels cannot tell: kept in its directory. */
@@ -17,12 +20,20 @@ export class KnownMedia {
   readonly #sequences: LabelSequences;
   readonly #marks: PoisonMarks;
   readonly #devices: MediumDevices;
+  readonly #direct: KeptRecord<string>;
 
   constructor(files: StateFiles, log: Log) {
     this.forgotten = new ForgottenMedia(files, log);
     this.#sequences = new LabelSequences(files, log);
     this.#marks = new PoisonMarks(files, log);
     this.#devices = new MediumDevices(files, log);
+    this.#direct = new KeptRecord({
+      files,
+      log,
+      file: DIRECT_USE_FILE,
+      schema: z.string(),
+      damaged: "the marks of volumes that are used directly are damaged and forgotten",
+    });
   }
 
   /** For opening the media. */
@@ -32,6 +43,7 @@ export class KnownMedia {
       forgottenMedia: this.forgotten.list(),
       poisonedMedia: this.#marks.known,
       knownDevices: this.#devices.known,
+      directMarks: this.#direct.known,
     };
   }
 
@@ -40,5 +52,10 @@ export class KnownMedia {
     this.#sequences.keep(notice.sequences);
     this.#marks.keep(notice.poisoned);
     this.#devices.keep(notice.devices);
+  }
+
+  /** Durable when it returns. */
+  keepDirect(marks: Readonly<Record<string, string>>): void {
+    this.#direct.replace(marks);
   }
 }

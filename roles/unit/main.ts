@@ -43,6 +43,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   // From the start on: opening the media writes their labels, and an older label must be known by
   // that also when nothing else changes.
   worker.onNotice((notice) => {
+    if (notice.notice === "direct-marks") media.keepDirect(notice.marks);
     if (notice.notice !== "storage-changed") return;
     media.keep(notice);
     revision = notice.revision;

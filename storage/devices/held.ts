@@ -1,8 +1,9 @@
 import { assert } from "../../protocol/core/assert.ts";
 import type { AllocationQuery, Transfer, ZeroRange } from "../io/io.ts";
-import type { Operation } from "../io/operation.ts";
+import { Operation } from "../io/operation.ts";
 import type { AtOnce, ByteRange, Device, DeviceTraits } from "./device.ts";
 
+const EIO = 5;
 const ESHUTDOWN = 108;
 
 /**
@@ -13,6 +14,8 @@ export class HeldDevice implements Device {
   readonly traits: DeviceTraits;
   readonly #inner: Device;
   #kept: Kept[] | null = [];
+  /** A loss is to be told by a flush that fails; this says that it was. */
+  #told: (() => void) | null = null;
 
   constructor(inner: Device) {
     this.#inner = inner;
@@ -58,8 +61,35 @@ export class HeldDevice implements Device {
   }
 
   flush(operation: Operation): void {
-    if (this.#kept === null) return this.#inner.flush(operation);
-    this.#keep(operation, () => this.#inner.flush(operation));
+    if (this.#kept === null) return this.#flush(operation);
+    this.#keep(operation, () => this.#flush(operation));
+  }
+
+  /** One flush of the client's, whatever it comes to, ends with EIO; `told` follows. */
+  failNextFlush(told: () => void): void {
+    this.#told = told;
+  }
+
+  /** A flush that is not the client's. */
+  sync(operation: Operation): void {
+    this.#inner.flush(operation);
+  }
+
+  #flush(operation: Operation): void {
+    const told = this.#told;
+    if (told === null) return this.#inner.flush(operation);
+    this.#told = null;
+    assert(!operation.busy, "an operation is submitted once at a time");
+    operation.busy = true;
+    this.#inner.flush(
+      new Operation(() => {
+        // Somebody who has gone hears nothing: who comes next has to.
+        if (!operation.asker?.hasGone) told();
+        operation.busy = false;
+        operation.result = -EIO;
+        operation.done(operation);
+      }),
+    );
   }
 
   discard(operation: Operation, at: ByteRange, fua: boolean): void {

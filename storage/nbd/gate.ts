@@ -16,6 +16,8 @@ import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import { HeldDevice } from "../devices/held.ts";
 import type { GrantTable } from "../grants/grant_table.ts";
+import type { DirectMarks } from "./direct_marks.ts";
+import { DirectUse, plainAddress } from "./direct_use.ts";
 import { invalid, proveHolder, refused } from "./gate_proof.ts";
 import type {
   ConnectionEnd,
@@ -43,6 +45,8 @@ export interface UnitGateOptions {
   /** The unit's identity. */
   readonly unit: KeyPair;
   readonly random: Random;
+  /** What is known of losses to those who come by a token. */
+  readonly direct: DirectMarks;
   /** Answers for every name that is no grant's. */
   readonly others: ExportGate;
 }
@@ -70,11 +74,13 @@ interface Waiting {
  */
 export class UnitGate implements ExportGate {
   readonly #options: UnitGateOptions;
+  readonly #direct: DirectUse;
   readonly #guests = new Map<number, Guest>();
   #fences: { readonly volumeId: string; readonly settled: () => void }[] = [];
 
   constructor(options: UnitGateOptions) {
     this.#options = options;
+    this.#direct = new DirectUse(options.direct, options.table);
   }
 
   list(): readonly string[] {
@@ -215,10 +221,9 @@ export class UnitGate implements ExportGate {
     const device = volumes.device(volumeId);
     if (device === null) return { refused: REPLY_ERROR.shutdown, text: "the volume is not ok now" };
     const held = new HeldDevice(device);
-    return this.#entry(
-      { volumeId, device: held },
-      () => this.#openDirect(connection, { volumeId, held }),
-    );
+    const of = { volumeId, held };
+    const entry = this.#entry({ volumeId, device: held }, () => this.#openDirect(connection, of));
+    return this.#direct.entry(entry, of);
   }
 
   /** The newest wins. What it sends waits until nothing of the one before is under way. */
@@ -229,7 +234,10 @@ export class UnitGate implements ExportGate {
     const guest = this.#guestOf(connection);
     this.#whenSettled(guest, {
       volumeId: to.volumeId,
-      run: () => to.held.release(),
+      run: () => {
+        this.#direct.begin(to.volumeId, to.held);
+        to.held.release();
+      },
       drop: () => to.held.drop(),
     });
   }
@@ -286,9 +294,4 @@ export class UnitGate implements ExportGate {
     }
     return guest;
   }
-}
-
-/** Without the prefix by which IPv6 sockets show IPv4 peers (RFC 4291 §2.5.5.2). */
-function plainAddress(address: string): string {
-  return address.toLowerCase().replace(/^::ffff:(?=\d+\.)/, "");
 }

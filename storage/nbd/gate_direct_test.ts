@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { utf8 } from "../../protocol/core/bytes.ts";
-import { Operation } from "../io/operation.ts";
+import { type Asker, Operation } from "../io/operation.ts";
 import { FakeConnection, terms, VOLUME, World } from "./testing_gate.ts";
 
 const TOKEN = "a-token-that-nobody-guesses";
@@ -87,4 +87,67 @@ Deno.test("who attached to a volume opens no other on that connection, with a to
   const own = world.entry(agent, volumeId);
   own.opened(agent);
   assert.ok(world.table.isOpen(agent.id));
+});
+
+const CLEAN = { clean: true, reason: "DISC" };
+
+/** Opens the volume by the token; a flush of it, whose result comes once it has ended. */
+function opened(world: World, id: number) {
+  const connection = new FakeConnection(id);
+  const entry = world.entry(connection, TOKEN);
+  entry.opened(connection);
+  return {
+    flush(asker: Asker | null = null): number {
+      const results: number[] = [];
+      const operation = new Operation(({ result }) => results.push(result));
+      operation.asker = asker;
+      entry.device.flush(operation);
+      assert.deepEqual(results, [], "a device ends nothing within a call");
+      world.device.endFlush();
+      return results[0]!;
+    },
+    end(): void {
+      connection.becomeQuiet();
+      entry.closed(connection, CLEAN);
+      world.gate.ended(connection, CLEAN);
+    },
+  };
+}
+
+Deno.test("who comes back by a token after a loss is told by one failed flush", () => {
+  const world = directWorld();
+  const first = opened(world, 1);
+  assert.equal(first.flush(), 0);
+  first.end();
+  // Its unit's machine loses its power before what it wrote is durable.
+  world.verifier = "v2";
+  world.device.endFlush();
+  const second = opened(world, 2);
+  assert.equal(second.flush({ hasGone: true, sinceMs: 0 }), -5);
+  second.end();
+  world.device.endFlush();
+  const third = opened(world, 3);
+  assert.equal(third.flush(), -5, "the one before had gone when it would have been told");
+  assert.equal(third.flush(), 0);
+  third.end();
+  world.device.endFlush();
+  assert.deepEqual(world.marks, {}, "nothing is left to lose");
+});
+
+Deno.test("what a token's connection wrote is synced when it ends, and no newer one's mark with it", () => {
+  const world = directWorld();
+  const first = opened(world, 1);
+  assert.deepEqual(Object.keys(world.marks), [VOLUME]);
+  first.end();
+  assert.deepEqual(world.device.seen, ["flush"]);
+  const second = opened(world, 2);
+  world.device.endFlush();
+  assert.deepEqual(Object.keys(world.marks), [VOLUME]);
+  second.end();
+  world.device.endFlush(-5);
+  assert.deepEqual(Object.keys(world.marks), [VOLUME], "it was not made durable");
+  const third = opened(world, 3);
+  third.end();
+  world.device.endFlush();
+  assert.deepEqual(world.marks, {});
 });

@@ -4,8 +4,10 @@ import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { keyPairOf } from "../../protocol/noise/handshake.ts";
 import { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
+import { DirectMarks } from "./direct_marks.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
+import type { Operation } from "../io/operation.ts";
 import { UnitGate } from "./gate.ts";
 import type { ExportEntry, ExportGate, GateConnection, OptionAnswer } from "./server_types.ts";
 
@@ -50,15 +52,29 @@ export class FakeDevice implements Device {
     preferredBlockBytes: 4096,
   };
   readonly seen: string[] = [];
+  /** Under way: the test ends them. */
+  readonly flushes: Operation[] = [];
   read(): void {
     this.seen.push("read");
   }
   write(): void {
     this.seen.push("write");
   }
-  flush(): void {
+  flush(operation: Operation): void {
     this.seen.push("flush");
+    operation.busy = true;
+    this.flushes.push(operation);
   }
+
+  /** Ends the oldest flush. */
+  endFlush(result = 0): void {
+    const operation = this.flushes.shift();
+    assert.ok(operation !== undefined, "a flush is under way");
+    operation.busy = false;
+    operation.result = result;
+    operation.done(operation);
+  }
+
   discard(): void {
     this.seen.push("discard");
   }
@@ -85,6 +101,9 @@ export class World {
   readonly table = new GrantTable();
   readonly device = new FakeDevice();
   served = true;
+  /** Of direct use. */
+  verifier: string | null = "v1";
+  marks: Readonly<Record<string, string>> = {};
   #seed = 0;
   readonly gate = new UnitGate({
     table: this.table,
@@ -95,6 +114,11 @@ export class World {
     },
     unit,
     random: { bytes: (count) => new Uint8Array(count).fill(++this.#seed) },
+    direct: new DirectMarks({
+      known: {},
+      verifier: () => this.verifier,
+      changed: (marks) => this.marks = marks,
+    }),
     others,
   });
 

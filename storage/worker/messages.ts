@@ -63,6 +63,8 @@ export interface UnitStart {
   readonly knownDevices?: Readonly<Record<string, KnownDevice>>;
   /** Media that are poisoned, and why (from its state directory). */
   readonly poisonedMedia?: Readonly<Record<string, string>>;
+  /** Volumes that are used without our agent (from its state directory): see DirectMarks. */
+  readonly directMarks?: Readonly<Record<string, string>>;
 }
 
 export interface DiskAttach {
@@ -166,6 +168,8 @@ export type Notice =
     readonly poisoned: Readonly<Record<string, string>>;
     readonly devices: Readonly<Record<string, KnownDevice>>;
   }
+  /** To be kept durably: see DirectMarks. */
+  | { readonly notice: "direct-marks"; readonly marks: Readonly<Record<string, string>> }
   | { readonly notice: "disk-changed"; readonly status: DiskStatus }
   /** A unit knows this number, above all that the disk may use: the host's book is an old one. */
   | { readonly notice: "disk-outrun"; readonly diskId: string; readonly attachment: number }

@@ -69,11 +69,13 @@ export class UnitWorld {
   readonly promises: IoPromises;
   readonly counters: CounterReader;
   readonly path: string;
+  readonly bootId: string;
   readonly #real: Io;
   readonly #service: WorkerService;
   #waiting: (() => void)[] = [];
   /** As a unit keeps it durably. */
   poisoned: Readonly<Record<string, string>> = {};
+  directMarks: Readonly<Record<string, string>> = {};
   address: SocketAddress = { address: "127.0.0.1", port: 0 };
 
   constructor(
@@ -82,9 +84,11 @@ export class UnitWorld {
       path: string;
       fenceAnswerMs?: number;
       mediumTimeoutMs?: number;
+      bootId?: string;
     },
   ) {
     this.path = options.path;
+    this.bootId = options.bootId ?? "boot";
     const classes = [
       { bytes: 8 * KIB, count: 256 },
       { bytes: 68 * KIB, count: 64 },
@@ -99,7 +103,7 @@ export class UnitWorld {
     this.#service = new WorkerService({
       io: this.io,
       promises: this.promises,
-      bootId: "boot",
+      bootId: this.bootId,
       random: { bytes: (count) => new Uint8Array(randomBytes(count)) },
       log: silentLog(),
       counters: new CounterTable(memory),
@@ -129,7 +133,8 @@ export class UnitWorld {
   }
 
   async start(
-    more: Partial<Pick<UnitStart, "poisonedMedia" | "knownSequences" | "media">> = {},
+    more: Partial<Pick<UnitStart, "poisonedMedia" | "knownSequences" | "directMarks" | "media">> =
+      {},
   ): Promise<void> {
     await this.call("unitStart", {
       identity: { ...UNIT, name: "u1" },
@@ -221,6 +226,15 @@ export class UnitWorld {
     }
   }
 
+  /** Turns the loop while something outside of it is awaited. */
+  async meanwhile<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const settle = () => settled = true;
+    promise.then(settle, settle);
+    await this.until(() => settled);
+    return await promise;
+  }
+
   /** Some turns in which nothing that waits may go on. */
   async turns(count: number): Promise<void> {
     for (let i = 0; i < count; i++) {
@@ -238,6 +252,7 @@ export class UnitWorld {
   }
 
   #noticed(notice: Notice): void {
+    if (notice.notice === "direct-marks") this.directMarks = notice.marks;
     if (notice.notice !== "storage-changed") return;
     this.poisoned = notice.poisoned;
     for (const run of this.#waiting.splice(0)) run();

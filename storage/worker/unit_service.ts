@@ -18,6 +18,7 @@ import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
 import type { FenceHook } from "../media/store_types.ts";
 import type { UnitStore } from "../media/unit_store.ts";
+import { DirectMarks, directVerifierOf } from "../nbd/direct_marks.ts";
 import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
 import type { UnitStart } from "./messages.ts";
 import { openUnitStore } from "./open_unit_store.ts";
@@ -39,6 +40,7 @@ export class UnitService implements GrantedVolumes {
   readonly #counters = new Map<string, CounterRow>();
   /** Fences and grants under way, by what was asked: a repeat joins instead of starting anew. */
   readonly #underWay = new Map<string, UnderWay>();
+  readonly #direct: DirectMarks;
   readonly gate: UnitGate;
 
   private constructor(options: UnitServiceOptions, parts: UnitParts) {
@@ -46,7 +48,15 @@ export class UnitService implements GrantedVolumes {
     this.#store = parts.store;
     this.#media = new UnitMedia(parts.store, options);
     this.#table = new GrantTable({ connectionsMax: options.connectionsPerGrantMax });
+    this.#direct = new DirectMarks({
+      known: parts.directMarks,
+      verifier: (volumeId) => {
+        return directVerifierOf(volumeId, { ...options, storage: this.storageInfo() });
+      },
+      changed: options.onDirectMarks,
+    });
     this.gate = new UnitGate({
+      direct: this.#direct,
       table: this.#table,
       volumes: this,
       unit: parts.identity,
@@ -58,8 +68,14 @@ export class UnitService implements GrantedVolumes {
 
   /** Opens the media and serves what their labels grant. Rejects as `openUnitStore` does. */
   static async open(start: UnitStart, options: UnitServiceOptions): Promise<UnitService> {
-    const store = await openUnitStore(start, options);
-    return new UnitService(options, { store, identity: start.identity });
+    let unit: UnitService | null = null;
+    const onChange: UnitServiceOptions["onChange"] = (change) => {
+      if (unit !== null) unit.#direct.refresh();
+      options.onChange(change);
+    };
+    const store = await openUnitStore(start, { ...options, onChange });
+    const { identity, directMarks = {} } = start;
+    return unit = new UnitService(options, { store, identity, directMarks });
   }
 
   storageInfo(): StorageInfo {
@@ -72,9 +88,13 @@ export class UnitService implements GrantedVolumes {
   }
 
   /** What the next opening must know of media, also of those that are away. */
-  known(): Pick<UnitStart, "knownSequences" | "poisonedMedia" | "knownDevices"> {
+  known(): Pick<
+    UnitStart,
+    "knownSequences" | "poisonedMedia" | "knownDevices" | "directMarks"
+  > {
     const store = this.#store;
     return {
+      directMarks: this.#direct.record(),
       knownSequences: store.sequences(),
       poisonedMedia: store.poisoned(),
       knownDevices: store.devices(),
@@ -107,6 +127,7 @@ export class UnitService implements GrantedVolumes {
   async volumeDelete(body: VolumeDelete): Promise<null> {
     await this.#store.volumeDelete(body);
     this.#table.remove(body.volumeId);
+    this.#direct.forget(body.volumeId);
     const counters = this.#counters.get(body.volumeId);
     this.#counters.delete(body.volumeId);
     if (counters !== undefined) this.#options.counters.remove(counters);
@@ -166,6 +187,7 @@ export class UnitService implements GrantedVolumes {
   async settle(): Promise<void> {
     await this.#store.settle();
     await this.syncMedia();
+    this.#direct.settledAll();
   }
 
   /** It is not closed after all, and somebody is let in again. */
@@ -182,6 +204,7 @@ export class UnitService implements GrantedVolumes {
   async close(): Promise<void> {
     this.#media.stop();
     await this.syncMedia();
+    this.#direct.settledAll();
     await this.closeSettled();
   }
 
@@ -261,6 +284,7 @@ export class UnitService implements GrantedVolumes {
 interface UnitParts {
   readonly store: UnitStore;
   readonly identity: UnitStart["identity"];
+  readonly directMarks: Readonly<Record<string, string>>;
 }
 
 interface UnderWay {

@@ -16,6 +16,8 @@ export interface UnitServiceOptions {
   /** Answers for names that are no grant's. */
   readonly others: ExportGate;
   readonly onChange: (change: StoreChange) => void;
+  /** What DirectMarks has to be told again, whatever happens to this process. */
+  readonly onDirectMarks: (marks: Readonly<Record<string, string>>) => void;
   /** CONNECTIONS_PER_GRANT_MAX when not given. */
   readonly connectionsPerGrantMax?: number;
   /** The medium that is to be taken over at this opening. */

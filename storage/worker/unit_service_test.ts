@@ -237,7 +237,7 @@ async function goTo(
     const reply = await readBytes(connection, 20);
     return { connection, replyType: new DataView(reply.buffer).getUint32(12) };
   };
-  return await turning(world, exchange());
+  return await world.meanwhile(exchange());
 }
 
 /** Whether the server ends the connection. */
@@ -248,16 +248,7 @@ function endOf(world: UnitWorld, connection: Deno.TcpConn): Promise<boolean> {
       if (count === null) return true;
     }
   };
-  return turning(world, read());
-}
-
-/** Turns the world's loop while something outside of it is awaited. */
-async function turning<T>(world: UnitWorld, promise: Promise<T>): Promise<T> {
-  let settled = false;
-  const settle = () => settled = true;
-  promise.then(settle, settle);
-  await world.until(() => settled);
-  return await promise;
+  return world.meanwhile(read());
 }
 
 async function readBytes(connection: Deno.TcpConn, count: number): Promise<Uint8Array> {

@@ -137,6 +137,7 @@ export class WorkerService {
         if (this.#listening !== null) this.#listen(this.#listening);
       },
       onChange: (change) => this.#options.notify({ notice: "storage-changed", ...change }),
+      onDirectMarks: (marks) => this.#options.notify({ notice: "direct-marks", marks }),
     });
     return this.#unit.unit.storageInfo();
   }

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { DirectMarks, directVerifierOf } from "./direct_marks.ts";
+
+const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
+const FIRST = { epoch: 1, counter: 1 };
+const SECOND = { epoch: 1, counter: 2 };
+
+/** A unit's marks over restarts, of itself and of its machine. */
+class Marks {
+  kept: Readonly<Record<string, string>> = {};
+  verifier: string | null = "boot-1";
+  now = this.#made();
+
+  restart(verifier: string | null): void {
+    this.verifier = verifier;
+    this.now = this.#made();
+  }
+
+  #made(): DirectMarks {
+    return new DirectMarks({
+      known: structuredClone(this.kept),
+      verifier: () => this.verifier,
+      changed: (marks) => this.kept = marks,
+    });
+  }
+}
+
+Deno.test("DirectMarks owes the news of a loss to who comes back by the same token, until told", () => {
+  const marks = new Marks();
+  assert.equal(marks.now.opened(VOLUME, FIRST), false);
+  marks.restart("boot-2");
+  assert.equal(marks.now.opened(VOLUME, FIRST), true);
+  assert.equal(marks.now.opened(VOLUME, FIRST), true, "the one before has not heard of it");
+  // Power may fail again before somebody asks.
+  marks.restart("boot-3");
+  assert.equal(marks.now.opened(VOLUME, FIRST), true);
+  marks.now.told(VOLUME, FIRST);
+  assert.equal(marks.now.opened(VOLUME, FIRST), false);
+  marks.restart("boot-4");
+  assert.equal(marks.now.opened(VOLUME, SECOND), false, "who has another token has lost nothing");
+});
+
+Deno.test("DirectMarks knows a process's end from a machine's, and nothing of who has left", () => {
+  const marks = new Marks();
+  marks.now.opened(VOLUME, FIRST);
+  marks.restart("boot-1");
+  assert.equal(marks.now.opened(VOLUME, FIRST), false);
+  marks.now.settled(VOLUME);
+  assert.deepEqual(marks.kept, {});
+  marks.restart("boot-2");
+  assert.equal(marks.now.opened(VOLUME, FIRST), false);
+});
+
+Deno.test("DirectMarks keeps that a medium has failed, also once it is whole again", () => {
+  const marks = new Marks();
+  marks.now.opened(VOLUME, FIRST);
+  marks.verifier = "lost";
+  marks.now.refresh();
+  marks.now.settledAll();
+  marks.restart("boot-1");
+  assert.equal(marks.now.opened(VOLUME, FIRST), true);
+  marks.now.told(VOLUME, FIRST);
+  // Opened while its medium is away or has failed: what it writes there may be lost.
+  for (const verifier of [null, "lost"]) {
+    marks.now.forget(VOLUME);
+    marks.verifier = verifier;
+    assert.equal(marks.now.opened(VOLUME, FIRST), false);
+    marks.now.settledAll();
+    marks.verifier = "boot-1";
+    assert.equal(marks.now.opened(VOLUME, FIRST), true, String(verifier));
+  }
+});
+
+Deno.test("DirectMarks judges nothing while a volume's media are away", () => {
+  const marks = new Marks();
+  marks.now.opened(VOLUME, FIRST);
+  marks.restart(null);
+  marks.now.refresh();
+  marks.now.settledAll();
+  marks.restart("boot-1");
+  assert.equal(marks.now.opened(VOLUME, FIRST), false);
+  marks.now.settledAll();
+  assert.deepEqual(marks.kept, {});
+});
+
+Deno.test("directVerifierOf() goes by the machine's boot and by the state of a volume's media", () => {
+  const medium = { path: "", sizeBytes: 0, freeBytes: 0, zeroedBytes: 0, largestVolumeBytes: 0 };
+  const states = ["ok", "ok", "poisoned", "failed", "missing"] as const;
+  const media = states.map((state, i) => {
+    return { ...medium, id: `m${i}`, state, sequence: 1, errors: 9 };
+  });
+  const verifier = (...of: number[]) => {
+    const volume = { id: VOLUME, media: of.map((i) => `m${i}`) };
+    const storage = { revision: 1, epoch: 1, instance: "", media, volumes: [volume] };
+    return directVerifierOf(VOLUME, { storage: storage as never, bootId: "boot" });
+  };
+  assert.deepEqual([verifier(0), verifier(0, 1)], ["boot", "boot"]);
+  assert.deepEqual([verifier(0, 2), verifier(3), verifier(2, 4)], ["lost", "lost", "lost"]);
+  assert.deepEqual([verifier(0, 4), verifier(7)], [null, null]);
+  const storage = { revision: 1, epoch: 1, instance: "", media, volumes: [] };
+  assert.equal(directVerifierOf(VOLUME, { storage, bootId: "boot" }), null);
+});
