@@ -95,7 +95,8 @@ export interface FioOptions {
 export async function startFio(lab: Lab, options: FioOptions): Promise<Program> {
   const { machine, uri, offsetMib, sizeMib } = options;
   return await lab.spawn(machine, [
-    ...["fio", "--name=verified", "--ioengine=nbd", `--uri=${uri}`, "--rw=randwrite"],
+    // In one process, so that who kills it kills all of it.
+    ...["fio", "--thread", "--name=verified", "--ioengine=nbd", `--uri=${uri}`, "--rw=randwrite"],
     ...[`--offset=${offsetMib}M`, `--size=${sizeMib}M`, "--bs=4k", "--iodepth=16"],
     ...[
       "--rate_iops=1000",

@@ -8,13 +8,14 @@ import { Lane } from "./lane.ts";
 import { Operator } from "./operator.ts";
 
 const MIB = 2 ** 20;
-const LANES = 3;
 const LANE_BYTES = 2 * MIB;
 /** So many writes of each lane must go through before the next kill. */
 const WRITES_BETWEEN = 6;
 
-/** Who may be killed. h2 is not: fio uses its disk, and fio cannot connect again. */
-const VICTIMS = ["u1", "u2", "h1", "station"] as const;
+/** Of the disk that fio uses; behind it is a lane's range. */
+const FIO_BYTES = 16 * MIB;
+
+const VICTIMS = ["u1", "u2", "h1", "h2", "station"] as const;
 type Victim = (typeof VICTIMS)[number];
 
 /** Once in so many rounds two or more are killed at the same time. */
@@ -23,11 +24,11 @@ const TOGETHER_ONE_IN = 4;
 const DOWN_MS_MAX = 400;
 
 /**
- * Kills station, units and a host's agent again and again, never asking first, while verified
- * writes go on: those of three lanes that live through their agent's death, and those of fio, which
- * checks every block by checksum, over units and station that die. A disk is made, grown or
- * released under each kill. Between two kills the writes must go on, and station, hosts and labels
- * must agree.
+ * Kills station, units and hosts' agents again and again, never asking first, while verified writes
+ * go on: those of lanes that live through their agent's death, and those of fio, which checks every
+ * block by checksum, over units and station that die, and is begun anew when its agent does: it
+ * cannot connect again. A disk is made, grown or released under each kill. After each kill, or
+ * several within the same moment, the writes must go on, and station, hosts and labels must agree.
  */
 export class KillRun {
   readonly #cluster: Cluster;
@@ -40,7 +41,9 @@ export class KillRun {
   rounds = 0;
   /** Times that fio wrote and checked its whole range. */
   fioRuns = 0;
-  readonly killsOf: Record<Victim, number> = { u1: 0, u2: 0, h1: 0, station: 0 };
+  /** Times that its agent died under it. */
+  fioBreaks = 0;
+  readonly killsOf: Record<Victim, number> = { u1: 0, u2: 0, h1: 0, h2: 0, station: 0 };
 
   constructor(cluster: Cluster, seed: number) {
     this.#cluster = cluster;
@@ -55,17 +58,20 @@ export class KillRun {
       ...[cluster.unit("u1", [48]), cluster.unit("u2", [48, 32])],
       ...[cluster.host("h1"), cluster.host("h2")],
     ]);
-    this.#fioUri = await cluster.createDisk("h2", "fio", "16M");
+    this.#fioUri = await cluster.createDisk("h2", "fio", `${FIO_BYTES + LANE_BYTES}B`);
     const uri = await cluster.createDisk("h1", "wide", "80M");
     const [disk] = await cluster.listDisks("h1");
     const last = disk!.sizeBytes - LANE_BYTES;
     // At the start, in the middle and at the end: on both units, and over the seam of two legs.
     const seam = disk!.legs[0]!.sizeBytes - LANE_BYTES / 2;
-    for (const start of [0, seam, last].slice(0, LANES)) {
-      const chance = new Chance(this.#chance.below(2 ** 32));
-      this.#lanes.push(new Lane({ uri, start, length: LANE_BYTES, chance }));
-    }
+    for (const start of [0, seam, last]) this.#addLane(uri, start);
+    this.#addLane(this.#fioUri, FIO_BYTES);
     await this.#goOn();
+  }
+
+  #addLane(uri: string, start: number): void {
+    const chance = new Chance(this.#chance.below(2 ** 32));
+    this.#lanes.push(new Lane({ uri, start, length: LANE_BYTES, chance }));
   }
 
   /** One kill, or several at once; then everything works and agrees again. */
@@ -79,6 +85,7 @@ export class KillRun {
       await this.#cluster.member(name).kill();
       this.kills++;
       this.killsOf[name]++;
+      if (name === "h2") await this.#loseFio();
       await pause(this.#chance.below(DOWN_MS_MAX));
       await this.#cluster.restart(name);
     }));
@@ -101,8 +108,8 @@ export class KillRun {
     const writes = this.#lanes.reduce((sum, lane) => sum + lane.writes, 0);
     const breaks = this.#lanes.reduce((sum, lane) => sum + lane.breaks, 0);
     return `${this.kills} kills in ${this.rounds} rounds (${kills}); ${writes} writes checked over ` +
-      `${breaks} broken connections, and ${this.fioRuns} runs of fio; ${this.#operator.taken} ` +
-      `orders taken and ${this.#operator.untaken} not`;
+      `${breaks} broken connections, ${this.fioRuns} runs of fio to their end and ` +
+      `${this.fioBreaks} broken off; ${this.#operator.taken} orders taken and ${this.#operator.untaken} not`;
   }
 
   #victims(): Victim[] {
@@ -125,8 +132,18 @@ export class KillRun {
       machine: "h2",
       uri: this.#fioUri,
       offsetMib: 0,
-      sizeMib: 16,
+      sizeMib: FIO_BYTES / MIB,
     });
+  }
+
+  /** Its agent is dead, and it cannot connect again; nothing that it has read was wrong. */
+  async #loseFio(): Promise<void> {
+    const fio = this.#fio;
+    if (fio === null) return;
+    this.#fio = null;
+    await fio.kill();
+    assert.doesNotMatch([...fio.lines, ...fio.log].join("\n"), /verify failed|bad magic/i);
+    this.fioBreaks++;
   }
 
   async #endFio(): Promise<void> {

@@ -4,7 +4,7 @@ import { KillRun } from "./kill_run.ts";
 
 const ROUNDS_DEFAULT = 1000;
 const USAGE = `Usage: deno task kills [--rounds N] [--seed N]
-Kills station, units and a host's agent under verified writes, ${ROUNDS_DEFAULT} rounds unless told
+Kills station, units and hosts' agents under verified writes, ${ROUNDS_DEFAULT} rounds unless told
 otherwise, each with one kill or several. Needs root, ip and fio. A failure prints the seed.`;
 
 async function main(): Promise<number> {
