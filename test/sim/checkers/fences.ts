@@ -7,6 +7,7 @@ import type {
   VolumeInfo,
 } from "../../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
+import { MIB } from "../../../protocol/core/limits.ts";
 import type { SimErasure, SimWrite } from "../../../storage/io/sim_world.ts";
 import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
 import { diskHashOf, readSector } from "./stamp.ts";
@@ -133,8 +134,12 @@ export class FencesChecker implements Checker {
     for (const volume of this.#volumesOf(process).values()) volume.isHere = false;
   }
 
-  /** Zeroes and discards carry no stamp: what they are about to erase tells whose they are. */
+  /**
+   * Zeroes and discards carry no stamp: what they are about to erase tells whose they are. What a
+   * unit zeroes by itself goes in whole MiB, and may be anybody's of before; consumers ask for less.
+   */
   erases({ medium, position, length, process }: SimErasure): void {
+    if (length >= MIB) return;
     const unit = process.split("#")[0]!;
     const volumes = this.#units.get(unit);
     if (volumes === undefined) return;

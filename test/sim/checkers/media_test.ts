@@ -47,7 +47,7 @@ Deno.test("fences: a write after the acknowledged fence is caught, also of a lat
 Deno.test("fences: blocks that are zeroed or discarded after the acknowledged fence are seen", () => {
   const { complaints, checker, answer } = fenced();
   const held = new SimMedium("/unit1/b.img", { sizeBytes: 1024 * 1024 });
-  const erasure = { medium: held, position: 0, length: 1024 * 1024, process: "unit1#1" };
+  const erasure = { medium: held, position: 0, length: 64 * 1024, process: "unit1#1" };
   held.write(shown(3, [1]), 8192);
   answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
   checker.erases(erasure);
