@@ -172,9 +172,11 @@ test("NbdServer takes CACHE and FAST_ZERO, and says at once when zeroing would b
   on.device.set("zero", { kind: "fail", errno: 95 });
   client.say(request(zero));
   assert.equal(hear(client).error, 95);
+  assert.equal(on.lines.length, 0, "that it would be slow is no fault of the device");
   // Without the flag ENOTSUP is no answer.
   client.say(request({ ...zero, flags: 0 }));
   assert.equal(hear(client).error, 5);
+  assert.equal(on.lines.length, 1);
 });
 
 test("NbdServer lets a device make holes of zeroes unless NO_HOLE forbids it", (on) => {
