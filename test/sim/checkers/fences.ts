@@ -39,6 +39,8 @@ export class FencesChecker implements Checker {
   readonly #adopted = new Set<string>();
   /** "unit1" and the hash of a disk of which it gave space back, which it zeroes by itself. */
   readonly #givenBack = new Set<string>();
+  /** Hashes of disks that were on a medium that an operator gave up. */
+  readonly #givenUp = new Set<number>();
   /** Stamped blocks that were written, and that were zeroed or discarded. */
   judged = 0;
   erased = 0;
@@ -129,6 +131,10 @@ export class FencesChecker implements Checker {
     }
   }
 
+  givenUp(diskIds: ReadonlySet<string>): void {
+    for (const id of diskIds) this.#givenUp.add(diskHashOf(id));
+  }
+
   /** A unit that has started may be about to give back what it has deleted. */
   ended(process: string): void {
     for (const volume of this.#volumesOf(process).values()) volume.isHere = false;
@@ -145,7 +151,8 @@ export class FencesChecker implements Checker {
     if (volumes === undefined) return;
     for (const piece of medium.dataIn(position, length)) {
       const found = readSector(piece.bytes, 0);
-      if (found.kind !== "stamp" || this.#givenBack.has(`${unit} ${found.diskHash}`)) continue;
+      if (found.kind !== "stamp" || this.#givenUp.has(found.diskHash)) continue;
+      if (this.#givenBack.has(`${unit} ${found.diskHash}`)) continue;
       const own = [...volumes.values()].filter(({ diskId, isHere }) =>
         isHere && diskHashOf(diskId) === found.diskHash
       );

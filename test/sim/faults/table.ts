@@ -5,8 +5,9 @@ import { catalog, clone } from "./station.ts";
 import { copy, rollback, swap } from "./media_moves.ts";
 import { cut, replays, slow, streams, weather } from "./network.ts";
 import { adopt } from "./media_adoption.ts";
-import { direct, revoke, wipe } from "./people.ts";
+import { direct, revoke } from "./people.ts";
 import { clocks, kill, midCall, power, restart } from "./processes.ts";
+import { wipe } from "./wipes.ts";
 
 /** What each kind of fault does when it strikes. */
 export const STRIKES: Readonly<Record<FaultKind, (scene: Scene) => void>> = {

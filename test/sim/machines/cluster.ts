@@ -51,8 +51,10 @@ export interface UnitPlan {
   readonly address: string;
   /** Paths of its media; they may change between runs. */
   readonly devices: string[];
-  /** Those whose content the operator gave up, for the next start. */
+  /** Those that --wipe is given for; it stays in the settings. */
   readonly wipes: Set<string>;
+  /** Ids of the media that --wipe-medium is given for. */
+  readonly wipeMedia: string[];
   station: NodeSettings["station"];
 }
 
@@ -62,7 +64,8 @@ export function addUnit(world: SimWorldOfMachines, plan: UnitPlan): SimRole {
     runUnit({
       kind: "pooled",
       ...nodeSettings(machine, plan),
-      devices: plan.devices.map((path) => ({ path, wipe: plan.wipes.delete(path) })),
+      devices: plan.devices.map((path) => ({ path, wipe: plan.wipes.has(path) })),
+      wipeMedia: [...plan.wipeMedia],
       nbd: { address: plan.address, port: NBD_PORT },
     }, { process, worker: dataWorker(machine, owner, process) }));
 }

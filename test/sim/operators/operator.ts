@@ -87,7 +87,7 @@ export class Operator {
         if (state === "missing" && isLost) {
           this.#try(
             `forget medium ${id} of ${name}`,
-            () => this.#ask("POST", `/units/${name}/media/${id}`, { action: "forget", yes: true }),
+            () => this.#forget(id, { path, unit: name }),
           );
         }
         // It was out when the unit looked at the paths that it was given, and is there again.
@@ -99,6 +99,16 @@ export class Operator {
         );
       }
     }
+  }
+
+  /** A device that was made blank is labelled anew by a unit that starts without knowing it. */
+  async #forget(
+    id: string,
+    { path, unit }: { readonly path: string; readonly unit: string },
+  ): Promise<void> {
+    const { units, blanked } = this.#scene;
+    await this.#ask("POST", `/units/${unit}/media/${id}`, { action: "forget", yes: true });
+    if (blanked.delete(path)) units.find(({ plan }) => plan.name === unit)?.role.stop();
   }
 
   #revokeAgain(hosts: PoolPicture["hosts"]): void {

@@ -49,6 +49,8 @@ export class Scene {
   shown: PoolPicture | null = null;
   /** A medium's content was given up, perhaps of one that held no disk. */
   hasWiped = false;
+  /** Paths of devices that a person made blank, until their units label them anew. */
+  readonly blanked = new Set<string>();
   /** No faults any more. */
   isHealed = false;
 
@@ -109,6 +111,7 @@ export class Scene {
       address: `10.0.1.${number}`,
       devices,
       wipes: new Set(),
+      wipeMedia: [],
       station: STATION_PLACE,
     };
     this.units.push({ role: addUnit(this.world, plan), plan });
