@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Notice, UnitStart } from "../../storage/worker/messages.ts";
 import type { StateFiles } from "../process/context.ts";
@@ -21,8 +22,10 @@ export class KnownMedia {
   readonly #marks: PoisonMarks;
   readonly #devices: MediumDevices;
   readonly #direct: KeptRecord<string>;
+  readonly #log: Log;
 
   constructor(files: StateFiles, log: Log) {
+    this.#log = log;
     this.forgotten = new ForgottenMedia(files, log);
     this.#sequences = new LabelSequences(files, log);
     this.#marks = new PoisonMarks(files, log);
@@ -54,8 +57,23 @@ export class KnownMedia {
     this.#devices.keep(notice.devices);
   }
 
-  /** Durable when it returns. */
-  keepDirect(marks: Readonly<Record<string, string>>): void {
-    this.#direct.replace(marks);
+  /**
+   * Durable when it returns true. A state directory that takes nothing now is logged and tried
+   * again at the next change: whoever comes by a token must not end what serves all hosts.
+   */
+  keepDirect(marks: Readonly<Record<string, string>>): boolean {
+    try {
+      this.#direct.replace(marks);
+      return true;
+    } catch (error) {
+      if (!(error instanceof DvsanError)) throw error;
+      const problem = error.message;
+      this.#log.error(
+        "cannot keep which volumes are used directly: should this machine restart now, no FLUSH " +
+          "tells their users of what was lost. Make room in the state directory.",
+        { problem },
+      );
+      return false;
+    }
   }
 }

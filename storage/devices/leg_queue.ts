@@ -246,7 +246,8 @@ export class LegQueue {
       ? this.flushFailed || this.losses.isOwed(asker)
       : this.flushFailed && (request.flags & COMMAND_FLAGS.fua) !== 0;
     if (!fails) return false;
-    if (isFlush) this.losses.tell(asker);
+    // Somebody who has gone hears nothing: who comes next has to.
+    if (isFlush && !asker?.hasGone) this.losses.tell(asker);
     this.#refuse(request);
     return true;
   }

@@ -112,6 +112,23 @@ Deno.test("a TRIM with FUA is durable for itself, and leaves what was given up t
   bench.end([leg], [unit]);
 });
 
+Deno.test("a flush of who has gone meanwhile does not count as having told of what was given up", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  const leg = bench.ready(bench.leg(unit));
+  const device = new DeviceBench(bench, leg);
+  const gone = { ...asker(bench), hasGone: true };
+  device.results(device.write(0, { fill: 1 }));
+  leg.update(assignmentOf(unit, { counter: 2 }));
+  bench.ready(leg);
+  // Its connection's end was not seen yet. A client that connects by itself asks again.
+  assert.deepEqual(device.results(device.flush(gone)), [-5]);
+  const later = asker(bench, 1);
+  assert.deepEqual(device.results(device.flush(later)), [-5]);
+  assert.deepEqual(device.results(device.flush(later)), [0]);
+  bench.end([leg], [unit]);
+});
+
 /** Somebody who came just now, or a little later. */
 function asker(bench: LegBench, afterMs = 0): Asker {
   return { hasGone: false, sinceMs: bench.io.nowMs() + afterMs };

@@ -10,11 +10,16 @@ interface Mark {
   readonly verifier: string;
 }
 
+export type DirectVerifiers = (volumeId: string) => string | null;
+
 export interface DirectMarksOptions {
   /** Marks of before: this process's, or an earlier one's from the state directory. */
   readonly known: Readonly<Record<string, string>>;
-  /** Changes when a volume may have forgotten writes; null: nobody can say, its media are away. */
-  readonly verifier: (volumeId: string) => string | null;
+  /**
+   * What of each volume changes when that may have forgotten writes; null: nobody can say, its
+   * media are away. Holds as of the call: looking at all media is done once for all volumes.
+   */
+  readonly verifiers: () => DirectVerifiers;
   /** These are the marks now; they are to be kept durably. */
   readonly changed: (marks: Readonly<Record<string, string>>) => void;
 }
@@ -51,29 +56,34 @@ export class DirectMarks {
 
   /** A consumer comes in; true when it is owed the news of a loss, until `told`. */
   opened(volumeId: string, generation: Generation): boolean {
-    this.refresh();
+    const verifiers = this.#refreshed();
     const mark = this.#marks.get(volumeId);
     const isOwed = mark?.generation === textOf(generation) && mark.verifier === LOST;
-    if (!isOwed) this.#set(volumeId, generation);
+    if (!isOwed) this.#set(volumeId, { generation, verifiers });
+    this.#tell();
     return isOwed;
   }
 
   /** Its consumer knows. */
   told(volumeId: string, generation: Generation): void {
-    this.#set(volumeId, generation);
+    this.#set(volumeId, { generation, verifiers: this.#options.verifiers() });
+    this.#tell();
   }
 
   /** Nobody uses the volume, and what was written to it is durable. */
   settled(volumeId: string): void {
-    this.refresh();
-    if (this.#marks.get(volumeId)?.verifier !== LOST) this.forget(volumeId);
+    this.#refreshed();
+    this.#settle(volumeId);
+    this.#tell();
   }
 
   /** All that was written to media that are whole is durable, and nobody is connected. */
   settledAll(): void {
+    const verifiers = this.#refreshed();
     for (const volumeId of [...this.#marks.keys()]) {
-      if (this.#options.verifier(volumeId) !== null) this.settled(volumeId);
+      if (verifiers(volumeId) !== null) this.#settle(volumeId);
     }
+    this.#tell();
   }
 
   forget(volumeId: string): void {
@@ -83,18 +93,28 @@ export class DirectMarks {
 
   /** What verifiers show of losses by now. */
   refresh(): void {
-    for (const [volumeId, mark] of this.#marks) {
-      const verifier = this.#options.verifier(volumeId);
-      if (verifier === null || verifier === mark.verifier) continue;
-      this.#marks.set(volumeId, { ...mark, verifier: LOST });
-    }
+    if (this.#marks.size === 0) return;
+    this.#refreshed();
     this.#tell();
   }
 
-  #set(volumeId: string, generation: Generation): void {
-    const verifier = this.#options.verifier(volumeId) ?? LOST;
-    this.#marks.set(volumeId, { generation: textOf(generation), verifier });
-    this.#tell();
+  #refreshed(): DirectVerifiers {
+    const verifiers = this.#options.verifiers();
+    for (const [volumeId, mark] of this.#marks) {
+      const verifier = verifiers(volumeId);
+      if (verifier === null || verifier === mark.verifier) continue;
+      this.#marks.set(volumeId, { ...mark, verifier: LOST });
+    }
+    return verifiers;
+  }
+
+  #set(volumeId: string, of: { generation: Generation; verifiers: DirectVerifiers }): void {
+    const verifier = of.verifiers(volumeId) ?? LOST;
+    this.#marks.set(volumeId, { generation: textOf(of.generation), verifier });
+  }
+
+  #settle(volumeId: string): void {
+    if (this.#marks.get(volumeId)?.verifier !== LOST) this.#marks.delete(volumeId);
   }
 
   #tell(): void {
@@ -114,14 +134,15 @@ function textOf({ epoch, counter }: Generation): string {
  * What DirectMarks goes by. A process that ends leaves what was written with the kernel; a machine
  * that restarts does not, nor does a medium that has failed.
  */
-export function directVerifierOf(
-  volumeId: string,
-  of: { readonly storage: StorageInfo; readonly bootId: string },
-): string | null {
-  const { media, volumes } = of.storage;
-  const volume = volumes.find(({ id }) => id === volumeId);
-  if (volume === undefined) return null;
-  const states = volume.media.map((id) => media.find((medium) => medium.id === id)?.state);
-  if (states.some((state) => state === "poisoned" || state === "failed")) return LOST;
-  return states.every((state) => state === "ok") ? of.bootId : null;
+export function directVerifiersOf(
+  { storage, bootId }: { readonly storage: StorageInfo; readonly bootId: string },
+): DirectVerifiers {
+  const stateOf = new Map(storage.media.map(({ id, state }) => [id, state]));
+  const mediaOf = new Map(storage.volumes.map(({ id, media }) => [id, media]));
+  return (volumeId) => {
+    const states = mediaOf.get(volumeId)?.map((id) => stateOf.get(id));
+    if (states === undefined) return null;
+    if (states.some((state) => state === "poisoned" || state === "failed")) return LOST;
+    return states.every((state) => state === "ok") ? bootId : null;
+  };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DirectMarks, directVerifierOf } from "./direct_marks.ts";
+import { DirectMarks, directVerifiersOf } from "./direct_marks.ts";
 
 const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
 const FIRST = { epoch: 1, counter: 1 };
@@ -9,6 +9,10 @@ const SECOND = { epoch: 1, counter: 2 };
 class Marks {
   kept: Readonly<Record<string, string>> = {};
   verifier: string | null = "boot-1";
+  /** At all media, by whom it counts. */
+  looks = 0;
+  /** How often something was to be kept. */
+  keeps = 0;
   now = this.#made();
 
   restart(verifier: string | null): void {
@@ -19,8 +23,14 @@ class Marks {
   #made(): DirectMarks {
     return new DirectMarks({
       known: structuredClone(this.kept),
-      verifier: () => this.verifier,
-      changed: (marks) => this.kept = marks,
+      verifiers: () => {
+        this.looks++;
+        return () => this.verifier;
+      },
+      changed: (marks) => {
+        this.keeps++;
+        this.kept = marks;
+      },
     });
   }
 }
@@ -83,7 +93,29 @@ Deno.test("DirectMarks judges nothing while a volume's media are away", () => {
   assert.deepEqual(marks.kept, {});
 });
 
-Deno.test("directVerifierOf() goes by the machine's boot and by the state of a volume's media", () => {
+Deno.test("DirectMarks looks at all media once for all volumes, and says once what is to be kept", () => {
+  const marks = new Marks();
+  const volumeIds = ["v1", "v2", "v3", "v4"];
+  for (const volumeId of volumeIds) marks.now.opened(volumeId, FIRST);
+  assert.deepEqual([marks.looks, marks.keeps], [4, 4]);
+  marks.verifier = "lost";
+  marks.now.refresh();
+  assert.deepEqual([marks.looks, marks.keeps], [5, 5]);
+  for (const volumeId of volumeIds) marks.now.told(volumeId, FIRST);
+  marks.looks = marks.keeps = 0;
+  marks.verifier = "boot-1";
+  marks.restart("boot-1");
+  for (const volumeId of volumeIds.slice(0, 2)) {
+    marks.now.forget(volumeId);
+    marks.now.opened(volumeId, FIRST);
+  }
+  marks.looks = marks.keeps = 0;
+  marks.now.settledAll();
+  assert.deepEqual([marks.looks, marks.keeps], [1, 1]);
+  assert.deepEqual(Object.keys(marks.kept), volumeIds.slice(2), "they are still owed the news");
+});
+
+Deno.test("directVerifiersOf() goes by the machine's boot and by the state of a volume's media", () => {
   const medium = { path: "", sizeBytes: 0, freeBytes: 0, zeroedBytes: 0, largestVolumeBytes: 0 };
   const states = ["ok", "ok", "poisoned", "failed", "missing"] as const;
   const media = states.map((state, i) => {
@@ -92,11 +124,11 @@ Deno.test("directVerifierOf() goes by the machine's boot and by the state of a v
   const verifier = (...of: number[]) => {
     const volume = { id: VOLUME, media: of.map((i) => `m${i}`) };
     const storage = { revision: 1, epoch: 1, instance: "", media, volumes: [volume] };
-    return directVerifierOf(VOLUME, { storage: storage as never, bootId: "boot" });
+    return directVerifiersOf({ storage: storage as never, bootId: "boot" })(VOLUME);
   };
   assert.deepEqual([verifier(0), verifier(0, 1)], ["boot", "boot"]);
   assert.deepEqual([verifier(0, 2), verifier(3), verifier(2, 4)], ["lost", "lost", "lost"]);
   assert.deepEqual([verifier(0, 4), verifier(7)], [null, null]);
   const storage = { revision: 1, epoch: 1, instance: "", media, volumes: [] };
-  assert.equal(directVerifierOf(VOLUME, { storage, bootId: "boot" }), null);
+  assert.equal(directVerifiersOf({ storage, bootId: "boot" })(VOLUME), null);
 });

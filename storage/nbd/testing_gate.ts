@@ -116,7 +116,7 @@ export class World {
     random: { bytes: (count) => new Uint8Array(count).fill(++this.#seed) },
     direct: new DirectMarks({
       known: {},
-      verifier: () => this.verifier,
+      verifiers: () => () => this.verifier,
       changed: (marks) => this.marks = marks,
     }),
     others,

@@ -18,7 +18,7 @@ import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
 import type { FenceHook } from "../media/store_types.ts";
 import type { UnitStore } from "../media/unit_store.ts";
-import { DirectMarks, directVerifierOf } from "../nbd/direct_marks.ts";
+import { DirectMarks, directVerifiersOf } from "../nbd/direct_marks.ts";
 import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
 import type { UnitStart } from "./messages.ts";
 import { openUnitStore } from "./open_unit_store.ts";
@@ -50,9 +50,7 @@ export class UnitService implements GrantedVolumes {
     this.#table = new GrantTable({ connectionsMax: options.connectionsPerGrantMax });
     this.#direct = new DirectMarks({
       known: parts.directMarks,
-      verifier: (volumeId) => {
-        return directVerifierOf(volumeId, { ...options, storage: this.storageInfo() });
-      },
+      verifiers: () => directVerifiersOf({ ...options, storage: this.storageInfo() }),
       changed: options.onDirectMarks,
     });
     this.gate = new UnitGate({
