@@ -16,6 +16,8 @@ import {
 /** More than one connection may have under way. */
 const REQUESTS = NBD_REQUESTS_PER_CONNECTION_MAX + 16;
 const NEVER_MS = 3_600_000;
+/** TestServer's arena has 32 buffers for these, and sockets have room for some that wait. */
+const SIZE = 64 * KIB;
 
 /** Fills its connection with requests of which the device ends none. */
 function fill(on: TestServer, client: RawClient): void {
@@ -52,6 +54,27 @@ for (const kind of IO_KINDS) {
     first!.client.close();
     assert.notEqual(on.connect().connection, null);
     for (const { connection } of others) assert.equal(connection!.isOver, false);
+    on.close();
+  });
+
+  Deno.test(`NbdServer ends who has gone while waiting for a buffer that it has itself (${kind})`, () => {
+    const on = new TestServer({ kind, limits: { goneLookMs: NEVER_MS } });
+    const { client, connection } = on.attach();
+    const { client: other } = on.attach();
+    on.device.set("write", { kind: "hold" });
+    for (let i = 0; i < 40 && !connection!.isUnread; i++) {
+      client.say(write(0, new Uint8Array(SIZE)));
+      until(on.io, () => on.device.heldCount > i || connection!.isUnread, "a write");
+    }
+    assert.equal(connection!.isUnread, true, "the last one waits for a buffer");
+    client.close();
+    on.device.set("write", null);
+    // Its own write gives back the buffer in which the client is found to have gone.
+    on.device.release();
+    until(on.io, () => on.ends.length === 1, "the end");
+    assert.equal(on.ends[0]?.clean, false);
+    other.say(write(0, new Uint8Array(SIZE)));
+    assert.deepEqual(reply(other.hear(16)), [0, 1]);
     on.close();
   });
 

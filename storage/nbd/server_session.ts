@@ -264,12 +264,12 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
 
   /** For DeviceCalls: the request's outcome is known. */
   requestFinished(request: ServerRequest): void {
-    if (this.#shut) {
-      this.replyDone(request);
-      return this.#host.progressed();
-    }
-    if (request.error !== 0 || request.command === COMMAND.write) this.held.letGo(request);
-    this.#replies.answer(request);
+    const keepsBuffer = request.error === 0 && request.command !== COMMAND.write;
+    // The buffer may be what this connection waits for, and that finds its client gone.
+    if (!this.#shut && !keepsBuffer) this.held.letGo(request);
+    if (!this.#shut) return this.#replies.answer(request);
+    this.replyDone(request);
+    this.#host.progressed();
   }
 
   /** For AloneRequests: its reply, or what is left of that, has to wait for the socket. */
