@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { utf8 } from "../../protocol/core/bytes.ts";
+import { MIB } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
 import { writeRequest } from "../../protocol/nbd/request.ts";
-import { unitTest } from "./testing_setting.ts";
-import { grantOf, UnitWorld } from "./testing_world.ts";
+import { type Setting, unitTest } from "./testing_setting.ts";
+import { grantOf, HOST, legOf, STATION, UnitWorld } from "./testing_world.ts";
 
 /** A consumer without our agent, over a restart of its unit and of the unit's machine. */
 
@@ -35,12 +36,16 @@ class Direct {
 
   /** The reply's error. */
   async ask(command: number, data = new Uint8Array(0)): Promise<number> {
+    await this.begin(command, data);
+    const reply = await this.#read(16);
+    return new DataView(reply.buffer).getUint32(4);
+  }
+
+  async begin(command: number, data: Uint8Array): Promise<void> {
     const header = new Uint8Array(28);
     const fields = { command, flags: 0, cookieHigh: 0, cookieLow: 1, position: 0 };
     writeRequest(new DataView(header.buffer), 0, { ...fields, length: data.length });
     await this.#say(header, data);
-    const reply = await this.#read(16);
-    return new DataView(reply.buffer).getUint32(4);
   }
 
   close(): void {
@@ -66,13 +71,17 @@ class Direct {
   }
 }
 
+async function grantDirectly({ world, volume }: Setting): Promise<void> {
+  const tokenHash = new Uint8Array(createHash("sha256").update(TOKEN).digest());
+  const direct = { tokenHash, addresses: ["127.0.0.1"] };
+  await world.call("accessGrant", grantOf(volume, { counter: 2, direct }));
+}
+
 unitTest(
   "who uses a unit directly is told when its machine restarted, once, and not of its process",
   async (setting) => {
     const { kind, path, world, volume } = setting;
-    const tokenHash = new Uint8Array(createHash("sha256").update(TOKEN).digest());
-    const direct = { tokenHash, addresses: ["127.0.0.1"] };
-    await world.call("accessGrant", grantOf(volume, { counter: 2, direct }));
+    await grantDirectly(setting);
     const first = await Direct.open(world);
     assert.equal(await first.ask(COMMAND.write, new Uint8Array(BLOCK_BYTES).fill(1)), 0);
     assert.deepEqual(Object.keys(world.directMarks), [volume.id]);
@@ -104,3 +113,57 @@ unitTest(
     first.close();
   },
 );
+
+const isStalled = { name: "DvsanError", message: /one is stalled. Nothing was changed/ };
+
+for (const what of ["a write", "a look"] as const) {
+  unitTest(
+    `after a reopening that ${what} held up, zeroing goes on and who uses a unit directly is known`,
+    async (setting) => {
+      const { world, volume } = setting;
+      await grantDirectly(setting);
+      const spare = { station: STATION, volumeId: randomUUID() };
+      const size = { sizeBytes: 8 * MIB, leg: legOf(HOST) };
+      await world.call("volumeCreate", { ...spare, expectedSequence: 0, ...size });
+      await zeroed(world);
+      const first = await Direct.open(world);
+      const block = new Uint8Array(BLOCK_BYTES).fill(1);
+      if (what === "a write") {
+        world.stall.on = true;
+        await first.begin(COMMAND.write, block);
+      } else {
+        world.stall.reading = true;
+        await world.call("checkMedia", null);
+      }
+      await world.until(() => world.stall.count > 0);
+      const { media: [medium] } = await world.call("storageInfo", null);
+      const { id: mediumId, sequence: expectedSequence } = medium!;
+      const reopen = { station: STATION, mediumId, expectedSequence, action: "reopen" } as const;
+      await assert.rejects(world.call("mediumChange", reopen), isStalled);
+      // The newest wins: it waits for what the one before has under way.
+      const second = await Direct.open(world);
+      world.stall.release();
+      assert.equal(await second.ask(COMMAND.write, block), 0);
+      await world.turns(50);
+      assert.deepEqual(Object.keys(world.directMarks), [volume.id], "its write is not flushed");
+      first.close();
+      second.close();
+      await world.until(() => Object.keys(world.directMarks).length === 0);
+      await world.turns(50);
+      const { volumes } = await world.call("storageInfo", null);
+      const sequence = volumes.find(({ id }) => id === spare.volumeId)!.sequence;
+      await world.call("volumeDelete", { ...spare, expectedSequence: sequence });
+      await zeroed(world);
+    },
+    { fenceAnswerMs: 1000 },
+  );
+}
+
+/** Until all free space is zeroed. */
+async function zeroed(world: UnitWorld): Promise<void> {
+  while (true) {
+    const { media } = await world.call("storageInfo", null);
+    if (media.every(({ zeroedBytes, freeBytes }) => zeroedBytes === freeBytes)) return;
+    await world.turns(1);
+  }
+}

@@ -168,9 +168,11 @@ export class UnitHolder {
     if (synced === null) throw stalled();
     unit.drain();
     const shut = this.#options.shutAll("the unit opens its media anew");
+    let isGivenUp = false;
     // Zeroing, label updates and looks are under way besides; closing waits without a limit.
-    const done = shut.then(() => unit.settle());
+    const done = shut.then(() => isGivenUp ? undefined : unit.settle());
     if (await limited(this.#options, { done, limitMs }) !== null) return;
+    isGivenUp = true;
     unit.resume();
     this.#options.listenAgain();
     throw stalled();

@@ -41,6 +41,7 @@ export class UnitService implements GrantedVolumes {
   /** Fences and grants under way, by what was asked: a repeat joins instead of starting anew. */
   readonly #underWay = new Map<string, UnderWay>();
   readonly #direct: DirectMarks;
+  #resumes = 0;
   readonly gate: UnitGate;
 
   private constructor(options: UnitServiceOptions, parts: UnitParts) {
@@ -183,13 +184,16 @@ export class UnitService implements GrantedVolumes {
 
   /** Once no connection is left: nothing is under way on the media, and all is synced. */
   async settle(): Promise<void> {
+    const resumes = this.#resumes;
     await this.#store.settle();
     await this.syncMedia();
-    this.#direct.settledAll();
+    // Whoever was let in meanwhile has written what the sync may not cover.
+    if (this.#resumes === resumes) this.#direct.settledAll();
   }
 
-  /** It is not closed after all, and somebody is let in again. */
+  /** It is not closed after all, and somebody is let in again; also while it settles. */
   resume(): void {
+    this.#resumes++;
     this.#store.resume();
     this.#media.resume();
     this.#table.letIn();
