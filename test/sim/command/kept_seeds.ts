@@ -28,4 +28,10 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
       "a host was told of a leg that its unit had shut out, as that medium's former unit was " +
       "asked to forget it at that moment",
   },
+  {
+    seed: 83_148,
+    reason:
+      "the fences' checker took what a unit zeroes by itself, of space that was anybody's before, " +
+      "for a fenced host's zeroes",
+  },
 ];

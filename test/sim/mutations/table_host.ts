@@ -93,4 +93,21 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     new: "    let result = 0;\n    if (request.error !== 0) request.error = 0;\n",
     only: ["media-errors", "full"],
   },
+  {
+    name: "older-map-taken",
+    breaks: "a host takes no map that is older than the one it holds",
+    file: "roles/host/host.ts",
+    old:
+      "    if (held !== null && held.version > assignment.version) throw olderMap(held, assignment);\n",
+    new: "    if (held !== null && held.version < 0) throw olderMap(held, assignment);\n",
+    only: ["clone", "catalog", "users", "kill"],
+  },
+  {
+    name: "answered-on-a-connection-that-was-shut",
+    breaks: "a consumer that goes while its connection waits for a buffer ends nobody else",
+    file: "storage/nbd/server_session.ts",
+    old: "    if (!this.#shut) return this.#replies.answer(request);\n",
+    new: "    if (!this.#shut || !keepsBuffer) return this.#replies.answer(request);\n",
+    story: "consumers-go",
+  },
 ];

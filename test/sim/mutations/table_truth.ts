@@ -212,4 +212,12 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     new: "      sizeBytes: volume.sizeBytes,\n",
     story: "grows-slowly",
   },
+  {
+    name: "revoked-forgotten-with-the-catalog",
+    breaks: "a node that was revoked stays out when an older catalog is restored",
+    file: "roles/station/revoked_nodes.ts",
+    old: '      catalog.nodes.get(id)?.admission !== "revoked"\n',
+    new: "      catalog.nodes.get(id)?.admission === undefined\n",
+    story: "revoked-then-restored",
+  },
 ];

@@ -1,9 +1,10 @@
 import { MIB } from "../../../protocol/core/limits.ts";
+import { labelsOf } from "../agreement/labels.ts";
 import { backupOf, loseCatalog, restore } from "../faults/station.ts";
 import { askStation } from "../operators/api.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { agree } from "../scenario/settle.ts";
-import { pass, passTime, reach } from "./story.ts";
+import { pass, passTime, reach, shown } from "./story.ts";
 
 /** A backup is restored: its station has the epoch that units know, and is another instance. */
 export async function olderBackup(scene: Scene): Promise<void> {
@@ -90,6 +91,51 @@ export async function behindWithTombstones(scene: Scene): Promise<void> {
     world.mend(machine, station.machine);
   }
   await pass(scene, 4000);
+}
+
+/**
+ * A host is revoked while its unit is away, and then a copy of the catalog from before is restored:
+ * it is let in nowhere, and the station says that it is behind and fences nothing unasked. Once an
+ * operator has confirmed, what the unit still grants is fenced.
+ */
+export async function revokedThenRestored(scene: Scene): Promise<void> {
+  const { sim, users, station, world, units, operator } = scene;
+  const disk = users.disks.find(({ state }) => state === "made") ?? users.request()!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  await agree(scene);
+  station.end("killed");
+  const { database } = backupOf(station.machine);
+  await reach(scene, "the station is back", () => station.isReady);
+  const cutUnits = (isCut: boolean) => {
+    for (const { role: { machine } } of units) {
+      const change = isCut ? world.cut : world.mend;
+      change.call(world, station.machine, machine);
+      change.call(world, machine, station.machine);
+    }
+  };
+  cutUnits(true);
+  scene.revoked.add(disk.host);
+  for (const other of users.disks) if (other.host === disk.host) users.forget(other);
+  operator.revoke(disk.host);
+  await passTime(scene, 5000);
+  station.end("killed");
+  restore(station.machine, { ...backupOf(station.machine), database });
+  await reach(scene, "the station is back with its old catalog", () => station.isReady);
+  cutUnits(false);
+  await passTime(scene, 10_000);
+  const { pool, hosts } = await shown(scene);
+  if (pool.state !== "recovered") sim.violated("story", `the station is ${pool.state}`);
+  const host = hosts.find(({ name }) => name === disk.host.name);
+  if (host?.state !== "revoked") sim.violated("story", `${host?.name} is ${host?.state}`);
+  const grants = () =>
+    labelsOf(scene).flatMap(({ label }) => label.volumes)
+      .filter(({ leg }) => leg.ownerName === disk.host.name).map(({ grant }) => grant?.state);
+  if (!grants().includes("active")) {
+    sim.violated("story", "it was fenced before that was confirmed");
+  }
+  await agree(scene);
+  const left = grants().filter((state) => state !== "fenced");
+  if (left.length > 0) sim.violated("story", `its grants are ${left.join(", ")}`);
 }
 
 async function restart(scene: Scene): Promise<void> {

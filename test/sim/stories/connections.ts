@@ -1,3 +1,4 @@
+import { MIB } from "../../../protocol/core/limits.ts";
 import { NO_FAULTS } from "../../../storage/io/sim_faults.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { isDataWrite, pass, passTime, reach } from "./story.ts";
@@ -60,7 +61,7 @@ export async function lateAttach(scene: Scene): Promise<void> {
   const setDelay = (delayMs: readonly [number, number]) =>
     kernel.setLink(host!.role.machine.name, unit!.role.machine.name, { delayMs });
   const tap = kernel.tap!;
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < 6; i++) {
     let heard = 0;
     const enough = 1 + i % 5;
     kernel.tap = {
@@ -102,4 +103,31 @@ export async function halfPayloads(scene: Scene): Promise<void> {
     setSpeed(100_000);
   }
   Object.assign(kernel.faults, NO_FAULTS);
+}
+
+/**
+ * A unit's device holds writes, and the consumers of two disks ask for all buffers that their host
+ * has: what others ask for stays unread. Consumers are killed then, and new ones come: that ends
+ * nobody else, the host's agent least of all.
+ */
+export async function consumersGo(scene: Scene): Promise<void> {
+  const { sim, world: { kernel }, users } = scene;
+  while (users.request({ sizeBytes: MIB }) !== null);
+  const isMade = () => users.present.every(({ state }) => state === "made");
+  await reach(scene, "all disks are there", isMade);
+  for (let i = 0; i < 6; i++) {
+    const [one, two, ...others] = users.present;
+    for (const { workload } of others) workload.isPaused = true;
+    kernel.mediaFault = (call) => isDataWrite(scene, call) ? "hold" : "ok";
+    await passTime(scene, 200);
+    for (const { workload } of others) workload.isPaused = false;
+    for (const { consumer } of others) consumer.end("killed");
+    await passTime(scene, 300);
+    const gone = i % 2 === 0 ? others : [one!, two!, ...others];
+    for (const { consumer } of gone) consumer.end("killed");
+    await passTime(scene, 300 + 100 * sim.fraction());
+    kernel.mediaFault = () => "ok";
+    kernel.releaseHeld();
+    await passTime(scene, 100);
+  }
 }

@@ -1,9 +1,8 @@
 import { labelsOf } from "../agreement/labels.ts";
 import { MIB } from "../../../protocol/core/limits.ts";
 import type { SimMediaCall } from "../../../storage/io/sim_world.ts";
-import { pictureOf, type PoolPicture } from "../agreement/agreement.ts";
 import type { Scene } from "../scenario/scene.ts";
-import { isDataWrite, pass, passTime, reach } from "./story.ts";
+import { isDataWrite, pass, passTime, reach, shown } from "./story.ts";
 
 /**
  * A host's membership is ended while writes of it are held in the unit's device: the fence waits
@@ -150,11 +149,4 @@ export async function killedInFence(scene: Scene): Promise<void> {
   await reach(scene, "the unit is back again", () => unit!.role.isReady);
   await passTime(scene, 3000);
   if (grant() !== "fenced") sim.violated("story", "the fence is forgotten");
-}
-
-async function shown(scene: Scene): Promise<PoolPicture> {
-  const pictures: PoolPicture[] = [];
-  void pictureOf(scene).then((picture) => pictures.push(picture));
-  await reach(scene, "the station shows the pool", () => pictures.length > 0);
-  return pictures[0]!;
 }

@@ -1,5 +1,6 @@
 import { LABEL_REGION_BYTES } from "../../../protocol/core/limits.ts";
 import type { SimMediaCall } from "../../../storage/io/sim_world.ts";
+import { pictureOf, type PoolPicture } from "../agreement/agreement.ts";
 import type { Plan } from "../scenario/plan.ts";
 import type { Scene } from "../scenario/scene.ts";
 
@@ -59,6 +60,14 @@ export async function reach(
   if (await sim.run({ until, steps: 20_000 }) && until()) return;
   sim.violated("story", `it cannot go on: it never came to be that ${what}`);
   throw new StoryEnds();
+}
+
+/** What the station tells about the pool now. */
+export async function shown(scene: Scene): Promise<PoolPicture> {
+  const pictures: PoolPicture[] = [];
+  void pictureOf(scene).then((picture) => pictures.push(picture));
+  await reach(scene, "the station shows the pool", () => pictures.length > 0);
+  return pictures[0]!;
 }
 
 /** A write of what consumers wrote: labels lie at a medium's ends. */

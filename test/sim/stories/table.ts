@@ -4,9 +4,16 @@ import {
   hostsAreAhead,
   olderBackup,
   restoredBeforeGrowth,
+  revokedThenRestored,
 } from "./backups.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
-import { halfPayloads, heldWrite, hostEndsInReplay, lateAttach } from "./connections.ts";
+import {
+  consumersGo,
+  halfPayloads,
+  heldWrite,
+  hostEndsInReplay,
+  lateAttach,
+} from "./connections.ts";
 import { fencedWhilePoisoned, hostIsFenced, killedInFence, zeroesAreFenced } from "./fences.ts";
 import { longDisk, reopened, reopenedUnrepeated, slowSyncs, writesMeet } from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
@@ -20,6 +27,7 @@ export const STORY_NAMES = [
   "behind-with-tombstones",
   "catalog-lost",
   "catalog-lost-later",
+  "consumers-go",
   "fenced-while-poisoned",
   "half-payloads",
   "held-write",
@@ -31,6 +39,7 @@ export const STORY_NAMES = [
   "medium-away",
   "older-backup",
   "restored-before-growth",
+  "revoked-then-restored",
   "rolled-back-to-before-start",
   "space-given-again",
   "grows-slowly",
@@ -53,6 +62,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "behind-with-tombstones": { play: behindWithTombstones },
   "catalog-lost": { play: catalogLost },
   "catalog-lost-later": { play: catalogLostLater },
+  "consumers-go": { plan: { hosts: 1, depth: 40, pauseMsMax: 1 }, play: consumersGo },
   "fenced-while-poisoned": { plan: { hosts: 2 }, play: fencedWhilePoisoned },
   "half-payloads": { play: halfPayloads },
   "held-write": { plan: { pauseMsMax: 200 }, play: heldWrite },
@@ -64,6 +74,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
   "older-backup": { play: olderBackup },
   "restored-before-growth": { play: restoredBeforeGrowth },
+  "revoked-then-restored": { plan: { hosts: 2 }, play: revokedThenRestored },
   "rolled-back-to-before-start": { play: rolledBackToBeforeStart },
   "space-given-again": { plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: spaceGivenAgain },
   "grows-slowly": { play: growsSlowly },
