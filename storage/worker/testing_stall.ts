@@ -5,6 +5,8 @@ import { BLOCK_BYTES } from "./testing_client.ts";
 
 const EIO = 5;
 const EBUSY = 16;
+/** How long a test gives a unit that waits, until it says that this is over: long enough. */
+export const LIMIT_MS = 3_600_000;
 
 /**
  * Keeps back looks at media, writes of one block, or zeroing, until they are let go: stalled
@@ -27,6 +29,9 @@ export class Stall {
   syncs = 0;
   /** So many openings from now on meet a system that has not let go of the medium yet. */
   busyOpenings = 0;
+  /** How often something was to be waited for, for LIMIT_MS at most. */
+  limitsBegun = 0;
+  readonly #limits = new Set<Operation>();
   #kept: { readonly handle: Handle; readonly run: () => void }[] = [];
 
   constructor(io: Io) {
@@ -60,6 +65,10 @@ export class Stall {
         const copy = { ...at };
         keep(operation, handle, () => io.zero(operation, handle, copy));
       },
+      timer: (operation, delayMs) => {
+        if (delayMs === LIMIT_MS) this.#begunLimit(operation);
+        io.timer(operation, delayMs);
+      },
       sync: (operation, handle) => this.#sync(io, operation, handle),
       openMedium: (options: MediumOpenOptions) => {
         if (this.busyOpenings > 0) {
@@ -90,6 +99,17 @@ export class Stall {
     return this.#kept.length;
   }
 
+  /** How many of those waits are not over. */
+  get limits(): number {
+    return [...this.#limits].filter(({ busy }) => busy).length;
+  }
+
+  /** None of them is waited for any longer. */
+  passLimits(): void {
+    for (const limit of this.#limits) this.io.cancel(limit);
+    this.#limits.clear();
+  }
+
   release(): void {
     this.on = false;
     this.reading = false;
@@ -97,6 +117,11 @@ export class Stall {
     this.opening = null;
     this.#silent.clear();
     for (const { run } of this.#kept.splice(0)) run();
+  }
+
+  #begunLimit(limit: Operation): void {
+    this.limitsBegun++;
+    this.#limits.add(limit);
   }
 
   #sync(io: Io, operation: Operation, handle: Handle): void {

@@ -183,6 +183,18 @@ export class UnitWorld {
     }
   }
 
+  /** Until all that is free is zeroed too: no label update is under way then. */
+  async idle(): Promise<void> {
+    const deadlineMs = this.io.nowMs() + 60_000;
+    while (true) {
+      assert.ok(this.io.nowMs() < deadlineMs, "zeroing does not end");
+      const { media } = await this.call("storageInfo", null);
+      const served = media.filter(({ state }) => state === "ok");
+      if (served.every(({ zeroedBytes, freeBytes }) => zeroedBytes === freeBytes)) return;
+      await this.turns(1);
+    }
+  }
+
   /** Resolves when the outcome is there; `run` it, or turn the loop in another way. */
   attach(
     options: { attachment: number; counter?: number; host?: KeyPair; unitKey?: Uint8Array },

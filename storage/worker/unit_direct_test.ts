@@ -5,7 +5,8 @@ import { MIB } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
 import { writeRequest } from "../../protocol/nbd/request.ts";
-import { type Setting, unitTest } from "./testing_setting.ts";
+import { LIMIT_MS } from "./testing_stall.ts";
+import { copyMedium, type Setting, unitTest } from "./testing_setting.ts";
 import { grantOf, HOST, legOf, STATION, UnitWorld } from "./testing_world.ts";
 
 /** A consumer without our agent, over a restart of its unit and of the unit's machine. */
@@ -95,7 +96,7 @@ unitTest(
     ) {
       // Killed, with what it had said to keep: the connection is never seen to end.
       const copy = `${path}-${bootId}`;
-      Deno.copyFileSync(path, copy);
+      copyMedium(path, copy);
       const next = new UnitWorld({ kind, path: copy, bootId });
       try {
         await next.start({ directMarks });
@@ -125,7 +126,7 @@ for (const what of ["a write", "a look"] as const) {
       const spare = { station: STATION, volumeId: randomUUID() };
       const size = { sizeBytes: 8 * MIB, leg: legOf(HOST) };
       await world.call("volumeCreate", { ...spare, expectedSequence: 0, ...size });
-      await zeroed(world);
+      await world.idle();
       const first = await Direct.open(world);
       const block = new Uint8Array(BLOCK_BYTES).fill(1);
       if (what === "a write") {
@@ -139,7 +140,12 @@ for (const what of ["a write", "a look"] as const) {
       const { media: [medium] } = await world.call("storageInfo", null);
       const { id: mediumId, sequence: expectedSequence } = medium!;
       const reopen = { station: STATION, mediumId, expectedSequence, action: "reopen" } as const;
-      await assert.rejects(world.call("mediumChange", reopen), isStalled);
+      const begun = world.stall.limitsBegun;
+      const reopening = assert.rejects(world.begin("mediumChange", reopen), isStalled);
+      // Of the sync, and of what is under way besides.
+      await world.until(() => world.stall.limitsBegun === begun + 2);
+      world.stall.passLimits();
+      await world.run(reopening);
       // The newest wins: it waits for what the one before has under way.
       const second = await Direct.open(world);
       world.stall.release();
@@ -153,17 +159,8 @@ for (const what of ["a write", "a look"] as const) {
       const { volumes } = await world.call("storageInfo", null);
       const sequence = volumes.find(({ id }) => id === spare.volumeId)!.sequence;
       await world.call("volumeDelete", { ...spare, expectedSequence: sequence });
-      await zeroed(world);
+      await world.idle();
     },
-    { fenceAnswerMs: 1000 },
+    { fenceAnswerMs: LIMIT_MS },
   );
-}
-
-/** Until all free space is zeroed. */
-async function zeroed(world: UnitWorld): Promise<void> {
-  while (true) {
-    const { media } = await world.call("storageInfo", null);
-    if (media.every(({ zeroedBytes, freeBytes }) => zeroedBytes === freeBytes)) return;
-    await world.turns(1);
-  }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import { MIB } from "../../protocol/core/limits.ts";
 import type { UnitStart } from "./messages.ts";
-import { type Setting, unitTest } from "./testing_setting.ts";
+import { copyMedium, type Setting, unitTest } from "./testing_setting.ts";
 import { STATION, UnitWorld } from "./testing_world.ts";
 
 const SIZE_BYTES = 64 * MIB;
@@ -16,7 +16,7 @@ async function withTwoMedia(
   const { kind, path } = setting;
   await setting.world.drain();
   const paths = [`${path}-a`, `${path}-b`] as const;
-  Deno.copyFileSync(path, paths[0]);
+  copyMedium(path, paths[0]);
   Deno.writeFileSync(paths[1], new Uint8Array());
   Deno.truncateSync(paths[1], SIZE_BYTES);
   const media = paths.map((each) => ({ path: each, wipe: "no" as const }));
@@ -89,20 +89,11 @@ async function states(world: UnitWorld): Promise<string[]> {
 
 /** Begins looks at that many media, which stall. */
 async function looking(world: UnitWorld, count: number): Promise<void> {
-  await zeroed(world);
+  // A label update looks for itself.
+  await world.idle();
   world.stall.reading = true;
   while (world.stall.count < count) {
     await world.call("checkMedia", null);
-    await world.turns(1);
-  }
-}
-
-/** So that no label update is under way, which looks for itself. */
-async function zeroed(world: UnitWorld): Promise<void> {
-  while (true) {
-    const { media } = await world.call("storageInfo", null);
-    const served = media.filter(({ state }) => state === "ok");
-    if (served.every(({ zeroedBytes, freeBytes }) => zeroedBytes === freeBytes)) return;
     await world.turns(1);
   }
 }
