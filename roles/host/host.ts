@@ -96,12 +96,14 @@ export class Host {
 
   /**
    * Durable when it returns; attaching goes on behind it. DvsanError "sequence-mismatch" (details:
-   * the version held) for an older map: nobody may take that for done.
+   * the version held) for an older map, "exists" for one of other volumes: nobody may take that
+   * for done.
    */
   assigned(assignment: Assignment): void {
     const { book, log } = this.#options;
     const held = book.get(assignment.diskId);
     if (held !== null && held.version > assignment.version) throw olderMap(held, assignment);
+    if (held !== null && assignment.state !== "released") requireItsLegs(held, assignment);
     const namesake = book.byName(assignment.name);
     if (namesake !== null && namesake.diskId !== assignment.diskId) {
       throw new DvsanError(
@@ -209,6 +211,25 @@ function olderMap({ name, version }: Assignment, told: Assignment): DvsanError {
     `This host holds map version ${version} of disk "${name}", and was told version ` +
       `${told.version}: whoever tells it has an older catalog.`,
     { details: { version } },
+  );
+}
+
+/**
+ * A leg never becomes another volume, and none goes while its disk is there. A map that says so is
+ * of a catalog that does not know this host's: what was written would be read as zeroes, or at
+ * other offsets.
+ */
+function requireItsLegs({ name, version, legs }: Assignment, told: Assignment): void {
+  const lost = legs.find(({ leg, volumeId }) =>
+    !told.legs.some((other) => other.leg === leg && other.volumeId === volumeId)
+  );
+  if (lost === undefined) return;
+  throw new DvsanError(
+    "exists",
+    `This host's map version ${version} of disk "${name}" has volume ${lost.volumeId} of unit ` +
+      `"${lost.unitName}" as leg ${lost.leg}, and the one of version ${told.version} that it was ` +
+      "told has not: whoever tells it has a catalog that does not know this volume. It keeps its " +
+      "own map.",
   );
 }
 

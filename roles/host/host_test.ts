@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
+import type { Assignment } from "../../protocol/config/bodies.ts";
 import { Heartbeat } from "../../protocol/config/heartbeat_bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { HELD_LEGS_TOLD_MAX } from "../../protocol/core/limits.ts";
@@ -42,6 +43,38 @@ Deno.test("Host applies changes of one disk in order, a repeat changes nothing, 
   await host.settled(DISK);
   assert.deepEqual(worker.calls, ["attach db 1", "update db 2"]);
 });
+
+Deno.test("Host refuses a map in which a leg that it has is another volume or gone, and keeps its own", async () => {
+  const two = twoLegs("44444444-4444-4444-8444-444444444444");
+  const { host, book, worker } = makeHost();
+  host.assigned(two);
+  await host.settled(DISK);
+  const other = twoLegs("55555555-5555-4555-8555-555555555555");
+  const one = assignmentOf({ version: 2 });
+  for (const told of [other, { ...other, version: 3 }, one, { ...one, version: 3 }]) {
+    assert.throws(() => host.assigned(told), (error) => {
+      return error instanceof DvsanError && error.code === "exists" &&
+        error.message.includes('disk "db" has volume 44444444-4444-4444-8444-444444444444');
+    });
+  }
+  assert.deepEqual(book.list(), [two]);
+  await host.settled(DISK);
+  assert.deepEqual(worker.calls, ["attach db 2"]);
+  assert.notEqual(makeWith(two).digest(), makeWith(other).digest());
+});
+
+function twoLegs(volumeId: string): Assignment {
+  const one = assignmentOf({ version: 2 });
+  const [leg] = one.legs;
+  const legs = [leg!, { ...leg!, leg: 1, volumeId }];
+  return { ...one, legs, sizeBytes: 2 * one.sizeBytes };
+}
+
+function makeWith(assignment: Assignment) {
+  const { host } = makeHost();
+  host.assigned(assignment);
+  return host;
+}
 
 Deno.test("Host answers a release only after it has detached, and forgets the disk", async () => {
   const { host, worker, book, removed } = makeHost();

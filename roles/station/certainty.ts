@@ -2,17 +2,19 @@ import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "./catalog/rows.ts";
+import type { NewerMaps } from "./newer_maps.ts";
 import type { Observed } from "./observed.ts";
 
 export interface CertaintyParts {
   readonly catalog: Catalog;
   readonly observed: Observed;
+  readonly newerMaps: Pick<NewerMaps, "otherLegs">;
 }
 
 /**
  * Why the owner and the legs of a disk are not certain, in words, or null. A disk that was rebuilt
  * from labels, or that an older catalog told of, is certain once every leg was seen in this run and
- * all labels tell the same. Until then nobody is told its map: one with a leg too few would put
+ * all labels tell the same, and its host has no other ones. Until then nobody is told its map: one with a leg too few would put
  * what follows at other offsets.
  */
 export function uncertainty(parts: CertaintyParts, disk: DiskRow): string | null {
@@ -29,7 +31,8 @@ export function uncertainty(parts: CertaintyParts, disk: DiskRow): string | null
     if (leg.diskId === held.leg.diskId) expected = Math.max(expected, held.leg.legs);
   }
   const missing = missingLeg(legs, expected);
-  return missing === null ? null : `leg ${missing} of ${expected} was not seen yet`;
+  if (missing !== null) return `leg ${missing} of ${expected} was not seen yet`;
+  return parts.newerMaps.otherLegs(disk);
 }
 
 /** DvsanError "busy" unless the disk is certain. */

@@ -98,6 +98,12 @@ export class FakeHost implements FakeNode {
       const older = new DvsanError("sequence-mismatch", "an older map", { details: { version } });
       return Promise.reject(older);
     }
+    const isLost = before?.legs.some((leg) =>
+      assignment.legs.every((other) => other.volumeId !== leg.volumeId)
+    );
+    if (assignment.state !== "released" && isLost === true) {
+      return Promise.reject(new DvsanError("exists", "a map of other volumes"));
+    }
     if (assignment.state === "released") this.assignments.delete(assignment.diskId);
     else this.assignments.set(assignment.diskId, assignment);
     return Promise.resolve({} as AnswerBody<N>);

@@ -64,6 +64,7 @@ function presenceHandlers(running: () => Running): Handlers<KnownNode> {
       if (row.role === "host") {
         const disks = digest === body.digest ? null : body.disks;
         if (disks !== undefined) pool.strays.heard(row.id, disks);
+        if (disks === null) pool.newerMaps.agreed(row.id);
         pool.newerMaps.learn(row.id, disks ?? []).catch((error) =>
           pool.world.log.error(`Cannot keep what a host holds: ${messageOf(error)}`)
         );

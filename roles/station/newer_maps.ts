@@ -14,6 +14,11 @@ export interface NewerMapsOptions {
   readonly standing: Standing;
 }
 
+interface Held {
+  readonly hostId: string;
+  readonly legs: HeldDisk["legs"];
+}
+
 /**
  * A host holds newer maps of its disks than this catalog ever gave: an older one was restored, or
  * it was rebuilt from labels. Whatever the host were told under a lower version it would refuse as
@@ -25,6 +30,8 @@ export interface NewerMapsOptions {
 export class NewerMaps {
   readonly #o: NewerMapsOptions;
   readonly #followed: Paced;
+  /** What hosts told last of disks of which the catalog has another map, by disk: in memory only. */
+  readonly #held = new Map<string, Held>();
 
   constructor(options: NewerMapsOptions) {
     this.#o = options;
@@ -35,37 +42,72 @@ export class NewerMaps {
     });
   }
 
-  /** Durable when it resolves. */
+  /**
+   * Which leg the disk's host has that the catalog has not, in words, or null. The catalog may be
+   * behind in a leg whose unit is away, and may have given the leg's number to another volume since.
+   */
+  otherLegs(disk: DiskRow): string | null {
+    const { catalog } = this.#o;
+    const held = this.#held.get(disk.id);
+    if (held === undefined || held.hostId !== disk.hostId) return null;
+    const other = held.legs.find(({ leg, volumeId }) => {
+      const volume = catalog.volumes.get(volumeId);
+      return volume?.diskId !== disk.id || volume.leg !== leg;
+    });
+    if (other === undefined) return null;
+    const unit = catalog.nodes.get(other.unitId)?.name ?? other.unitId;
+    return `its host uses volume ${other.volumeId} of unit "${unit}" as leg ${other.leg}, which ` +
+      "the catalog does not";
+  }
+
+  /** The host holds what the catalog has. */
+  agreed(hostId: string): void {
+    for (const [diskId, held] of this.#held) if (held.hostId === hostId) this.#held.delete(diskId);
+  }
+
+  /** `legs`: undefined where only the version is known. Durable when it resolves. */
   async learn(
     hostId: string,
-    held: readonly Pick<HeldDisk, "diskId" | "version">[],
+    held: readonly (Pick<HeldDisk, "diskId" | "version"> & Partial<Pick<HeldDisk, "legs">>)[],
   ): Promise<void> {
     const { standing, catalog } = this.#o;
     if (standing.state === "superseded") return;
     const changes: Change[] = [];
-    for (const { diskId, version } of held) {
+    for (const { diskId, version, legs } of held) {
       const disk = catalog.disks.get(diskId);
       if (disk === undefined || disk.hostId !== hostId) continue;
+      if (legs !== undefined) this.#held.set(diskId, { hostId, legs });
       // One that was found on labels was never told: its host answers the first telling.
-      if (disk.version === 0 || version <= disk.version) continue;
-      if (version > MAP_VERSION_LEARNED_MAX || !this.#followed.pass(diskId)) continue;
-      changes.push({ table: "disks", put: above(disk, version) });
-      if (disk.adopted === 0) this.#tell(disk, version);
+      if (disk.version === 0 || version > MAP_VERSION_LEARNED_MAX) continue;
+      const isNewer = version > disk.version;
+      const other = isGoing(disk) || disk.adopted === 1 ? null : this.otherLegs(disk);
+      if ((!isNewer && other === null) || !this.#followed.pass(diskId)) continue;
+      changes.push({
+        table: "disks",
+        put: isNewer ? above(disk, version) : { ...disk, adopted: 1 },
+      });
+      if (disk.adopted === 0) this.#tell(disk, { version, other });
     }
+    for (const id of this.#held.keys()) if (!catalog.disks.has(id)) this.#held.delete(id);
     if (changes.length > 0) await catalog.commit(changes);
   }
 
-  #tell(disk: DiskRow, version: number): void {
+  #tell(disk: DiskRow, held: { readonly version: number; readonly other: string | null }): void {
     const { catalog, events } = this.#o;
     const host = catalog.nodes.get(disk.hostId)?.name ?? disk.hostId;
-    const text = `Host "${host}" holds map version ${version} of disk "${disk.name}", newer than ` +
-      `${disk.version}, the last one of this catalog: it is told anew, above that.`;
+    const text = `Host "${host}" holds map version ${held.version} of disk "${disk.name}", ` +
+      (held.other === null
+        ? `newer than ${disk.version}, the last one of this catalog: it is told anew, above that.`
+        : `another one than this catalog's: ${held.other}. It goes on with that.`);
     events.say({ kind: "disk.behind", severity: "warn", subject: disk.name, text });
   }
 }
 
 function above(disk: DiskRow, version: number): DiskRow {
-  const isGoing = disk.state === "releasing" || disk.state === "released";
-  if (isGoing) return { ...disk, version: version + 1 };
+  if (isGoing(disk)) return { ...disk, version: version + 1 };
   return { ...disk, version, deliveredVersion: version, adopted: 1 };
+}
+
+function isGoing({ state }: DiskRow): boolean {
+  return state === "releasing" || state === "released";
 }

@@ -196,11 +196,12 @@ class StationRole implements Station {
     });
     const isGoing = (disk: DiskRow) => disk.state === "releasing" || disk.state === "released";
     // In recovered state nobody's disk is taken: an older catalog may say so of one that is used.
+    const newerMaps = new NewerMaps({ world, catalog, events, standing });
+    const certainty = { catalog, observed, newerMaps };
     const mayTell = (disk: DiskRow) =>
       (standing.state === "normal" || (standing.state === "recovered" && !isGoing(disk))) &&
-      (disk.state === "released" || uncertainty({ catalog, observed }, disk) === null) &&
+      (disk.state === "released" || uncertainty(certainty, disk) === null) &&
       (disk.state !== "ready" || disk.adopted === 0 || !isToBeGranted(pool, disk));
-    const newerMaps = new NewerMaps({ world, catalog, events, standing });
     const onNewer = ({ id: diskId, hostId }: DiskRow, version: number) =>
       void newerMaps.learn(hostId, [{ diskId, version }]).catch((error) =>
         world.log.error(`Cannot keep what a host holds: ${messageOf(error)}`)
