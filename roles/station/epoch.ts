@@ -1,11 +1,22 @@
+import { z } from "zod";
 import { hexOf } from "../../protocol/core/bytes.ts";
+import { STATION_INSTANCES_KEPT } from "../../protocol/core/limits.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { Generation } from "../../protocol/config/bodies.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { Marks } from "./marks.ts";
 
 const EPOCH_KEY = "epoch";
+const INSTANCES_KEY = "instances";
 const INSTANCE_BYTES = 16;
+
+/** Who ran with this catalog, or is known to have run with a copy of it; oldest first. */
+const Instances = z.object({
+  /** Of lower epochs nothing is known here. */
+  floor: z.number().int().nonnegative(),
+  list: z.array(z.object({ epoch: z.number().int().nonnegative(), instance: z.string() })),
+});
+type Instances = z.infer<typeof Instances>;
 
 /**
  * The station's place in the order of stations (control.md §4): an epoch, raised durably at every
@@ -20,6 +31,7 @@ export class Epoch {
   /** The highest one that is being made durable. */
   #raised: number;
   #counter = 0;
+  #instances: Instances;
 
   private constructor(catalog: Catalog, marks: Marks, instance: string, value: number) {
     this.instance = instance;
@@ -27,6 +39,7 @@ export class Epoch {
     this.#marks = marks;
     this.#value = value;
     this.#raised = value;
+    this.#instances = parse(catalog.meta.get(INSTANCES_KEY)?.value ?? "");
   }
 
   /** `behind`: the catalog is older than one this station had before. */
@@ -41,6 +54,7 @@ export class Epoch {
     const epoch = new Epoch(catalog, marks, instance, Math.max(stored, marks.epoch));
     const behind = marks.epoch > stored;
     await epoch.raiseAbove(Math.max(stored, marks.epoch));
+    await epoch.remember(epoch.station);
     return { epoch, behind };
   }
 
@@ -58,6 +72,32 @@ export class Epoch {
     return { epoch: this.#value, counter: ++this.#counter };
   }
 
+  /**
+   * Whether one that units obeyed is of a catalog that this one knows nothing of, though it is not
+   * older: this one was restored after that one ran, or runs beside it. Epochs do not show that
+   * where this one's is higher by its own starts.
+   */
+  isStrange({ epoch, instance }: { readonly epoch: number; readonly instance: string }): boolean {
+    const { floor, list } = this.#instances;
+    return instance !== "" && epoch >= floor && !list.some((one) => one.instance === instance);
+  }
+
+  /** Durable when it resolves: it is not strange any more. */
+  async remember(seen: { readonly epoch: number; readonly instance: string }): Promise<void> {
+    const { list, floor } = this.#instances;
+    if (seen.instance === "" || list.some(({ instance }) => instance === seen.instance)) return;
+    const all = [...list, { epoch: seen.epoch, instance: seen.instance }];
+    const dropped = all.splice(0, Math.max(0, all.length - STATION_INSTANCES_KEPT));
+    const none = list.length === 0 ? seen.epoch : 0;
+    const next = {
+      floor: Math.max(floor, none, ...dropped.map(({ epoch }) => epoch + 1)),
+      list: all,
+    };
+    this.#instances = next;
+    const put = { key: INSTANCES_KEY, value: JSON.stringify(next) };
+    await this.#catalog.commit([{ table: "meta", put }]);
+  }
+
   /** Goes above `seen`, durably, before anything is said under the new epoch. */
   async raiseAbove(seen: number): Promise<void> {
     if (seen < this.#value) return;
@@ -67,5 +107,14 @@ export class Epoch {
     await this.#catalog.commit([{ table: "meta", put: { key: EPOCH_KEY, value: String(value) } }]);
     this.#marks.raise({ epoch: value });
     this.#value = Math.max(this.#value, value);
+  }
+}
+
+/** One that is damaged or of an earlier version tells nothing of before. */
+function parse(text: string): Instances {
+  try {
+    return Instances.parse(JSON.parse(text));
+  } catch {
+    return { floor: 0, list: [] };
   }
 }

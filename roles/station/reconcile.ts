@@ -12,6 +12,7 @@ import {
 import type { Catalog } from "./catalog/catalog.ts";
 import type { VolumeRow } from "./catalog/rows.ts";
 import type { Epoch } from "./epoch.ts";
+import { type EpochMark, epochMark } from "./epoch_mark.ts";
 import type { Events } from "./events.ts";
 import type { Observed } from "./observed.ts";
 import { type Plan, type PlanStep, planVolume } from "./plan.ts";
@@ -55,6 +56,8 @@ export class Reconciler {
   readonly #running = new Set<string>();
   readonly #troubles = new Map<string, Trouble>();
   readonly #timers = new Map<string, Timer>();
+  /** Units that have obeyed this station in this run, and in which epoch. */
+  readonly #obeyed = new Map<string, number>();
   #stopped = false;
 
   constructor(options: ReconcilerOptions) {
@@ -111,9 +114,12 @@ export class Reconciler {
     if (this.#o.standing() === "superseded") return;
     let earliestMs = Infinity;
     const now = this.#o.world.clock.nowMs();
+    const marked = this.#markOf(unitId, info);
     for (const volumeId of this.#volumesOf(unitId, info)) {
       if (this.#running.has(volumeId)) continue;
-      const { step } = this.plan(unitId, volumeId);
+      const plan = this.plan(unitId, volumeId);
+      const step = plan.step ??
+        (marked?.volumeId === volumeId && plan.difference === null ? marked.step : null);
       if (step === null) continue;
       const nextMs = this.#troubles.get(volumeId)?.nextMs ?? now;
       if (nextMs > now) earliestMs = Math.min(earliestMs, nextMs);
@@ -121,6 +127,13 @@ export class Reconciler {
     }
     if (this.#isZeroing(unitId, info)) earliestMs = Math.min(earliestMs, now + ZEROING_POLL_MS);
     this.#lookAgain(unitId, earliestMs - now);
+  }
+
+  #markOf(unitId: string, info: StorageInfo): EpochMark | null {
+    const { catalog, epoch, standing } = this.#o;
+    const { station } = epoch;
+    if (standing() !== "normal" || this.#obeyed.get(unitId) === station.epoch) return null;
+    return epochMark(catalog, unitId, { info, station });
   }
 
   #volumesOf(unitId: string, info: StorageInfo): Set<string> {
@@ -191,8 +204,10 @@ export class Reconciler {
         return await this.#forget(unitId, step.volume);
       default: {
         const volumeId = "volume" in step ? step.volume.id : step.volumeId;
-        const to = { unitId, link: this.#o.link(), station: this.#o.epoch.station, catalog };
+        const { station } = this.#o.epoch;
+        const to = { unitId, link: this.#o.link(), station, catalog };
         const { volume } = await sendStep(step, to);
+        this.#obeyed.set(unitId, station.epoch);
         observed.answered(unitId, volumeId, volume);
         if (step.kind === "grant") await this.#granted(step);
         // What the media have left is the unit's to say; nobody waits for it.

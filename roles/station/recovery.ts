@@ -59,6 +59,13 @@ export class Recovery {
         `${info.epoch}): this catalog is older than the pool, or two stations run.`;
       await standing.recover(words);
       await epoch.raiseAbove(info.epoch);
+      await epoch.remember(info);
+    } else if (info.volumes.length > 0 && epoch.isStrange(info)) {
+      await standing.recover(
+        `Unit "${unit}" has obeyed another station with this key (epoch ${info.epoch}), of which ` +
+          "this catalog knows nothing: it was restored after that one ran, or two stations run.",
+      );
+      await epoch.remember(info);
     }
     const grantAtHome = (volumeId: string) => {
       const home = catalog.volumes.get(volumeId)?.unitId ?? unitId;
