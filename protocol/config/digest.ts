@@ -3,8 +3,8 @@ import type { Assignment } from "./bodies.ts";
 
 /**
  * What a host and the station compare in heartbeats: equal when both hold the same version of the
- * same disks, in the same state and of the same volumes: after a catalog was restored one version may
- * be another map. Released disks count as not there.
+ * same disks, in the same state and of the same volumes: after a catalog was restored, one version
+ * may be another map. Released disks count as not there.
  */
 export function assignmentsDigest(
   assignments: Iterable<Pick<Assignment, "diskId" | "version" | "state" | "legs">>,

@@ -13,9 +13,9 @@ export interface CertaintyParts {
 
 /**
  * Why the owner and the legs of a disk are not certain, in words, or null. A disk that was rebuilt
- * from labels, or that an older catalog told of, is certain once every leg was seen in this run and
- * all labels tell the same, and its host has no other ones. Until then nobody is told its map: one with a leg too few would put
- * what follows at other offsets.
+ * from labels, or that an older catalog told of, is certain once every leg was seen in this run,
+ * all labels tell the same, and its host is not known to have another one. Until then nobody is
+ * told its map: one with a leg too few would put what follows at other offsets.
  */
 export function uncertainty(parts: CertaintyParts, disk: DiskRow): string | null {
   if (disk.adopted === 0) return null;

@@ -23,14 +23,16 @@ interface Held {
  * A host holds newer maps of its disks than this catalog ever gave: an older one was restored, or
  * it was rebuilt from labels. Whatever the host were told under a lower version it would refuse as
  * old; so the catalog goes above it, and a disk that is in use is told anew once all its legs were
- * seen. This takes nothing away and is no reason for the recovered state: what a host says must not
- * keep an operator from fencing it. Each disk's host is followed once in a while only: one that
- * claims ever newer maps would have the catalog written, and told of, without end.
+ * seen. One of which its host has a leg that the catalog has not is uncertain: the host's map is
+ * where its data is, whatever versions say. This takes nothing away and is no reason for the
+ * recovered state: what a host says must not keep an operator from fencing it. Each disk's host is
+ * followed once in a while only: one that claims ever newer maps would have the catalog written,
+ * and told of, without end.
  */
 export class NewerMaps {
   readonly #o: NewerMapsOptions;
   readonly #followed: Paced;
-  /** What hosts told last of disks of which the catalog has another map, by disk: in memory only. */
+  /** What hosts told last, where the catalog has another map, by disk: in memory only. */
   readonly #held = new Map<string, Held>();
 
   constructor(options: NewerMapsOptions) {
@@ -44,12 +46,12 @@ export class NewerMaps {
 
   /**
    * Which leg the disk's host has that the catalog has not, in words, or null. The catalog may be
-   * behind in a leg whose unit is away, and may have given the leg's number to another volume since.
+   * behind in a leg whose unit is away, and have given the leg's number to another volume since.
    */
   otherLegs(disk: DiskRow): string | null {
     const { catalog } = this.#o;
     const held = this.#held.get(disk.id);
-    if (held === undefined || held.hostId !== disk.hostId) return null;
+    if (held === undefined || held.hostId !== disk.hostId || isGoing(disk)) return null;
     const other = held.legs.find(({ leg, volumeId }) => {
       const volume = catalog.volumes.get(volumeId);
       return volume?.diskId !== disk.id || volume.leg !== leg;

@@ -11,7 +11,10 @@ function held(host: FakeHost) {
   });
 }
 
-/** A disk of one leg grows by one on unit "u2"; then the catalog of before is restored. */
+/**
+ * A disk of one leg grows by one on another unit; then the catalog of before is restored, and the
+ * units that are there show nothing of what was between.
+ */
 async function grownAndRestored() {
   const { world, units, host } = await smallPool([5, 20, 21]);
   const [u1, u2, u3] = units;
@@ -19,6 +22,7 @@ async function grownAndRestored() {
   assert.equal((await world.task(task.id)).state, "done");
   const first = host.assignments.get(DISK)!;
   const before = await stopAndCopy(world);
+  const obeyed = units.map(({ epoch, instance }) => ({ epoch, instance }));
   await world.start();
   for (const node of [...units, host]) await world.join(node);
   const grow = await world.ask(host, "DISK_GROW", { diskId: DISK, sizeBytes: 8 * GIB });
@@ -28,6 +32,7 @@ async function grownAndRestored() {
   const away = units.find(({ id }) => id === told.legs[1]!.unitId)!;
   assert.notEqual(away.id, first.legs[0]!.unitId);
   await world.station.stop();
+  units.forEach((unit, index) => Object.assign(unit, obeyed[index]));
   restore(world, before);
   await world.start();
   const there = [u1!, u2!, u3!].filter((unit) => unit !== away);

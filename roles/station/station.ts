@@ -195,11 +195,13 @@ class StationRole implements Station {
       standing: () => standing.state,
     });
     const isGoing = (disk: DiskRow) => disk.state === "releasing" || disk.state === "released";
-    // In recovered state nobody's disk is taken: an older catalog may say so of one that is used.
     const newerMaps = new NewerMaps({ world, catalog, events, standing });
     const certainty = { catalog, observed, newerMaps };
+    // Nobody's disk is taken where an older catalog may say so of one that is used: in recovered
+    // state, and while the units that would show that are on their way.
     const mayTell = (disk: DiskRow) =>
-      (standing.state === "normal" || (standing.state === "recovered" && !isGoing(disk))) &&
+      standing.state !== "superseded" &&
+      (!isGoing(disk) || (standing.state === "normal" && !nodes.areUnitsReturning())) &&
       (disk.state === "released" || uncertainty(certainty, disk) === null) &&
       (disk.state !== "ready" || disk.adopted === 0 || !isToBeGranted(pool, disk));
     const onNewer = ({ id: diskId, hostId }: DiskRow, version: number) =>

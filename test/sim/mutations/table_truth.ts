@@ -76,8 +76,8 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     name: "newer-maps-of-hosts-ignored",
     breaks: "a host refuses an older map, and the station goes above it",
     file: "roles/station/newer_maps.ts",
-    old: "      if (disk.version === 0 || version <= disk.version) continue;\n",
-    new: "      if (version >= 0) continue;\n",
+    old: "      const isNewer = version > disk.version;\n",
+    new: "      const isNewer = version < 0;\n",
     story: "hosts-are-ahead",
   },
   {
