@@ -87,6 +87,26 @@ Deno.test("a leg that is away holds up what needs it, and nothing else", () => {
   bench.end(legs, units);
 });
 
+Deno.test("what crosses from leg to leg with FUA is durable on both when it is answered", () => {
+  const bench = new LegBench();
+  const units = [bench.unit(), bench.unit({ volumeId: OTHER_VOLUME, keySeed: 9 })];
+  const legs = units.map((unit) => bench.ready(bench.leg(unit)));
+  const sizeBytes = 256 * KIB;
+  const linear = new LinearDevice(legs.map((device) => ({ device, sizeBytes })));
+  const device = new DeviceBench(bench, linear);
+  const at = sizeBytes - 4 * KIB;
+  const length = 8 * KIB;
+  const durable = () => [units[0]!.device.durable[at], units[1]!.device.durable[0]];
+  const write = (fill: number) => device.write(at, { length, fill, fua: true });
+  assert.deepEqual(device.results(write(7)), [length]);
+  assert.deepEqual(durable(), [7, 7]);
+  assert.deepEqual(device.results(device.discard(at, length, { fua: true })), [0]);
+  assert.deepEqual(durable(), [0, 0]);
+  assert.deepEqual(device.results(write(8), device.zero(at, length, { fua: true })), [length, 0]);
+  assert.deepEqual(durable(), [0, 0]);
+  bench.end(legs, units);
+});
+
 Deno.test("a leg grows by a new attachment while I/O runs, and nothing of it is lost", () => {
   const bench = new LegBench();
   const unit = bench.unit({ sizeBytes: 64 * KIB });

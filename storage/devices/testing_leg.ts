@@ -199,12 +199,12 @@ export class DeviceBench {
     return request;
   }
 
-  zero(position: number, length: number): TestRequest {
+  zero(position: number, length: number, o: { fua?: boolean } = {}): TestRequest {
     const request = new TestRequest(this.#bench.io, 0);
     this.#device.zero(
       request.operation,
       { position, length, mayDiscard: true, fast: false },
-      false,
+      o.fua ?? false,
     );
     return request;
   }
