@@ -150,8 +150,26 @@ Deno.test("what a token's connection wrote is synced when it ends, and no newer 
   second.end();
   world.device.endFlush(-5);
   assert.deepEqual(Object.keys(world.marks), [VOLUME], "it was not made durable");
-  const third = opened(world, 3);
-  third.end();
+  for (const id of [3, 4]) opened(world, id).end();
+  world.device.endFlush();
+  assert.deepEqual(Object.keys(world.marks), [VOLUME], "the newer one's is not durable yet");
   world.device.endFlush();
   assert.deepEqual(world.marks, {});
+});
+
+Deno.test("what a token's newcomer sent before it was let in tells it of a loss, too", () => {
+  const world = directWorld();
+  const first = opened(world, 1);
+  world.verifier = "v2";
+  const newcomer = new FakeConnection(2);
+  const entry = world.entry(newcomer, TOKEN);
+  entry.opened(newcomer);
+  const results: number[] = [];
+  entry.device.flush(new Operation(({ result }) => results.push(result)));
+  assert.deepEqual(world.device.seen, [], "the one before is not quiet");
+  first.end();
+  world.device.endFlush();
+  assert.deepEqual(results, [-5]);
+  assert.deepEqual(world.device.flushes, [], "one that was superseded settles nothing");
+  assert.deepEqual(Object.keys(world.marks), [VOLUME]);
 });
