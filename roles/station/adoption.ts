@@ -17,7 +17,11 @@ export function adoption(
   const { leg } = held;
   const taken = catalog.legsOf(leg.diskId).some((other) => other.leg === leg.leg);
   const diskId = taken ? held.id : leg.diskId;
-  const disk = catalog.disks.get(diskId) ?? adoptedDisk(diskId, { held, wallMs });
+  const known = catalog.disks.get(diskId);
+  // A released disk is kept only until its host has heard so, and what it has would go with it.
+  const disk: DiskRow = known?.state === "released"
+    ? { ...known, state: "ready", sizeBytes: 0 }
+    : known ?? adoptedDisk(diskId, { held, wallMs });
   const sizeBytes = held.grant?.sizeBytes ?? held.sizeBytes;
   const volume: VolumeRow = {
     id: held.id,
