@@ -164,3 +164,25 @@ for (const what of ["a write", "a look"] as const) {
     { fenceAnswerMs: LIMIT_MS },
   );
 }
+
+unitTest(
+  "who uses a unit directly is told once that a medium failed which was opened anew since",
+  async (setting) => {
+    const { world, volume } = setting;
+    await grantDirectly(setting);
+    await world.idle();
+    const first = await Direct.open(world);
+    assert.equal(await first.ask(COMMAND.write, new Uint8Array(BLOCK_BYTES).fill(1)), 0);
+    world.stall.failingSyncs = 1;
+    assert.equal(await first.ask(COMMAND.flush), EIO);
+    await world.until(() => world.directMarks[volume.id]?.endsWith(" lost") === true);
+    const { media: [medium] } = await world.call("storageInfo", null);
+    const { id: mediumId, sequence: expectedSequence } = medium!;
+    const reopen = { station: STATION, mediumId, expectedSequence, action: "reopen" } as const;
+    await world.reopened(reopen);
+    first.close();
+    const back = await Direct.open(world);
+    assert.deepEqual([await back.ask(COMMAND.flush), await back.ask(COMMAND.flush)], [EIO, 0]);
+    back.close();
+  },
+);
