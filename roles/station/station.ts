@@ -33,7 +33,7 @@ import { accessWork } from "./tasks/disk_access.ts";
 import { adoptDiskWork } from "./tasks/disk_adopt.ts";
 import { createDiskWork } from "./tasks/disk_create.ts";
 import { growDiskWork } from "./tasks/disk_grow.ts";
-import { isToBeGranted, regrantWork } from "./tasks/disk_regrant.ts";
+import { awaitsGrants, regrantWork } from "./tasks/disk_regrant.ts";
 import { releaseDiskWork } from "./tasks/disk_release.ts";
 import { changeMediumWork } from "./tasks/medium_change.ts";
 import { revokeNodeWork } from "./tasks/node_revoke.ts";
@@ -203,7 +203,7 @@ class StationRole implements Station {
       standing.state !== "superseded" &&
       (!isGoing(disk) || (standing.state === "normal" && !nodes.areUnitsReturning())) &&
       (disk.state === "released" || uncertainty(certainty, disk) === null) &&
-      (disk.state !== "ready" || disk.adopted === 0 || !isToBeGranted(pool, disk));
+      (disk.state !== "ready" || !awaitsGrants(pool, disk));
     const onNewer = ({ id: diskId, hostId }: DiskRow, version: number) =>
       void newerMaps.learn(hostId, [{ diskId, version }]).catch((error) =>
         world.log.error(`Cannot keep what a host holds: ${messageOf(error)}`)

@@ -38,20 +38,24 @@ export async function accessWork(
   }
   task.commitTo("switching access");
   if (direct) {
-    await putAccess(pool, diskId, "direct");
+    await pool.catalog.commit([accessOf(pool, diskId, "direct")]);
+    kickDisk(pool, diskId);
     await untilDelivered(pool, diskId, task);
   }
   requireMember(pool, mustDisk(pool, diskId));
   const legs = pool.catalog.legsOf(diskId);
   const tokens = legs.map(() => hexOf(pool.world.random.bytes(TOKEN_BYTES)));
-  await pool.catalog.commit(legs.map((leg, index): Change => {
+  const changes = legs.map((leg, index): Change => {
     const tokenHash = createHash("sha256").update(utf8(tokens[index]!)).digest();
     return grantOf(
       pool,
       leg.id,
       direct ? { tokenHash: Uint8Array.from(tokenHash), addresses } : null,
     );
-  }));
+  });
+  // With the grants: should this task end before their units come back, the host is told of them
+  // all the same once they have taken them (Station: mayTell).
+  await pool.catalog.commit([...changes, accessOf(pool, diskId, direct ? "direct" : "agent")]);
   const grants = legs.map(({ id }) => pool.catalog.grants.get(id));
   kickDisk(pool, diskId);
   await untilLegs(pool, {
@@ -63,7 +67,7 @@ export async function accessWork(
       return isGrantedYet(all, leg, held);
     },
   });
-  await putAccess(pool, diskId, direct ? "direct" : "agent");
+  kickDisk(pool, diskId);
   await untilDelivered(pool, diskId, task);
   const text = direct
     ? `Disk "${disk.name}" can be used without the agent; the agent let go of it.`
@@ -94,11 +98,9 @@ function requireOwn(pool: Pool, { name }: DiskRow, given: GrantRow | undefined):
   );
 }
 
-async function putAccess(pool: Pool, diskId: string, access: "agent" | "direct"): Promise<void> {
+function accessOf(pool: Pool, diskId: string, access: DiskRow["access"]): Change {
   const disk = mustDisk(pool, diskId);
-  const version = nextVersion(pool, disk);
-  await pool.catalog.commit([{ table: "disks", put: { ...disk, access, version } }]);
-  kickDisk(pool, diskId);
+  return { table: "disks", put: { ...disk, access, version: nextVersion(pool, disk) } };
 }
 
 /** IP addresses that the host announced, and where it is heard from. */

@@ -50,6 +50,18 @@ export function isToBeGranted(pool: Pool, disk: DiskRow): boolean {
   });
 }
 
+/**
+ * A unit has yet to take a grant that was decided on: the disk's host is told once it has. Whoever
+ * decided on it may have ended meanwhile, because the unit was away.
+ */
+export function awaitsGrants(pool: Pool, disk: DiskRow): boolean {
+  if (disk.adopted === 1) return isToBeGranted(pool, disk);
+  return pool.catalog.legsOf(disk.id).some(({ id, publishedBytes }) => {
+    const grant = pool.catalog.grants.get(id);
+    return publishedBytes > 0 && grant?.state === "active" && grant.grantedBytes === 0;
+  });
+}
+
 /** Grants again what is shut out of a disk; goes on where an earlier run of it was cut off. */
 export async function regrantWork(pool: Pool, params: unknown, task: TaskContext): Promise<void> {
   const { diskId } = Params.parse(params);
