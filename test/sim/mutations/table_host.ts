@@ -100,7 +100,7 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     old:
       "    if (held !== null && held.version > assignment.version) throw olderMap(held, assignment);\n",
     new: "    if (held !== null && held.version < 0) throw olderMap(held, assignment);\n",
-    only: ["clone", "catalog", "users", "kill"],
+    story: "told-an-older-map",
   },
   {
     name: "answered-on-a-connection-that-was-shut",

@@ -4,6 +4,7 @@ import { backupOf, loseCatalog, restore } from "../faults/station.ts";
 import { askStation } from "../operators/api.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { agree } from "../scenario/settle.ts";
+import type { UsedDisk } from "../scenario/users.ts";
 import { pass, passTime, reach, shown } from "./story.ts";
 
 /** A backup is restored: its station has the epoch that units know, and is another instance. */
@@ -31,16 +32,39 @@ export async function restoredBeforeGrowth(scene: Scene): Promise<void> {
   const old = backupOf(station.machine);
   await reach(scene, "the station is back", () => station.isReady);
   await agree(scene);
-  users.grow(disk, { sizeBytes: 6 * MIB });
-  await passTime(scene, 3000);
-  // An open connection does not see a size change.
-  disk.consumer.end("killed");
-  await reach(scene, "the disk is larger", () => disk.workload.sizeBytes === 6 * MIB);
+  await grow(scene, disk);
   await pass(scene, 1000);
   station.end("killed");
   restore(station.machine, old);
   await agree(scene);
   await pass(scene, 500);
+}
+
+/**
+ * A disk grows, and the station's whole directory of before is restored while no unit is in its
+ * reach: it has no reason to doubt its catalog, and its host is to take no older map from it.
+ */
+export async function toldAnOlderMap(scene: Scene): Promise<void> {
+  const { users, station } = scene;
+  const disk = users.request({ sizeBytes: 2 * MIB })!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  await agree(scene);
+  station.end("killed");
+  const old = backupOf(station.machine);
+  await reach(scene, "the station is back", () => station.isReady);
+  await agree(scene);
+  await grow(scene, disk);
+  station.end("killed");
+  cutUnits(scene, true);
+  restore(station.machine, old);
+  await reach(scene, "the station is back with its old catalog", () => station.isReady);
+  await passTime(scene, 5000);
+  // What it serves goes on as it was; what it kept shows when it starts anew.
+  disk.host.end("killed");
+  disk.consumer.end("killed");
+  await passTime(scene, 10_000);
+  cutUnits(scene, false);
+  await agree(scene);
 }
 
 /**
@@ -66,13 +90,10 @@ export async function hostsAreAhead(scene: Scene): Promise<void> {
  * that it is behind, and the unit comes back with what it is to delete.
  */
 export async function behindWithTombstones(scene: Scene): Promise<void> {
-  const { users, station, world, units } = scene;
+  const { users, station } = scene;
   const disk = users.request({ sizeBytes: MIB })!;
   await reach(scene, "a disk is made", () => disk.state === "made");
-  for (const { role: { machine } } of units) {
-    world.cut(station.machine, machine);
-    world.cut(machine, station.machine);
-  }
+  cutUnits(scene, true);
   users.forget(disk);
   const path = `/disks/${disk.host.name}%2F${disk.name}`;
   let isAsked = false;
@@ -86,10 +107,7 @@ export async function behindWithTombstones(scene: Scene): Promise<void> {
   station.end("killed");
   restore(station.machine, { ...backupOf(station.machine), database });
   await reach(scene, "the station is back with its old catalog", () => station.isReady);
-  for (const { role: { machine } } of units) {
-    world.mend(station.machine, machine);
-    world.mend(machine, station.machine);
-  }
+  cutUnits(scene, false);
   await pass(scene, 4000);
 }
 
@@ -99,21 +117,14 @@ export async function behindWithTombstones(scene: Scene): Promise<void> {
  * operator has confirmed, what the unit still grants is fenced.
  */
 export async function revokedThenRestored(scene: Scene): Promise<void> {
-  const { sim, users, station, world, units, operator } = scene;
+  const { sim, users, station, operator } = scene;
   const disk = users.disks.find(({ state }) => state === "made") ?? users.request()!;
   await reach(scene, "a disk is made", () => disk.state === "made");
   await agree(scene);
   station.end("killed");
   const { database } = backupOf(station.machine);
   await reach(scene, "the station is back", () => station.isReady);
-  const cutUnits = (isCut: boolean) => {
-    for (const { role: { machine } } of units) {
-      const change = isCut ? world.cut : world.mend;
-      change.call(world, station.machine, machine);
-      change.call(world, machine, station.machine);
-    }
-  };
-  cutUnits(true);
+  cutUnits(scene, true);
   scene.revoked.add(disk.host);
   for (const other of users.disks) if (other.host === disk.host) users.forget(other);
   operator.revoke(disk.host);
@@ -121,7 +132,7 @@ export async function revokedThenRestored(scene: Scene): Promise<void> {
   station.end("killed");
   restore(station.machine, { ...backupOf(station.machine), database });
   await reach(scene, "the station is back with its old catalog", () => station.isReady);
-  cutUnits(false);
+  cutUnits(scene, false);
   await passTime(scene, 10_000);
   const { pool, hosts } = await shown(scene);
   if (pool.state !== "recovered") sim.violated("story", `the station is ${pool.state}`);
@@ -136,6 +147,25 @@ export async function revokedThenRestored(scene: Scene): Promise<void> {
   await agree(scene);
   const left = grants().filter((state) => state !== "fenced");
   if (left.length > 0) sim.violated("story", `its grants are ${left.join(", ")}`);
+}
+
+/** To three times its size; whoever uses it opens it anew. */
+async function grow(scene: Scene, disk: UsedDisk): Promise<void> {
+  scene.users.grow(disk, { sizeBytes: 6 * MIB });
+  await passTime(scene, 3000);
+  // An open connection does not see a size change.
+  disk.consumer.end("killed");
+  await reach(scene, "the disk is larger", () => disk.workload.sizeBytes === 6 * MIB);
+}
+
+/** Station and units do not hear each other, or do again. */
+function cutUnits({ world, station, units }: Scene, areCut: boolean): void {
+  for (const { role: { machine } } of units) {
+    for (const [from, to] of [[station.machine, machine], [machine, station.machine]] as const) {
+      if (areCut) world.cut(from, to);
+      else world.mend(from, to);
+    }
+  }
 }
 
 async function restart(scene: Scene): Promise<void> {

@@ -5,6 +5,7 @@ import {
   olderBackup,
   restoredBeforeGrowth,
   revokedThenRestored,
+  toldAnOlderMap,
 } from "./backups.ts";
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import {
@@ -52,6 +53,7 @@ export const STORY_NAMES = [
   "slow-labels",
   "slow-syncs",
   "syncs-fail",
+  "told-an-older-map",
   "writes-meet",
   "zeroes-are-fenced",
 ] as const;
@@ -87,6 +89,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "slow-labels": { plan: { pauseMsMax: 2000 }, play: slowLabels },
   "slow-syncs": { play: slowSyncs },
   "syncs-fail": { play: syncsFail },
+  "told-an-older-map": { play: toldAnOlderMap },
   "writes-meet": { play: writesMeet },
   "zeroes-are-fenced": { plan: { hosts: 2 }, play: zeroesAreFenced },
 };
