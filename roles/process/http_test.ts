@@ -32,6 +32,9 @@ Deno.test("serveHttp() says which port is taken, and tells who asks", async () =
 Deno.test("fetch() and connectStream() say that nobody is there", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
+  // A connection keeps the port taken, so that the kernel gives it to nobody else.
+  using _client = await Deno.connect({ port });
+  using _accepted = await listener.accept();
   listener.close();
   const request = new Request(`http://127.0.0.1:${port}/`);
   await assert.rejects(new HttpClient().fetch(request), { code: "unavailable" });
