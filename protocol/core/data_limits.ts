@@ -22,7 +22,7 @@ export interface DataLimits {
    * host's disk, and all of them of an export that stands alone.
    */
   readonly exportConnectionsMax: number | null;
-  /** How long a client may keep buffers that others wait for. */
+  /** How long a client may keep buffers or requests that others wait for. */
   readonly stallTimeoutMs: number;
   /** One try of a host to attach to a unit. */
   readonly attachTimeoutMs: number;

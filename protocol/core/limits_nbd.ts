@@ -13,8 +13,8 @@ export const NBD_ATTACH_BYTES_MAX = 512;
 /** A client has this long to reach transmission. */
 export const NBD_NEGOTIATION_MS = 10_000;
 /**
- * While somebody waits for a buffer, a client that has not taken one send, or not finished one
- * payload, for this long is cut off.
+ * While somebody waits for a buffer or a request, a client that has not taken one send, or not
+ * finished one payload, for this long is cut off.
  */
 export const NBD_STALL_MS = 30_000;
 /** While a connection stays unread, its server looks so often whether the client is still there. */

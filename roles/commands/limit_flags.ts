@@ -27,7 +27,7 @@ const SHARED = {
     String(DATA_LIMITS.handshakesMax),
   ),
   "stall-timeout": withDefault(
-    durationFlag("How long a client may keep buffers that others wait for", TIMES),
+    durationFlag("How long a client may keep buffers or requests that others wait for", TIMES),
     milliseconds(DATA_LIMITS.stallTimeoutMs),
   ),
 };

@@ -231,7 +231,7 @@ export class NbdServer {
     if (!this.#stallTimer.busy) this.#io.timer(this.#stallTimer, this.#stallMs);
   }
 
-  /** Cuts off who keeps buffers, if somebody still waits for one. */
+  /** Cuts off who keeps buffers or requests, if somebody still waits for one. */
   #sweep(): void {
     const connections = [...this.#connections];
     if (this.#stallTimer.result < 0 || !connections.some((one) => one.starving)) return;

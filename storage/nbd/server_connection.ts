@@ -30,7 +30,7 @@ export interface ConnectionOptions {
   readonly negotiationMs?: number;
   /** What secures it; it is never secured when not given. */
   readonly door?: TlsDoor;
-  /** It waits for a buffer. */
+  /** It waits for a buffer or a request. */
   readonly starved: () => void;
   /** Nothing is received for now, so that its client's end goes unseen: see `shutIfGone`. */
   readonly unread: () => void;
@@ -172,8 +172,8 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     this.finish("the client said DISC", { clean: true });
   }
 
-  starved(): void {
-    this.#options.counters.waited();
+  starved(of: "buffer" | "request"): void {
+    if (of === "buffer") this.#options.counters.waited();
     this.#options.starved();
   }
 
@@ -181,10 +181,10 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     return this.#session?.starving ?? false;
   }
 
-  /** Ends it when its client has kept buffers for long. */
+  /** Ends it when its client has kept buffers or requests for long. */
   shutIfStalled(sinceMs: number): void {
     if (this.#session !== null && this.#session.stalledSinceMs <= sinceMs) {
-      this.shut("the client holds buffers that others wait for");
+      this.shut("the client holds buffers or requests that others wait for");
     }
   }
 

@@ -57,7 +57,6 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#replies = new ReplyQueue(options, { owner: this, meter: this.#meter });
   }
 
-  /** Nothing is under way on the device. */
   get quiescent(): boolean {
     return this.#calls.underWay === 0;
   }
@@ -67,12 +66,12 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     return this.#taken === 0 && !this.#replies.busy && !this.payload.busy;
   }
 
-  /** A request waits for a buffer. */
+  /** It waits for a buffer or a request, which others hold. */
   get starving(): boolean {
-    return this.#pause === "buffer";
+    return this.#pause === "buffer" || this.#pause === "requests";
   }
 
-  /** Since when the client has kept buffers by not reading or sending; Infinity: it does not. */
+  /** Since when its client has kept those by not reading or sending; Infinity: it does not. */
   get stalledSinceMs(): number {
     return Math.min(this.#replies.sendSinceMs, this.payload.sinceMs);
   }
@@ -164,6 +163,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     if (request === null) {
       this.#pause = "requests";
       this.#pool.wait(this);
+      this.#host.starved("request");
       return false;
     }
     this.#taken++;
@@ -180,7 +180,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     if (off < 0) {
       this.#pause = "buffer";
       this.held.wait(need, this.#bufferWaiter);
-      this.#host.starved();
+      this.#host.starved("buffer");
       return false;
     }
     this.held.hold(request, off);

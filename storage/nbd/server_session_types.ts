@@ -11,8 +11,8 @@ export interface SessionHost {
   receiveMore(): void;
   /** The client said DISC: nothing more is read, what is outstanding is answered. */
   disconnected(): void;
-  /** A buffer is waited for. */
-  starved(): void;
+  /** One of what all connections share is waited for. */
+  starved(of: "buffer" | "request"): void;
   /** The stream cannot go on. */
   failed(reason: string): void;
   /** A device error, once for each request that met it. */

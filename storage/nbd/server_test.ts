@@ -239,6 +239,17 @@ test("NbdServer serves more clients than it has requests for", (on) => {
   assert.equal(first.hear(2 * (16 + 512)).length, 2 * (16 + 512));
 }, { requestsMax: 2 });
 
+test("NbdServer cuts off who takes no replies when others wait for requests", (on) => {
+  const { client: deaf } = on.attach();
+  const { client: reader } = on.attach();
+  deaf.listening = false;
+  // Its replies fill its socket, and what waits behind them is all that the server has.
+  const read = request({ command: COMMAND.read, length: 60 * KIB });
+  deaf.say(...new Array<Uint8Array>(200).fill(read));
+  reader.say(request({ command: COMMAND.flush, cookie: 9 }));
+  assert.deepEqual(reply(reader.hear(16)), [0, 9]);
+}, { requestsMax: 8, stallMs: 50 });
+
 Deno.test("NbdServer waits for a gate that answers a private option later", () => {
   let later: (() => void) | null = null;
   const on: TestServer = new TestServer({

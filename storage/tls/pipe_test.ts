@@ -7,6 +7,8 @@ import { credentialsOf, Descriptors, Talker, UNIT_ID } from "./testing.ts";
 import { decodeVerdict, encodeVerdict } from "./verdict.ts";
 
 const UNIT_URI = nodeUri("unit", UNIT_ID);
+/** Where no test is about time: none that the slowest machine needs. */
+const PATIENT: Required<TlsPipeTimes> = { handshakeMs: 600_000, lingerMs: 600_000 };
 
 Deno.test("TlsPipes at both ends carry what is said, both ways, and each end of it", async () => {
   await using link = connectPipes({});
@@ -188,7 +190,7 @@ function serve({ socket, plain, credentials = credentialsOf("unit"), times }: Se
   new TlsPipe({ id: 1, side: "server", socket, plain }, {
     credentials,
     events,
-    ...(times === undefined ? {} : { times }),
+    times: { ...PATIENT, ...times },
   });
   return { closed, failures };
 }
@@ -208,14 +210,14 @@ function connectPipes(
     return { secured: () => {}, failed, closed: resolve, promise };
   };
   const [clientEvents, serverEvents] = [events("client"), events("server")];
-  const times = options.times === undefined ? {} : { times: options.times };
+  const times = { ...PATIENT, ...options.times };
   const serverPipe = new TlsPipe(
     { id: 1, side: "server", socket: serverSocket, plain: serverPlain },
-    { credentials: options.server ?? credentialsOf("unit"), events: serverEvents, ...times },
+    { credentials: options.server ?? credentialsOf("unit"), events: serverEvents, times },
   );
   const clientPipe = new TlsPipe(
     { id: 2, side: "client", uri: UNIT_URI, socket: clientSocket, plain: clientPlain },
-    { credentials: options.client ?? credentialsOf("host"), events: clientEvents, ...times },
+    { credentials: options.client ?? credentialsOf("host"), events: clientEvents, times },
   );
   const client = new Talker(clientEnd);
   const server = new Talker(serverEnd);
@@ -247,6 +249,7 @@ async function clientHello(descriptors: Descriptors): Promise<Uint8Array> {
   const pipe = new TlsPipe({ id: 1, side: "client", uri: UNIT_URI, socket, plain }, {
     credentials: credentialsOf("host"),
     events: { secured: () => {}, failed: () => {}, closed: resolve },
+    times: PATIENT,
   });
   const [heard, ours] = [new Talker(wire), new Talker(end)];
   await heard.until(() => heard.bytes.length > 100);
