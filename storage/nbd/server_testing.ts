@@ -95,6 +95,34 @@ export class RawClient {
   }
 }
 
+/**
+ * The timers of this length that are asked for from now on: they end when a test says so, however
+ * fast its machine is. For who does not ask how they ended.
+ */
+export class HeldTimers {
+  readonly #io: Io;
+  readonly #timers = new Set<Operation>();
+  /** How often one was asked for. */
+  asked = 0;
+
+  constructor(io: Io, heldMs: number) {
+    this.#io = io;
+    const timer = io.timer.bind(io);
+    io.timer = (operation, delayMs) => {
+      if (delayMs === heldMs) {
+        this.asked++;
+        this.#timers.add(operation);
+      }
+      timer(operation, delayMs);
+    };
+  }
+
+  end(): void {
+    for (const timer of this.#timers) this.#io.cancel(timer);
+    this.#timers.clear();
+  }
+}
+
 export const IO_KINDS: readonly Io["kind"][] = ["uring", "epoll", "sim"];
 
 export function ioOfKind(kind: Io["kind"], arena: ArenaOptions): Io {

@@ -158,6 +158,17 @@ export class UnitWorld {
     }
   }
 
+  /** Asks for the change, which is given up: a medium is stalled. `fenceAnswerMs` is LIMIT_MS. */
+  async givenUp(change: Calls["mediumChange"]["params"]): Promise<void> {
+    const begun = this.stall.limitsBegun;
+    const isStalled = { name: "DvsanError", message: /one is stalled. Nothing was changed/ };
+    const asked = assert.rejects(this.begin("mediumChange", change), isStalled);
+    // Of the sync, and of what is under way besides.
+    await this.until(() => this.stall.limitsBegun === begun + 2);
+    this.stall.passLimits();
+    await this.run(asked);
+  }
+
   /** A volume that is zeroed. */
   async volume(sizeBytes: number): Promise<VolumeInfo> {
     await this.call("volumeCreate", {
