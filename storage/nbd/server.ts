@@ -82,9 +82,7 @@ export class NbdServer {
    */
   listenTcp(at: SocketAddress, gate: ExportGate, door?: TlsDoor): NbdListener {
     const handle = this.#io.listenTcp(at, { backlog: BACKLOG });
-    if (handle < 0) {
-      throw cannotListen(at, handle);
-    }
+    if (handle < 0) throw cannotListen(at, handle);
     return this.#listener(handle, { gate, door, address: this.#io.localAddress(handle) });
   }
 
@@ -122,8 +120,19 @@ export class NbdServer {
   /** Shuts every connection; `empty` is called when all operations of all of them have ended. */
   shutAll(reason: string, empty: () => void): void {
     this.closeListeners();
+    this.pause(reason, empty);
+  }
+
+  /** As `shutAll`, but its ports stay its own: who comes waits for `resume`. */
+  pause(reason: string, empty: () => void): void {
+    for (const listener of this.#listeners) listener.pause();
     for (const connection of [...this.#connections]) connection.shut(reason);
     this.#whenNoneLeft(empty);
+  }
+
+  /** Lets in by this gate who has come since `pause`, and who comes. */
+  resume(gate: ExportGate): void {
+    for (const listener of this.#listeners) listener.resume(gate);
   }
 
   /** Gives its memory back. All connections must have ended (`drain` or `shutAll`). */
@@ -152,7 +161,8 @@ export class NbdServer {
       handle,
       address,
       log: this.#log,
-      accepted: (socket) => {
+      gate,
+      accepted: (socket, gate) => {
         const peer = address === null ? null : this.#io.peerAddress(socket);
         return this.#accept(socket, { gate, peer, listener, door });
       },

@@ -1,8 +1,9 @@
 import type { Log } from "../../protocol/core/log.ts";
-import { errnoName } from "../io/errno.ts";
+import { Errno, errnoName } from "../io/errno.ts";
 import type { Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { ServerConnection } from "./server_connection.ts";
+import type { ExportGate } from "./server_types.ts";
 
 interface ListenerOptions {
   readonly io: Io;
@@ -10,7 +11,9 @@ interface ListenerOptions {
   /** Null for a Unix socket. */
   readonly address: SocketAddress | null;
   readonly log: Log;
-  readonly accepted: (socket: Handle) => void;
+  /** Decides what who comes in may open. */
+  readonly gate: ExportGate;
+  readonly accepted: (socket: Handle, gate: ExportGate) => void;
   readonly closed: () => void;
 }
 
@@ -26,7 +29,9 @@ export class NbdListener {
   readonly #options: ListenerOptions;
   readonly #accept = new Operation(() => this.#accepted());
   readonly #retry = new Operation(() => this.start());
+  #gate: ExportGate;
   #open = true;
+  #paused = false;
   /** The last accept has failed, and that was said. */
   #failing = false;
   #whenEmpty: (() => void)[] = [];
@@ -34,10 +39,28 @@ export class NbdListener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.address = options.address;
+    this.#gate = options.gate;
   }
 
   start(): void {
-    if (this.#open) this.#options.io.accept(this.#accept, this.#options.handle);
+    if (!this.#open || this.#paused) return;
+    this.#options.io.accept(this.#accept, this.#options.handle);
+  }
+
+  /** Lets nobody in for a while: who comes waits. The port stays its own, which nobody can take. */
+  pause(): void {
+    this.#paused = true;
+    this.#options.io.cancel(this.#accept);
+    this.#options.io.cancel(this.#retry);
+  }
+
+  /** Lets in by this gate who has come since `pause`, and who comes. */
+  resume(gate: ExportGate): void {
+    this.#gate = gate;
+    if (!this.#paused) return;
+    this.#paused = false;
+    // What is being cancelled yet starts it when it has ended.
+    if (!this.#accept.busy && !this.#retry.busy) this.start();
   }
 
   /** Stops listening; its connections go on. */
@@ -84,10 +107,11 @@ export class NbdListener {
   #accepted(): void {
     const { io, log } = this.#options;
     const socket = this.#accept.result;
-    if (!this.#open) {
+    if (!this.#open || this.#paused) {
       if (socket >= 0) io.close(socket);
       return;
     }
+    if (socket === -Errno.ECANCELED) return this.start();
     if (socket < 0) {
       // Once, however long it lasts: it may be tried anew ten times a second.
       if (!this.#failing) {
@@ -98,7 +122,7 @@ export class NbdListener {
       return;
     }
     this.#failing = false;
-    this.#options.accepted(socket);
+    this.#options.accepted(socket, this.#gate);
     this.start();
   }
 }

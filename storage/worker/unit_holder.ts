@@ -2,16 +2,18 @@ import type { MediumInfo, StorageInfo } from "../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../protocol/config/media_bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { MEDIUM_SETTLE_MS_MAX } from "../../protocol/core/limits.ts";
+import type { ExportGate } from "../nbd/server_types.ts";
 import type { UnitStart } from "./messages.ts";
 import { limited } from "./time_limit.ts";
 import { UnitService } from "./unit_service.ts";
 import type { UnitServiceOptions } from "./unit_service_options.ts";
 
 export interface UnitHolderOptions extends UnitServiceOptions {
-  /** Stops listening and shuts every connection; resolves when nothing of them is under way. */
-  readonly shutAll: (reason: string) => Promise<void>;
-  /** Listens again where it did, with the gate of the unit that is here now. */
-  readonly listenAgain: () => void;
+  /** Lets nobody in and shuts every connection; resolves when nothing of them is under way. */
+  readonly pause: (reason: string) => Promise<void>;
+  /** Lets in by this gate who has come since, and who comes. */
+  readonly resume: (gate: ExportGate) => void;
+  readonly closeListeners: () => void;
 }
 
 /**
@@ -147,7 +149,11 @@ export class UnitHolder {
         heldPaths,
       });
       this.#isClosed = false;
-      this.#options.listenAgain();
+      this.#options.resume(this.#unit.gate);
+    } catch (error) {
+      // Nobody waits for a unit that does not come back.
+      if (this.#isClosed) this.#options.closeListeners();
+      throw error;
     } finally {
       this.#reopening = null;
       done.resolve();
@@ -167,14 +173,14 @@ export class UnitHolder {
     const synced = await limited(this.#options, { done: unit.syncMedia(), limitMs });
     if (synced === null) throw stalled();
     unit.drain();
-    const shut = this.#options.shutAll("the unit opens its media anew");
+    const shut = this.#options.pause("the unit opens its media anew");
     let isGivenUp = false;
     // Zeroing, label updates and looks are under way besides; closing waits without a limit.
     const done = shut.then(() => isGivenUp ? undefined : unit.settle());
     if (await limited(this.#options, { done, limitMs }) !== null) return;
     isGivenUp = true;
     unit.resume();
-    this.#options.listenAgain();
+    this.#options.resume(unit.gate);
     throw stalled();
   }
 

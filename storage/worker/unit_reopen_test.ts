@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import { MIB } from "../../protocol/core/limits.ts";
+import { Errno } from "../io/errno.ts";
 import type { UnitStart } from "./messages.ts";
 import { copyMedium, type Setting, unitTest } from "./testing_setting.ts";
+import { LIMIT_MS } from "./testing_stall.ts";
 import { STATION, UnitWorld } from "./testing_world.ts";
 
 const SIZE_BYTES = 64 * MIB;
@@ -129,10 +131,7 @@ unitTest(
     withTwoMedia(setting, async (world, [, second]) => {
       const change = changeOf(await mediumAt(world, second), "reopen");
       await looking(world, 2);
-      await assert.rejects(
-        world.call("mediumChange", change),
-        /one is stalled. Nothing was changed/,
-      );
+      await world.givenUp(change);
       assert.deepEqual(await states(world), ["ok", "ok"]);
       world.stall.release();
       await world.turns(10);
@@ -140,7 +139,25 @@ unitTest(
       world.stall.release();
       await world.reopened(change);
       assert.deepEqual(await states(world), ["ok", "ok"]);
-    }, { fenceAnswerMs: 1000 }),
+    }, { fenceAnswerMs: LIMIT_MS }),
+);
+
+unitTest(
+  "a unit keeps its port while it opens its media anew, and lets in who has come meanwhile",
+  (setting) =>
+    withTwoMedia(setting, async (world, [, second]) => {
+      const medium = await mediumAt(world, second);
+      await looking(world, 2);
+      const begun = world.stall.limitsBegun;
+      const changing = world.begin("mediumChange", changeOf(medium, "reopen"));
+      await world.until(() => world.stall.limitsBegun === begun + 2);
+      assert.equal(world.io.listenTcp(world.address, { backlog: 1 }), -Errno.EADDRINUSE);
+      const coming = world.attach({ attachment: 1 });
+      await world.turns(50);
+      world.stall.release();
+      assert.equal((await world.run(changing))?.state, "ok");
+      assert.equal((await world.run(coming)).kind, "attached");
+    }, { fenceAnswerMs: LIMIT_MS }),
 );
 
 unitTest(

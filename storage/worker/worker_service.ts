@@ -132,10 +132,12 @@ export class WorkerService {
       others: this.#exports,
       connectionsPerGrantMax: grantConnectionsMaxOf(this.#limits),
       mediumTimeoutMs: this.#limits.mediumTimeoutMs,
-      shutAll: (reason) => this.#shutAll(reason),
-      listenAgain: () => {
-        if (this.#listening !== null) this.#listen(this.#listening);
+      pause: (reason) => this.#ended((empty) => this.#server.pause(reason, empty)),
+      resume: (gate) => {
+        this.#refuseDrained();
+        this.#server.resume(gate);
       },
+      closeListeners: () => this.#server.closeListeners(),
       onChange: (change) => this.#options.notify({ notice: "storage-changed", ...change }),
       onDirectMarks: (marks) => this.#options.notify({ notice: "direct-marks", marks }),
     });
@@ -169,7 +171,7 @@ export class WorkerService {
       log.warn("connections did not end in time", {
         connections: this.#server.counters.connections,
       });
-      await this.#shutAll("the server is stopping");
+      await this.#ended((empty) => this.#server.shutAll("the server is stopping", empty));
     }
     await this.#unit?.close();
     await this.#media.close();
@@ -182,10 +184,10 @@ export class WorkerService {
     return null;
   }
 
-  async #shutAll(reason: string): Promise<void> {
-    const shut = this.#options.promises.deferred<void>();
-    this.#server.shutAll(reason, () => shut.resolve());
-    await shut.promise;
+  async #ended(shut: (empty: () => void) => void): Promise<void> {
+    const ended = this.#options.promises.deferred<void>();
+    shut(() => ended.resolve());
+    await ended.promise;
   }
 
   #theUnit(): UnitHolder {
