@@ -29,7 +29,7 @@ export async function agree(cluster: Cluster): Promise<void> {
     const volumes = await cluster.view("volumes");
     const differences = volumes.map((volume) => volume.difference).filter((text) => text !== null);
     assert.deepEqual(differences, [], "the station sees no difference");
-    const catalog = readCatalog(cluster.state("station"));
+    const catalog = readCatalog(cluster.stationState);
     const wanted = catalogLegs(catalog);
     assert.deepEqual(
       await stationLegs(cluster),

@@ -44,6 +44,8 @@ export class Cluster implements AsyncDisposable {
   readonly media = new Map<string, readonly string[]>();
   /** What nodes started from now on are told about the station. */
   station = STATION_ADDRESS;
+  /** The machine whose station is asked and told. */
+  #stationName = "station";
   readonly #http = new HttpClient();
   #api: StationClient | null = null;
 
@@ -55,12 +57,7 @@ export class Cluster implements AsyncDisposable {
   static async create(...stationFlags: string[]): Promise<Cluster> {
     const cluster = new Cluster(await Lab.create());
     try {
-      await cluster.start("station", ["station", "--state", cluster.state("station"), ...[
-        "--web",
-        "127.0.0.1:8080",
-        ...stationFlags,
-      ]]);
-      await cluster.lab.peer("station", "relay", cluster.#webSocket, "127.0.0.1", "8080");
+      await cluster.startStation("station", ...stationFlags);
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
@@ -68,13 +65,31 @@ export class Cluster implements AsyncDisposable {
     return cluster;
   }
 
-  /** Where the station's web port can be reached from the test's own process. */
-  get #webSocket(): string {
-    return `${this.lab.directory}/web.sock`;
+  /** Starts a station on the machine of that name, with the state directory that it has there. */
+  async startStation(name: string, ...flags: string[]): Promise<void> {
+    const web = ["--web", "127.0.0.1:8080"];
+    await this.start(name, ["station", "--state", this.state(name), ...web, ...flags]);
+    await this.lab.peer(name, "relay", this.#webSocket(name), "127.0.0.1", "8080");
+  }
+
+  /** Asks and tells the station on that machine from now on: one with the same key. */
+  follow(name: string): void {
+    this.#stationName = name;
+    this.forgetToken();
+  }
+
+  /** Where a station's web port can be reached from the test's own process. */
+  #webSocket(name: string): string {
+    return `${this.lab.directory}/web-${name}.sock`;
   }
 
   state(name: string): string {
     return `${this.lab.directory}/${name}`;
+  }
+
+  /** Of the station that is asked and told. */
+  get stationState(): string {
+    return this.state(this.#stationName);
   }
 
   /** Starts a member on the machine of its name. */
@@ -123,7 +138,7 @@ export class Cluster implements AsyncDisposable {
   nodeFlags(name: string, key: string): string[] {
     return [
       ...["--state", this.state(name), "--station", this.station, "--name", name],
-      ...["--key", `${this.state("station")}/${key}`],
+      ...["--key", `${this.stationState}/${key}`],
     ];
   }
 
@@ -155,10 +170,11 @@ export class Cluster implements AsyncDisposable {
 
   /** The station's API, through its machine's loopback. */
   get api(): StationClient {
+    const socketPath = this.#webSocket(this.#stationName);
     this.#api ??= new StationClient({
       station: "http://127.0.0.1:8080",
-      token: readToken(`${this.state("station")}/admin.token`, { readFile: Deno.readFileSync }),
-      fetch: (request) => this.#http.fetch(request, { socketPath: this.#webSocket }),
+      token: readToken(`${this.stationState}/admin.token`, { readFile: Deno.readFileSync }),
+      fetch: (request) => this.#http.fetch(request, { socketPath }),
     });
     return this.#api;
   }
@@ -176,10 +192,10 @@ export class Cluster implements AsyncDisposable {
     return await this.api.get("/events?after=0&limit=1000", EventRecord.array());
   }
 
-  /** `dvsan ctl FLAGS` on the station's machine. */
+  /** `dvsan ctl FLAGS` on its station's machine. */
   ctl(...flags: string[]): Promise<Outcome> {
-    const token = `${this.state("station")}/admin.token`;
-    return this.lab.dvsan("station", "ctl", ...flags, "--token-file", token);
+    const token = `${this.stationState}/admin.token`;
+    return this.lab.dvsan(this.#stationName, "ctl", ...flags, "--token-file", token);
   }
 
   /** As `ctl`, which must succeed; what it printed. */

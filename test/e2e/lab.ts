@@ -85,6 +85,15 @@ export class Lab implements AsyncDisposable {
     this.#machines.set(name, Promise.resolve({ ...machine, address }));
   }
 
+  /** The machine takes `owner` for the one that has owner's address, whoever else has it too. */
+  async takeForNeighbour(name: string, owner: string): Promise<void> {
+    const { namespace } = await this.machine(name);
+    const { address } = await this.machine(owner);
+    const { stdout } = await this.run(owner, "cat", ["/sys/class/net/eth0/address"]);
+    const entry = [address, "lladdr", stdout.trim(), "dev", "eth0", "nud", "reachable"];
+    await this.#ip("-n", namespace, "neigh", "replace", ...entry);
+  }
+
   /** The names that the machine knows from now on: before its first process, changed at will. */
   async nameHosts(machineName: string, names: Readonly<Record<string, string>>): Promise<void> {
     const { namespace } = await this.machine(machineName);

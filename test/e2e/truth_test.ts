@@ -4,6 +4,7 @@ import { waitFor } from "../wait.ts";
 import { agree } from "./agreement.ts";
 import type { Cluster } from "./cluster.ts";
 import { Writer } from "./consumer.ts";
+import { confirm, copyFolder } from "./recovering.ts";
 import { scenario } from "./scenario.ts";
 
 scenario({
@@ -48,20 +49,20 @@ scenario({
     });
     await step("one that has another cluster's catalog, or none, starts as well", async () => {
       const folder = cluster.state("station");
-      for (const  of of["another cluster", "nobody"] as const) {
+      for (const owner of ["another cluster", "nobody"] as const) {
         assert.equal(await cluster.member("station").stop(), 0);
         const current = Deno.readTextFileSync(`${folder}/catalog.current`).trim();
         for (const { name } of Deno.readDirSync(folder)) {
           if (name.startsWith(current)) Deno.removeSync(`${folder}/${name}`);
         }
-        if (of === "another cluster") {
+        if (owner === "another cluster") {
           Deno.copyFileSync(await strange(cluster), `${folder}/${current}`);
         }
         await cluster.restart("station");
         for (const name of ["u1", "u2", "h1"]) await cluster.untilState(name, "online");
         await waitFor("the disk to be adopted", async () => (await names(cluster)).length === 1);
         const shown = await cluster.mustCtl("recover");
-        assert.match(shown, of === "nobody" ? /was missing/ : /belongs to cluster/);
+        assert.match(shown, owner === "nobody" ? /was missing/ : /belongs to cluster/);
         await confirm(cluster);
         await agree(cluster);
         assert.match(await cluster.mustCtl("check"), /: sound/);
@@ -129,17 +130,6 @@ async function names(cluster: Cluster): Promise<string[]> {
   return (await cluster.view("disks")).map((disk) => disk.name).sort();
 }
 
-/** As an operator who reads the list and then confirms it. */
-async function confirm(cluster: Cluster): Promise<void> {
-  await waitFor("the list to be confirmed", async () => {
-    const shown = await cluster.mustCtl("recover");
-    const list = /--confirm ([0-9a-f]+)$/m.exec(shown)?.[1];
-    if (list === undefined) return true;
-    const { code } = await cluster.ctl("recover", "--confirm", list);
-    return code === 0;
-  });
-}
-
 /** The catalog of a station that has nothing to do with this one. */
 async function strange(cluster: Cluster): Promise<string> {
   const folder = cluster.state("strange");
@@ -148,11 +138,4 @@ async function strange(cluster: Cluster): Promise<string> {
   ]);
   assert.equal(await member.stop(), 0);
   return `${folder}/${Deno.readTextFileSync(`${folder}/catalog.current`).trim()}`;
-}
-
-function copyFolder(from: string, to: string): void {
-  Deno.mkdirSync(to);
-  for (const { name, isFile } of Deno.readDirSync(from)) {
-    if (isFile) Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
-  }
 }
