@@ -26,9 +26,11 @@ export const TURN_ROUNDS_MAX = 4;
 export const LOOK_MS = 0.05;
 /** … and ends looking after so many vain tries in a row. */
 export const LOOK_CREDIT = 4;
+/** A look was interrupted, by who runs on the same processor, when its clock jumps by more. */
+export const LOOK_GAP_MS = 0.005;
 /** Short sleeps before it tries again; doubled with each vain try, up to the most. */
 export const LOOK_PAUSES_MIN = 16;
-export const LOOK_PAUSES_MAX = 4096;
+export const LOOK_PAUSES_MAX = 1024;
 /** After a transfer of so much there is no looking for so many sleeps. */
 export const LOOK_BYTES_MAX = 16 * KIB;
 export const LOOK_LARGE_SLEEPS = 16;

@@ -1,4 +1,9 @@
-import { LOOK_MS, TIMER_SLACK_NS, ZERO_WRITE_BYTES } from "../../protocol/core/limits.ts";
+import {
+  LOOK_GAP_MS,
+  LOOK_MS,
+  TIMER_SLACK_NS,
+  ZERO_WRITE_BYTES,
+} from "../../protocol/core/limits.ts";
 import { assert } from "../../protocol/core/assert.ts";
 import * as abi from "./abi.ts";
 import { MappedMemory } from "./arena.ts";
@@ -62,7 +67,9 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
 
   brought(handle: Handle, count: number): void {
     const index = this.handles.find(handle);
-    if (index >= 0) this.gathering.brought(index, count);
+    if (index < 0) return;
+    this.gathering.brought(index, count);
+    this.#eagerness.served(index);
   }
 
   protected override movedMuch(): void {
@@ -91,8 +98,7 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
     const ring = this.#ring;
     const gatherUs = waits ? this.gathering.takeWaitUs() : 0;
     if (gatherUs > 0) ring.enter(this.leftMs(), gatherUs);
-    else if (waits && this.#eagerness.lookMs > 0 && this.#hasWorkedBriefly()) this.#look();
-    else if (waits) return this.#sleep();
+    else if (waits && !this.#finds()) return this.#sleep();
     else ring.enter(0);
     this.readClock();
     ring.reap(this);
@@ -123,19 +129,29 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
     this.#alarm.rang();
   }
 
-  /** Looks for results without sleeping; without any, the caller turns again. */
-  #look(): void {
+  /** Looks for results, if that pays. False: it is time to sleep. */
+  #finds(): boolean {
+    if (!this.#eagerness.looks || !this.#hasWorkedBriefly()) return false;
     const ring = this.#ring;
     if (ring.hasUnsubmitted) ring.enter(0);
+    // Nothing is known of looking where a sleep would have ended at once as well.
+    return ring.hasResults || this.#look();
+  }
+
+  #look(): boolean {
+    const ring = this.#ring;
     this.readClock();
     const endMs = Math.min(this.readMs + LOOK_MS, this.untilMs);
-    let found = ring.hasResults;
-    while (!found && this.readMs < endMs) {
-      this.readClock();
+    for (;;) {
+      const beganMs = this.readMs;
+      let found = false;
       for (let i = 0; i < LOOKS_PER_CLOCK && !found; i++) found = ring.hasResults;
+      this.readClock();
+      const wasInterrupted = this.readMs - beganMs > LOOK_GAP_MS;
+      if (!found && !wasInterrupted && this.readMs < endMs) continue;
+      this.#eagerness.looked(found && !wasInterrupted);
+      return found;
     }
-    this.#eagerness.looked(found);
-    if (found) ring.enter(0);
   }
 
   protected track(_index: number): void {}
