@@ -6,8 +6,8 @@ import {
 } from "../../protocol/core/limits.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
-import { CounterRow } from "../counters/row.ts";
-import { CounterTable } from "../counters/table.ts";
+import type { CounterRow } from "../counters/row.ts";
+import type { CounterTable } from "../counters/table.ts";
 import { Errno, errnoName } from "../io/errno.ts";
 import { BufferUser, type Handle, type Io, type SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
@@ -29,6 +29,8 @@ export interface NbdServerOptions {
    * for its unit); when not given, each counts by itself.
    */
   readonly bufferUser?: BufferUser;
+  /** All servers that share these buffers; it puts itself in, and takes itself out. */
+  readonly neighbours?: Set<NbdServer>;
   /** For tests; otherwise as protocol/core/limits.ts has it. */
   readonly limits?: Partial<ServerLimits>;
 }
@@ -52,7 +54,9 @@ export class NbdServer {
   readonly #io: Io;
   readonly #log: Log;
   readonly #limits: Partial<ServerLimits>;
+  readonly #stallMs: number;
   readonly #bufferUser: BufferUser | null;
+  readonly #neighbours: Set<NbdServer>;
   readonly #pool: RequestPool;
   readonly #errors: DeviceErrors;
   readonly #connections = new Set<ServerConnection>();
@@ -64,16 +68,18 @@ export class NbdServer {
   #lastId = 0;
   #whenEmpty: (() => void)[] = [];
 
+  /** Throws DvsanError when no buffers are free. */
   constructor(options: NbdServerOptions) {
     this.#io = options.io;
     this.#log = options.log;
     this.#errors = new DeviceErrors(options.log);
-    const { table, row } = options.counters ??
-      { table: new CounterTable(), row: CounterRow.unread() };
-    this.counters = new ServerCounters(table, row);
+    this.counters = new ServerCounters(options.counters);
     this.#limits = options.limits ?? {};
+    this.#stallMs = this.#limits.stallMs ?? NBD_STALL_MS;
     this.#bufferUser = options.bufferUser ?? null;
+    this.#neighbours = options.neighbours ?? new Set();
     this.#pool = new RequestPool(options.io, options.limits?.requestsMax);
+    this.#neighbours.add(this);
   }
 
   /**
@@ -141,6 +147,7 @@ export class NbdServer {
     this.#io.cancel(this.#stallTimer);
     this.#io.cancel(this.#goneTimer);
     this.#pool.close();
+    this.#neighbours.delete(this);
   }
 
   #whenNoneLeft(empty: () => void): void {
@@ -233,21 +240,23 @@ export class NbdServer {
     }
   }
 
-  get #stallMs(): number {
-    return this.#limits.stallMs ?? NBD_STALL_MS;
-  }
-
   #watch(): void {
     if (!this.#stallTimer.busy) this.#io.timer(this.#stallTimer, this.#stallMs);
   }
 
   /** Cuts off who keeps buffers or requests, if somebody still waits for one. */
   #sweep(): void {
-    const connections = [...this.#connections];
-    if (this.#stallTimer.result < 0 || !connections.some((one) => one.starving)) return;
+    const waits = new Set([...this.#connections].map(({ waitsFor }) => waitsFor));
+    waits.delete(null);
+    if (this.#stallTimer.result < 0 || waits.size === 0) return;
     const sinceMs = this.#io.nowMs() - this.#stallMs;
-    for (const connection of connections) connection.shutIfStalled(sinceMs);
+    const keepers = waits.has("buffer") ? [...this.#neighbours] : [this];
+    for (const server of keepers) server.#shutStalled(sinceMs);
     this.#watch();
+  }
+
+  #shutStalled(sinceMs: number): void {
+    for (const one of [...this.#connections]) one.shutIfStalled(sinceMs);
   }
 
   #watchUnread(): void {

@@ -11,7 +11,7 @@ import type { ServerCounters } from "./server_counters.ts";
 import { Negotiator, type NegotiatorHost, type Terms } from "./server_negotiator.ts";
 import type { RequestPool } from "./server_request.ts";
 import { Session } from "./server_session.ts";
-import type { SessionHost } from "./server_session_types.ts";
+import type { SessionHost, Shared } from "./server_session_types.ts";
 import type { TlsDoor } from "../tls/door.ts";
 import type { ConnectionEnd, ExportEntry, ExportGate } from "./server_types.ts";
 
@@ -172,13 +172,13 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     this.finish("the client said DISC", { clean: true });
   }
 
-  starved(of: "buffer" | "request"): void {
+  starved(of: Shared): void {
     if (of === "buffer") this.#options.counters.waited();
     this.#options.starved();
   }
 
-  get starving(): boolean {
-    return this.#session?.starving ?? false;
+  get waitsFor(): Shared | null {
+    return this.#session?.waitsFor ?? null;
   }
 
   /** Ends it when its client has kept buffers or requests for long. */

@@ -1,6 +1,6 @@
 import { SERVER_CELL } from "../counters/layout.ts";
-import type { CounterRow } from "../counters/row.ts";
-import type { CounterTable } from "../counters/table.ts";
+import { CounterRow } from "../counters/row.ts";
+import { CounterTable } from "../counters/table.ts";
 import type { SocketAddress } from "../io/io.ts";
 
 /**
@@ -20,7 +20,13 @@ export class ServerCounters {
   /** Times that a request had to wait for a buffer. */
   bufferWaits = 0;
 
-  constructor(table: CounterTable, row: CounterRow) {
+  /** Read by nobody when it is not told where to count. */
+  constructor(
+    { table, row }: { readonly table: CounterTable; readonly row: CounterRow } = {
+      table: new CounterTable(),
+      row: CounterRow.unread(),
+    },
+  ) {
     this.#table = table;
     this.#row = row;
   }

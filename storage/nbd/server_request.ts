@@ -1,4 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
 import { NBD_REQUESTS_PER_SERVER_MAX } from "../../protocol/core/limits.ts";
 import { ERROR_CHUNK_BYTES_MAX } from "../../protocol/nbd/chunks.ts";
 import { SIMPLE_REPLY_BYTES } from "../../protocol/nbd/constants.ts";
@@ -81,13 +82,15 @@ export class RequestPool {
   #made = 0;
   #taken = 0;
 
+  /** Throws DvsanError when the arena is full: all of it may be in use for a while. */
   constructor(io: Io, max: number = NBD_REQUESTS_PER_SERVER_MAX) {
     this.#io = io;
     this.#max = max;
     this.#replies = io.buffers.take(max * SIMPLE_REPLY_BYTES);
     this.#chunks = io.buffers.take(max * ERROR_CHUNK_BYTES_MAX);
-    assert(this.#replies >= 0, "the arena has a buffer for the replies of a server");
-    assert(this.#chunks >= 0, "the arena has a buffer for the error chunks of a server");
+    if (this.#replies >= 0 && this.#chunks >= 0) return;
+    for (const off of [this.#replies, this.#chunks]) if (off >= 0) io.buffers.release(off);
+    throw new DvsanError("limit", "No buffers are free for another server. Ask again later.");
   }
 
   get taken(): number {

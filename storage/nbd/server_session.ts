@@ -10,7 +10,7 @@ import { RequestMeter } from "./server_meter.ts";
 import { HeldBuffers, PayloadReceiver } from "./server_payload.ts";
 import { type ReplyOwner, ReplyQueue } from "./server_replies.ts";
 import type { RequestPool, RequestWaiter, ServerRequest } from "./server_request.ts";
-import type { Pause, SessionHost, SessionOptions } from "./server_session_types.ts";
+import type { Pause, SessionHost, SessionOptions, Shared } from "./server_session_types.ts";
 
 /**
  * The transmission phase of one connection: requests in, device operations, replies out. The hot
@@ -66,12 +66,12 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     return this.#taken === 0 && !this.#replies.busy && !this.payload.busy;
   }
 
-  /** It waits for a buffer or a request, which others hold. */
-  get starving(): boolean {
-    return this.#pause === "buffer" || this.#pause === "requests";
+  get waitsFor(): Shared | null {
+    if (this.#pause === "requests") return "request";
+    return this.#pause === "buffer" ? "buffer" : null;
   }
 
-  /** Since when its client has kept those by not reading or sending; Infinity: it does not. */
+  /** Since when its client keeps what is shared by not reading or sending; Infinity: not. */
   get stalledSinceMs(): number {
     return Math.min(this.#replies.sendSinceMs, this.payload.sinceMs);
   }

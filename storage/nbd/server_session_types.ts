@@ -5,6 +5,9 @@ import type { Device } from "../devices/device.ts";
 import type { BufferUser, Handle, Io } from "../io/io.ts";
 import type { RequestPool } from "./server_request.ts";
 
+/** What connections share: buffers all of an Io, requests those of a server. */
+export type Shared = "buffer" | "request";
+
 /** What a session asks of its connection. */
 export interface SessionHost {
   /** The session can take more bytes. */
@@ -12,7 +15,7 @@ export interface SessionHost {
   /** The client said DISC: nothing more is read, what is outstanding is answered. */
   disconnected(): void;
   /** One of what all connections share is waited for. */
-  starved(of: "buffer" | "request"): void;
+  starved(of: Shared): void;
   /** The stream cannot go on. */
   failed(reason: string): void;
   /** A device error, once for each request that met it. */

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { concat } from "../../protocol/core/bytes.ts";
+import { silentLog } from "../../protocol/core/log.ts";
 import { COMMAND, WIRE_ERROR } from "../../protocol/nbd/constants.ts";
 import { CELL, TYPE } from "../counters/layout.ts";
+import { BufferUser } from "../io/io.ts";
+import { NbdServer } from "./server.ts";
 import {
   IO_KINDS,
   type RawClient,
@@ -126,6 +129,34 @@ for (const kind of IO_KINDS) {
     client.say(concat(...[4, 5].map((cookie) => request({ command: COMMAND.flush, cookie }))));
     for (const cookie of [4, 5]) assert.deepEqual(reply(client.hear(16)), [0, cookie]);
     assert.ok(on.memory.bytes.every((byte) => byte === 0), "no part of a payload");
+    on.close();
+  });
+
+  Deno.test(`NbdServer has who keeps buffers at other servers of the Io cut off too (${kind})`, () => {
+    const on = new TestServer({ kind });
+    const neighbours = new Set<NbdServer>();
+    const servers = Array.from({ length: BUFFERS + 1 }, () =>
+      new NbdServer({
+        io: on.io,
+        log: silentLog(),
+        bufferUser: new BufferUser(),
+        neighbours,
+        limits: { stallMs, requestsMax: 16 },
+      }));
+    const [last, ...deaf] = servers.map((server) => on.attach(server).client);
+    for (const client of deaf) {
+      client.listening = false;
+      client.say(request({ command: COMMAND.read, length: BIG }));
+      until(on.io, () => client.heard.length > 0, "the beginning of a reply");
+    }
+    last!.say(request({ command: COMMAND.read, length: BIG, cookie: 4 }));
+    assert.deepEqual(reply(last!.hear(16)), [0, 4]);
+    last!.hear(BIG);
+    let left = servers.length;
+    for (const server of servers) server.shutAll("the test is over", () => left--);
+    until(on.io, () => left === 0, "the ends");
+    for (const server of servers) server.close();
+    assert.equal(neighbours.size, 0);
     on.close();
   });
 }

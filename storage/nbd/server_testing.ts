@@ -190,17 +190,17 @@ export class TestServer {
   }
 
   /** A connection, not greeted yet. */
-  connect() {
+  connect(server: NbdServer = this.server) {
     const [ours, theirs] = this.io.socketPair();
-    const connection = this.server.serve(theirs, this.gate, null);
+    const connection = server.serve(theirs, this.gate, null);
     const client = new RawClient(this.io, ours);
     client.listen();
     return { client, connection };
   }
 
   /** A connection in transmission. */
-  attach() {
-    const connected = this.connect();
+  attach(server?: NbdServer) {
+    const connected = this.connect(server);
     const { client } = connected;
     client.say(encodeClientFlags(3), goOption("disk"));
     client.hear(18 + 32 + 20);

@@ -36,6 +36,8 @@ export interface HostDiskOptions {
   /** Called in a turn when the status has truly changed. */
   readonly changed: (status: DiskStatus) => void;
   readonly limits: DataLimits;
+  /** The servers of all disks. */
+  readonly neighbours: Set<NbdServer>;
   /** A unit has let in an attachment number above all of ours: `renumber` is due. */
   readonly outrun: (attachment: number) => void;
 }
@@ -55,6 +57,8 @@ export class HostDisk {
   readonly #counters: CounterRow;
   #assignment: Assignment;
   #device: LinearDevice;
+  /** False while it may still turn out that it cannot be. */
+  #isMade = false;
   #toldKey = "";
   #wasReady = false;
   #settled: (() => void)[] = [];
@@ -74,13 +78,14 @@ export class HostDisk {
     this.#counters = table.add({ kind: "disk", name: `${diskId} ${name}`, nowMs: io.nowMs() });
     this.#gate = new DiskGate(name, { device: () => this.#device, counters: this.#counters });
     try {
-      for (const leg of attach.assignment.legs) this.#legs.push(this.#makeLeg(leg));
+      this.#legs.push(...this.#makeLegs(attach.assignment.legs));
       this.#device = this.#combine();
       this.#server = new NbdServer({
         io,
         log,
         counters: { table, row: this.#counters },
         bufferUser: new BufferUser(),
+        neighbours: options.neighbours,
         limits: { ...diskServerLimitsOf(options.limits), requestsMax: DISK_REQUESTS_MAX },
       });
       this.#listen();
@@ -89,6 +94,7 @@ export class HostDisk {
       this.#removeCounters();
       throw error;
     }
+    this.#isMade = true;
     this.#gate.changed = () => this.#changed();
     for (const leg of this.#legs) leg.start();
   }
@@ -125,17 +131,20 @@ export class HostDisk {
     await limited(this.#options, { done: promise, limitMs });
   }
 
-  /** A newer map. Throws DvsanError, and changes nothing, when it is not one of this disk. */
+  /**
+   * A newer map. Throws DvsanError, and changes nothing, when it is not one of this disk, or no
+   * buffers are free for more legs.
+   */
   update(assignment: Assignment): void {
     const old = this.#assignment;
     if (assignment.version <= old.version) return;
     checkAssignment(assignment);
     checkSuccessor(old, assignment);
-    this.#assignment = assignment;
     const before = this.#legs.length;
     // All are there before one is touched: a leg may tell of a change, and so ask for the whole
     // device, within the call.
-    for (const leg of assignment.legs.slice(before)) this.#legs.push(this.#makeLeg(leg));
+    this.#legs.push(...this.#makeLegs(assignment.legs.slice(before)));
+    this.#assignment = assignment;
     this.#legs.forEach((leg, i) => i < before ? leg.update(assignment.legs[i]!) : leg.start());
     this.#device = this.#combine();
     this.#changed();
@@ -202,6 +211,18 @@ export class HostDisk {
     }
   }
 
+  /** All of them or none. */
+  #makeLegs(assignments: Assignment["legs"]): RemoteLeg[] {
+    const legs: RemoteLeg[] = [];
+    try {
+      for (const assignment of assignments) legs.push(this.#makeLeg(assignment));
+    } catch (error) {
+      for (const leg of legs) leg.close(() => {});
+      throw error;
+    }
+    return legs;
+  }
+
   #makeLeg(assignment: Assignment["legs"][number]): RemoteLeg {
     const { io, counters: table } = this.#options;
     const name = `${this.#assignment.diskId} ${assignment.leg} ${assignment.unitName}`;
@@ -245,6 +266,7 @@ export class HostDisk {
   }
 
   #changed(): void {
+    if (!this.#isMade) return;
     // A leg has learned what blocks its unit's medium has: that holds for who opens the disk now.
     const now = this.#combine();
     if (offeredBlockBytesOf(now) !== offeredBlockBytesOf(this.#device)) this.#device = now;

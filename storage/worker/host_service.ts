@@ -14,6 +14,7 @@ import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import type { TlsDoor } from "../tls/door.ts";
 import { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
+import type { NbdServer } from "../nbd/server.ts";
 import { HostDisk } from "./host_disk.ts";
 import type { DiskAttach, DiskStatus, NodeIdentity, Notice } from "./messages.ts";
 
@@ -43,6 +44,7 @@ export class HostService {
   readonly #replayBuffers: ReplayBuffers;
   readonly #logBudget: LogBudget;
   readonly #disks = new Map<string, HostDisk>();
+  readonly #servers = new Set<NbdServer>();
   #draining = false;
 
   /** Throws DvsanError when the arena has no room for a host. */
@@ -72,6 +74,7 @@ export class HostService {
       host: identity,
       replayBuffers: this.#replayBuffers,
       logBudget: this.#logBudget,
+      neighbours: this.#servers,
       limits: this.#options.limits ?? DATA_LIMITS,
       outrun: (attachment) => notify({ notice: "disk-outrun", diskId, attachment }),
       changed: (status) => {

@@ -7,6 +7,8 @@ import { CELL, LEG_CELL, TYPE } from "../counters/layout.ts";
 import { KIB } from "../devices/testing_leg.ts";
 import { DISK, diskOf, HostBench, OTHER_VOLUME, SOCKET } from "./testing_host.ts";
 
+const THIRD_VOLUME = "3f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
+
 Deno.test("a disk over two units is served on its socket, by its name and as the default", async () => {
   const host = new HostBench();
   const units = [host.bench.unit(), host.bench.unit({ volumeId: OTHER_VOLUME, keySeed: 9 })];
@@ -91,7 +93,7 @@ Deno.test("a disk that grows by several legs has them all before the first one f
   const units = [
     host.bench.unit({ sizeBytes: 64 * KIB }),
     host.bench.unit({ volumeId: OTHER_VOLUME, keySeed: 9 }),
-    host.bench.unit({ volumeId: "3f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9", keySeed: 10 }),
+    host.bench.unit({ volumeId: THIRD_VOLUME, keySeed: 10 }),
   ];
   await host.attach(diskOf(units.slice(0, 1)));
   const grown = diskOf(units, 2);
@@ -102,6 +104,48 @@ Deno.test("a disk that grows by several legs has them all before the first one f
   assert.equal(status.state, "ready");
   await host.end(units);
 });
+
+Deno.test("a disk is not attached, nor grown, without buffers; both work once there are some", async () => {
+  const host = new HostBench();
+  const { buffers } = host.bench.io;
+  const unit = host.bench.unit();
+  const added = [OTHER_VOLUME, THIRD_VOLUME].map((volumeId, i) => {
+    return host.bench.unit({ volumeId, keySeed: 9 + i });
+  });
+  const isLimit = (error: unknown) => error instanceof DvsanError && error.code === "limit";
+  // However far it comes: a leg has a buffer, and a disk's server has two, one of them larger.
+  for (const [bytes, leaving] of [[4 * KIB, 0], [4 * KIB, 1], [64 * KIB, 0]] as const) {
+    const all = takeAll(host, { bytes, leaving });
+    const before = buffers.taken;
+    await assert.rejects(host.attach(diskOf([unit])), isLimit, `${leaving} of ${bytes} are free`);
+    assert.equal(buffers.taken, before);
+    for (const off of all) buffers.release(off);
+  }
+  await host.attach(diskOf([unit]));
+  const grown = diskOf([unit, ...added], 2);
+  const rest = takeAll(host, { bytes: 4 * KIB, leaving: 1 });
+  await assert.rejects(host.run(host.service.diskUpdate(grown)), isLimit);
+  const [status] = await host.service.diskList();
+  assert.deepEqual([status!.version, status!.legs.length], [1, 1]);
+  // A change of a leg has the disk put together anew.
+  unit.reboot();
+  for (const off of rest) buffers.release(off);
+  const { consumer } = await host.opened();
+  assert.equal(consumer.request(COMMAND.write, 0, { fill: 3 }), 0);
+  assert.equal((await host.run(host.service.diskUpdate(grown))).legs.length, 3);
+  consumer.connection.goodbye();
+  host.bench.until(() => consumer.ended !== null);
+  await host.end([unit, ...added]);
+});
+
+/** Of the size class for `bytes`. */
+function takeAll(host: HostBench, { bytes, leaving }: { bytes: number; leaving: number }) {
+  const { buffers } = host.bench.io;
+  const taken: number[] = [];
+  for (let off = 0; (off = buffers.take(bytes)) >= 0;) taken.push(off);
+  for (let i = 0; i < leaving; i++) buffers.release(taken.pop()!);
+  return taken;
+}
 
 Deno.test("maps that cannot be are refused, and change nothing", async () => {
   const host = new HostBench();
