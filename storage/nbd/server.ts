@@ -8,13 +8,13 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { CounterTable } from "../counters/table.ts";
-import { Errno, errnoName } from "../io/errno.ts";
+import { errnoName } from "../io/errno.ts";
 import { BufferUser, type Handle, type Io, type SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { DeviceErrors } from "./device_errors.ts";
 import { ServerConnection } from "./server_connection.ts";
 import { ServerCounters } from "./server_counters.ts";
-import { NbdListener } from "./server_listener.ts";
+import { cannotListen, NbdListener } from "./server_listener.ts";
 import { RequestPool } from "./server_request.ts";
 import type { TlsDoor } from "../tls/door.ts";
 import type { ExportGate } from "./server_types.ts";
@@ -291,19 +291,3 @@ export class NbdServer {
 }
 
 const BACKLOG = 128;
-
-function cannotListen({ address, port }: SocketAddress, errno: number): DvsanError {
-  const where = `Cannot listen for NBD on ${
-    address.includes(":") ? `[${address}]` : address
-  }:${port}`;
-  if (-errno === Errno.EADDRINUSE) {
-    return new DvsanError(
-      "busy",
-      `${where}: another process has it. Stop that process or choose another --nbd address.`,
-    );
-  }
-  const reason = -errno === Errno.EADDRNOTAVAIL
-    ? "this machine does not have that address"
-    : errnoName(errno);
-  return new DvsanError("io", `${where}: ${reason}. Choose another --nbd address.`);
-}

@@ -1,3 +1,4 @@
+import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import { Errno, errnoName } from "../io/errno.ts";
 import type { Handle, Io, SocketAddress } from "../io/io.ts";
@@ -125,4 +126,21 @@ export class NbdListener {
     this.#options.accepted(socket, this.#gate);
     this.start();
   }
+}
+
+/** For people. */
+export function cannotListen({ address, port }: SocketAddress, errno: number): DvsanError {
+  const where = `Cannot listen for NBD on ${
+    address.includes(":") ? `[${address}]` : address
+  }:${port}`;
+  if (-errno === Errno.EADDRINUSE) {
+    return new DvsanError(
+      "busy",
+      `${where}: another process has it. Stop that process or choose another --nbd address.`,
+    );
+  }
+  const reason = -errno === Errno.EADDRNOTAVAIL
+    ? "this machine does not have that address"
+    : errnoName(errno);
+  return new DvsanError("io", `${where}: ${reason}. Choose another --nbd address.`);
 }
