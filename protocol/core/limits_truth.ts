@@ -15,5 +15,7 @@ export const RUNS_PER_NODE_KEPT = 4;
 export const COPY_SHOWN_MS = 10 * 60_000;
 /** A task whose end cannot be written (the catalog's disk is full) tries that again after this. */
 export const CATALOG_RETRY_MS = 2000;
+/** What a unit cannot keep in its state directory is tried again after this. */
+export const STATE_RETRY_MS = 5000;
 /** Starts of a station, and other stations with its key, that its catalog remembers. */
 export const STATION_INSTANCES_KEPT = 200;

@@ -7,6 +7,7 @@ import {
   GOODBYE_MS_MAX,
   NODE_AWAY_MS,
 } from "../../protocol/core/limits.ts";
+import type { Log } from "../../protocol/core/log.ts";
 import type { ProcessContext, StateFiles } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { NodeSettings } from "../process/settings.ts";
@@ -73,8 +74,8 @@ export function connectNode(node: OpenNode, options: NodeLinkOptions): AgentLink
     handlers: options.handlers,
     onState: (state, reason) => {
       if (state === "connected") {
-        forgetJoinSecret(files);
         log.info("connected to the station");
+        forgetSecret(files, log);
       } else if (state === "refused") {
         log.warn("the station refuses this node", { reason });
       } else if (reason !== null && state !== "closed") {
@@ -85,6 +86,20 @@ export function connectNode(node: OpenNode, options: NodeLinkOptions): AgentLink
   process.onShutdown("session", () => link.close());
   process.onShutdown("goodbye", () => sayGoodbye(link, role, process));
   return link;
+}
+
+/** A state directory that takes nothing now ends no node: it tries again at its next session. */
+function forgetSecret(files: StateFiles, log: Log): void {
+  try {
+    forgetJoinSecret(files);
+  } catch (error) {
+    if (!(error instanceof DvsanError)) throw error;
+    log.error(
+      "cannot take the join secret out of this node's identity, where it is not needed any more. " +
+        "Make room in the state directory",
+      { problem: error.message },
+    );
+  }
 }
 
 /** Opens the control socket; it outlives the session. */

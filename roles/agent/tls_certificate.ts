@@ -52,6 +52,8 @@ export class NodeCertificate {
   #stored: Stored | null;
   #timer: Timer | null = null;
   #stopped = false;
+  /** What is used is in the state directory. */
+  #isKept = true;
 
   constructor(options: NodeCertificateOptions) {
     this.#o = options;
@@ -95,11 +97,33 @@ export class NodeCertificate {
       certificate: Buffer.from(certificate).toString("base64"),
       authority: Buffer.from(authority).toString("base64"),
     };
-    if (JSON.stringify(stored) === JSON.stringify(this.#stored)) return;
-    this.#o.files.write(FILE, utf8(`${JSON.stringify(stored, null, 2)}\n`));
-    this.#stored = stored;
-    log.info("got a TLS certificate from the station");
-    this.#o.use(credentialsOf(stored));
+    if (JSON.stringify(stored) !== JSON.stringify(this.#stored)) {
+      this.#stored = stored;
+      this.#isKept = false;
+      log.info("got a TLS certificate from the station");
+      this.#o.use(credentialsOf(stored));
+    }
+    if (!this.#isKept) this.#keep(stored);
+  }
+
+  /** It is used all the same; the next start without it would need the station. */
+  #keep(stored: Stored, isFirst = true): void {
+    const { files, log, clock } = this.#o;
+    try {
+      files.write(FILE, utf8(`${JSON.stringify(stored, null, 2)}\n`));
+      this.#isKept = true;
+    } catch (error) {
+      if (!(error instanceof DvsanError)) throw error;
+      if (isFirst) {
+        log.error(
+          "cannot keep the TLS certificate: until it is kept, a restart of this node waits for " +
+            "the station. Make room in the state directory",
+          { problem: error.message },
+        );
+      }
+      if (this.#stopped) return;
+      this.#timer = clock.after(TLS_CERTIFICATE_RETRY_MS, () => this.#keep(stored, false));
+    }
   }
 
   /** One of another cluster, or damaged, is as none: the station makes another. */

@@ -122,3 +122,24 @@ Deno.test("a station that refuses, or certifies somebody else, is asked again la
   assert.ok(!world.files.has("tls.json"));
   certificate.stop();
 });
+
+Deno.test("a certificate that cannot be kept is used all the same, and kept when there is room", async () => {
+  const world = new World();
+  let isFull = true;
+  const files = {
+    read: (name: string) => world.files.get(name) ?? null,
+    write: (name: string, bytes: Uint8Array) => {
+      if (isFull) throw new DvsanError("io", "the file system is full");
+      world.files.set(name, bytes);
+    },
+  };
+  await world.ask(world.start({ files }));
+  assert.equal(world.used.length, 1);
+  assert.equal(world.files.size, 0);
+  world.timers.splice(0).forEach((run) => run());
+  isFull = false;
+  world.timers.splice(0).forEach((run) => run());
+  assert.deepEqual([world.asked, world.used.length, world.timers.length], [1, 1, 0]);
+  world.start();
+  assert.deepEqual(world.used[1], world.used[0], "the next start needs no station");
+});

@@ -73,14 +73,18 @@ export class DiskBook {
     return this.list().find((assignment) => assignment.name === name) ?? null;
   }
 
+  /** DvsanError "io" when it cannot be kept: then the book is as before. */
   put(assignment: Assignment): void {
-    const runs = this.#entries.get(assignment.diskId)?.runs ?? 0;
-    this.#entries.set(assignment.diskId, { assignment, runs });
-    this.#save();
+    const { diskId } = assignment;
+    const before = this.#entries.get(diskId);
+    this.#entries.set(diskId, { assignment, runs: before?.runs ?? 0 });
+    this.#saveOr(() => this.#putBack(diskId, before));
   }
 
+  /** DvsanError "io" when that cannot be kept: then the book is as before. */
   remove(diskId: string): void {
-    if (this.#entries.delete(diskId)) this.#save();
+    const before = this.#entries.get(diskId);
+    if (this.#entries.delete(diskId)) this.#saveOr(() => this.#putBack(diskId, before));
   }
 
   /**
@@ -98,6 +102,21 @@ export class DiskBook {
     this.#save();
     const offset = Math.floor(randomFraction(this.#random) * ATTACHMENTS_PER_RUN);
     return entry.runs * 2 * ATTACHMENTS_PER_RUN + offset;
+  }
+
+  #putBack(diskId: string, entry: Entry | undefined): void {
+    if (entry === undefined) this.#entries.delete(diskId);
+    else this.#entries.set(diskId, entry);
+  }
+
+  /** What is not durable must not be taken for done when it is asked for again. */
+  #saveOr(undo: () => void): void {
+    try {
+      this.#save();
+    } catch (error) {
+      undo();
+      throw error;
+    }
   }
 
   #save(): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../../protocol/core/bytes.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
 import { ATTACHMENTS_PER_RUN } from "../../storage/worker/messages.ts";
 import { seededRandom } from "../../storage/media/testing.ts";
 import { DiskBook } from "./disk_book.ts";
@@ -54,4 +55,28 @@ Deno.test("a DiskBook that was restored goes above the number that a unit names"
     assert.ok(first > above && Number.isSafeInteger(first + ATTACHMENTS_PER_RUN));
     assert.ok(DiskBook.load(files, seededRandom(3)).reserveAttachments(diskId) > first);
   }
+});
+
+Deno.test("a DiskBook that cannot be written is as before, and says so at every attempt", () => {
+  const files = memoryFiles();
+  const book = DiskBook.load(files, seededRandom(1));
+  const write = files.write;
+  const full = () => {
+    throw new DvsanError("io", "Cannot write disks.json: the file system is full.");
+  };
+  const { diskId } = assignmentOf();
+  files.write = full;
+  for (let i = 0; i < 2; i++) assert.throws(() => book.put(assignmentOf()), /is full/);
+  assert.deepEqual(book.list(), []);
+  files.write = write;
+  book.put(assignmentOf());
+  const first = book.reserveAttachments(diskId);
+  files.write = full;
+  assert.throws(() => book.put(assignmentOf({ version: 2 })), /is full/);
+  for (let i = 0; i < 2; i++) assert.throws(() => book.remove(diskId), /is full/);
+  assert.deepEqual(book.list(), [assignmentOf()]);
+  assert.throws(() => book.reserveAttachments(diskId), /is full/);
+  files.write = write;
+  assert.ok(book.reserveAttachments(diskId) > first);
+  assert.deepEqual(DiskBook.load(files, seededRandom(1)).list(), book.list());
 });

@@ -125,7 +125,7 @@ export class DiskService {
     const held = this.#named(name);
     if (held.state === "direct") {
       await this.#access({ diskId: held.diskId, direct: false }, progress, signal);
-    }
+    } else this.#options.host.again(held.diskId);
     return await this.#usable(held.diskId, { name, signal });
   }
 

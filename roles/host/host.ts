@@ -142,12 +142,35 @@ export class Host {
       disk: held.name,
       attachment,
     });
+    const firstAttachment = this.#reserve(held, attachment);
+    if (firstAttachment === null) return;
     this.#renumbering.add(diskId);
-    const firstAttachment = book.reserveAttachments(diskId, attachment);
     worker.call("diskRenumber", { diskId, firstAttachment }).catch((error) => {
       // It was detached meanwhile; the next attaching reserves numbers of its own.
       if (!(error instanceof DvsanError)) throw error;
     }).finally(() => this.#renumbering.delete(diskId));
+  }
+
+  /** Null when they cannot be kept now: the unit's next refusal has it tried again. */
+  #reserve({ diskId, name }: Assignment, above: number): number | null {
+    const { book, log } = this.#options;
+    try {
+      return book.reserveAttachments(diskId, above);
+    } catch (error) {
+      if (!(error instanceof DvsanError)) throw error;
+      log.error("a disk's attachment numbers cannot be kept, and its unit refuses lower ones", {
+        disk: name,
+        problem: error.message,
+        advice: "make room in the state directory",
+      });
+      return null;
+    }
+  }
+
+  /** Tries again what could not be attached, for somebody who has mended why. */
+  again(diskId: string): void {
+    const held = this.#options.book.get(diskId);
+    if (held !== null && this.#failures.has(diskId)) void this.#apply(held);
   }
 
   /** Status as last told by the worker; null while there is none. */

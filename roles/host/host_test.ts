@@ -169,3 +169,31 @@ Deno.test("Host tells all that it holds, by turns, while the station wants somet
   }
   assert.deepEqual([...told].sort(), ids.sort());
 });
+
+Deno.test("a Host with a full state directory refuses what it cannot keep, goes on, and tries again when asked", async () => {
+  const { host, book, worker, files } = makeHost();
+  const write = files.write;
+  const full = () => {
+    throw new DvsanError("io", "Cannot write disks.json: the file system is full.");
+  };
+  files.write = full;
+  for (let i = 0; i < 2; i++) assert.throws(() => host.assigned(assignmentOf()), /is full/);
+  assert.deepEqual([book.list(), worker.calls], [[], []]);
+  // It is kept, and its numbers are not.
+  files.write = write;
+  host.assigned(assignmentOf());
+  files.write = full;
+  await host.settled(DISK);
+  assert.match(host.failure(DISK) ?? "", /is full/);
+  host.outrun(DISK, 2 ** 30);
+  assert.deepEqual(worker.calls, []);
+  files.write = write;
+  host.again(DISK);
+  await host.settled(DISK);
+  assert.equal(host.failure(DISK), null);
+  host.again(DISK);
+  await host.settled(DISK);
+  assert.deepEqual(worker.calls, ["attach db 1"], "not once more");
+  host.outrun(DISK, 2 ** 40);
+  assert.ok(book.reserveAttachments(DISK) > 2 ** 40);
+});

@@ -72,9 +72,18 @@ function takeLock(directory: string): Deno.FsFile {
       "Stop that process or choose another --state directory.";
     throw new DvsanError("busy", message);
   }
-  file.truncateSync(0);
-  file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+  tellHolder(file);
   return file;
+}
+
+/** For whoever is refused; on a full disk it is not told, and the lock holds all the same. */
+function tellHolder(file: Deno.FsFile): void {
+  try {
+    file.truncateSync(0);
+    file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
 }
 
 function openLock(directory: string, path: string): Deno.FsFile {

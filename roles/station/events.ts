@@ -1,5 +1,5 @@
 import { EVENT_NUMBER_BLOCK, EVENTS_KEPT_MAX } from "../../protocol/core/limits.ts";
-import { messageOf } from "../../protocol/core/errors.ts";
+import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import type { EventRecord } from "../../web/station_api.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { Marks } from "./marks.ts";
@@ -55,9 +55,7 @@ export class Events {
     const level = happening.severity;
     log[level](happening.text, { kind: happening.kind, subject: happening.subject });
     const event: EventRecord = { number: this.#next++, atMs: clock.wallMs(), ...happening };
-    if (event.number > this.#marks.events) {
-      this.#marks.raise({ events: event.number + EVENT_NUMBER_BLOCK });
-    }
+    if (event.number > this.#marks.events) this.#reserve(event.number);
     this.#catalog.commit([{ table: "events", append: event }]).then(() => {
       for (const run of [...this.#subscribers]) run(event);
       if (event.number % EVENT_NUMBER_BLOCK === 0) return this.#trim(event.number);
@@ -74,6 +72,22 @@ export class Events {
   subscribe(run: (event: EventRecord) => void): () => void {
     this.#subscribers.add(run);
     return () => this.#subscribers.delete(run);
+  }
+
+  /**
+   * Who says something must not fail for it: what is said may be why the disk is full. The next
+   * event tries again.
+   */
+  #reserve(number: number): void {
+    try {
+      this.#marks.raise({ events: number + EVENT_NUMBER_BLOCK });
+    } catch (error) {
+      if (!(error instanceof DvsanError)) throw error;
+      this.#world.log.error(
+        `Cannot reserve event numbers: ${error.message} Should the catalog be restored from a ` +
+          "copy now, some would be used again. Make room in the state directory.",
+      );
+    }
   }
 
   async #trim(newest: number): Promise<void> {

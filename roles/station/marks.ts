@@ -34,11 +34,13 @@ export class Marks {
     return this.#events;
   }
 
+  /** Durable when it returns. DvsanError "io" when it cannot be written: then they are as before. */
   raise(to: { readonly epoch?: number; readonly events?: number }): void {
-    this.#epoch = Math.max(this.#epoch, to.epoch ?? 0);
-    this.#events = Math.max(this.#events, to.events ?? 0);
-    const text = JSON.stringify({ epoch: this.#epoch, events: this.#events });
-    this.#files.write(FILE, utf8(`${text}\n`));
+    const epoch = Math.max(this.#epoch, to.epoch ?? 0);
+    const events = Math.max(this.#events, to.events ?? 0);
+    this.#files.write(FILE, utf8(`${JSON.stringify({ epoch, events })}\n`));
+    this.#epoch = epoch;
+    this.#events = events;
   }
 }
 

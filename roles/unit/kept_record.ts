@@ -20,10 +20,18 @@ interface KeptRecordOptions<T> {
 export class KeptRecord<T> {
   readonly #options: KeptRecordOptions<T>;
   #known: Readonly<Record<string, T>>;
+  #isDamaged: boolean;
 
   constructor(options: KeptRecordOptions<T>) {
     this.#options = options;
-    this.#known = read(options);
+    const known = read(options);
+    this.#known = known ?? {};
+    this.#isDamaged = known === null;
+  }
+
+  /** What it had is not known, until it is written anew. */
+  get isDamaged(): boolean {
+    return this.#isDamaged;
   }
 
   get known(): Readonly<Record<string, T>> {
@@ -33,10 +41,11 @@ export class KeptRecord<T> {
   /** Durable when it returns; nothing is written when nothing differs. */
   replace(known: Readonly<Record<string, T>>): void {
     const text = textOf(known);
-    if (text === textOf(this.#known)) return;
+    if (text === textOf(this.#known) && !this.#isDamaged) return;
     const { files, file } = this.#options;
     files.write(file, utf8(text));
     this.#known = { ...known };
+    this.#isDamaged = false;
   }
 }
 
@@ -44,13 +53,16 @@ function textOf(known: unknown): string {
   return JSON.stringify(known, null, 2) + "\n";
 }
 
-function read<T>({ files, log, file, schema, damaged }: KeptRecordOptions<T>): Record<string, T> {
+/** Null when it is damaged. */
+function read<T>(
+  { files, log, file, schema, damaged }: KeptRecordOptions<T>,
+): Record<string, T> | null {
   const bytes = files.read(file);
   if (bytes === null) return {};
   try {
     return z.record(z.uuid(), schema).parse(JSON.parse(fromUtf8(bytes) ?? ""));
   } catch {
     log.warn(damaged, { file: files.path(file) });
-    return {};
+    return null;
   }
 }

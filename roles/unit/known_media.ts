@@ -1,5 +1,7 @@
 import { z } from "zod";
+import type { Clock, Timer } from "../../protocol/core/clock.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { STATE_RETRY_MS } from "../../protocol/core/limits_truth.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Notice, UnitStart } from "../../storage/worker/messages.ts";
 import type { StateFiles } from "../process/context.ts";
@@ -12,20 +14,45 @@ import { LabelSequences } from "./sequences.ts";
 
 type Known = Pick<
   UnitStart,
-  "knownSequences" | "forgottenMedia" | "poisonedMedia" | "knownDevices" | "directMarks"
+  | "knownSequences"
+  | "forgottenMedia"
+  | "poisonedMedia"
+  | "knownDevices"
+  | "directMarks"
+  | "areDirectMarksLost"
 >;
 
-/** What a unit must know of media from before, and labels cannot tell: kept in its directory. */
+type Changed = Pick<
+  Extract<Notice, { notice: "storage-changed" }>,
+  "sequences" | "poisoned" | "devices"
+>;
+
+export interface KnownMediaOptions {
+  readonly files: StateFiles;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * What a unit must know of media from before, and labels cannot tell: kept in its directory. A
+ * directory that takes nothing now ends nothing: what serves all hosts goes on, the log says what a
+ * restart would cost, and it is tried again until all is kept.
+ */
 export class KnownMedia {
   readonly forgotten: ForgottenMedia;
+  readonly #o: KnownMediaOptions;
   readonly #sequences: LabelSequences;
   readonly #marks: PoisonMarks;
   readonly #devices: MediumDevices;
   readonly #direct: KeptRecord<string>;
-  readonly #log: Log;
+  /** The newest that is to be kept, by what it is, until it is. */
+  readonly #open = new Map<string, () => void>();
+  #timer: Timer | null = null;
+  #isStopped = false;
 
-  constructor(files: StateFiles, log: Log) {
-    this.#log = log;
+  constructor(options: KnownMediaOptions) {
+    const { files, log } = options;
+    this.#o = options;
     this.forgotten = new ForgottenMedia(files, log);
     this.#sequences = new LabelSequences(files, log);
     this.#marks = new PoisonMarks(files, log);
@@ -35,7 +62,10 @@ export class KnownMedia {
       log,
       file: DIRECT_USE_FILE,
       schema: z.string(),
-      damaged: "the marks of volumes that are used directly are damaged and forgotten",
+      damaged:
+        "the marks of volumes that are used directly are damaged: whoever comes by a token " +
+        "that was made before is told of a possible loss, by one FLUSH that fails; but for tokens " +
+        "of media that are not open at this start",
     });
   }
 
@@ -47,33 +77,83 @@ export class KnownMedia {
       poisonedMedia: this.#marks.known,
       knownDevices: this.#devices.known,
       directMarks: this.#direct.known,
+      areDirectMarksLost: this.#direct.isDamaged,
     };
   }
 
-  /** Durable when it returns. */
-  keep(notice: Extract<Notice, { notice: "storage-changed" }>): void {
-    this.#sequences.keep(notice.sequences);
-    this.#marks.keep(notice.poisoned);
-    this.#devices.keep(notice.devices);
+  /** Durable when it returns true; otherwise it is tried again. */
+  keep({ sequences, poisoned, devices }: Changed): boolean {
+    return this.#keep({
+      "label sequences": () => this.#sequences.keep(sequences),
+      "poisoned media": () => this.#marks.keep(poisoned),
+      "media's devices": () => this.#devices.keep(devices),
+    });
   }
 
-  /**
-   * Durable when it returns true. A state directory that takes nothing now is logged and tried
-   * again at the next change: whoever comes by a token must not end what serves all hosts.
-   */
+  /** The same for who uses volumes by a token. */
   keepDirect(marks: Readonly<Record<string, string>>): boolean {
-    try {
-      this.#direct.replace(marks);
+    return this.#keep({ "marks of direct use": () => this.#direct.replace(marks) });
+  }
+
+  /** An operator gave it up. DvsanError "io" when that cannot be kept yet. */
+  gaveUp(mediumId: string): void {
+    if (this.#keep({ [`given up: ${mediumId}`]: () => this.forgotten.add(mediumId) })) return;
+    throw new DvsanError(
+      "io",
+      `Medium ${mediumId} is given up, and its unit cannot keep that: its state directory takes ` +
+        "nothing. Make room there; should the unit restart before, the medium is missing again.",
+    );
+  }
+
+  /** An operator had the unit take it over: should that not be kept, it is to be adopted again. */
+  adopted(mediumId: string): void {
+    this.#keep({ [`given up: ${mediumId}`]: () => this.forgotten.remove(mediumId) });
+  }
+
+  /** Nothing is tried again from now on. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  #keep(what: Readonly<Record<string, () => void>>): boolean {
+    const wasOpen = this.#open.size > 0;
+    for (const [name, write] of Object.entries(what)) this.#open.set(name, write);
+    const problem = this.#writeOpen();
+    if (problem === null) {
+      if (wasOpen) this.#o.log.info("the state directory takes again what is to be kept");
       return true;
-    } catch (error) {
-      if (!(error instanceof DvsanError)) throw error;
-      const problem = error.message;
-      this.#log.error(
-        "cannot keep which volumes are used directly: should this machine restart now, no FLUSH " +
-          "tells their users of what was lost. Make room in the state directory.",
-        { problem },
-      );
-      return false;
     }
+    if (!wasOpen) {
+      this.#o.log.error(
+        "cannot keep what is known of the media; I/O goes on. Should this unit restart now, an " +
+          "old copy of a medium may pass for it, a failed medium for a good one, and who uses a " +
+          "volume by a token may not be told of a loss. Make room in the state directory, or " +
+          "mend why it cannot be written; it is tried again until then",
+        { problem, open: [...this.#open.keys()].join(", ") },
+      );
+    }
+    if (!this.#isStopped && this.#timer === null) {
+      this.#timer = this.#o.clock.after(STATE_RETRY_MS, () => {
+        this.#timer = null;
+        this.#keep({});
+      });
+    }
+    return false;
+  }
+
+  /** Why some of it could not be written, or null. One that fails holds up no other. */
+  #writeOpen(): string | null {
+    let problem: string | null = null;
+    for (const [name, write] of [...this.#open]) {
+      try {
+        write();
+        this.#open.delete(name);
+      } catch (error) {
+        if (!(error instanceof DvsanError)) throw error;
+        problem = error.message;
+      }
+    }
+    return problem;
   }
 }

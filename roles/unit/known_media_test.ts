@@ -1,30 +1,119 @@
 import assert from "node:assert/strict";
+import type { Clock } from "../../protocol/core/clock.ts";
+import { utf8 } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { createLog } from "../../protocol/core/log.ts";
 import { KnownMedia } from "./known_media.ts";
 import { memoryFiles } from "./memory_files_testing.ts";
 
 const VOLUME = "11111111-1111-4111-8111-111111111111";
+const MEDIUM = "22222222-2222-4222-8222-222222222222";
+const OTHER = "33333333-3333-4333-8333-333333333333";
 
-Deno.test("KnownMedia outlives a state directory that takes no marks of direct use, and says so", () => {
+/** A unit's state directory that can be full. */
+function world() {
   const files = memoryFiles();
   const write = files.write;
   const lines: string[] = [];
+  const timers: { run: (() => void) | null }[] = [];
+  const after = (_ms: number, run: () => void) => {
+    const timer: { run: (() => void) | null } = { run };
+    timers.push(timer);
+    return { cancel: () => void (timer.run = null) };
+  };
   const log = createLog((line) => lines.push(line.level));
-  const media = new KnownMedia(files, log);
+  const clock: Clock = { nowMs: () => 0, wallMs: () => 0, after };
+  const open = () => new KnownMedia({ files, clock, log });
+  return {
+    ...{ files, lines, open },
+    fill: (names: string[] | null, error = new DvsanError("io", "the file system is full")) => {
+      files.write = (name, bytes) => {
+        if (names?.includes(name) ?? true) throw error;
+        write(name, bytes);
+      };
+    },
+    free: () => files.write = write,
+    /** What waits for its time runs now. */
+    pass: () => timers.splice(0).forEach(({ run }) => run?.()),
+  };
+}
+
+const CHANGED = {
+  sequences: { [MEDIUM]: 7 },
+  poisoned: { [MEDIUM]: "a flush failed" },
+  devices: { [MEDIUM]: { path: "/dev/sdb", identity: "wwid 1" } },
+};
+
+Deno.test("KnownMedia outlives a state directory that takes nothing, says so once, and keeps all later", () => {
+  const { open, lines, fill, free, pass } = world();
+  const media = open();
   const marks = { [VOLUME]: "1.1 boot" };
-  files.write = () => {
-    throw new DvsanError("io", "the file system is full");
-  };
+  fill(null);
   assert.equal(media.keepDirect(marks), false);
+  assert.equal(media.keep({ ...CHANGED, sequences: { [MEDIUM]: 6 } }), false);
+  assert.equal(media.keep(CHANGED), false);
+  assert.deepEqual(lines, ["error"], "not at every change");
+  pass();
+  assert.deepEqual(media.known().knownSequences, {});
+  free();
+  pass();
+  assert.deepEqual(lines, ["error", "info"]);
+  const { knownSequences, poisonedMedia, knownDevices, directMarks } = open().known();
+  const { sequences, poisoned, devices } = CHANGED;
+  assert.deepEqual(
+    { knownSequences, poisonedMedia, knownDevices, directMarks },
+    {
+      knownSequences: sequences,
+      poisonedMedia: poisoned,
+      knownDevices: devices,
+      directMarks: marks,
+    },
+  );
+});
+
+Deno.test("a file of a unit's state directory that cannot be written holds up no other", () => {
+  const { open, fill } = world();
+  fill(["label-sequences.json"]);
+  assert.equal(open().keep(CHANGED), false);
+  const { knownSequences, poisonedMedia, knownDevices } = open().known();
+  assert.deepEqual(knownSequences, {});
+  assert.deepEqual([poisonedMedia, knownDevices], [CHANGED.poisoned, CHANGED.devices]);
+});
+
+Deno.test("a medium that is given up while that cannot be kept is an error, and is kept later", () => {
+  const { open, fill, free, pass, lines } = world();
+  const media = open();
+  media.gaveUp(OTHER);
+  fill(null);
+  assert.throws(() => media.gaveUp(MEDIUM), /is given up, .* cannot keep that/);
+  media.adopted(OTHER);
   assert.deepEqual(lines, ["error"]);
+  free();
+  pass();
+  assert.deepEqual(open().known().forgottenMedia, [MEDIUM]);
+});
+
+Deno.test("KnownMedia tries nothing again once its unit stops, and a mistake of ours is one", () => {
+  const { open, fill, pass, files } = world();
+  const media = open();
+  fill(null);
+  assert.equal(media.keep(CHANGED), false);
+  media.stop();
+  let tried = 0;
+  files.write = () => void tried++;
+  pass();
+  assert.equal(tried, 0);
+  fill(null, new TypeError("a mistake of ours") as unknown as DvsanError);
+  assert.throws(() => media.keepDirect({ [VOLUME]: "1.1 boot" }), TypeError);
+});
+
+Deno.test("marks of direct use that are damaged count as lost until they are written anew", () => {
+  const { open, files } = world();
+  files.write("direct-use.json", utf8(`{"${VOLUME}":"1.1 bo`));
+  const media = open();
   assert.deepEqual(media.known().directMarks, {});
-  files.write = write;
-  assert.equal(media.keepDirect(marks), true, "the same marks are tried again");
-  assert.deepEqual(new KnownMedia(files, log).known().directMarks, marks);
-  files.write = () => {
-    throw new TypeError("a mistake of ours");
-  };
-  assert.throws(() => media.keepDirect({}), TypeError);
-  assert.deepEqual(lines, ["error"]);
+  assert.equal(media.known().areDirectMarksLost, true);
+  assert.equal(open().known().areDirectMarksLost, true, "also at the next start");
+  assert.equal(media.keepDirect({}), true);
+  assert.equal(open().known().areDirectMarksLost, false);
 });

@@ -10,7 +10,6 @@ import type { ProcessContext } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { PooledUnitSettings, UnitSettings } from "../process/settings.ts";
 import { drainAtShutdown } from "../agent/data_worker.ts";
-import type { ForgottenMedia } from "./forgotten.ts";
 import { KnownMedia } from "./known_media.ts";
 import { runStandAlone } from "./stand_alone.ts";
 import { UsedWipes } from "./used_wipes.ts";
@@ -32,7 +31,8 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   const { log } = process;
   const node = openNode("unit", { settings, process });
   const { identity } = node;
-  const media = new KnownMedia(node.files, log);
+  const media = new KnownMedia({ files: node.files, clock: process.clock, log });
+  process.onShutdown("state", () => media.stop());
   const wipes = new UsedWipes(node.files, { devices: settings.devices, log });
   const datagrams = await openControl(settings, process);
   const tls = await startTls(settings.tls, context);
@@ -65,7 +65,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
     process,
     datagrams,
     dataAddresses,
-    handlers: answers(worker, { forgotten: media.forgotten, log }),
+    handlers: answers(worker, { media, log }),
   });
   certificate.ask(link);
   revision = Math.max(revision, opened.revision);
@@ -91,7 +91,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
 /** What the station may ask of a unit; the data worker, which owns the media, answers. */
 function answers(
   worker: DataWorker,
-  { forgotten, log }: { readonly forgotten: ForgottenMedia; readonly log: Log },
+  { media, log }: { readonly media: KnownMedia; readonly log: Log },
 ): Handlers<null> {
   return {
     NEED_STORAGE_INFO: () => worker.call("storageInfo", null),
@@ -107,8 +107,8 @@ function answers(
       const { mediumId, action } = body;
       log.warn("an operator decided about a medium", { medium: mediumId, action });
       const medium = await worker.call("mediumChange", body);
-      if (action === "forget") forgotten.add(mediumId);
-      if (action === "adopt") forgotten.remove(mediumId);
+      if (action === "forget") media.gaveUp(mediumId);
+      if (action === "adopt") media.adopted(mediumId);
       return { medium };
     },
   };

@@ -126,6 +126,24 @@ export class DirectMarks {
   }
 }
 
+/**
+ * The marks of before. Where they were damaged, each token that is granted now may have been used
+ * before a power cut: who comes by one is told so. A token of media that are not open is not known.
+ */
+export function knownMarks(
+  { directMarks = {}, areDirectMarksLost = false }: {
+    readonly directMarks?: Readonly<Record<string, string>>;
+    readonly areDirectMarksLost?: boolean;
+  },
+  { volumes }: Pick<StorageInfo, "volumes">,
+): Readonly<Record<string, string>> {
+  if (!areDirectMarksLost) return directMarks;
+  const granted = volumes.flatMap(({ id, grant }) =>
+    grant?.direct === undefined ? [] : [[id, `${textOf(grant.generation)} ${LOST}`]]
+  );
+  return Object.fromEntries(granted);
+}
+
 function textOf({ epoch, counter }: Generation): string {
   return `${epoch}.${counter}`;
 }

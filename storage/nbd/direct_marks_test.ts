@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { DirectMarks, directVerifiersOf } from "./direct_marks.ts";
+import type { StorageInfo } from "../../protocol/config/bodies.ts";
+import { DirectMarks, directVerifiersOf, knownMarks } from "./direct_marks.ts";
 
 const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
 const FIRST = { epoch: 1, counter: 1 };
@@ -131,4 +132,20 @@ Deno.test("directVerifiersOf() goes by the machine's boot and by the state of a 
   assert.deepEqual([verifier(0, 4), verifier(7)], [null, null]);
   const storage = { revision: 1, epoch: 1, instance: "", media, volumes: [] };
   assert.equal(directVerifiersOf({ storage, bootId: "boot" })(VOLUME), null);
+});
+
+Deno.test("damaged marks owe the news of a loss to every token that is granted", () => {
+  const marks = new Marks();
+  const other = "11111111-2222-4333-8444-555555555555";
+  const grant = { generation: FIRST, direct: { tokenHash: new Uint8Array(32), addresses: [] } };
+  const volumes = [{ id: VOLUME, grant }, { id: other, grant: { generation: FIRST } }];
+  const storage = { volumes } as unknown as StorageInfo;
+  const before = { directMarks: { [other]: "1.1 boot-1" } };
+  assert.deepEqual(knownMarks(before, storage), before.directMarks);
+  marks.kept = knownMarks({ directMarks: {}, areDirectMarksLost: true }, storage);
+  assert.deepEqual(Object.keys(marks.kept), [VOLUME]);
+  marks.restart("boot-1");
+  assert.equal(marks.now.opened(VOLUME, FIRST), true);
+  marks.now.told(VOLUME, FIRST);
+  assert.equal(marks.now.opened(VOLUME, FIRST), false);
 });

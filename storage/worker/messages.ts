@@ -65,6 +65,8 @@ export interface UnitStart {
   readonly poisonedMedia?: Readonly<Record<string, string>>;
   /** Volumes that are used without our agent (from its state directory): see DirectMarks. */
   readonly directMarks?: Readonly<Record<string, string>>;
+  /** They were damaged: any volume that is granted directly may have been used. */
+  readonly areDirectMarksLost?: boolean;
 }
 
 export interface DiskAttach {

@@ -139,7 +139,7 @@ export class UnitHolder {
       await this.#unit.closeSettled();
       const forgottenMedia = (this.#start.forgottenMedia ?? [])
         .filter((id) => id !== adopting?.mediumId);
-      this.#start = { ...this.#start, ...known, forgottenMedia };
+      this.#start = { ...this.#start, ...known, areDirectMarksLost: false, forgottenMedia };
       const more = adopting === undefined ? {} : { adopting };
       this.#unit = await UnitService.open(this.#start, {
         ...this.#options,

@@ -18,7 +18,7 @@ import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
 import type { FenceHook } from "../media/store_types.ts";
 import type { UnitStore } from "../media/unit_store.ts";
-import { DirectMarks, directVerifiersOf } from "../nbd/direct_marks.ts";
+import { DirectMarks, directVerifiersOf, knownMarks } from "../nbd/direct_marks.ts";
 import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
 import type { UnitStart } from "./messages.ts";
 import { openUnitStore } from "./open_unit_store.ts";
@@ -73,8 +73,8 @@ export class UnitService implements GrantedVolumes {
       options.onChange(change);
     };
     const store = await openUnitStore(start, { ...options, onChange });
-    const { identity, directMarks = {} } = start;
-    return unit = new UnitService(options, { store, identity, directMarks });
+    const directMarks = knownMarks(start, store.storageInfo());
+    return unit = new UnitService(options, { store, identity: start.identity, directMarks });
   }
 
   storageInfo(): StorageInfo {
@@ -149,8 +149,8 @@ export class UnitService implements GrantedVolumes {
   counters(volumeId: string): CounterRow {
     let row = this.#counters.get(volumeId);
     if (row === undefined) {
-      const { counters, io } = this.#options;
-      row = counters.add({ kind: "volume", name: volumeId, nowMs: io.nowMs() });
+      const nowMs = this.#options.io.nowMs();
+      row = this.#options.counters.add({ kind: "volume", name: volumeId, nowMs });
       this.#counters.set(volumeId, row);
     }
     return row;
