@@ -34,7 +34,7 @@ export class Marks {
     return this.#events;
   }
 
-  /** Durable when it returns. DvsanError "io" when it cannot be written: then they are as before. */
+  /** Durable when it returns. DvsanError "io" when it cannot be: then they are as before. */
   raise(to: { readonly epoch?: number; readonly events?: number }): void {
     const epoch = Math.max(this.#epoch, to.epoch ?? 0);
     const events = Math.max(this.#events, to.events ?? 0);

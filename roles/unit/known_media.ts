@@ -64,8 +64,8 @@ export class KnownMedia {
       schema: z.string(),
       damaged:
         "the marks of volumes that are used directly are damaged: whoever comes by a token " +
-        "that was made before is told of a possible loss, by one FLUSH that fails; but for tokens " +
-        "of media that are not open at this start",
+        "that was made before is told of a possible loss, by one FLUSH that fails; not so for " +
+        "tokens of media that are not open at this start",
     });
   }
 

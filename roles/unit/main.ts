@@ -6,7 +6,7 @@ import { serveMetrics } from "../agent/metrics.ts";
 import { nodeHeartbeats } from "../agent/node_heartbeats.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
 import { certifyNode, startTls } from "../agent/tls.ts";
-import type { ProcessContext } from "../process/context.ts";
+import type { ProcessContext, StateFiles } from "../process/context.ts";
 import { formatEndpoint } from "../process/endpoints.ts";
 import type { PooledUnitSettings, UnitSettings } from "../process/settings.ts";
 import { drainAtShutdown } from "../agent/data_worker.ts";
@@ -31,8 +31,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   const { log } = process;
   const node = openNode("unit", { settings, process });
   const { identity } = node;
-  const media = new KnownMedia({ files: node.files, clock: process.clock, log });
-  process.onShutdown("state", () => media.stop());
+  const media = knownMedia(node.files, process);
   const wipes = new UsedWipes(node.files, { devices: settings.devices, log });
   const datagrams = await openControl(settings, process);
   const tls = await startTls(settings.tls, context);
@@ -86,6 +85,13 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
     ...serveMetrics(source, { settings, process, files: node.files }),
   });
   await process.stopped;
+}
+
+function knownMedia(files: StateFiles, process: ProcessContext): KnownMedia {
+  const { clock, log } = process;
+  const media = new KnownMedia({ files, clock, log });
+  process.onShutdown("what is known of media", () => media.stop());
+  return media;
 }
 
 /** What the station may ask of a unit; the data worker, which owns the media, answers. */

@@ -22,6 +22,8 @@ const LAYOUTS: readonly Row[] = [
   [abi.STATX_BTIME_NANOSECONDS_AT, 88, "offsetof(struct statx, stx_btime.tv_nsec)"],
   [abi.STATX_RDEV_MAJOR_AT, 128, "offsetof(struct statx, stx_rdev_major)"],
   [abi.STATX_RDEV_MINOR_AT, 132, "offsetof(struct statx, stx_rdev_minor)"],
+  [abi.STATX_DEV_MAJOR_AT, 136, "offsetof(struct statx, stx_dev_major)"],
+  [abi.STATX_DEV_MINOR_AT, 140, "offsetof(struct statx, stx_dev_minor)"],
   [abi.STATX_DIO_OFFSET_ALIGN_AT, 156, "offsetof(struct statx, stx_dio_offset_align)"],
   [abi.MSGHDR_BYTES, 56, "sizeof(struct msghdr)"],
   [abi.MSGHDR_IOV_AT, 16, "offsetof(struct msghdr, msg_iov)"],

@@ -31,6 +31,8 @@ export interface MediumGeometry {
   readonly sizeBytes: number;
   readonly logicalBlockBytes: number;
   readonly physicalBlockBytes: number;
+  /** Another one when its device was out and is back; null where the system does not tell. */
+  readonly incarnation?: string | null;
 }
 
 export interface ArenaOptions {

@@ -2,6 +2,7 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import * as abi from "./abi.ts";
 import { Errno, errnoName } from "./errno.ts";
 import type { MediumGeometry, MediumOpenOptions } from "./io.ts";
+import { mediumIncarnation } from "./kernel_identity.ts";
 import { cString, type Libc } from "./libc.ts";
 
 const LOGICAL_BLOCK_BYTES = 512;
@@ -72,6 +73,11 @@ function kindOf(status: Uint8Array<ArrayBuffer>): "file" | "block" | number {
 
 /** What the kernel says about an open medium; throws DvsanError "io" when it does not say. */
 export function mediumGeometry(libc: Libc, fileDescriptor: number): MediumGeometry {
+  const incarnation = mediumIncarnation(libc, fileDescriptor);
+  return { ...geometryOf(libc, fileDescriptor), incarnation };
+}
+
+function geometryOf(libc: Libc, fileDescriptor: number): MediumGeometry {
   const status = new Uint8Array(abi.STATX_BYTES);
   const view = new DataView(status.buffer);
   const path = new Uint8Array(1);

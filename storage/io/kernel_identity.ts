@@ -24,11 +24,8 @@ const NAMES: readonly (readonly [what: string, file: string])[] = [
  *   their files anew at every mount (FAT) tell the birth alone; those without a birth nothing.
  */
 export function mediumIdentity(libc: Libc, fileDescriptor: number): string | null {
-  const status = new Uint8Array(abi.STATX_BYTES);
-  const view = new DataView(status.buffer);
-  const mask = abi.STATX_BASIC_AND_BIRTH;
-  const path = new Uint8Array(1);
-  if (libc.call.statx(fileDescriptor, path, abi.AT_EMPTY_PATH, mask, status) < 0) return null;
+  const view = statusOf(libc, fileDescriptor);
+  if (view === null) return null;
   if ((view.getUint16(abi.STATX_MODE_AT, true) & abi.S_IFMT) !== abi.S_IFBLK) {
     return fileIdentity(view, hasLastingInodes(libc, fileDescriptor));
   }
@@ -39,6 +36,30 @@ export function mediumIdentity(libc: Libc, fileDescriptor: number): string | nul
   const disk = deviceIdentity(libc, `${folder}/..`);
   const start = textOf(libc, `${folder}/start`);
   return disk === null || start === null ? null : `sector ${start} of ${disk}`;
+}
+
+/**
+ * The number that the kernel has given to a block device this time, or to the one that a file's
+ * file system is on: one that was out and is back has another, and what was in memory for it then
+ * is gone. Null where Linux tells none: before 5.15, and of file systems on no block device or on
+ * several.
+ */
+export function mediumIncarnation(libc: Libc, fileDescriptor: number): string | null {
+  const view = statusOf(libc, fileDescriptor);
+  if (view === null) return null;
+  const isDevice = (view.getUint16(abi.STATX_MODE_AT, true) & abi.S_IFMT) === abi.S_IFBLK;
+  const majorAt = isDevice ? abi.STATX_RDEV_MAJOR_AT : abi.STATX_DEV_MAJOR_AT;
+  const minorAt = isDevice ? abi.STATX_RDEV_MINOR_AT : abi.STATX_DEV_MINOR_AT;
+  const folder = `/sys/dev/block/${view.getUint32(majorAt, true)}:${view.getUint32(minorAt, true)}`;
+  return textOf(libc, `${folder}/diskseq`) ?? textOf(libc, `${folder}/../diskseq`);
+}
+
+function statusOf(libc: Libc, fileDescriptor: number): DataView | null {
+  const status = new Uint8Array(abi.STATX_BYTES);
+  const mask = abi.STATX_BASIC_AND_BIRTH;
+  const path = new Uint8Array(1);
+  const result = libc.call.statx(fileDescriptor, path, abi.AT_EMPTY_PATH, mask, status);
+  return result < 0 ? null : new DataView(status.buffer);
 }
 
 function deviceIdentity(libc: Libc, folder: string): string | null {

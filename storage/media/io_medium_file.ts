@@ -23,6 +23,8 @@ export class IoMediumFile implements MediumFile {
   readonly kind: "file" | "block";
   readonly sizeBytes: number;
   readonly identity: string | null;
+  /** Which time it is that the device is there (MediumGeometry). */
+  readonly incarnation: string | null;
   /** What its clients' requests are made of: the device's logical block, or a byte of a file. */
   readonly minimumBlockBytes: number;
   readonly handle: Handle;
@@ -44,6 +46,7 @@ export class IoMediumFile implements MediumFile {
     this.kind = geometry.kind;
     this.sizeBytes = sizeBytes;
     this.identity = seam.io.identity(medium.handle);
+    this.incarnation = geometry.incarnation ?? null;
     this.minimumBlockBytes = this.kind === "block" ? medium.geometry.logicalBlockBytes : 1;
   }
 

@@ -10,7 +10,8 @@ import { IoPromises, runUntilSettled } from "../io/promises.ts";
 import { SimIo } from "../io/sim.ts";
 import { SimWorld } from "../io/sim_world.ts";
 import { TestSchedule } from "../io/testing_schedule.ts";
-import { ioMediumSource } from "./io_medium_file.ts";
+import { IoMediumFile, ioMediumSource } from "./io_medium_file.ts";
+import type { MediumFile } from "./medium_file.ts";
 import { createBody, grantBody, noFence, storeOptions } from "./testing.ts";
 import { UnitStore } from "./unit_store.ts";
 
@@ -19,6 +20,7 @@ async function onIo(
   run: (seam: {
     folder: string;
     open: (path: string) => Promise<UnitStore>;
+    file: (path: string) => Promise<MediumFile>;
     settle: <T>(promise: Promise<T>) => Promise<T>;
   }) => Promise<void>,
 ): Promise<void> {
@@ -30,8 +32,10 @@ async function onIo(
     const source = ioMediumSource({ io, promises }, { path, wipe: "no" });
     return settle(UnitStore.open([source], storeOptions()));
   };
+  const file = (path: string) =>
+    settle(ioMediumSource({ io, promises }, { path, wipe: "no", busyMs: 5000 }).open());
   try {
-    await run({ folder, open, settle });
+    await run({ folder, open, file, settle });
   } finally {
     io.destroy();
     rmSync(folder, { recursive: true });
@@ -111,6 +115,37 @@ Deno.test({
     } finally {
       spawnSync("losetup", ["--detach", device]);
     }
+  }));
+
+Deno.test({
+  name: `a device that was out is told from one that stayed${
+    root ? "" : " (needs root and loop devices)"
+  }`,
+  ignore: !root,
+}, () =>
+  onIo(async (seam) => {
+    const path = sparse(join(seam.folder, "m"), 256 * MIB);
+    const seen: [incarnation: string | null, identity: string | null][] = [];
+    for (let out = 0; out < 2; out++) {
+      const found = spawnSync("losetup", ["--find", "--show", path], { encoding: "utf8" });
+      assert.equal(found.status, 0, found.stderr);
+      const device = found.stdout.trim();
+      try {
+        for (let process = 0; process < 2; process++) {
+          const file = await seam.file(device);
+          assert.ok(file instanceof IoMediumFile);
+          seen.push([file.incarnation, file.identity]);
+          await seam.settle(file.close());
+        }
+      } finally {
+        spawnSync("losetup", ["--detach", device]);
+      }
+    }
+    const [first, again, back] = seen;
+    assert.deepEqual(again, first);
+    assert.equal(back?.[1], first?.[1]);
+    // Linux tells it since 5.15.
+    if (first?.[0] !== null) assert.notEqual(back?.[0], first?.[0]);
   }));
 
 Deno.test("what was lost in writing back is not read once the medium was opened anew", async () => {

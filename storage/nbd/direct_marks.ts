@@ -150,10 +150,15 @@ function textOf({ epoch, counter }: Generation): string {
 
 /**
  * What DirectMarks goes by. A process that ends leaves what was written with the kernel; a machine
- * that restarts does not, nor does a medium that has failed.
+ * that restarts does not, nor does a medium that has failed, nor a device that was out meanwhile.
+ * The last cannot be told where the system has no incarnations; then it goes by the other two.
  */
 export function directVerifiersOf(
-  { storage, bootId }: { readonly storage: StorageInfo; readonly bootId: string },
+  { storage, bootId, media }: {
+    readonly storage: StorageInfo;
+    readonly bootId: string;
+    readonly media: { incarnation(mediumId: string): string | null };
+  },
 ): DirectVerifiers {
   const stateOf = new Map(storage.media.map(({ id, state }) => [id, state]));
   const mediaOf = new Map(storage.volumes.map(({ id, media }) => [id, media]));
@@ -161,6 +166,8 @@ export function directVerifiersOf(
     const states = mediaOf.get(volumeId)?.map((id) => stateOf.get(id));
     if (states === undefined) return null;
     if (states.some((state) => state === "poisoned" || state === "failed")) return LOST;
-    return states.every((state) => state === "ok") ? bootId : null;
+    if (states.some((state) => state !== "ok")) return null;
+    const times = mediaOf.get(volumeId)?.map((id) => media.incarnation(id) ?? "") ?? [];
+    return times.every((time) => time === "") ? bootId : `${bootId}/${times.join(",")}`;
   };
 }

@@ -122,16 +122,26 @@ Deno.test("directVerifiersOf() goes by the machine's boot and by the state of a 
   const media = states.map((state, i) => {
     return { ...medium, id: `m${i}`, state, sequence: 1, errors: 9 };
   });
+  const times = new Map<string, string>();
+  const incarnations = { incarnation: (id: string) => times.get(id) ?? null };
+  const now = { bootId: "boot", media: incarnations };
   const verifier = (...of: number[]) => {
     const volume = { id: VOLUME, media: of.map((i) => `m${i}`) };
     const storage = { revision: 1, epoch: 1, instance: "", media, volumes: [volume] };
-    return directVerifiersOf({ storage: storage as never, bootId: "boot" })(VOLUME);
+    return directVerifiersOf({ ...now, storage: storage as never })(VOLUME);
   };
   assert.deepEqual([verifier(0), verifier(0, 1)], ["boot", "boot"]);
   assert.deepEqual([verifier(0, 2), verifier(3), verifier(2, 4)], ["lost", "lost", "lost"]);
   assert.deepEqual([verifier(0, 4), verifier(7)], [null, null]);
   const storage = { revision: 1, epoch: 1, instance: "", media, volumes: [] };
-  assert.equal(directVerifiersOf({ storage, bootId: "boot" })(VOLUME), null);
+  assert.equal(directVerifiersOf({ ...now, storage })(VOLUME), null);
+  // A device that was out and is back, which only the system can tell.
+  times.set("m0", "7");
+  const before = verifier(0, 1);
+  assert.notEqual(before, verifier(1));
+  times.set("m0", "8");
+  assert.notEqual(verifier(0, 1), before);
+  assert.ok(!before!.includes(" "), "it is one word of a mark");
 });
 
 Deno.test("damaged marks owe the news of a loss to every token that is granted", () => {

@@ -69,6 +69,12 @@ export interface UnitStart {
   readonly areDirectMarksLost?: boolean;
 }
 
+/** What a unit's next opening must know of media, also of those that are away. */
+export type KnownOfMedia = Pick<
+  UnitStart,
+  "knownSequences" | "poisonedMedia" | "knownDevices" | "directMarks"
+>;
+
 export interface DiskAttach {
   readonly assignment: Assignment;
   /** Where its Unix socket is made. */

@@ -50,6 +50,12 @@ export class UnitMedia {
     return device;
   }
 
+  /** Changes when the medium's device was out and is back; null when nobody can tell. */
+  incarnation(mediumId: string): string | null {
+    const file = this.#store.mediumFile(mediumId);
+    return file instanceof IoMediumFile ? file.incarnation : null;
+  }
+
   /** They are about to be closed: a heartbeat that asks meanwhile has nothing to look at. */
   stop(): void {
     this.#isStopped = true;

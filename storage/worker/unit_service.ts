@@ -20,7 +20,7 @@ import type { FenceHook } from "../media/store_types.ts";
 import type { UnitStore } from "../media/unit_store.ts";
 import { DirectMarks, directVerifiersOf, knownMarks } from "../nbd/direct_marks.ts";
 import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
-import type { UnitStart } from "./messages.ts";
+import type { KnownOfMedia, UnitStart } from "./messages.ts";
 import { openUnitStore } from "./open_unit_store.ts";
 import { UnitMedia } from "./unit_media.ts";
 import { limited } from "./time_limit.ts";
@@ -51,7 +51,8 @@ export class UnitService implements GrantedVolumes {
     this.#table = new GrantTable({ connectionsMax: options.connectionsPerGrantMax });
     this.#direct = new DirectMarks({
       known: parts.directMarks,
-      verifiers: () => directVerifiersOf({ ...options, storage: this.storageInfo() }),
+      verifiers: () =>
+        directVerifiersOf({ ...options, media: this.#media, storage: this.storageInfo() }),
       changed: options.onDirectMarks,
     });
     this.gate = new UnitGate({
@@ -87,10 +88,7 @@ export class UnitService implements GrantedVolumes {
   }
 
   /** What the next opening must know of media, also of those that are away. */
-  known(): Pick<
-    UnitStart,
-    "knownSequences" | "poisonedMedia" | "knownDevices" | "directMarks"
-  > {
+  known(): KnownOfMedia {
     const store = this.#store;
     return {
       directMarks: this.#direct.record(),
