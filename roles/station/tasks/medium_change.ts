@@ -1,14 +1,16 @@
 import { z } from "zod";
-import type { VolumeInfo } from "../../../protocol/config/bodies.ts";
+import type { MediumInfo, VolumeInfo } from "../../../protocol/config/bodies.ts";
 import { MEDIUM_ACTIONS } from "../../../protocol/config/media_bodies.ts";
 import type { StationLink } from "../../../protocol/config/link.ts";
+import { DvsanError } from "../../../protocol/core/errors.ts";
 import { LEG_UNREACHABLE_MS_MAX, MEDIUM_CHANGE_MS_MAX } from "../../../protocol/core/limits.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
-import { takesOver } from "../medium_orders.ts";
+import { type MediumAction, takesOver } from "../medium_orders.ts";
 import type { Pool } from "../pool.ts";
 import { requireStanding } from "../standing.ts";
 import { grantAgain } from "./disk_regrant.ts";
+import { requireStillWanted } from "./still_wanted.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({
@@ -39,8 +41,13 @@ export async function changeMediumWork(
     );
     // Asked for before a restart with an older catalog, say: whoever confirms can ask again.
     requireStanding(pool, `${action} medium ${mediumId}`, { destroys: takesOver(action) });
-    const medium = pool.observed.fresh(unitId)?.media.find(({ id }) => id === mediumId);
-    // A run before this one was cut off behind the unit's part of the adoption: that is done.
+    const info = pool.observed.fresh(unitId);
+    const medium = info?.media.find(({ id }) => id === mediumId);
+    // A run before this one may have been cut off behind the unit's part of it.
+    if (info === null && task.isResumed) throw awayStill(unit, action);
+    if (!isDone(medium, action)) {
+      requireStillWanted(task, `${action} medium ${mediumId} of unit "${unit}"`);
+    }
     if (action !== "adopt" || medium?.state !== "ok") {
       const { station } = pool.epoch;
       const body = { station, mediumId, action, expectedSequence: sequence };
@@ -54,6 +61,20 @@ export async function changeMediumWork(
   const done = { adopt: "adopted", forget: "forgot", reopen: "opened anew" }[action];
   const text = `Unit "${unit}" ${done} medium ${mediumId}${loss === null ? "" : `: ${loss}`}.`;
   pool.events.say({ kind: `medium.${action}`, severity: "warn", subject: unit, text });
+}
+
+/** Nobody can say whether a run before this one had it done. */
+function awayStill(unit: string, action: MediumAction): DvsanError {
+  return new DvsanError(
+    "unavailable",
+    `Unit "${unit}" is away since the station's start. See "dvsan ctl media" once it is back, and ` +
+      `ask for it to ${action} the medium again if that is still meant.`,
+  );
+}
+
+/** A medium that was forgotten is not told of any more. */
+function isDone(medium: MediumInfo | undefined, action: MediumAction): boolean {
+  return action === "forget" ? medium === undefined : medium?.state === "ok";
 }
 
 interface Adopted {

@@ -7,6 +7,7 @@ import { kickDisk, type Pool } from "../pool.ts";
 import { listText } from "../words.ts";
 import { mustNode } from "../lookup.ts";
 import { isHopeless } from "./legs.ts";
+import { requireStillWanted } from "./still_wanted.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ nodeId: z.string() });
@@ -19,6 +20,7 @@ export async function revokeNodeWork(
 ): Promise<void> {
   const { nodeId } = Params.parse(params);
   const node = mustNode(pool.catalog, nodeId);
+  if (node.admission !== "revoked") requireStillWanted(task, `revoke ${node.role} "${node.name}"`);
   task.commitTo("fencing");
   const volumes = [...pool.catalog.volumes.values()];
   const legs = volumes.filter((leg) => pool.catalog.disks.get(leg.diskId)?.hostId === nodeId);
