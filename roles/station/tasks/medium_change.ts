@@ -67,8 +67,8 @@ export async function changeMediumWork(
 function awayStill(unit: string, action: MediumAction): DvsanError {
   return new DvsanError(
     "unavailable",
-    `Unit "${unit}" is away since the station's start. See "dvsan ctl media" once it is back, and ` +
-      `ask for it to ${action} the medium again if that is still meant.`,
+    `Unit "${unit}" is away since the station's start. See "dvsan ctl media" once it is back, ` +
+      `and ask for it to ${action} the medium again if that is still meant.`,
   );
 }
 
