@@ -112,6 +112,7 @@ const NUMBERS: readonly Row[] = [
   [abi.SO_REUSEADDR, 2, "SO_REUSEADDR"],
   [abi.SO_ERROR, 4, "SO_ERROR"],
   [abi.SO_KEEPALIVE, 9, "SO_KEEPALIVE"],
+  [abi.SO_LINGER, 13, "SO_LINGER"],
   [abi.TCP_NODELAY, 1, "TCP_NODELAY"],
   [abi.TCP_KEEPIDLE, 4, "TCP_KEEPIDLE"],
   [abi.TCP_KEEPINTVL, 5, "TCP_KEEPINTVL"],

@@ -5,6 +5,7 @@ import { finish, turnUntil } from "./contract_testing.ts";
 import { createIo } from "./create.ts";
 import { Errno } from "./errno.ts";
 import { IoPromises, runUntilSettled } from "./promises.ts";
+import { ownPortLibc } from "./testing_faults.ts";
 
 const MIB = 1024 * 1024;
 const ARENA = { classes: [{ bytes: MIB, count: 2 }], receiveBuffers: 4 };
@@ -212,6 +213,23 @@ for (const kind of KINDS) {
       assert.equal(receive(), 0);
     } finally {
       io.destroy();
+    }
+  });
+
+  Deno.test(`${kind} refuses a connection to itself, and leaves the port to who listens`, () => {
+    const { libc, port, close } = ownPortLibc();
+    const io = createIo({ kind, arena: ARENA, openLibc: () => libc });
+    const other = createIo({ kind, arena: ARENA });
+    try {
+      const at = { address: "127.0.0.1", port };
+      for (let i = 0; i < 3; i++) {
+        assert.equal(finish(io, (o) => io.connectTcp(o, at)), -Errno.ECONNREFUSED);
+      }
+      assert.ok(other.listenTcp(at, { backlog: 1 }) > 0, "what has ended does not keep it");
+    } finally {
+      close();
+      io.destroy();
+      other.destroy();
     }
   });
 

@@ -35,6 +35,23 @@ function setOption(
   return libc.check(libc.call.setsockopt(option.fd, option.level, option.name, value, 4));
 }
 
+/** Switched on, with no time to linger for (struct linger). */
+const LINGER_NOT = new Int32Array([1, 0]);
+
+/**
+ * Whether a connected socket is connected to itself. Where nobody listens on a port that the kernel
+ * also hands out, it can give that very port to a connect as its own end. The socket's close is then
+ * a reset: otherwise the port would stay taken for a minute for who is about to listen there.
+ */
+export function isOwnPeer(libc: Libc, fd: number): boolean {
+  const local = addressOfSocket(libc, fd, "local");
+  const peer = addressOfSocket(libc, fd, "peer");
+  const isSame = local.port === peer.port && local.address === peer.address;
+  if (!isSame || local.port === 0) return false;
+  libc.call.setsockopt(fd, abi.SOL_SOCKET, abi.SO_LINGER, LINGER_NOT, LINGER_NOT.byteLength);
+  return true;
+}
+
 /** A listening TCP socket's descriptor, or a negated errno. */
 export function listenTcpSocket(
   libc: Libc,

@@ -1,5 +1,8 @@
-import { AF_UNIX } from "./abi.ts";
+import { assert } from "../../protocol/core/assert.ts";
+import { AF_INET, AF_UNIX, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET } from "./abi.ts";
+import { encodeInet } from "./addresses.ts";
 import { Errno } from "./errno.ts";
+import { addressOfSocket } from "./kernel_sockets.ts";
 import { Libc, type LibcCalls } from "./libc.ts";
 import { SlotKind } from "./slot.ts";
 import { UringIo } from "./uring.ts";
@@ -73,6 +76,34 @@ export function failingLibc(failures: Failures, open: Set<number>): Libc {
     for (const [name, errno] of Object.entries(failures)) altered[name] = () => fail(errno);
     return altered as unknown as LibcCalls;
   });
+}
+
+/**
+ * A C library whose TCP sockets have this port of 127.0.0.1 as their own end, as the kernel may
+ * choose. The port is another socket's, which does not listen, so that nobody else is given it.
+ */
+export function ownPortLibc(): { readonly libc: Libc; readonly port: number; close(): void } {
+  const reuse = new Int32Array([1]);
+  let bound: (fd: number) => void = () => {};
+  const libc = new Libc((calls) => ({
+    ...calls,
+    socket: (family, type, protocol) => {
+      const fd = calls.socket(family, type, protocol);
+      bound(fd);
+      return fd;
+    },
+  }));
+  const bind = (fd: number, port: number) => {
+    libc.call.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, reuse, reuse.byteLength);
+    const at = encodeInet(libc, { address: "127.0.0.1", port })!;
+    const error = libc.check(libc.call.bind(fd, at.bytes, at.length));
+    assert(error === 0, `bind: ${error}`);
+  };
+  const keeper = libc.call.socket(AF_INET, SOCK_STREAM, 0);
+  bind(keeper, 0);
+  const { port } = addressOfSocket(libc, keeper, "local");
+  bound = (fd) => bind(fd, port);
+  return { libc, port, close: () => void libc.call.close(keeper) };
 }
 
 /**
