@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { bytesEqual } from "../../protocol/core/bytes.ts";
 import { createIo } from "../io/create.ts";
 import {
   EXTENT_PARTS_AT_ONCE,
@@ -175,7 +176,7 @@ Deno.test("ExtentsDevice takes a few operations at a time for a request over man
   const data = Uint8Array.from({ length: 100 * 1024 - 20 }, (_, i) => i >> 4);
   assert.equal(writeBytes(on, 10, data), data.length);
   assert.deepEqual([begun, most, underWay], [100, EXTENT_PARTS_AT_ONCE, 0]);
-  assert.deepEqual(readBytes(on, 10, data.length), data);
+  assert.ok(bytesEqual(readBytes(on, 10, data.length), data));
   // Once a part has failed, those that have not begun never do.
   begun = 0;
   extents[3]!.handle = 0;

@@ -40,8 +40,8 @@ const LINGER_NOT = new Int32Array([1, 0]);
 
 /**
  * Whether a connected socket is connected to itself. Where nobody listens on a port that the kernel
- * also hands out, it can give that very port to a connect as its own end. The socket's close is then
- * a reset: otherwise the port would stay taken for a minute for who is about to listen there.
+ * also hands out, it can give that very port to a connect as its own end. The socket's close is
+ * then a reset: otherwise the port would stay taken for a minute for who is about to listen there.
  */
 export function isOwnPeer(libc: Libc, fd: number): boolean {
   const local = addressOfSocket(libc, fd, "local");

@@ -33,11 +33,17 @@ scenario({
           assert.equal(await cluster.member("u1").stop(), 0);
           const former = device;
           await must("losetup", "--detach", former);
-          const other = await attachLoop(lab.file("other.img", 2 ** 20));
+          const other = lab.file("other.img", 2 ** 20);
+          // The kernel may keep the device, and with it its name, for a while: until then it is
+          // not free for another one.
+          await waitFor(
+            `${former} to be free`,
+            () => must("losetup", former, other).then(() => true),
+          );
           try {
             device = await attachLoop(image);
           } finally {
-            await must("losetup", "--detach", other);
+            await must("losetup", "--detach", former);
           }
           assert.notEqual(device, former);
           cluster.media.set("u1", [device]);

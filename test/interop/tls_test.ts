@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MIB } from "../../protocol/core/limits.ts";
-import { concat, utf8 } from "../../protocol/core/bytes.ts";
+import { bytesEqual, concat, utf8 } from "../../protocol/core/bytes.ts";
 import { OPTION, REPLY, REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { encodeInfoRequest } from "../../protocol/nbd/option_data.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
@@ -56,7 +56,8 @@ for (const io of ["uring", "epoll"] as const) {
           const by = ["--connections", connections];
           await runTool("nbdcopy", ...by, "--flush", `${directory}/source`, uri("good"));
           await runTool("nbdcopy", ...by, uri("good"), `${directory}/back`);
-          assert.deepEqual(Deno.readFileSync(`${directory}/back`), bytes);
+          // In words of its own: the difference of two large arrays would take all memory.
+          assert.ok(bytesEqual(Deno.readFileSync(`${directory}/back`), bytes), "every byte");
           Deno.removeSync(`${directory}/back`);
         }
       }),
