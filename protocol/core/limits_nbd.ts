@@ -30,9 +30,10 @@ export const CONNECTIONS_CEILING = 16 * KIB;
 /** Options whose payload is read; longer ones are drained and refused. */
 export const NBD_OPTION_BYTES_MAX = 16 * KIB;
 export const NBD_OPTIONS_MAX = 8192;
-/** What a client accepts from a server: replies to one option, and bytes of one reply. */
+/** What a client accepts from a server: replies to one option, bytes of one and of all of them. */
 export const NBD_OPTION_REPLIES_MAX = 4096;
 export const NBD_OPTION_REPLY_BYTES_MAX = 16 * KIB;
+export const NBD_OPTION_REPLIES_BYTES_MAX = 256 * KIB;
 /**
  * What a READ's buffer has before the data, for the reply's header: a page, so that data begins at
  * a page and O_DIRECT can be had.

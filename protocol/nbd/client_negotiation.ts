@@ -1,5 +1,6 @@
 import { assert, AssertionError, unreachable } from "../core/assert.ts";
 import {
+  NBD_OPTION_REPLIES_BYTES_MAX,
   NBD_OPTION_REPLIES_MAX,
   NBD_OPTION_REPLY_BYTES_MAX,
   NBD_PAYLOAD_BYTES_MAX,
@@ -60,6 +61,7 @@ export class ClientNegotiation {
   #option = 0;
   #replyType = 0;
   #replies: Reply[] = [];
+  #repliesBytes = 0;
   #output: Uint8Array[] = [];
   #noZeroes = false;
 
@@ -121,6 +123,7 @@ export class ClientNegotiation {
     this.event = null;
     this.#option = option;
     this.#replies = [];
+    this.#repliesBytes = 0;
     this.#output.push(encodeOption(option, data));
   }
 
@@ -180,6 +183,10 @@ export class ClientNegotiation {
     }
     if (this.#replies.length === NBD_OPTION_REPLIES_MAX) {
       return this.#drop(`more than ${NBD_OPTION_REPLIES_MAX} replies to option ${this.#option}`);
+    }
+    this.#repliesBytes += reply.payload.length;
+    if (this.#repliesBytes > NBD_OPTION_REPLIES_BYTES_MAX) {
+      return this.#drop(`more than ${NBD_OPTION_REPLIES_BYTES_MAX} bytes to one option`);
     }
     this.#replies.push(reply);
     this.#state = "reply-header";

@@ -111,13 +111,22 @@ Deno.test("ClientNegotiation refuses sizes, blocks and payloads that cannot be",
 });
 
 Deno.test("ClientNegotiation bounds what it keeps of a server's replies", () => {
-  const machine = new ClientNegotiation();
   const greeting = encodeGreeting();
-  machine.consume(greeting, 0, greeting.length);
-  machine.option(OPTION.list);
-  const long = reply(OPTION.list, REPLY.server, new Uint8Array(20_000));
-  machine.consume(long, 0, long.length);
-  assert.equal(machine.event?.kind, "dropped");
+  // Too long, too many, and too much in all.
+  for (const [length, count] of [[20_000, 1], [0, 4097], [16_384, 17]] as const) {
+    for (const option of [OPTION.list, OPTION.go, 0x64560001]) {
+      const machine = new ClientNegotiation();
+      machine.consume(greeting, 0, greeting.length);
+      if (option === OPTION.go) machine.go("disk");
+      else machine.option(option);
+      const one = reply(option, REPLY.server, new Uint8Array(length));
+      for (let i = 0; i < count; i++) {
+        assert.equal(machine.event, null, `${i} of ${length} bytes are accepted`);
+        machine.consume(one, 0, one.length);
+      }
+      assert.equal(machine.event?.kind, "dropped");
+    }
+  }
 });
 
 Deno.test("ClientNegotiation reads EXPORT_NAME's answer with and without zeroes", () => {

@@ -133,12 +133,12 @@ export class Host {
     this.#statuses.set(status.diskId, status);
   }
 
-  /** A unit has seen a higher number than this host's book has given out: it goes above that. */
+  /** A unit has seen a higher number than the book has given out, or all those were used. */
   outrun(diskId: string, attachment: number): void {
     const { book, log, worker } = this.#options;
     const held = book.get(diskId);
     if (held?.state !== "attached" || this.#renumbering.has(diskId)) return;
-    log.warn("this host's attachment numbers are behind: its directory was restored from a copy", {
+    log.warn("attachment numbers run out: after weeks of tries, or with a directory from a copy", {
       disk: held.name,
       attachment,
     });

@@ -253,37 +253,3 @@ Deno.test("a unit that moved while nobody answers at its old address is tried at
   assert.equal(leg.isReady, true);
   bench.end([leg], [unit]);
 });
-
-Deno.test("a leg goes above the number that its unit names, with numbers reserved for that", () => {
-  for (const seen of [1500, 1999, 5_000_000]) {
-    const bench = new LegBench();
-    const unit = bench.unit();
-    unit.seen(seen);
-    const outrun: number[] = [];
-    const leg = bench.leg(unit, {
-      outrun: (attachment) => {
-        outrun.push(attachment);
-        leg.renumber({ first: attachment + 7, end: attachment + 100 });
-      },
-    });
-    bench.ready(leg);
-    assert.deepEqual(outrun, seen < 1999 ? [] : [seen]);
-    assert.deepEqual(unit.attachments, [seen < 1999 ? seen + 1 : seen + 7]);
-    bench.end([leg], [unit]);
-  }
-});
-
-Deno.test("a leg does not push out another copy of its host, whose number is higher", () => {
-  const bench = new LegBench();
-  const unit = bench.unit();
-  unit.seen(1500);
-  const first = bench.ready(bench.leg(unit, { attachments: { first: 1600, end: 1700 } }));
-  const outrun: number[] = [];
-  const second = bench.leg(unit, { outrun: (attachment) => outrun.push(attachment) });
-  bench.until(() => second.status().reason !== undefined, "the refusal");
-  bench.pass(20_000);
-  assert.match(second.status().reason!, /another copy of this host uses the disk/);
-  assert.deepEqual([first.isReady, second.isReady], [true, false]);
-  assert.deepEqual([unit.attachments, outrun], [[1600], []]);
-  bench.end([first, second], [unit]);
-});

@@ -38,8 +38,8 @@ export interface LinkOptions {
   /** Attachment numbers that nobody has used: from the first up to, not including, the end. */
   readonly attachments: AttachmentRun;
   /**
-   * Called when the unit has let in a number above all of `attachments`: it needs `renumber` with
-   * numbers above `attachment`.
+   * Called when all of `attachments` are used, or the unit has let in a number above them: it needs
+   * `renumber` with numbers above `attachment`.
    */
   readonly outrun?: (attachment: number) => void;
   readonly replayBuffers: ReplayBuffers;
@@ -77,6 +77,8 @@ export class LegLink {
   #attempt: UnitAttach | null = null;
   #attachments: AttachmentRun;
   #nextAttachment: number;
+  /** The last try met a higher number than its own. */
+  #isSuperseded = false;
   #nextAddress = 0;
   /** Of the try or connection that is or was last under way, as its assignment writes it. */
   #address: string | null = null;
@@ -102,10 +104,7 @@ export class LegLink {
   connect(assignment: LegAssignment): void {
     this.#pause.unset();
     const { io, random, host, door } = this.#options;
-    if (this.#nextAttachment >= this.#attachments.end) {
-      const reason = "this run's attachment numbers are used up; detach and attach the disk again";
-      return this.#owner.failed(reason, true);
-    }
+    if (this.#nextAttachment >= this.#attachments.end) return this.#usedUp();
     const to = this.#chooseAddress(assignment);
     if (to === null) {
       return this.#owner.failed(`unit "${assignment.unitName}" has no usable address`, false);
@@ -204,6 +203,18 @@ export class LegLink {
     return null;
   }
 
+  /** Every try takes a number, and a unit may be away for weeks. */
+  #usedUp(): void {
+    const { outrun } = this.#options;
+    const text = "this run's attachment numbers are used up";
+    // Higher ones would push out the other copy of this host that uses the disk.
+    if (outrun === undefined || this.#isSuperseded) {
+      return this.#owner.failed(`${text}; detach and attach the disk again`, true);
+    }
+    outrun(this.#nextAttachment - 1);
+    this.#owner.failed(`${text}; others are being reserved`, false);
+  }
+
   /** Its own numbers are there for it; others have to be reserved durably first. */
   #goAbove(attachment: number): void {
     if (attachment < this.#nextAttachment) return;
@@ -218,6 +229,7 @@ export class LegLink {
     this.#local = this.#attempt?.localAddress ?? "";
     this.#attempt = null;
     const where = `unit "${assignment.unitName}" at ${to.address}:${to.port}`;
+    this.#isSuperseded = outcome.kind === "failed" && outcome.refusal === "superseded";
     if (outcome.kind === "failed") {
       const final = outcome.refusal === "fenced" || outcome.refusal === "denied";
       if (outcome.outrunBy !== null) this.#goAbove(outcome.outrunBy);

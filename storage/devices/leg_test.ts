@@ -276,17 +276,3 @@ Deno.test("a volume of another size is not used: smaller is refused, larger is w
   bench.ready(second);
   bench.end([leg, second], [unit]);
 });
-
-Deno.test("attachment numbers that are used up are said, and nothing more is tried", () => {
-  const bench = new LegBench();
-  const unit = bench.unit();
-  const leg = bench.ready(bench.leg(unit, { attachments: { first: 1, end: 3 } }));
-  unit.cut();
-  bench.until(() => unit.attachments.length === 2);
-  bench.ready(leg);
-  unit.cut();
-  bench.until(() => leg.status().state === "refused");
-  assert.match(leg.status().reason ?? "", /used up/);
-  assert.deepEqual(unit.attachments, [1, 2]);
-  bench.end([leg], [unit]);
-});

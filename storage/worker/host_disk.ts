@@ -38,7 +38,7 @@ export interface HostDiskOptions {
   readonly limits: DataLimits;
   /** The servers of all disks. */
   readonly neighbours: Set<NbdServer>;
-  /** A unit has let in an attachment number above all of ours: `renumber` is due. */
+  /** All attachment numbers are used, or a unit has let in a higher one: `renumber` is due. */
   readonly outrun: (attachment: number) => void;
 }
 

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { LegBench } from "./testing_leg.ts";
+
+/** Attachment numbers of a leg: none is used twice, and there are always more. */
+
+Deno.test("attachment numbers that are used up are said, and nothing more is tried", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  const leg = bench.ready(bench.leg(unit, { attachments: { first: 1, end: 3 } }));
+  unit.cut();
+  bench.until(() => unit.attachments.length === 2);
+  bench.ready(leg);
+  unit.cut();
+  bench.until(() => leg.status().state === "refused");
+  assert.match(leg.status().reason ?? "", /used up/);
+  assert.deepEqual(unit.attachments, [1, 2]);
+  bench.end([leg], [unit]);
+});
+
+Deno.test("a leg whose numbers were used up while its unit was away goes on with others", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  const outrun: number[] = [];
+  const attachments = { first: 1, end: 4 };
+  const leg = bench.ready(bench.leg(unit, { attachments, outrun: (above) => outrun.push(above) }));
+  unit.stop(() => {});
+  // They are asked for again until they come.
+  bench.until(() => outrun.length === 2);
+  assert.deepEqual(outrun, [3, 3]);
+  assert.match(leg.status().reason ?? "", /used up; others are being reserved/);
+  unit.start();
+  leg.renumber({ first: 10, end: 20 });
+  bench.ready(leg);
+  assert.deepEqual(unit.attachments, [1, 10]);
+  bench.end([leg], [unit]);
+});
+
+Deno.test("a leg goes above the number that its unit names, with numbers reserved for that", () => {
+  for (const seen of [1500, 1999, 5_000_000]) {
+    const bench = new LegBench();
+    const unit = bench.unit();
+    unit.seen(seen);
+    const outrun: number[] = [];
+    const leg = bench.leg(unit, {
+      outrun: (attachment) => {
+        outrun.push(attachment);
+        leg.renumber({ first: attachment + 7, end: attachment + 100 });
+      },
+    });
+    bench.ready(leg);
+    assert.deepEqual(outrun, seen < 1999 ? [] : [seen]);
+    assert.deepEqual(unit.attachments, [seen < 1999 ? seen + 1 : seen + 7]);
+    bench.end([leg], [unit]);
+  }
+});
+
+Deno.test("a leg does not push out another copy of its host, whose number is higher", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  unit.seen(1500);
+  const first = bench.ready(bench.leg(unit, { attachments: { first: 1600, end: 1700 } }));
+  const outrun: number[] = [];
+  const second = bench.leg(unit, { outrun: (attachment) => outrun.push(attachment) });
+  bench.until(() => second.status().reason !== undefined, "the refusal");
+  bench.pass(20_000);
+  assert.match(second.status().reason!, /another copy of this host uses the disk/);
+  assert.deepEqual([first.isReady, second.isReady], [true, false]);
+  assert.deepEqual([unit.attachments, outrun], [[1600], []]);
+  bench.end([first, second], [unit]);
+});
