@@ -217,6 +217,10 @@ function adviceOf({ state, reason }: MediumInfo, action: MediumAction): string {
     return `${why}. Reopen it once that is mended; to destroy what it holds, start the unit with ` +
       "--wipe PATH.";
   }
+  if (state === "missing" && action === "reopen") {
+    return `${why}. Once its device is back, reopen the path that the unit refused for it. See: ` +
+      "dvsan ctl differences.";
+  }
   const states = STATES[action].join(", ").replace(/, ([^,]*)$/, " or $1");
   return `${why}, and ${action} is for one that is ${states}. See: dvsan ctl differences.`;
 }

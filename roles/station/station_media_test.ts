@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { DISK, order, smallPool } from "./fake_pool_testing.ts";
 import type { FakeUnit } from "./fake_unit_testing.ts";
+import type { FakeWorld } from "./fake_world_testing.ts";
 
 /** From now on the unit's medium is `state`, until an operator's decision makes it ok. */
 function spoilMedium(unit: FakeUnit, state: "stale" | "poisoned", decided: () => void): void {
@@ -52,6 +53,15 @@ Deno.test("a medium's volumes are not granted again while somebody else grants t
   await world.end();
 });
 
+/** Nothing is known of where it is. */
+async function byItsPath({ station }: FakeWorld, medium: string): Promise<void> {
+  const order = { action: "reopen", yes: true } as const;
+  await assert.rejects(
+    Promise.try(() => station.api.changeMedium({ unit: "u1", medium }, order, "ann")),
+    /it is missing .*Once its device is back, reopen the path/,
+  );
+}
+
 Deno.test("a medium that was out at its unit's start is opened by its path once it is back", async () => {
   const { world, units: [unit], host } = await smallPool([10]);
   await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
@@ -97,6 +107,7 @@ Deno.test("a medium that was out at its unit's start is opened by its path once 
     const { id } = await api.changeMedium(at, { action: "reopen", yes: false }, "ann");
     return await world.task(id);
   };
+  await byItsPath(world, unit!.info().media[0]!.id);
   const early = await reopened();
   assert.equal(early.state, "failed");
   assert.match(early.error?.message ?? "", /Could not reopen medium \/dev\/u1/);

@@ -102,6 +102,7 @@ export class UnitMedia {
     try {
       const { sizeBytes } = this.#io.geometry(file.handle);
       if (sizeBytes >= file.sizeBytes) return null;
+      if (sizeBytes === 0) return "its device is gone, or was cut to nothing";
       return `it has shrunk from ${file.sizeBytes} to ${sizeBytes} bytes while it was in use`;
     } catch (error) {
       if (!(error instanceof DvsanError)) throw error;

@@ -21,6 +21,8 @@ export class Lab implements AsyncDisposable {
   readonly #prefix: string;
   readonly #machines = new Map<string, Promise<Machine>>();
   readonly #programs: Program[] = [];
+  /** By machine; files with the boot ids that they were given. */
+  readonly #bootIds = new Map<string, string>();
 
   private constructor(prefix: string) {
     this.#prefix = prefix;
@@ -85,6 +87,14 @@ export class Lab implements AsyncDisposable {
     this.#machines.set(name, Promise.resolve({ ...machine, address }));
   }
 
+  /** To dvsan processes that are started there from now on, the machine was switched on anew. */
+  bootAnew(name: string): void {
+    const id = crypto.randomUUID();
+    const path = `${this.directory}/boot-${id}`;
+    Deno.writeTextFileSync(path, `${id}\n`);
+    this.#bootIds.set(name, path);
+  }
+
   /** The machine takes `owner` for the one that has owner's address, whoever else has it too. */
   async takeForNeighbour(name: string, owner: string): Promise<void> {
     const { namespace } = await this.machine(name);
@@ -113,7 +123,8 @@ export class Lab implements AsyncDisposable {
   /** Starts `dvsan FLAGS` without waiting. */
   async launch(machineName: string, flags: readonly string[]): Promise<Member> {
     const machine = await this.machine(machineName);
-    const member = new Member({ machine, flags, main: MAIN });
+    const bootIdPath = this.#bootIds.get(machineName) ?? null;
+    const member = new Member({ machine, flags, main: MAIN, bootIdPath });
     this.members.push(member);
     return member;
   }

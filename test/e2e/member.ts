@@ -2,12 +2,16 @@ import { START_PATIENCE_MS, waitFor } from "../wait.ts";
 import type { Machine } from "./lab.ts";
 import { Program } from "./program.ts";
 
+const MOUNT_BOOT_ID = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"';
+
 export interface MemberOptions {
   readonly machine: Machine;
   /** What follows `dvsan`. */
   readonly flags: readonly string[];
   /** Path of main.ts. */
   readonly main: string;
+  /** A file with what it sees as its machine's boot id, in place of the true one. */
+  readonly bootIdPath: string | null;
 }
 
 /** One dvsan process on one machine of a lab. */
@@ -17,12 +21,14 @@ export class Member {
   readonly #program: Program;
   #status: number | null = null;
 
-  constructor({ machine, flags, main }: MemberOptions) {
+  constructor({ machine, flags, main, bootIdPath }: MemberOptions) {
     this.machine = machine.name;
     this.flags = flags;
     // `ip netns exec` becomes the program it starts, so the child's id is dvsan's.
     const command = [Deno.execPath(), "run", "-A", "--quiet", main, ...flags];
-    this.#program = new Program(["ip", "netns", "exec", machine.namespace, ...command]);
+    // Each `ip netns exec` has mounts of its own.
+    const booted = bootIdPath === null ? [] : ["sh", "-c", MOUNT_BOOT_ID, bootIdPath];
+    this.#program = new Program(["ip", "netns", "exec", machine.namespace, ...booted, ...command]);
     void this.ended.then((status) => this.#status = status);
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { bytesEqual, utf8 } from "../../protocol/core/bytes.ts";
 import type { Cluster } from "../e2e/cluster.ts";
 import { type Scenario, scenario } from "../e2e/scenario.ts";
@@ -15,6 +16,7 @@ const EXPORT_BYTES = 48 * MIB;
 const WIDE_MIB = 6 * 1024;
 const DISK_SIZE = "48M";
 const MEDIUM_MIB = 96;
+const DIRECT_SIZE = "4M";
 /** Where the machine with the guest hands on what comes for the disk's socket. */
 const BRIDGE_PORT = 10900;
 /** The machine that the guest runs on, as the guest sees it. */
@@ -131,6 +133,9 @@ async function useDisk({ cluster, step }: Scenario, { guest, known }: Client): P
     const newer = utf8(NEWER.repeat(KNOWN_BYTES / NEWER.length));
     assert.ok(bytesEqual(Deno.readFileSync(copy).subarray(0, KNOWN_BYTES), newer));
   });
+  await step("a disk without its agent, over a power cut of its unit", async () => {
+    await useDirectly(cluster, { guest, known });
+  });
 }
 
 /** What a block device is for: a file system that is whole, with its data, when it comes back. */
@@ -201,6 +206,36 @@ async function outwait(
   await cluster.restart("u1");
   await guest.run("while [ ! -s /tmp/status ]; do usleep 20000; done; [ $(cat /tmp/status) = 0 ]");
   await device.detach();
+}
+
+/**
+ * By a token, at the unit itself: after a power cut the kernel has to be attached anew, and is told
+ * by one flush that fails; what was flushed is there.
+ */
+async function useDirectly(cluster: Cluster, { guest, known }: Client): Promise<void> {
+  await cluster.createDisk("h1", "raw", DIRECT_SIZE);
+  const uri = new URL((await cluster.mustDisk("h1", "show", "raw", "--direct")).trim());
+  const token = decodeURIComponent(uri.pathname.slice(1));
+  const attach = `nbd-client ${uri.hostname} ${uri.port} -name ${token} /dev/nbd0`;
+  const write = `dd if=/${KNOWN_FILE} of=/dev/nbd0 bs=64k`;
+  const blocks = KNOWN_BYTES / 65_536;
+  await guest.run(attach);
+  await guest.run(`${write} conv=fsync`);
+  await guest.run(`${write} seek=${blocks} oflag=direct`);
+  await cluster.member("u1").kill();
+  cluster.lab.bootAnew("u1");
+  await cluster.restart("u1");
+  await guest.run("! dd if=/dev/nbd0 of=/dev/null bs=64k count=1 iflag=direct");
+  await guest.run("nbd-client -d /dev/nbd0");
+  await guest.run(attach);
+  await guest.run(`! ${write} seek=${blocks} conv=fsync`);
+  await guest.run(`${write} seek=${blocks} conv=fsync`);
+  const digest = createHash("sha256").update(known).digest("hex");
+  for (const skip of [0, blocks]) {
+    const read = `dd if=/dev/nbd0 bs=64k count=${blocks} skip=${skip} 2>/tmp/words`;
+    assert.equal(await guest.run(`${read} | sha256sum`), `${digest}  -`);
+  }
+  await guest.run("nbd-client -d /dev/nbd0");
 }
 
 /** A Unix socket in the guest that is the disk's, by way of TCP: sockets do not leave machines. */
