@@ -10,6 +10,11 @@ export const MEDIUM_SETTLE_MS_MAX = 5000;
 export const MEDIUM_OPEN_MS_MAX = 30_000;
 /** Between two attempts to open a medium again that this process has just closed. */
 export const MEDIUM_BUSY_RETRY_MS = 10;
+/**
+ * How long a process that starts waits for a medium that somebody has: the one before it, which was
+ * killed, for the kernel lets go of what an io_uring had some time after its process has ended.
+ */
+export const MEDIUM_LEFT_MS_MAX = 1000;
 /** Runs of a node's process that are told apart, and how long a copied identity stays shown. */
 export const RUNS_PER_NODE_KEPT = 4;
 export const COPY_SHOWN_MS = 10 * 60_000;

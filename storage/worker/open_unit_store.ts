@@ -1,5 +1,9 @@
 import { messageOf } from "../../protocol/core/errors.ts";
-import { MEDIUM_OPEN_MS_MAX, MEDIUM_SETTLE_MS_MAX } from "../../protocol/core/limits.ts";
+import {
+  MEDIUM_LEFT_MS_MAX,
+  MEDIUM_OPEN_MS_MAX,
+  MEDIUM_SETTLE_MS_MAX,
+} from "../../protocol/core/limits.ts";
 import { ioMediumSource } from "../media/io_medium_file.ts";
 import type { Bound } from "../media/store_types.ts";
 import { UnitStore } from "../media/unit_store.ts";
@@ -16,8 +20,12 @@ export async function openUnitStore(
   options: UnitServiceOptions,
 ): Promise<UnitStore> {
   const { heldPaths, reopened } = options;
+  const busyMsOf = (path: string) => {
+    if (heldPaths === undefined) return MEDIUM_LEFT_MS_MAX;
+    return heldPaths.has(path) ? MEDIUM_SETTLE_MS_MAX : 0;
+  };
   const sources = start.media.map((medium) => {
-    const busyMs = heldPaths?.has(medium.path) === true ? MEDIUM_SETTLE_MS_MAX : 0;
+    const busyMs = busyMsOf(medium.path);
     const dropsCache = medium.path === reopened?.path;
     // A path may have another device since the start, for which --wipe was given.
     const wipe = heldPaths === undefined || medium.wipe === "no" ? medium.wipe : "used";

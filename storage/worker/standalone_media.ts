@@ -1,4 +1,5 @@
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { MEDIUM_BUSY_RETRY_MS, MEDIUM_LEFT_MS_MAX } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { CounterTable } from "../counters/table.ts";
@@ -29,15 +30,31 @@ export class StandaloneMedia {
     this.#by = by;
   }
 
-  /** Throws DvsanError "not-found", "busy", "denied" or "io". */
-  open(spec: ExportSpec): FileDevice {
-    const { path, readOnly } = spec;
+  /** Rejects with DvsanError "not-found", "busy", "denied" or "io". */
+  async open(spec: ExportSpec): Promise<FileDevice> {
+    const { path } = spec;
     const { io, counters: table } = this.#by;
-    const device = new FileDevice({ io, path, readOnly });
+    const device = await this.#opened(spec);
     const counters = table.add({ kind: "medium", name: path, nowMs: io.nowMs() });
     device.state.countInto(counters);
     this.#open.push({ device, spec, counters });
     return device;
+  }
+
+  /** Waits a while for what a process before this one has not let go of yet. */
+  async #opened({ path, readOnly }: ExportSpec): Promise<FileDevice> {
+    const { io, promises } = this.#by;
+    const isOurs = this.#open.some(({ spec }) => spec.path === path);
+    const giveUpMs = io.nowMs() + (isOurs ? 0 : MEDIUM_LEFT_MS_MAX);
+    for (;;) {
+      try {
+        return new FileDevice({ io, path, readOnly });
+      } catch (error) {
+        const isBusy = error instanceof DvsanError && error.code === "busy";
+        if (!isBusy || io.nowMs() >= giveUpMs) throw error;
+      }
+      await promises.timer(MEDIUM_BUSY_RETRY_MS);
+    }
   }
 
   /** Gives one back that nobody uses. */

@@ -64,7 +64,7 @@ export class WorkerService {
   readonly calls: CallHandlers = {
     useTls: ({ policy }) => Promise.try(() => this.#useTls(policy)),
     listen: (params) => Promise.try(() => this.#listen(params)),
-    addExport: (params) => Promise.try(() => this.#addExport(params)),
+    addExport: (params) => this.#addExport(params),
     unitStart: (params) => this.#unitStart(params),
     unitJoined: async ({ clusterId }) => {
       await this.#theUnit().run((unit) => unit.adoptCluster(clusterId));
@@ -107,12 +107,13 @@ export class WorkerService {
     return this.#listening;
   }
 
-  #addExport(spec: ExportSpec): { sizeBytes: number } {
+  async #addExport(spec: ExportSpec): Promise<{ sizeBytes: number }> {
     this.#refuseDrained();
-    const device = this.#media.open(spec);
+    const device = await this.#media.open(spec);
     const { io, counters: table } = this.#options;
     const counters = table.add({ kind: "export", name: spec.name, nowMs: io.nowMs() });
     try {
+      this.#refuseDrained();
       this.#exports.add(spec.name, device, { counters });
     } catch (error) {
       table.remove(counters);

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { silentLog } from "../../protocol/core/log.ts";
+import { CounterTable } from "../counters/table.ts";
+import { createIo } from "../io/create.ts";
+import { IoPromises, runUntilSettled } from "../io/promises.ts";
+import { StandaloneMedia } from "./standalone_media.ts";
+
+/** Runs with a file of 4 KiB that somebody else has, until `letGo`. */
+async function withHeld(
+  run: (on: {
+    readonly open: () => Promise<unknown>;
+    readonly settled: <T>(promise: Promise<T>) => Promise<T>;
+    readonly letGo: () => void;
+  }) => Promise<void>,
+): Promise<void> {
+  const path = Deno.makeTempFileSync({ prefix: "dvsan-held-" });
+  Deno.truncateSync(path, 4096);
+  const held = Deno.openSync(path, { write: true });
+  const io = createIo({ kind: "epoll", arena: { classes: [{ bytes: 4096, count: 1 }] } });
+  const promises = new IoPromises(io);
+  const media = new StandaloneMedia({
+    ...{ io, promises, log: silentLog(), counters: new CounterTable() },
+  });
+  try {
+    held.lockSync(true);
+    await run({
+      open: () => media.open({ name: "disk", path, readOnly: false }),
+      settled: (promise) => runUntilSettled(io, promises, promise),
+      letGo: () => held.unlockSync(),
+    });
+  } finally {
+    io.destroy();
+    held.close();
+    Deno.removeSync(path);
+  }
+}
+
+Deno.test("a file that a process which was killed has not let go of is waited for", async () => {
+  await withHeld(async ({ open, settled, letGo }) => {
+    // It is tried in this call, and not again before the loop turns.
+    const opening = open();
+    letGo();
+    await settled(opening);
+    await assert.rejects(settled(open()), { code: "busy" }, "this process has it now");
+  });
+});
+
+Deno.test("a file that somebody goes on using is waited for, but not without end", async () => {
+  await withHeld(async ({ open, settled }) => {
+    await assert.rejects(settled(open()), { code: "busy" });
+  });
+});
