@@ -4,6 +4,8 @@ import type { SimAlarm } from "./sim_schedule.ts";
 import type { SimMediaCall, SimWorld } from "./sim_world.ts";
 
 const MIB = 1024 * 1024;
+/** Ranges are cut on a multiple of this from their beginning. */
+const CUT_BYTES = 4096;
 
 /** A media operation that was submitted; `bytes` is in the arena. */
 export interface MediaCall extends SimMediaCall {
@@ -20,6 +22,8 @@ interface UnderWay {
   readonly covers: number;
   /** Once it has acted on the medium: its result. */
   result: number | null;
+  /** So many of its bytes were zeroed or discarded already. */
+  done: number;
   alarm: SimAlarm | null;
 }
 
@@ -41,7 +45,7 @@ export class SimMediaCalls {
     const schedule = this.#world.schedule!;
     const { faults } = this.#world;
     const [least, most] = faults.mediaMs;
-    const one: UnderWay = { call, covers: call.medium.changes, result: null, alarm: null };
+    const one: UnderWay = { call, covers: call.medium.changes, result: null, done: 0, alarm: null };
     this.#underWay.add(one);
     let delayMs = least + (most - least) * schedule.fraction();
     delayMs += this.#world.mediaDelayMs(call);
@@ -60,7 +64,9 @@ export class SimMediaCalls {
       return;
     }
     one.alarm = schedule.after(earlyMs, `${what} acts`, () => {
-      one.result = this.#act(one);
+      const part = this.#firstPart(call);
+      if (part === 0) one.result = this.#act(one);
+      else this.#actUpTo(one, part);
       one.alarm = schedule.after(delayMs - earlyMs, `${what} ends`, finish);
     });
   }
@@ -68,7 +74,7 @@ export class SimMediaCalls {
   /** Of a medium in memory: done inside the call, in the middle of whatever else is under way. */
   atOnce(call: MediaCall): number {
     this.#world.schedule!.say(`${this.#process}: ${inWords(call)} is done at once`);
-    return this.#act({ call, covers: 0, result: null, alarm: null });
+    return this.#act({ call, covers: 0, result: null, done: 0, alarm: null });
   }
 
   /** The medium stands still, or this one operation takes long; how much longer than others. */
@@ -94,7 +100,7 @@ export class SimMediaCalls {
       const how = draw < 0.4 ? "still happens" : draw < 0.6 ? "half happens" : "never happens";
       schedule.say(`${this.#process}: ${inWords(one.call)} ${how}`);
       if (draw < 0.4) this.#act(one);
-      else if (draw < 0.6) this.#actPartly(one.call);
+      else if (draw < 0.6) this.#actPartly(one);
     }
     this.#underWay.clear();
   }
@@ -113,7 +119,7 @@ export class SimMediaCalls {
           return this.#failed(call, -Errno.ENOSPC);
         }
         if (this.#chance(faults.writeError)) {
-          this.#actPartly(call);
+          this.#actPartly(one);
           return this.#failed(call, -Errno.EIO);
         }
         const result = medium.write(bytes!, position, this.#name(call));
@@ -133,13 +139,31 @@ export class SimMediaCalls {
         const isFile = medium.kind === "file";
         if (isFile && this.#chance(faults.noSpace)) return this.#failed(call, -Errno.ENOSPC);
         if (this.#chance(faults.writeError)) return this.#failed(call, -Errno.EIO);
-        return this.#zero(call, isFile);
+        return this.#zero(restOf(one));
       }
     }
   }
 
-  #zero(call: MediaCall, isFile: boolean): number {
+  /**
+   * Kernels cut long ranges, and one that cannot zero without writing writes piece by piece: the
+   * first of them are seen while the rest is to come. How many bytes that is now; 0: all at once.
+   */
+  #firstPart({ kind, length }: MediaCall): number {
+    if ((kind !== "zero" && kind !== "discard") || length <= CUT_BYTES) return 0;
+    return CUT_BYTES * Math.floor(this.#draw() * length / CUT_BYTES);
+  }
+
+  #actUpTo(one: UnderWay, done: number): void {
+    const { call } = one;
+    if (call.medium.isGone || done <= one.done) return;
+    const { position } = call;
+    this.#zero({ ...call, position: position + one.done, length: done - one.done });
+    one.done = done;
+  }
+
+  #zero(call: MediaCall): number {
     const { medium, position, length } = call;
+    const isFile = medium.kind === "file";
     this.#world.tap?.erases?.({ medium, position, length, process: this.#process });
     if (call.kind === "zero" || isFile) {
       const result = medium.zero(position, length, this.#name(call));
@@ -168,7 +192,10 @@ export class SimMediaCalls {
     return this.#failed(call, -Errno.EIO);
   }
 
-  #actPartly(call: MediaCall): void {
+  #actPartly(one: UnderWay): void {
+    const { call } = one;
+    const part = this.#firstPart(call);
+    if (part > 0) return this.#actUpTo(one, part);
     if (call.kind !== "write" || call.medium.isGone) return;
     const { medium, bytes, position } = call;
     medium.writePart(bytes!, position, { draw: () => this.#draw(), what: this.#name(call) });
@@ -197,6 +224,11 @@ export class SimMediaCalls {
   #chance(probability: number): boolean {
     return probability > 0 && this.#draw() < probability;
   }
+}
+
+/** What was not zeroed or discarded yet. */
+function restOf({ call, done }: UnderWay): MediaCall {
+  return { ...call, position: call.position + done, length: call.length - done };
 }
 
 function inWords({ kind, length, position, fua, path }: MediaCall): string {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { DvsanError, type ErrorCode } from "../../protocol/core/errors.ts";
 import { StorageInfo } from "../../protocol/config/bodies.ts";
+import { LABEL_REGION_BYTES } from "../../protocol/core/limits.ts";
+import { copyBStart, decodeCopy } from "../../protocol/label/codec.ts";
 import { MemoryMedium } from "./testing_memory_medium.ts";
 import {
   createBody,
@@ -229,6 +231,33 @@ Deno.test("deleted space is zeroed before anybody gets it", async () => {
   await refuses(store.accessGrant(grantBody(next, 1), noFence), "not-zeroed");
   await store.idle();
   await store.accessGrant(grantBody(next, 1), noFence);
+  assert(disk.peek(start, MIB).every((byte) => byte === 0));
+  await store.close();
+});
+
+Deno.test("nothing is zeroed that the label still gives to a volume which is being deleted", async () => {
+  const disk = new MemoryMedium({ path: "/m", sizeBytes: 32 * MIB });
+  const store = await openStore([disk]);
+  const made = [1, 2].map((n) => store.volumeCreate(createBody(n, 8 * MIB)));
+  const [one, other] = await Promise.all(made);
+  await store.idle();
+  const { start } = store.served(other!.id)!.extents[0]!;
+  disk.preset(start, new Uint8Array(MIB).fill(0xee));
+  const remove = ({ id }: { readonly id: string }) =>
+    store.volumeDelete({ station: STATION, volumeId: id, expectedSequence: 1 });
+  let second: Promise<null> | null = null;
+  const held: number[] = [];
+  disk.before = (what) => {
+    // While the label without the first one is written.
+    if (what === "sync") second ??= remove(other!);
+    const label = decodeCopy(disk.peek(copyBStart(disk.sizeBytes), LABEL_REGION_BYTES), "B");
+    const isThere = "label" in label && label.label.volumes.some(({ id }) => id === other!.id);
+    if (isThere) held.push(disk.peek(start, 1)[0]!);
+  };
+  await remove(one!);
+  await second;
+  await store.idle();
+  assert.deepEqual([...new Set(held)], [0xee]);
   assert(disk.peek(start, MIB).every((byte) => byte === 0));
   await store.close();
 });

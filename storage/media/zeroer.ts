@@ -100,15 +100,34 @@ export class Zeroer {
     const known = union(label.zeroed, this.#unwritten);
     const limit = medium.file.kind === "file" ? ZERO_CHUNK_FILE_BYTES : ZERO_CHUNK_BLOCK_BYTES;
     const steps = limit / EXTENT_STEP_BYTES;
+    const leaving = this.#leaving();
     for (const volume of [...label.volumes].sort((a, b) => a.number - b.number)) {
-      const unknown = subtract(normalise(runsOn(volume, medium.id)), known)[0];
+      const runs = normalise(runsOn(volume, medium.id));
+      const unknown = subtract(subtract(runs, known), leaving)[0];
       if (unknown !== undefined) {
         return { chunk: [unknown[0], Math.min(unknown[1], steps)], volumeId: volume.id };
       }
     }
-    const unknown = subtract(medium.free(), known)[0];
+    const unknown = subtract(subtract(medium.free(), known), leaving)[0];
     if (unknown === undefined) return null;
     return { chunk: [unknown[0], Math.min(unknown[1], steps)], volumeId: null };
+  }
+
+  /**
+   * What the label still gives to volumes that are giving it back. Should that never become durable
+   * (a power cut, a label that cannot be written), they have to hold what they held: whoever made
+   * it durable kicks again.
+   */
+  #leaving(): Range[] {
+    const { id, label, nextLabel } = this.#medium;
+    if (label.volumes === nextLabel.volumes) return [];
+    const next = new Map(nextLabel.volumes.map((record) => [record.id, record]));
+    return normalise(label.volumes.flatMap((record) => {
+      const kept = next.get(record.id);
+      if (kept === record) return [];
+      const runs = normalise(runsOn(record, id));
+      return kept === undefined ? runs : subtract(runs, normalise(runsOn(kept, id)));
+    }));
   }
 
   async #zero([start, length]: Range): Promise<boolean> {

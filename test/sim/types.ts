@@ -90,8 +90,6 @@ export interface Checker extends Partial<ConsumerEvents>, Partial<LifeEvents> {
   diskReleased?(diskId: string): void;
   /** Media that hold some of these were carried to another machine, as they were. */
   carriedAway?(diskIds: ReadonlySet<string>): void;
-  /** A medium that holds some of these is wiped: whoever wipes it erases their blocks. */
-  givenUp?(diskIds: ReadonlySet<string>): void;
   /** Faults are over, everything runs and is quiet. Violations are told as ever. */
   finished?(): void;
 }

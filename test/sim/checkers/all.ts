@@ -4,6 +4,7 @@ import { AttachmentsChecker } from "./attachments.ts";
 import { BlocksChecker } from "./blocks.ts";
 import { DurableLabelsChecker } from "./durable_labels.ts";
 import { FencesChecker } from "./fences.ts";
+import { GrantedSpace } from "./granted_space.ts";
 
 export interface DataCheckers {
   readonly all: readonly Checker[];
@@ -15,11 +16,15 @@ export interface DataCheckers {
 /** Those that watch data: what consumers are told, media, and the connections between. */
 export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const blocks = new BlocksChecker(sim);
-  const fences = new FencesChecker(sim);
-  const attachments = new AttachmentsChecker(sim);
+  const space = new GrantedSpace();
+  const fences = new FencesChecker(sim, space);
+  const attachments = new AttachmentsChecker(sim, space);
   const labels = new DurableLabelsChecker(sim, kernel.media);
   kernel.tap = {
-    erases: (range) => fences.erases(range),
+    erases: (range) => {
+      fences.erases(range);
+      attachments.erases(range);
+    },
     wrote: (write) => {
       fences.wrote(write);
       attachments.wrote(write);
@@ -33,9 +38,8 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
     finished: () =>
       sim.say(
         `judged: ${blocks.judged} blocks that were read, ${blocks.statuses} times what is allocated, ${fences.judged} blocks written to media, ` +
-          `${fences.erased} erased there, ` +
-          `${attachments.judged} of them by the connection that brought them, and ${labels.judged} ` +
-          "changes of labels",
+          `${fences.erased} ranges erased there, ${attachments.judged} and ${attachments.erased} of ` +
+          `them by the connection that asked for them, and ${labels.judged} changes of labels`,
       ),
   };
   return { all: [blocks, fences, attachments, labels, tally], blocks, fences, attachments };

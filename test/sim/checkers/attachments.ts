@@ -1,83 +1,69 @@
 import { Buffer } from "node:buffer";
-import type { SimPlace } from "../../../storage/io/sim_schedule.ts";
-import type { SimWrite } from "../../../storage/io/sim_world.ts";
-import { BLOCK_BYTES, type Checker, type Sim } from "../types.ts";
+import type { SimErasure, SimWrite } from "../../../storage/io/sim_world.ts";
+import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
+import { type GrantedPiece, GrantedSpace } from "./granted_space.ts";
+import { type Connection, LetIn, type ServerEnd } from "./let_in.ts";
 import { readHeader, readSector, STAMP_HEADER_BYTES, STAMP_MAGIC } from "./stamp.ts";
 
-/** One end of a connection, as the simulated kernel shows it (storage/io/sim_wire.ts). */
-export interface ServerEnd {
-  readonly connection: number;
-  readonly isClient: boolean;
-  readonly place: Pick<SimPlace, "process">;
-  readonly stream: { readonly shut: boolean };
-}
-
-interface Connection {
-  readonly number: number;
-  readonly process: string;
-  readonly diskHash: number;
-  readonly end: ServerEnd;
-  /** When its first bytes came; it attached after that. */
-  readonly openedAt: number;
-  /** The kernel knew that it was over. */
-  overAt: number;
-  /** The words for the connection that took its place. */
-  supersededBy: string | null;
+/** Bytes of a volume, [begin, end), that a connection asked to zero or to discard. */
+interface Erasure {
+  readonly begin: number;
+  readonly end: number;
 }
 
 const MAGIC = Buffer.from(STAMP_MAGIC);
 
 /**
- * At most one attachment writes a volume at any instant. It finds the consumers' stamps in what
- * connections bring to a unit, and sees them again when the unit writes a medium: a block that only
- * connections brought which another attachment has taken over from must not be written any more.
- *
- * Which attachment a connection belongs to is sealed. But connections are added to an attachment
- * only while none of it was lost: one that was over before another came belongs to an older one,
- * and so does one that the unit itself shut before the other brought its first write.
+ * At most one attachment changes a volume at any instant, and only as it was asked to. It finds the
+ * consumers' stamps in what connections bring to a unit, and sees them again when the unit writes a
+ * medium: a block that only connections brought which another attachment has taken over from must
+ * not be written any more. What zeroes or discards carries no stamp: there it goes by the place,
+ * which the medium's label gives to a volume, and each byte that was asked for may be erased once.
  */
 export class AttachmentsChecker implements Checker {
   readonly name = "attachments";
   readonly #sim: Pick<Sim, "violated">;
-  readonly #opened = new Map<string, number>();
-  readonly #over = new Map<string, number>();
-  readonly #rests = new Map<string, Uint8Array>();
-  readonly #connections = new Map<string, Connection>();
+  readonly #space: Pick<GrantedSpace, "within">;
+  readonly #letIn: LetIn;
+  readonly #rests = new WeakMap<Connection, Uint8Array>();
   /** Who brought a stamp, by unit's process, disk, block and version. */
   readonly #bringers = new Map<string, Connection[]>();
-  #now = 0;
-  /** Writes whose bringer was known. */
+  /** What of each connection's requests was not seen on a medium yet. */
+  readonly #erasures = new WeakMap<Connection, Erasure[]>();
+  /** Writes whose bringer was known, and erasures of what hosts may use. */
   judged = 0;
+  erased = 0;
 
-  constructor(sim: Pick<Sim, "violated">) {
+  constructor(
+    sim: Pick<Sim, "violated">,
+    space: Pick<GrantedSpace, "within"> = new GrantedSpace(),
+  ) {
     this.#sim = sim;
+    this.#space = space;
+    this.#letIn = new LetIn({
+      came: (connection, bytes) => this.#came(connection, bytes),
+      changes: (connection, { kind, position, length }) => {
+        if (kind === "write") return;
+        const asked = { begin: position, end: position + length };
+        this.#erasures.set(connection, [...this.#erasures.get(connection) ?? [], asked]);
+      },
+    });
+  }
+
+  workerAnswered(answer: WorkerAnswer): void {
+    this.#letIn.workerAnswered(answer);
   }
 
   streamBytes(end: ServerEnd, bytes: Uint8Array): void {
-    if (end.isClient) return;
-    this.#now++;
-    const key = keyOf(end);
-    if (!this.#opened.has(key)) this.#opened.set(key, this.#now);
-    const rest = this.#rests.get(key);
-    const whole = rest === undefined ? Buffer.from(bytes) : Buffer.concat([rest, bytes]);
-    let at = whole.indexOf(MAGIC);
-    while (at >= 0 && at + STAMP_HEADER_BYTES <= whole.length) {
-      this.#brought(end, whole.subarray(at, at + STAMP_HEADER_BYTES));
-      at = whole.indexOf(MAGIC, at + 1);
-    }
-    const from = at >= 0 ? at : Math.max(0, whole.length - MAGIC.length + 1);
-    this.#rests.set(key, Uint8Array.from(whole.subarray(from)));
+    this.#letIn.streamBytes(end, bytes);
   }
 
   streamOver(end: ServerEnd): void {
-    if (end.isClient) return;
-    this.#now++;
-    const key = keyOf(end);
-    if (this.#over.has(key)) return;
-    this.#over.set(key, this.#now);
-    for (const connection of this.#connections.values()) {
-      if (keyOf(connection.end) === key) connection.overAt = this.#now;
-    }
+    this.#letIn.streamOver(end);
+  }
+
+  ended(process: string): void {
+    this.#letIn.ended(process);
   }
 
   wrote({ bytes, position, process, medium }: SimWrite): void {
@@ -89,7 +75,11 @@ export class AttachmentsChecker implements Checker {
       const bringers = this.#bringers.get(stampKey(process, found));
       if (bringers === undefined) continue;
       this.judged++;
-      if (bringers.some(({ supersededBy }) => supersededBy === null)) continue;
+      const present = bringers.find(({ supersededBy }) => supersededBy === null);
+      if (present !== undefined) {
+        this.#letIn.letIn(present);
+        continue;
+      }
       const [last] = bringers.slice(-1);
       this.#sim.violated(
         this.name,
@@ -101,51 +91,67 @@ export class AttachmentsChecker implements Checker {
     }
   }
 
-  ended(process: string): void {
-    for (const [key, connection] of this.#connections) {
-      if (connection.process.split("#")[0] === process) this.#connections.delete(key);
+  erases({ medium, position, length, process }: SimErasure): void {
+    for (const piece of this.#space.within(medium, position, length)) {
+      this.erased++;
+      const why = this.#whyNotErased(process, piece);
+      if (why === null) continue;
+      const { volume } = piece;
+      const text = `${process} erased ${piece.length} bytes at ${piece.position} of volume ` +
+        `${volume.id}, at byte ${position} of ${medium.path}, ${why}`;
+      return this.#sim.violated(this.name, text);
     }
   }
 
-  #brought(end: ServerEnd, header: Uint8Array): void {
+  #whyNotErased(process: string, { volume, position, length }: GrantedPiece): string | null {
+    const connections = this.#letIn.of(process, volume.id);
+    // Who asked for the same on a newer connection repeats it: both may ask, one may do it.
+    const order = [
+      ...connections.filter(({ supersededBy }) => supersededBy === null),
+      ...connections.filter(({ supersededBy }) => supersededBy !== null),
+    ];
+    const erased = { begin: position, end: position + length };
+    const asker = order.find((connection) => this.#take(connection, erased));
+    if (asker === undefined) return "which no connection had asked for, or not again";
+    if (asker.supersededBy !== null) {
+      return `which only connection ${asker.number} had asked for; but ${asker.supersededBy} had ` +
+        "taken over from that";
+    }
+    this.#letIn.letIn(asker);
+    return null;
+  }
+
+  /** A piece of one of its requests is done; false when none of them holds it. */
+  #take(connection: Connection, done: Erasure): boolean {
+    const asked = this.#erasures.get(connection) ?? [];
+    const at = asked.findIndex(({ begin, end }) => begin <= done.begin && done.end <= end);
+    const whole = asked[at];
+    if (whole === undefined) return false;
+    const left = [{ begin: whole.begin, end: done.begin }, { begin: done.end, end: whole.end }];
+    asked.splice(at, 1, ...left.filter(({ begin, end }) => begin < end));
+    return true;
+  }
+
+  #came(connection: Connection, bytes: Uint8Array): void {
+    const rest = this.#rests.get(connection);
+    const whole = rest === undefined ? Buffer.from(bytes) : Buffer.concat([rest, bytes]);
+    let at = whole.indexOf(MAGIC);
+    while (at >= 0 && at + STAMP_HEADER_BYTES <= whole.length) {
+      this.#brought(connection, whole.subarray(at, at + STAMP_HEADER_BYTES));
+      at = whole.indexOf(MAGIC, at + 1);
+    }
+    const from = at >= 0 ? at : Math.max(0, whole.length - MAGIC.length + 1);
+    this.#rests.set(connection, Uint8Array.from(whole.subarray(from)));
+  }
+
+  #brought(connection: Connection, header: Uint8Array): void {
     const found = readHeader(header);
     if (found === null || found.sector !== 0) return;
-    const { process } = end.place;
-    const key = `${keyOf(end)} ${found.diskHash}`;
-    let connection = this.#connections.get(key);
-    if (connection === undefined) {
-      connection = {
-        number: end.connection,
-        process,
-        diskHash: found.diskHash,
-        end,
-        openedAt: this.#opened.get(keyOf(end))!,
-        overAt: Infinity,
-        supersededBy: null,
-      };
-      this.#takeOver(connection);
-      this.#connections.set(key, connection);
-    }
-    const stamp = stampKey(process, found);
+    const stamp = stampKey(connection.process, found);
     const bringers = this.#bringers.get(stamp) ?? [];
     if (!bringers.includes(connection)) bringers.push(connection);
     this.#bringers.set(stamp, bringers);
   }
-
-  /** Its first write came: the unit has let it in. */
-  #takeOver(newer: Connection): void {
-    for (const older of this.#connections.values()) {
-      const isRival = older.process === newer.process && older.diskHash === newer.diskHash;
-      if (!isRival || older.supersededBy !== null) continue;
-      const wasLostBefore = older.overAt < newer.openedAt;
-      const wasShut = older.overAt === Infinity && older.end.stream.shut;
-      if (wasLostBefore || wasShut) older.supersededBy = `connection ${newer.number}`;
-    }
-  }
-}
-
-function keyOf(end: ServerEnd): string {
-  return `${end.connection} ${end.place.process}`;
 }
 
 function stampKey(

@@ -7,9 +7,9 @@ import type {
   VolumeInfo,
 } from "../../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
-import { MIB } from "../../../protocol/core/limits.ts";
 import type { SimErasure, SimWrite } from "../../../storage/io/sim_world.ts";
 import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
+import { GrantedSpace } from "./granted_space.ts";
 import { diskHashOf, readSector } from "./stamp.ts";
 
 /** A volume as the unit's own answers tell of it. */
@@ -21,8 +21,6 @@ interface Volume {
   since: string;
   /** The most that was ever granted of it. */
   grantedBytes: number;
-  /** The unit's present process has said that it has it. */
-  isHere: boolean;
 }
 
 /**
@@ -37,16 +35,17 @@ export class FencesChecker implements Checker {
   readonly #units = new Map<string, Map<string, Volume>>();
   /** "unit1" and the ids of media that it has adopted, until it says what they hold. */
   readonly #adopted = new Set<string>();
-  /** "unit1" and the hash of a disk of which it gave space back, which it zeroes by itself. */
-  readonly #givenBack = new Set<string>();
-  /** Hashes of disks that were on a medium that an operator gave up. */
-  readonly #givenUp = new Set<number>();
-  /** Stamped blocks that were written, and that were zeroed or discarded. */
+  readonly #space: Pick<GrantedSpace, "within">;
+  /** Stamped blocks that were written, and ranges that were zeroed or discarded. */
   judged = 0;
   erased = 0;
 
-  constructor(sim: Pick<Sim, "violated" | "nowMs" | "step">) {
+  constructor(
+    sim: Pick<Sim, "violated" | "nowMs" | "step">,
+    space: Pick<GrantedSpace, "within"> = new GrantedSpace(),
+  ) {
     this.#sim = sim;
+    this.#space = space;
   }
 
   workerAnswered({ process, call, params, result, error }: WorkerAnswer): void {
@@ -73,23 +72,18 @@ export class FencesChecker implements Checker {
             holder: null,
             since: "its creation",
             grantedBytes: 0,
-            isHere: true,
           });
         }
         return;
       }
       case "volumeDelete": {
-        const { volumeId } = params as { volumeId: string };
-        const volume = volumes.get(volumeId);
-        if (volume !== undefined) this.#givenBack.add(`${process} ${diskHashOf(volume.diskId)}`);
-        volumes.delete(volumeId);
+        volumes.delete((params as { volumeId: string }).volumeId);
         return;
       }
       case "accessGrant": {
         const { volumeId, hostId, sizeBytes } = params as AccessGrant;
         const volume = volumes.get(volumeId) ?? cameWith(result as VolumeInfo);
         volume.holder = hostId;
-        volume.isHere = true;
         volume.grantedBytes = Math.max(volume.grantedBytes, sizeBytes);
         volumes.set(volumeId, volume);
         return;
@@ -98,7 +92,6 @@ export class FencesChecker implements Checker {
         const volume = volumes.get((params as AccessRevoke).volumeId);
         if (volume === undefined) return;
         volume.holder = null;
-        volume.isHere = true;
         volume.since = `step ${this.#sim.step} (${this.#sim.nowMs().toFixed(3)} ms)`;
       }
     }
@@ -131,37 +124,21 @@ export class FencesChecker implements Checker {
     }
   }
 
-  givenUp(diskIds: ReadonlySet<string>): void {
-    for (const id of diskIds) this.#givenUp.add(diskHashOf(id));
-  }
-
-  /** A unit that has started may be about to give back what it has deleted. */
-  ended(process: string): void {
-    for (const volume of this.#volumesOf(process).values()) volume.isHere = false;
-  }
-
   /**
-   * Zeroes and discards carry no stamp: what they are about to erase tells whose they are. What a
-   * unit zeroes by itself goes in whole MiB, and may be anybody's of before; consumers ask for less.
+   * Zeroes and discards carry no stamp: the medium's label tells whose they are, whatever their
+   * length. What a unit zeroes by itself was granted to nobody.
    */
   erases({ medium, position, length, process }: SimErasure): void {
-    if (length >= MIB) return;
-    const unit = process.split("#")[0]!;
-    const volumes = this.#units.get(unit);
+    const volumes = this.#units.get(process.split("#")[0]!);
     if (volumes === undefined) return;
-    for (const piece of medium.dataIn(position, length)) {
-      const found = readSector(piece.bytes, 0);
-      if (found.kind !== "stamp" || this.#givenUp.has(found.diskHash)) continue;
-      if (this.#givenBack.has(`${unit} ${found.diskHash}`)) continue;
-      const own = [...volumes.values()].filter(({ diskId, isHere }) =>
-        isHere && diskHashOf(diskId) === found.diskHash
-      );
+    for (const { volume: { id }, ...piece } of this.#space.within(medium, position, length)) {
       this.erased++;
-      if (own.length === 0 || own.some(({ holder }) => holder !== null)) continue;
-      const [{ diskId, since }] = own as [Volume];
-      const text = `${process} erased version ${found.version} of block ${found.block} of disk ` +
-        `${diskId} on ${medium.path} at byte ${piece.position}, although it acknowledged at ` +
-        `${since} that nobody may write that disk any more`;
+      const volume = volumes.get(id);
+      if (volume === undefined || volume.holder !== null) continue;
+      const text =
+        `${process} erased ${piece.length} bytes at ${piece.position} of volume ${id}, ` +
+        `which is disk ${volume.diskId}'s, on ${medium.path} at byte ${position}, although it ` +
+        `acknowledged at ${volume.since} that nobody may write that disk any more`;
       return this.#sim.violated(this.name, text);
     }
   }
@@ -177,7 +154,6 @@ export class FencesChecker implements Checker {
       const wasAdopted = media.some((medium) => this.#adopted.has(`${process} ${medium}`));
       const volume = wasAdopted ? cameWith(listed) : known.get(id) ?? cameWith(listed);
       known.set(id, volume);
-      volume.isHere = true;
       if (grant?.state !== "active") continue;
       // What a unit could not acknowledge may stand on its label, and then it says so later.
       volume.grantedBytes = Math.max(volume.grantedBytes, grant.sizeBytes);
@@ -209,5 +185,5 @@ export class FencesChecker implements Checker {
 
 function cameWith({ leg, grant }: VolumeInfo): Volume {
   const holder = grant?.state === "active" ? grant.hostId : null;
-  return { diskId: leg.diskId, holder, since: "its adoption", grantedBytes: 0, isHere: true };
+  return { diskId: leg.diskId, holder, since: "its adoption", grantedBytes: 0 };
 }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { MIB } from "../../../protocol/core/limits.ts";
 import { SimMedium } from "../../../storage/io/sim_medium.ts";
 import type { PlainError } from "../../../protocol/core/errors.ts";
 import type { CallName } from "../../../storage/worker/messages.ts";
-import { AttachmentsChecker } from "./attachments.ts";
 import { FencesChecker } from "./fences.ts";
 import { Complaints, DISK, shown } from "./testing_history.ts";
+import { FIRST_BYTE, LabelledMedium } from "./testing_labelled.ts";
 
 const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
 const medium = new SimMedium("/unit1/a.img", { sizeBytes: 1024 * 1024 });
@@ -44,25 +45,27 @@ Deno.test("fences: a write after the acknowledged fence is caught, also of a lat
   assert.match(complaints.texts[0] ?? "", /unit1#2 wrote version 1 of block 3/);
 });
 
-Deno.test("fences: blocks that are zeroed or discarded after the acknowledged fence are seen", () => {
-  const { complaints, checker, answer } = fenced();
-  const held = new SimMedium("/unit1/b.img", { sizeBytes: 1024 * 1024 });
-  const erasure = { medium: held, position: 0, length: 64 * 1024, process: "unit1#1" };
-  held.write(shown(3, [1]), 8192);
-  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
-  checker.erases(erasure);
-  assert.equal(checker.erased, 1);
-  answer("accessRevoke", { volumeId: VOLUME });
-  checker.erases({ ...erasure, length: 8192 });
-  assert.deepEqual(complaints.texts, []);
-  checker.erases(erasure);
-  assert.match(complaints.texts[0] ?? "", /unit1#1 erased version 1 of block 3/);
-  // What it gave back the unit zeroes by itself, perhaps in its next process.
-  checker.ended("unit1");
-  checker.erases(erasure);
-  answer("volumeDelete", { volumeId: VOLUME });
-  checker.erases(erasure);
-  assert.equal(complaints.texts.length, 1);
+Deno.test("fences: what is zeroed or discarded after the acknowledged fence is seen, of any length", () => {
+  for (const length of [4096, 8 * MIB]) {
+    const granted = new LabelledMedium({ volumeId: VOLUME, grantedBytes: 8 * MIB });
+    const { complaints, checker, answer } = fenced();
+    const erase = (position: number) =>
+      checker.erases({ medium: granted.medium, position, length, process: "unit1#2" });
+    answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+    erase(FIRST_BYTE);
+    assert.equal(checker.erased, 1);
+    answer("accessRevoke", { volumeId: VOLUME });
+    // Its header and what is behind it, which the unit zeroes by itself.
+    erase(FIRST_BYTE - length);
+    erase(FIRST_BYTE + 8 * MIB);
+    assert.deepEqual(complaints.texts, []);
+    erase(FIRST_BYTE);
+    assert.match(complaints.texts.pop() ?? "", /unit1#2 erased \d+ bytes at 0 of volume/);
+    // What it gives back the unit zeroes by itself, perhaps in its next process.
+    granted.label({ deleting: true });
+    erase(FIRST_BYTE);
+    assert.deepEqual(complaints.texts, []);
+  }
 });
 
 Deno.test("fences: what was adopted and granted is written beside what was only made", () => {
@@ -118,85 +121,4 @@ Deno.test("fences: what a unit adopted is nobody's until it grants it, also when
   answer("unit3", "storageInfo", null, listed("active"));
   checker.wrote(landing(3, "unit3#1"));
   assert.deepEqual(complaints.texts, []);
-});
-
-function end(connection: number) {
-  return {
-    connection,
-    isClient: false,
-    place: { process: "unit1#1" },
-    stream: { shut: false },
-  };
-}
-
-function attached(): { complaints: Complaints; checker: AttachmentsChecker } {
-  const complaints = new Complaints();
-  return { complaints, checker: new AttachmentsChecker(complaints) };
-}
-
-Deno.test("attachments: what a live connection brought is written in order", () => {
-  const { complaints, checker } = attached();
-  const [one, other] = [end(1), end(2)];
-  checker.streamBytes(one, shown(3, [1]));
-  checker.streamBytes(other, shown(3, [2]));
-  checker.wrote(landing(1));
-  checker.wrote(landing(2));
-  assert.equal(checker.judged, 2);
-  assert.deepEqual(complaints.texts, []);
-});
-
-Deno.test("attachments: a write of a lost connection after its successor's first is caught", () => {
-  const { complaints, checker } = attached();
-  checker.streamBytes(end(1), shown(3, [1]));
-  checker.streamOver(end(1));
-  checker.streamBytes(end(2), shown(3, [2]));
-  checker.wrote(landing(2));
-  assert.deepEqual(complaints.texts, []);
-  checker.wrote(landing(1));
-  assert.match(complaints.texts[0] ?? "", /only connection 1 had brought.*connection 2/);
-});
-
-Deno.test("attachments: a write of a connection that the unit shut for a newer one is caught", () => {
-  const { complaints, checker } = attached();
-  const one = end(1);
-  checker.streamBytes(one, shown(3, [1]));
-  checker.streamBytes(end(2), new Uint8Array(100));
-  one.stream.shut = true;
-  checker.streamBytes(end(2), shown(3, [2]));
-  checker.wrote(landing(1));
-  assert.equal(complaints.texts.length, 1);
-});
-
-Deno.test("attachments: what is repeated on the newer connection may be written", () => {
-  const { complaints, checker } = attached();
-  checker.streamBytes(end(1), shown(3, [1]));
-  checker.streamOver(end(1));
-  checker.streamBytes(end(2), shown(3, [1]));
-  checker.wrote(landing(1));
-  assert.deepEqual(complaints.texts, []);
-});
-
-Deno.test("attachments: a connection that was lost beside its like does not count as taken over", () => {
-  const { complaints, checker } = attached();
-  const [one, other] = [end(1), end(2)];
-  checker.streamBytes(one, shown(3, [1]));
-  checker.streamBytes(other, new Uint8Array(10));
-  checker.streamOver(one);
-  one.stream.shut = true;
-  checker.streamBytes(other, shown(3, [2]));
-  checker.wrote(landing(1));
-  assert.deepEqual(complaints.texts, []);
-});
-
-Deno.test("attachments: finds stamps that arrive in pieces", () => {
-  const { complaints, checker } = attached();
-  const bytes = new Uint8Array(5000);
-  bytes.set(shown(3, [1]), 777);
-  for (let at = 0; at < bytes.length; at += 13) {
-    checker.streamBytes(end(1), bytes.subarray(at, at + 13));
-  }
-  checker.streamOver(end(1));
-  checker.streamBytes(end(2), shown(3, [2]));
-  checker.wrote(landing(1));
-  assert.equal(complaints.texts.length, 1);
 });

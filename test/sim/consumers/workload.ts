@@ -6,6 +6,8 @@ import { BLOCK_BYTES, type ConsumerKind, type ConsumerRequest, type Sim } from "
 /** Requests fall into a few places of this many blocks, so that they meet each other. */
 const PLACE_BLOCKS = 6;
 const REQUEST_BLOCKS_MAX = 4;
+/** Of zeroes and TRIMs that reach over several places, 3 MiB. */
+const LONG_BLOCKS_MAX = 768;
 /** Places are read in halves at the end: no more than a unit may serve at once. */
 const LAST_READ_BLOCKS = PLACE_BLOCKS / 2;
 
@@ -24,6 +26,8 @@ const FUA_SHARE = 0.2;
 export interface WorkloadOptions {
   readonly depth: number;
   readonly pauseMsMax: number;
+  /** The share of zeroes and TRIMs that are long. */
+  readonly longShare: number;
   readonly nextId: () => number;
 }
 
@@ -143,7 +147,9 @@ export class Workload {
     const kind = this.#kind(terms);
     const place = sim.pick(this.#places);
     const from = sim.below(PLACE_BLOCKS);
-    const most = Math.min(REQUEST_BLOCKS_MAX, PLACE_BLOCKS - from);
+    const most = this.#isLong(kind)
+      ? Math.min(LONG_BLOCKS_MAX, this.sizeBytes / BLOCK_BYTES - place - from)
+      : Math.min(REQUEST_BLOCKS_MAX, PLACE_BLOCKS - from);
     const isFlush = kind === "flush";
     return {
       ...asker,
@@ -165,6 +171,11 @@ export class Workload {
       at -= share;
     }
     return "read";
+  }
+
+  #isLong(kind: ConsumerKind): boolean {
+    const { longShare } = this.#o;
+    return (kind === "zero" || kind === "trim") && longShare > 0 && this.#sim.chance(longShare);
   }
 
   #flags(kind: ConsumerKind, { structuredReplies }: ClientTerms): number {

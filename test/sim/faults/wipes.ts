@@ -23,7 +23,6 @@ export function wipe(scene: Scene): void {
   const lost = new Set(found?.label.volumes.map(({ leg }) => leg.diskId));
   for (const disk of users.disks) if (lost.has(disk.workload.diskId)) users.forget(disk);
   sim.say(`${path} is given up, and with it the disks ${[...lost].join(", ") || "of nobody"}`);
-  sim.tell((checker) => checker.givenUp?.(lost));
   for (const id of lost) scene.wiped.add(id);
   scene.hasWiped = true;
   const others = units.filter((other) => other !== unit);

@@ -53,6 +53,40 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     story: "held-write",
   },
   {
+    name: "older-zeroes-finish-later",
+    breaks: "an attachment waits also for what the one before it zeroes or discards",
+    file: "storage/nbd/server_calls.ts",
+    old: "    this.underWay++;\n",
+    new: "    if (!IS_RANGE.has(request.command)) this.underWay++;\n",
+    also: [
+      {
+        file: "storage/nbd/server_calls.ts",
+        old: "    this.underWay--;\n",
+        new: "    if (!IS_RANGE.has(request.command)) this.underWay--;\n",
+      },
+      {
+        file: "storage/nbd/server_calls.ts",
+        old: "/** They move bytes, or are answered with some. */\n",
+        new:
+          "const IS_RANGE: ReadonlySet<number> = new Set([COMMAND.trim, COMMAND.writeZeroes]);\n",
+      },
+    ],
+    story: "held-zeroes",
+  },
+  {
+    name: "long-zeroes-not-waited-for",
+    breaks: "a fence waits for every submitted media operation, however long it may take",
+    file: "storage/nbd/server_calls.ts",
+    old: "    this.underWay++;\n",
+    new: "    if (request.length < 2 ** 20) this.underWay++;\n",
+    also: [{
+      file: "storage/nbd/server_calls.ts",
+      old: "    this.underWay--;\n",
+      new: "    if (request.length < 2 ** 20) this.underWay--;\n",
+    }],
+    story: "long-zeroes-are-fenced",
+  },
+  {
     name: "lower-attachment-comes-in",
     breaks: "attachment numbers only rise",
     file: "storage/grants/grant_state.ts",

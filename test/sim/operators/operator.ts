@@ -90,6 +90,11 @@ export class Operator {
             () => this.#forget(id, { path, unit: name }),
           );
         }
+        // A wiping that failed goes on at the unit's next start, which it is still told to wipe at.
+        const mine = all.find(({ plan }) => plan.name === name);
+        if (state === "foreign" && mine?.plan.wipes.has(path) === true) {
+          this.#try(`restart ${name}, which is to wipe ${path}`, () => mine.role.stop());
+        }
         // It was out when the unit looked at the paths that it was given, and is there again.
         const isBack = state === "refused" && world.kernel.media.get(path)?.isGone === false;
         if (state !== "poisoned" && state !== "failed" && !isBack) continue;

@@ -46,6 +46,8 @@ export interface Plan {
   /** Requests of one consumer under way, and the longest pause between two. */
   readonly depth: number;
   readonly pauseMsMax: number;
+  /** The share of zeroes and TRIMs that are of some MiB. */
+  readonly longShare: number;
   /** How long a host's I/O waits for a unit. */
   readonly ioTimeoutMs: number;
   readonly faults: readonly FaultKind[];
@@ -88,6 +90,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     story: options.story ?? null,
     inMemoryShare: pick([0, 0.5, 1]),
     zeroesFast: chance.below(3) > 0,
+    longShare: pick([0, 0, 0.3]),
   };
   if (plan.story === null) return plan;
   return { ...plan, ...STORY_PLAN, ...STORIES[plan.story].plan };

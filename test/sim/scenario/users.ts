@@ -205,6 +205,7 @@ export class Users {
     const workload = new Workload(sim, {
       depth: plan.depth,
       pauseMsMax: plan.pauseMsMax,
+      longShare: plan.longShare,
       nextId: () => ++this.#requests,
     });
     const { machine } = host;

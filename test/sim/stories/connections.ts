@@ -1,5 +1,6 @@
 import { MIB } from "../../../protocol/core/limits.ts";
 import { NO_FAULTS } from "../../../storage/io/sim_faults.ts";
+import type { SimMediaCall } from "../../../storage/io/sim_world.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { isDataWrite, pass, passTime, reach } from "./story.ts";
 
@@ -10,15 +11,27 @@ const HELD_MS = 2000;
  * comes back, which may repeat it and write the block again only once it has ended.
  */
 export async function heldWrite(scene: Scene): Promise<void> {
+  await losesConnectionsWhileHeld(scene, (call) => isDataWrite(scene, call));
+}
+
+/** The same with what zeroes or discards, also some MiB of it: its pieces are the kernel's. */
+export async function heldZeroes(scene: Scene): Promise<void> {
+  await losesConnectionsWhileHeld(scene, ({ kind }) => kind === "zero" || kind === "discard");
+}
+
+async function losesConnectionsWhileHeld(
+  scene: Scene,
+  isToBeHeld: (call: SimMediaCall) => boolean,
+): Promise<void> {
   const { world: { kernel } } = scene;
   for (let i = 0; i < 8; i++) {
     let isHeld = false;
     kernel.mediaFault = (call) => {
-      if (isHeld || !isDataWrite(scene, call)) return "ok";
+      if (isHeld || !isToBeHeld(call)) return "ok";
       isHeld = true;
       return "hold";
     };
-    await reach(scene, "a write is held", () => isHeld);
+    await reach(scene, "a change is held", () => isHeld);
     kernel.faults.reset = 1;
     await pass(scene, 40);
     kernel.faults.reset = 0;

@@ -20,6 +20,13 @@ export async function zeroesAreFenced(scene: Scene): Promise<void> {
   });
 }
 
+/** The same with some MiB at a time. */
+export async function longZeroesAreFenced(scene: Scene): Promise<void> {
+  await fenceWhileHeld(scene, ({ kind, length }) => {
+    return (kind === "zero" || kind === "discard") && length >= MIB;
+  });
+}
+
 async function fenceWhileHeld(
   scene: Scene,
   isHeld: (call: SimMediaCall) => boolean,

@@ -22,6 +22,7 @@ export const STORY_PLAN = {
   pauseMsMax: 100,
   ioTimeoutMs: 600_000,
   inMemoryShare: 0,
+  longShare: 0,
   faults: [],
 } as const;
 

@@ -12,10 +12,17 @@ import {
   consumersGo,
   halfPayloads,
   heldWrite,
+  heldZeroes,
   hostEndsInReplay,
   lateAttach,
 } from "./connections.ts";
-import { fencedWhilePoisoned, hostIsFenced, killedInFence, zeroesAreFenced } from "./fences.ts";
+import {
+  fencedWhilePoisoned,
+  hostIsFenced,
+  killedInFence,
+  longZeroesAreFenced,
+  zeroesAreFenced,
+} from "./fences.ts";
 import { longDisk, reopened, reopenedUnrepeated, slowSyncs, writesMeet } from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
@@ -32,6 +39,7 @@ export const STORY_NAMES = [
   "fenced-while-poisoned",
   "half-payloads",
   "held-write",
+  "held-zeroes",
   "host-ends-in-replay",
   "host-is-fenced",
   "hosts-are-ahead",
@@ -46,6 +54,7 @@ export const STORY_NAMES = [
   "grows-slowly",
   "late-bytes",
   "long-disk",
+  "long-zeroes-are-fenced",
   "released-unheard",
   "reopened",
   "reopened-in-memory",
@@ -68,6 +77,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "fenced-while-poisoned": { plan: { hosts: 2 }, play: fencedWhilePoisoned },
   "half-payloads": { play: halfPayloads },
   "held-write": { plan: { pauseMsMax: 200 }, play: heldWrite },
+  "held-zeroes": { plan: { pauseMsMax: 200, longShare: 0.3 }, play: heldZeroes },
   "host-ends-in-replay": { play: hostEndsInReplay },
   "host-is-fenced": { plan: { hosts: 2 }, play: hostIsFenced },
   "hosts-are-ahead": { play: hostsAreAhead },
@@ -82,6 +92,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "grows-slowly": { play: growsSlowly },
   "late-bytes": { play: lateBytes },
   "long-disk": { plan: { units: 2, hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: longDisk },
+  "long-zeroes-are-fenced": { plan: { hosts: 2, longShare: 0.5 }, play: longZeroesAreFenced },
   "released-unheard": { play: releasedUnheard },
   "reopened": { play: reopened },
   "reopened-in-memory": { plan: { inMemoryShare: 1 }, play: reopened },

@@ -1,0 +1,86 @@
+import { Buffer } from "node:buffer";
+import { LABEL_REGION_BYTES, MIB, VOLUME_HEADER_BYTES } from "../../../protocol/core/limits.ts";
+import { copyBStart, decodeCopy } from "../../../protocol/label/codec.ts";
+import type { Label, VolumeRecord } from "../../../protocol/label/label.ts";
+import type { SimMedium } from "../../../storage/io/sim_medium.ts";
+
+/** A part of a range of a medium that hosts may use, by one volume; positions as its host sees them. */
+export interface GrantedPiece {
+  readonly volume: VolumeRecord;
+  readonly position: number;
+  readonly length: number;
+}
+
+/** Of each copy, so many bytes tell which label it holds: its sequence and checksum. */
+const TELLTALE_BYTES = 4096;
+
+/**
+ * Whose a place on a medium is, by the medium's own label: what was granted once, and is not being
+ * deleted. All else a unit zeroes by itself: free space, volumes before their first grant, ends
+ * before they are granted, headers and the labels' places.
+ */
+export class GrantedSpace {
+  readonly #labels = new Map<SimMedium, { telltale: Buffer; label: Label | null }>();
+
+  /** Nothing while the label is being written or wiped: one of its copies is not whole then. */
+  within(medium: SimMedium, position: number, length: number): GrantedPiece[] {
+    const label = this.#labelOf(medium);
+    if (label === null) return [];
+    const end = position + length;
+    return label.volumes.flatMap((volume) => {
+      if (volume.grant === null || volume.deleting) return [];
+      const grantedEnd = VOLUME_HEADER_BYTES + volume.grant.sizeBytes;
+      const pieces: GrantedPiece[] = [];
+      let begin = 0;
+      for (const [index, firstStep, steps] of volume.extents) {
+        const start = firstStep * MIB;
+        const size = steps * MIB;
+        if (volume.media[index] === label.mediumId) {
+          // In the volume, with its header.
+          const from = begin + Math.max(position, start) - start;
+          const to = begin + Math.min(end, start + size) - start;
+          const first = Math.max(from, VOLUME_HEADER_BYTES);
+          const last = Math.min(to, grantedEnd);
+          if (first < last) {
+            pieces.push({ volume, position: first - VOLUME_HEADER_BYTES, length: last - first });
+          }
+        }
+        begin += size;
+      }
+      return pieces;
+    });
+  }
+
+  #labelOf(medium: SimMedium): Label | null {
+    const known = this.#labels.get(medium);
+    const telltale = telltaleOf(medium, known?.label?.sizeBytes ?? medium.sizeBytes);
+    if (known?.telltale.equals(telltale)) return known.label;
+    const label = newestOf(medium);
+    // By the place of the second copy that this label says.
+    this.#labels.set(medium, {
+      telltale: telltaleOf(medium, label?.sizeBytes ?? medium.sizeBytes),
+      label,
+    });
+    return label;
+  }
+}
+
+function telltaleOf(medium: SimMedium, sizeBytes: number): Buffer {
+  const both = Buffer.alloc(2 * TELLTALE_BYTES);
+  medium.read(both.subarray(0, TELLTALE_BYTES), 0);
+  medium.read(both.subarray(TELLTALE_BYTES), copyBStart(sizeBytes));
+  return both;
+}
+
+function newestOf(medium: SimMedium): Label | null {
+  const region = (position: number) => {
+    const bytes = new Uint8Array(LABEL_REGION_BYTES);
+    medium.read(bytes, position);
+    return bytes;
+  };
+  const a = decodeCopy(region(0), "A");
+  if (!("label" in a)) return null;
+  const b = decodeCopy(region(copyBStart(a.label.sizeBytes)), "B");
+  if (!("label" in b)) return null;
+  return b.label.sequence > a.label.sequence ? b.label : a.label;
+}
