@@ -28,7 +28,7 @@ const CHANGES: ReadonlyMap<number, AskedChange["kind"]> = new Map([
   [COMMAND.writeZeroes, "zero"],
 ]);
 
-/** Follows what one client sends a server of NBD (fixed newstyle), in plain text and in any pieces. */
+/** Follows what one client sends to a server of NBD (fixed newstyle), in any pieces. */
 export class ClientStream {
   readonly #events: ClientStreamEvents;
   #rest: Uint8Array = new Uint8Array(0);
@@ -56,7 +56,7 @@ export class ClientStream {
     this.#rest = Uint8Array.from(left);
   }
 
-  /** How many bytes the next thing takes, also of those to come; 0 when not enough of it is here. */
+  /** How many bytes the next thing takes, some to come perhaps; 0: not enough of it is here. */
   #next(bytes: Buffer): number {
     if (this.#isLost || bytes.length === 0) return 0;
     if (!this.#hasFlags) {

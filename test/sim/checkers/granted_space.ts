@@ -4,7 +4,7 @@ import { copyBStart, decodeCopy } from "../../../protocol/label/codec.ts";
 import type { Label, VolumeRecord } from "../../../protocol/label/label.ts";
 import type { SimMedium } from "../../../storage/io/sim_medium.ts";
 
-/** A part of a range of a medium that hosts may use, by one volume; positions as its host sees them. */
+/** A part of a range of a medium that is one volume's; positions are as its host sees them. */
 export interface GrantedPiece {
   readonly volume: VolumeRecord;
   readonly position: number;

@@ -73,6 +73,15 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     only: ["catalog", "direct"],
   },
   {
+    name: "twins-generation-taken-for-ones-own",
+    breaks: "a generation that two stations gave is the one that its unit took",
+    file: "roles/station/evidence.ts",
+    old:
+      '  if (compareGenerations(generation, row) !== 0 || row.state !== "active") return false;\n',
+    new: '  if (compareGenerations(generation, row) !== 0 || row.state !== "x") return false;\n',
+    story: "generation-given-twice",
+  },
+  {
     name: "newer-maps-of-hosts-ignored",
     breaks: "a host refuses an older map, and the station goes above it",
     file: "roles/station/newer_maps.ts",

@@ -90,11 +90,7 @@ export class Operator {
             () => this.#forget(id, { path, unit: name }),
           );
         }
-        // A wiping that failed goes on at the unit's next start, which it is still told to wipe at.
-        const mine = all.find(({ plan }) => plan.name === name);
-        if (state === "foreign" && mine?.plan.wipes.has(path) === true) {
-          this.#try(`restart ${name}, which is to wipe ${path}`, () => mine.role.stop());
-        }
+        if (state === "foreign") this.#wipeOn(name, path);
         // It was out when the unit looked at the paths that it was given, and is there again.
         const isBack = state === "refused" && world.kernel.media.get(path)?.isGone === false;
         if (state !== "poisoned" && state !== "failed" && !isBack) continue;
@@ -104,6 +100,13 @@ export class Operator {
         );
       }
     }
+  }
+
+  /** A wiping that failed goes on at its unit's next start, which is told to wipe it still. */
+  #wipeOn(unit: string, path: string): void {
+    const found = this.#scene.units.find(({ plan }) => plan.name === unit);
+    if (found?.plan.wipes.has(path) !== true) return;
+    this.#try(`restart ${unit}, which is to wipe ${path}`, () => found.role.stop());
   }
 
   /** A device that was made blank is labelled anew by a unit that starts without knowing it. */

@@ -149,6 +149,47 @@ export async function revokedThenRestored(scene: Scene): Promise<void> {
   if (left.length > 0) sim.violated("story", `its grants are ${left.join(", ")}`);
 }
 
+/**
+ * Station and host are put back to a snapshot, so that two stations run on copies of one catalog,
+ * one after the other and under one epoch. Both hand a disk out without its agent, the other while
+ * no unit reaches it, and give the same generation with other tokens. Who is let in is whom the
+ * unit has let in: the other station learns it, and tells nobody tokens that open nothing.
+ */
+export async function generationGivenTwice(scene: Scene): Promise<void> {
+  const { sim, users, station } = scene;
+  const disk = users.request({ sizeBytes: MIB })!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  await agree(scene);
+  station.end("killed");
+  const old = backupOf(station.machine);
+  const { host } = disk;
+  host.end("killed");
+  const files = new Map(host.machine.files);
+  await reach(scene, "the first station runs", () => station.isReady);
+  await agree(scene);
+  users.handOut(disk);
+  await reach(scene, "the disk is used without its agent", () => disk.direct !== null);
+  await passTime(scene, 1000);
+  users.endDirect();
+  station.end("killed");
+  host.end("killed");
+  cutUnits(scene, true);
+  restore(station.machine, old);
+  host.machine.files.clear();
+  for (const [path, bytes] of files) host.machine.files.set(path, bytes);
+  await reach(scene, "the other station runs", () => station.isReady);
+  await passTime(scene, 8000);
+  users.handOut(disk);
+  await passTime(scene, 1000);
+  cutUnits(scene, false);
+  await passTime(scene, 20_000);
+  const { tasks } = await shown(scene);
+  const waiting = tasks.find(({ state }) => state === "running");
+  if (waiting !== undefined) sim.violated("story", `"${waiting.title}" waits: ${waiting.step}`);
+  if (disk.direct !== null) sim.violated("story", "tokens were told that open nothing");
+  await agree(scene);
+}
+
 /** To three times its size; whoever uses it opens it anew. */
 async function grow(scene: Scene, disk: UsedDisk): Promise<void> {
   scene.users.grow(disk, { sizeBytes: 6 * MIB });

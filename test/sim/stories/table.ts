@@ -1,6 +1,7 @@
 import type { Story } from "./story.ts";
 import {
   behindWithTombstones,
+  generationGivenTwice,
   hostsAreAhead,
   olderBackup,
   restoredBeforeGrowth,
@@ -37,6 +38,7 @@ export const STORY_NAMES = [
   "catalog-lost-later",
   "consumers-go",
   "fenced-while-poisoned",
+  "generation-given-twice",
   "half-payloads",
   "held-write",
   "held-zeroes",
@@ -75,6 +77,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "catalog-lost-later": { play: catalogLostLater },
   "consumers-go": { plan: { hosts: 1, depth: 40, pauseMsMax: 1 }, play: consumersGo },
   "fenced-while-poisoned": { plan: { hosts: 2 }, play: fencedWhilePoisoned },
+  "generation-given-twice": { play: generationGivenTwice },
   "half-payloads": { play: halfPayloads },
   "held-write": { plan: { pauseMsMax: 200 }, play: heldWrite },
   "held-zeroes": { plan: { pauseMsMax: 200, longShare: 0.3 }, play: heldZeroes },
