@@ -57,6 +57,9 @@ Deno.test("Host refuses a map in which a leg that it has is another volume or go
         error.message.includes('disk "db" has volume 44444444-4444-4444-8444-444444444444');
     });
   }
+  // The same volumes, at one another's offsets.
+  const legs = two.legs.map((leg) => ({ ...leg, leg: 1 - leg.leg })).reverse();
+  assert.throws(() => host.assigned({ ...two, version: 3, legs }), /It keeps its own map/);
   assert.deepEqual(book.list(), [two]);
   await host.settled(DISK);
   assert.deepEqual(worker.calls, ["attach db 2"]);

@@ -19,6 +19,8 @@ Deno.test("--wipe holds once for its path, over restarts, and again after a star
   assert.deepEqual(start("/a", "/b").words, ["used", "yes"], "the other device was not taken");
   assert.deepEqual(start("/b").words, ["no", "yes"]);
   assert.deepEqual(start("/a").words, ["yes", "no"]);
+  for (const path of ["/a", "/b"]) start("/a", "/b").used.taken([path]);
+  assert.deepEqual(start("/a", "/b").words, ["used", "used"]);
 });
 
 Deno.test("with a damaged list no --wipe holds before a start without it", () => {

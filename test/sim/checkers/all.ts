@@ -5,6 +5,7 @@ import { BlocksChecker } from "./blocks.ts";
 import { DurableLabelsChecker } from "./durable_labels.ts";
 import { FencesChecker } from "./fences.ts";
 import { GrantedSpace } from "./granted_space.ts";
+import { TellsChecker } from "./tells.ts";
 
 export interface DataCheckers {
   readonly all: readonly Checker[];
@@ -19,6 +20,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const space = new GrantedSpace();
   const fences = new FencesChecker(sim, space);
   const attachments = new AttachmentsChecker(sim, space);
+  const tells = new TellsChecker(sim);
   const labels = new DurableLabelsChecker(sim, kernel.media);
   kernel.tap = {
     erases: (range) => {
@@ -39,8 +41,9 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
       sim.say(
         `judged: ${blocks.judged} blocks that were read, ${blocks.statuses} times what is allocated, ${fences.judged} blocks written to media, ` +
           `${fences.erased} ranges erased there, ${attachments.judged} and ${attachments.erased} of ` +
-          `them by the connection that asked for them, and ${labels.judged} changes of labels`,
+          `them by the connection that asked for them, ${labels.judged} changes of labels, ` +
+          `and ${tells.told} losses that were told`,
       ),
   };
-  return { all: [blocks, fences, attachments, labels, tally], blocks, fences, attachments };
+  return { all: [blocks, fences, attachments, tells, labels, tally], blocks, fences, attachments };
 }

@@ -21,8 +21,9 @@ interface Asked {
   readonly era: number;
   /** How often writing back had failed before. */
   readonly losses: number;
-  /** When an error was its answer; Infinity otherwise. */
+  /** When an error was its answer, and when its consumer was cut off; Infinity otherwise. */
   failedAt: number;
+  lostAt: number;
 }
 
 interface Disk {
@@ -34,6 +35,8 @@ interface Disk {
   unflushed: { readonly change: Change; readonly answeredAt: number }[];
   lost: Asked[];
 }
+
+const BEFORE = 0.5;
 
 /**
  * What consumers read is what they wrote: each block is a register (register.ts); what was
@@ -63,8 +66,9 @@ export class BlocksChecker implements Checker {
     const at = ++this.#now;
     const changes = this.#changes(disk, request, at);
     const era = request.era + (this.#incarnations.get(disk.host) ?? 0);
-    if (request.isDirect) { for (const change of changes) change.isForgotten = true; }
-    const asked = { request, at, changes, era, losses: this.#losses, failedAt: Infinity };
+    for (const change of changes) change.isForgotten = request.isDirect;
+    const losses = this.#losses;
+    const asked = { request, at, changes, era, losses, failedAt: Infinity, lostAt: Infinity };
     disk.pending.set(request.id, asked);
   }
 
@@ -111,7 +115,9 @@ export class BlocksChecker implements Checker {
     const disk = this.#disk(request);
     const asked = disk.pending.get(request.id);
     disk.pending.delete(request.id);
-    if (asked !== undefined && asked.changes.length > 0) disk.lost.push(asked);
+    if (asked === undefined || asked.changes.length === 0) return;
+    asked.lostAt = ++this.#now;
+    disk.lost.push(asked);
   }
 
   ended(process: string, { power }: { readonly power: boolean }): void {
@@ -193,16 +199,18 @@ export class BlocksChecker implements Checker {
   /**
    * A host that was started anew comes in by a higher attachment number, and so does whoever got
    * the disk by a new grant: once it was answered for a block, nothing that was sent for that block
-   * in an earlier era can land any more. Nor can what had failed when it was asked for.
+   * in an earlier era can land any more. Nor can what had failed when it was asked for. And what a
+   * consumer that was cut off had sent is done before what is asked for after that, or never.
    */
   #settleLost(disk: Disk, asked: Asked, now: number): void {
     const { firstBlock, blockCount } = asked.request;
     for (const lost of disk.lost) {
-      if (lost.era >= asked.era && lost.failedAt >= asked.at) continue;
+      const isBefore = asked.changes.length > 0 && lost.lostAt < asked.at;
+      if (!isBefore && lost.era >= asked.era && lost.failedAt >= asked.at) continue;
       lost.changes.forEach((change, i) => {
         const block = lost.request.firstBlock + i;
         if (block < firstBlock || block >= firstBlock + blockCount) return;
-        change.doneAt = Math.min(change.doneAt, now);
+        change.doneAt = Math.min(change.doneAt, isBefore ? asked.at - BEFORE : now);
         // It may never have happened at all.
         change.isForgotten = true;
         change.isLost = true;

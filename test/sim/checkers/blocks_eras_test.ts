@@ -94,3 +94,28 @@ good("a write that failed and lands beside a later one", ({ history }) => {
   history.read(0, after.version);
   history.read(0, failed.version);
 });
+
+bad(
+  "a write of a consumer that has gone, over one that was asked for since",
+  /after that/,
+  (it) => {
+    const { history } = it;
+    const left = history.ask("write", 0);
+    history.lose(left);
+    const after = history.write(0);
+    history.read(0, after);
+    return () => history.read(0, left.version);
+  },
+);
+
+good("a write of a consumer that has gone, which lands late or never", ({ history }) => {
+  const before = history.write(0);
+  const left = [history.ask("write", 0), history.ask("write", 1)];
+  for (const each of left) history.lose(each);
+  history.read(0, before);
+  history.read(0, left[0]!.version);
+  const after = history.write(0);
+  history.read(0, after);
+  history.read(1, 0);
+  history.read(1, left[1]!.version);
+});

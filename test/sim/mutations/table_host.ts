@@ -110,4 +110,12 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     new: "    if (!this.#shut || !keepsBuffer) return this.#replies.answer(request);\n",
     story: "consumers-go",
   },
+  {
+    name: "gone-client-counts-as-told",
+    breaks: "of a loss somebody is told who is there",
+    file: "storage/devices/held.ts",
+    old: "        if (!operation.asker?.hasGone) told();\n",
+    new: "        told();\n",
+    story: "direct-consumers-go",
+  },
 ];

@@ -1,6 +1,7 @@
 import { MIB } from "../../../protocol/core/limits.ts";
 import { NO_FAULTS } from "../../../storage/io/sim_faults.ts";
 import type { SimMediaCall } from "../../../storage/io/sim_world.ts";
+import { GrantedSpace } from "../checkers/granted_space.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { isDataWrite, pass, passTime, reach } from "./story.ts";
 
@@ -121,26 +122,77 @@ export async function halfPayloads(scene: Scene): Promise<void> {
 /**
  * A unit's device holds writes, and the consumers of two disks ask for all buffers that their host
  * has: what others ask for stays unread. Consumers are killed then, and new ones come: that ends
- * nobody else, the host's agent least of all.
+ * nobody else, the host's agent least of all. In every other round only the two disks' writes are
+ * held: what the others' newer consumers have written by then is not written over by older ones'.
  */
 export async function consumersGo(scene: Scene): Promise<void> {
   const { sim, world: { kernel }, users } = scene;
   while (users.request({ sizeBytes: MIB }) !== null);
   const isMade = () => users.present.every(({ state }) => state === "made");
   await reach(scene, "all disks are there", isMade);
-  for (let i = 0; i < 6; i++) {
+  const space = new GrantedSpace();
+  for (let i = 0; i < 8; i++) {
     const [one, two, ...others] = users.present;
+    const holders = new Set([one!, two!].map(({ workload }) => workload.diskId));
+    const isHeld = ({ path, position, length }: SimMediaCall) =>
+      i % 2 === 0 ||
+      space.within(kernel.media.get(path)!, position, length)
+        .some(({ volume }) => holders.has(volume.leg.diskId));
     for (const { workload } of others) workload.isPaused = true;
-    kernel.mediaFault = (call) => isDataWrite(scene, call) ? "hold" : "ok";
+    kernel.mediaFault = (call) => isDataWrite(scene, call) && isHeld(call) ? "hold" : "ok";
     await passTime(scene, 200);
     for (const { workload } of others) workload.isPaused = false;
     for (const { consumer } of others) consumer.end("killed");
     await passTime(scene, 300);
-    const gone = i % 2 === 0 ? others : [one!, two!, ...others];
+    const gone = i % 4 < 2 ? others : [one!, two!, ...others];
     for (const { consumer } of gone) consumer.end("killed");
     await passTime(scene, 300 + 100 * sim.fraction());
     kernel.mediaFault = () => "ok";
     kernel.releaseHeld();
     await passTime(scene, 100);
   }
+}
+
+/**
+ * A disk is used without its agent, and its unit's machine loses its power: who comes back by the
+ * token is told by a failed flush. But that flush takes long, and its consumer is killed before it
+ * hears of it: the next one is told, and no flush succeeds before somebody was.
+ */
+export async function directConsumersGo(scene: Scene): Promise<void> {
+  const { sim, world: { kernel }, users, units: [unit] } = scene;
+  const disk = users.disks.find(({ state }) => state === "made") ?? users.request()!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  for (const other of users.present) if (other !== disk) other.workload.isPaused = true;
+  users.handOut(disk);
+  await reach(scene, "it is used without its agent", () => disk.direct?.isReady === true);
+  const { machine } = unit!.role;
+  let flushes = 0;
+  sim.checkers.push({
+    name: "story",
+    asked: ({ kind, isDirect }) => {
+      if (kind === "flush" && isDirect) flushes++;
+    },
+  });
+  for (let i = 0; i < 6; i++) {
+    await passTime(scene, 3000);
+    machine.cutPower();
+    machine.switchOn();
+    await reach(scene, "the unit is back", () => unit!.role.isReady);
+    await reach(scene, "so is its consumer", () => disk.direct?.isReady === true);
+    let syncs = 0;
+    const before = flushes;
+    kernel.mediaFault = ({ kind }) => {
+      if (kind !== "sync" || flushes === before) return "ok";
+      syncs++;
+      return "hold";
+    };
+    await reach(scene, "a flush is under way", () => syncs > 0);
+    await passTime(scene, 100);
+    disk.direct!.end("killed");
+    await passTime(scene, 500);
+    kernel.mediaFault = () => "ok";
+    kernel.releaseHeld();
+  }
+  await passTime(scene, 5000);
+  users.endDirect();
 }

@@ -11,6 +11,7 @@ import {
 import { catalogLost, catalogLostLater } from "./catalog.ts";
 import {
   consumersGo,
+  directConsumersGo,
   halfPayloads,
   heldWrite,
   heldZeroes,
@@ -37,6 +38,7 @@ export const STORY_NAMES = [
   "catalog-lost",
   "catalog-lost-later",
   "consumers-go",
+  "direct-consumers-go",
   "fenced-while-poisoned",
   "generation-given-twice",
   "half-payloads",
@@ -76,6 +78,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "catalog-lost": { play: catalogLost },
   "catalog-lost-later": { play: catalogLostLater },
   "consumers-go": { plan: { hosts: 1, depth: 40, pauseMsMax: 1 }, play: consumersGo },
+  "direct-consumers-go": { plan: { hosts: 1 }, play: directConsumersGo },
   "fenced-while-poisoned": { plan: { hosts: 2 }, play: fencedWhilePoisoned },
   "generation-given-twice": { play: generationGivenTwice },
   "half-payloads": { play: halfPayloads },
