@@ -55,12 +55,12 @@ export class LegLife {
   constructor(options: LegOptions) {
     this.#options = options;
     this.#assignment = options.assignment;
-    const { io } = options;
+    const { io, replayBuffers: buffers, assignment: { unitId } } = options;
     this.#sinceMs = io.nowMs();
     this.#counters = options.counters ?? CounterRow.unread();
     const log = ReplayLog.forLeg(io, options);
     this.queue = new LegQueue(io, { log, counters: this.#counters });
-    this.#recovery = new LegRecovery({ io, buffers: options.replayBuffers }, this.queue, {
+    this.#recovery = new LegRecovery({ io, buffers, unitId }, this.queue, {
       recovered: () => this.#onRecovered(),
       failed: (reason) => this.#connection?.drop(reason),
     });

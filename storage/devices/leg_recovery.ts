@@ -26,6 +26,7 @@ type Step = "idle" | "replaying" | "flushing" | "repeating";
 export class LegRecovery {
   readonly #io: Io;
   readonly #buffers: ReplayBuffers;
+  readonly #unitId: string;
   readonly #queue: LegQueue;
   readonly #events: RecoveryEvents;
   #step: Step = "idle";
@@ -42,12 +43,13 @@ export class LegRecovery {
   readonly #waiter: BufferWaiter = { run: (off) => this.#onBuffer(off) };
 
   constructor(
-    by: { io: Io; buffers: ReplayBuffers },
+    by: { io: Io; buffers: ReplayBuffers; unitId: string },
     queue: LegQueue,
     events: RecoveryEvents,
   ) {
     this.#io = by.io;
     this.#buffers = by.buffers;
+    this.#unitId = by.unitId;
     this.#queue = queue;
     this.#events = events;
     for (let i = 0; i < LEG_REPLAYS_MAX; i++) {
@@ -162,7 +164,7 @@ export class LegRecovery {
       return true;
     }
     this.#waitsForBuffer = true;
-    this.#buffers.wait(this.#waiter);
+    this.#buffers.wait(this.#waiter, this.#unitId);
     return !this.#waitsForBuffer;
   }
 
@@ -189,7 +191,7 @@ export class LegRecovery {
   }
 
   #putBack(request: LegRequest): void {
-    if (request.off >= 0) this.#buffers.release(request.off);
+    if (request.off >= 0) this.#buffers.release(request.off, this.#unitId);
     request.off = -1;
     this.#spare.push(request);
   }
