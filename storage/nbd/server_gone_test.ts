@@ -63,16 +63,18 @@ for (const kind of IO_KINDS) {
     const { client: other } = on.attach();
     on.device.set("write", { kind: "hold" });
     for (let i = 0; i < 40 && !connection!.isUnread; i++) {
-      client.say(write(0, new Uint8Array(SIZE)));
+      client.say(write(0, new Uint8Array(SIZE).fill(i + 1)));
       until(on.io, () => on.device.heldCount > i || connection!.isUnread, "a write");
     }
     assert.equal(connection!.isUnread, true, "the last one waits for a buffer");
+    const begun = on.device.heldCount;
     client.close();
     on.device.set("write", null);
     // Its own write gives back the buffer in which the client is found to have gone.
     on.device.release();
     until(on.io, () => on.ends.length === 1, "the end");
     assert.equal(on.ends[0]?.clean, false);
+    assert.equal(on.memory.bytes[0], begun, "what waited for its buffer is not begun");
     other.say(write(0, new Uint8Array(SIZE)));
     assert.deepEqual(reply(other.hear(16)), [0, 1]);
     on.close();
