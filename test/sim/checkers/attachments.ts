@@ -104,32 +104,47 @@ export class AttachmentsChecker implements Checker {
   }
 
   #whyNotErased(process: string, { volume, position, length }: GrantedPiece): string | null {
-    const connections = this.#letIn.of(process, volume.id);
-    // Who asked for the same on a newer connection repeats it: both may ask, one may do it.
-    const order = [
-      ...connections.filter(({ supersededBy }) => supersededBy === null),
-      ...connections.filter(({ supersededBy }) => supersededBy !== null),
-    ];
+    this.#letIn.learn(volume.id, volume.grant?.direct);
+    const all = this.#letIn.of(process, volume.id);
+    const present = all.filter(({ supersededBy }) => supersededBy === null);
     const erased = { begin: position, end: position + length };
-    const asker = order.find((connection) => this.#take(connection, erased));
-    if (asker === undefined) return "which no connection had asked for, or not again";
-    if (asker.supersededBy !== null) {
-      return `which only connection ${asker.number} had asked for; but ${asker.supersededBy} had ` +
+    // Who asked for the same on a newer connection repeats it: both may ask, one may do it.
+    const askers = this.#take(present, erased) ?? this.#take([...present, ...all], erased);
+    if (askers === null) return "which no connection had asked for, or not again";
+    const older = askers.find(({ supersededBy }) => supersededBy !== null);
+    if (older !== undefined) {
+      return `which only connection ${older.number} had asked for; but ${older.supersededBy} had ` +
         "taken over from that";
     }
-    this.#letIn.letIn(asker);
+    for (const asker of askers) this.#letIn.letIn(asker);
     return null;
   }
 
-  /** A piece of one of its requests is done; false when none of them holds it. */
-  #take(connection: Connection, done: Erasure): boolean {
-    const asked = this.#erasures.get(connection) ?? [];
-    const at = asked.findIndex(({ begin, end }) => begin <= done.begin && done.end <= end);
-    const whole = asked[at];
-    if (whole === undefined) return false;
-    const left = [{ begin: whole.begin, end: done.begin }, { begin: done.end, end: whole.end }];
-    asked.splice(at, 1, ...left.filter(({ begin, end }) => begin < end));
-    return true;
+  /**
+   * Takes what was done off what these have asked for, byte by byte, as requests may overlap. Who
+   * had asked for it; null when some of it was not asked for, and then nothing has changed.
+   */
+  #take(connections: readonly Connection[], done: Erasure): Connection[] | null {
+    const all = new Set(connections);
+    const left = [...all].flatMap((connection) =>
+      (this.#erasures.get(connection) ?? []).map((range) => ({ connection, ...range }))
+    );
+    const askers = new Set<Connection>();
+    for (let at = done.begin; at < done.end;) {
+      const index = left.findIndex(({ begin, end }) => begin <= at && at < end);
+      if (index < 0) return null;
+      const [found] = left.splice(index, 1);
+      const { connection, begin, end } = found!;
+      const to = Math.min(end, done.end);
+      if (begin < at) left.splice(index, 0, { connection, begin, end: at });
+      if (to < end) left.splice(index, 0, { connection, begin: to, end });
+      askers.add(connection);
+      at = to;
+    }
+    for (const connection of all) {
+      this.#erasures.set(connection, left.filter((range) => range.connection === connection));
+    }
+    return [...askers];
   }
 
   #came(connection: Connection, bytes: Uint8Array): void {

@@ -182,6 +182,21 @@ Deno.test("attachments: zeroes of any length may come in pieces, and nothing but
   }
 });
 
+Deno.test("attachments: of requests that overlap each byte may be erased once for each", () => {
+  const bench = new Bench();
+  const client = bench.connect();
+  client.zeroes(0, 4 * BLOCK_BYTES);
+  client.zeroes(BLOCK_BYTES, BLOCK_BYTES);
+  client.zeroes(0, 3 * BLOCK_BYTES);
+  bench.erases(BLOCK_BYTES, BLOCK_BYTES);
+  bench.erases(0, 2 * BLOCK_BYTES);
+  bench.erases(0, 3 * BLOCK_BYTES);
+  bench.erases(2 * BLOCK_BYTES, 2 * BLOCK_BYTES);
+  assert.deepEqual(bench.complaints.texts, []);
+  bench.erases(3 * BLOCK_BYTES, 512);
+  assert.equal(bench.complaints.texts.length, 1);
+});
+
 Deno.test("attachments: of a process that is gone nothing is known any more", () => {
   const bench = new Bench();
   bench.connect().zeroes(0, 4096);

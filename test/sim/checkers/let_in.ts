@@ -75,10 +75,10 @@ export class LetIn {
     if (error !== null) return;
     if (call === "accessGrant") {
       const { volumeId, direct } = params as AccessGrant;
-      this.#learn(volumeId, direct);
+      this.learn(volumeId, direct);
     }
     if (call !== "storageInfo") return;
-    for (const { id, grant } of (result as StorageInfo).volumes) this.#learn(id, grant?.direct);
+    for (const { id, grant } of (result as StorageInfo).volumes) this.learn(id, grant?.direct);
   }
 
   streamBytes(end: ServerEnd, bytes: Uint8Array): void {
@@ -135,7 +135,8 @@ export class LetIn {
     return connection;
   }
 
-  #learn(volumeId: string, direct: AccessGrant["direct"]): void {
+  /** Also by what labels say: a unit may have been killed before it told of a grant. */
+  learn(volumeId: string, direct: AccessGrant["direct"]): void {
     if (direct !== undefined) this.#byToken.set(hexOf(direct.tokenHash), volumeId);
   }
 }
