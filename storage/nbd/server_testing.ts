@@ -96,28 +96,29 @@ export class RawClient {
 }
 
 /**
- * The timers of this length that are asked for from now on: they end when a test says so, however
- * fast its machine is. For who does not ask how they ended.
+ * The timers of this length that are asked for from now on: they end when a test says so, cancelled,
+ * however fast its machine is. Those that are asked for after that are as any others.
  */
 export class HeldTimers {
   readonly #io: Io;
   readonly #timers = new Set<Operation>();
   /** How often one was asked for. */
   asked = 0;
+  #over = false;
 
   constructor(io: Io, heldMs: number) {
     this.#io = io;
     const timer = io.timer.bind(io);
     io.timer = (operation, delayMs) => {
-      if (delayMs === heldMs) {
-        this.asked++;
-        this.#timers.add(operation);
-      }
-      timer(operation, delayMs);
+      if (delayMs !== heldMs || this.#over) return timer(operation, delayMs);
+      this.asked++;
+      this.#timers.add(operation);
+      timer(operation, 24 * 3_600_000);
     };
   }
 
   end(): void {
+    this.#over = true;
     for (const timer of this.#timers) this.#io.cancel(timer);
     this.#timers.clear();
   }
