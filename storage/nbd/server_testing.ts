@@ -96,8 +96,8 @@ export class RawClient {
 }
 
 /**
- * The timers of this length that are asked for from now on: they end when a test says so, cancelled,
- * however fast its machine is. Those that are asked for after that are as any others.
+ * The timers of this length that are asked for from now on: they end, cancelled, when a test says
+ * so, however fast its machine is. Those that are asked for after that are as any others.
  */
 export class HeldTimers {
   readonly #io: Io;
