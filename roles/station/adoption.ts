@@ -2,6 +2,7 @@ import type { GrantInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { Catalog, Change } from "./catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "./catalog/rows.ts";
 import { isUnknown } from "./evidence.ts";
+import { ownName } from "./rival_legs.ts";
 
 /**
  * Takes a volume that a unit holds, and that the catalog does not know, into the catalog with what
@@ -51,7 +52,7 @@ function adoptedDisk(
   const { leg } = held;
   return {
     id,
-    name: id === leg.diskId ? leg.diskName : `adopted-${id.slice(0, 8)}`,
+    name: id === leg.diskId ? leg.diskName : ownName(id),
     hostId: leg.ownerId,
     layout: leg.layout,
     sizeBytes: 0,

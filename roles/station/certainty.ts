@@ -4,11 +4,12 @@ import type { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "./catalog/rows.ts";
 import type { NewerMaps } from "./newer_maps.ts";
 import type { Observed } from "./observed.ts";
+import { rivalWords } from "./rival_legs.ts";
 
 export interface CertaintyParts {
   readonly catalog: Catalog;
   readonly observed: Observed;
-  readonly newerMaps: Pick<NewerMaps, "otherLegs">;
+  readonly newerMaps: Pick<NewerMaps, "otherLegs" | "uses">;
 }
 
 /**
@@ -32,7 +33,7 @@ export function uncertainty(parts: CertaintyParts, disk: DiskRow): string | null
   }
   const missing = missingLeg(legs, expected);
   if (missing !== null) return `leg ${missing} of ${expected} was not seen yet`;
-  return parts.newerMaps.otherLegs(disk);
+  return parts.newerMaps.otherLegs(disk) ?? rivalWords(parts, disk);
 }
 
 /** DvsanError "busy" unless the disk is certain. */

@@ -6,6 +6,7 @@ import { uncertainty } from "./certainty.ts";
 import { mediumDifference } from "./medium_differences.ts";
 import type { PlanStep } from "./plan.ts";
 import type { Pool } from "./pool.ts";
+import { misplaced } from "./rival_legs.ts";
 import { formatGeneration, listText, sizeText, timeText } from "./words.ts";
 
 const NOTHING = "nothing by itself";
@@ -191,17 +192,7 @@ function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
       waits: null,
     };
   }
-  if (why !== null) {
-    return {
-      kind: "disk",
-      subject,
-      wanted: `${sizeText(disk.sizeBytes)} for "${host}"`,
-      held: `uncertain: ${why}`,
-      will: NOTHING,
-      onConfirm: null,
-      waits: "the units that hold its legs",
-    };
-  }
+  if (why !== null) return uncertainDifference(pool, disk, { subject, host, why });
   if (disk.adopted === 1 && disk.version === 0 && disk.state === "ready") {
     return rebuiltDifference(pool, disk, { subject, host });
   }
@@ -216,6 +207,31 @@ function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
     waits: pool.nodes.reason(disk.hostId) === null
       ? null
       : `host "${host}" ${pool.nodes.reason(disk.hostId)}`,
+  };
+}
+
+function uncertainDifference(
+  pool: Pool,
+  disk: DiskRow,
+  { subject, host, why }: {
+    readonly subject: string;
+    readonly host: string;
+    readonly why: string;
+  },
+): DifferenceView {
+  const rivals = misplaced(pool).find((one) => one.disk === disk || one.own === disk);
+  const exchanging = rivals && `has volume ${rivals.other.id} as leg ${rivals.placed.leg} of ` +
+      `"${rivals.disk.name}" again, as its host does, and volume ${rivals.placed.id}, which an ` +
+      "older catalog had made in its place, as a disk of its own; nothing is deleted";
+  const isNormal = pool.standing.state === "normal";
+  return {
+    kind: "disk",
+    subject,
+    wanted: `${sizeText(disk.sizeBytes)} for "${host}"`,
+    held: `uncertain: ${why}`,
+    will: isNormal && exchanging !== undefined ? exchanging : NOTHING,
+    onConfirm: isNormal || exchanging === undefined ? null : exchanging,
+    waits: exchanging === undefined ? "the units that hold its legs, or its host" : null,
   };
 }
 

@@ -62,6 +62,13 @@ export class NewerMaps {
       "the catalog does not";
   }
 
+  /** Whether the disk's host tells that it uses this volume as that leg. */
+  uses(disk: DiskRow, which: { readonly leg: number; readonly volumeId: string }): boolean {
+    const held = this.#held.get(disk.id);
+    return held?.hostId === disk.hostId &&
+      held.legs.some(({ leg, volumeId }) => leg === which.leg && volumeId === which.volumeId);
+  }
+
   /** The host holds what the catalog has. */
   agreed(hostId: string): void {
     for (const [diskId, held] of this.#held) if (held.hostId === hostId) this.#held.delete(diskId);

@@ -71,6 +71,70 @@ Deno.test("a disk that an old catalog grew by another leg than its host has is u
   await world.end();
 });
 
+Deno.test("a leg's place goes back to the volume that its host uses, once its unit is back and an operator confirms", async () => {
+  const { world, host, away, there, told } = await grownAndRestored();
+  const { api } = world.station;
+  const used = told.legs[1]!.volumeId;
+  await world.task((await api.growDisk("db", { sizeBytes: 8 * GIB }, "admin")).id);
+  const nodes = [...there, away];
+  const made = () => nodes.flatMap(({ volumes }) => [...volumes.keys()]).sort();
+  await world.join(away);
+  await world.pass(3000);
+  const before = made();
+  assert.equal(before.length, 3, "another volume has the place of the one that is used");
+  // Nobody is told of it under another name before its host has said what it uses.
+  await api.confirmRecovery(api.recovery().list, "ann");
+  await world.join(host);
+  await world.pass(30_000);
+  assert.deepEqual([...host.assignments.values()], [told]);
+  const stale = api.differences().find(({ subject }) => subject.includes("adopted-"))!;
+  assert.match(stale.held, /its label is that of leg 1 of disk "db", as which the catalog has/);
+  for (let round = 0; round < 4; round++) {
+    await world.heartbeat(host, host.digest, held(host));
+    await world.pass(6000);
+  }
+  const now = host.assignments.get(DISK)!;
+  assert.deepEqual(now.legs, told.legs, "nothing of its data is elsewhere");
+  assert.ok(now.version > told.version);
+  const events = await api.events({ after: 0, limit: 500 });
+  assert.match(events.find(({ kind }) => kind === "disk.exchanged")!.text, /Release it if it is/);
+  const names = api.disks().map(({ name }) => name).sort();
+  const rival = before.find((id) => id !== used && !told.legs.some((leg) => leg.volumeId === id))!;
+  assert.deepEqual(names, [`adopted-${rival.slice(0, 8)}`, "db"]);
+  assert.deepEqual(api.differences(), []);
+  assert.deepEqual(made(), before, "nothing is deleted");
+  assert.equal(away.volumes.get(used)?.grant?.state, "active");
+  // And the way to be rid of what was made in its place.
+  await world.task((await api.releaseDisk(names[0]!, "ann")).id);
+  assert.deepEqual(made(), before.filter((id) => id !== rival));
+  assert.deepEqual([...host.assignments.values()], [now]);
+  await world.end();
+});
+
+Deno.test("an operator is shown that a leg's place goes back, and it does so at the confirmation", async () => {
+  const { world, host, away, told } = await grownAndRestored();
+  const { api } = world.station;
+  await world.task((await api.growDisk("db", { sizeBytes: 8 * GIB }, "admin")).id);
+  await world.join(away);
+  await world.join(host);
+  for (let round = 0; round < 2; round++) {
+    await world.heartbeat(host, host.digest, held(host));
+    await world.pass(6000);
+  }
+  const view = api.recovery();
+  const shown = view.differences.filter(({ kind }) => kind === "disk");
+  assert.equal(shown.length, 2);
+  for (const { will, onConfirm } of shown) {
+    assert.match(`${onConfirm}`, /as leg 1 of "db" again, as its host does, .* nothing is deleted/);
+    assert.equal(will, "nothing by itself");
+  }
+  await api.confirmRecovery(view.list, "ann");
+  await world.pass(6000);
+  assert.deepEqual(host.assignments.get(DISK)!.legs, told.legs);
+  assert.deepEqual(api.differences(), []);
+  await world.end();
+});
+
 Deno.test("a host that has a leg more than an old catalog keeps it, and is told anew once it was seen", async () => {
   const { world, host, away, told } = await grownAndRestored();
   const { api } = world.station;

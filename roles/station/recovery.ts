@@ -8,6 +8,7 @@ import { behindWords, highestEpoch, strangeEpoch } from "./evidence.ts";
 import { recoveryView } from "./differences.ts";
 import { Paced } from "./paced.ts";
 import { nextVersion, type Pool } from "./pool.ts";
+import { exchange, misplaced, ownName, type Rivals } from "./rival_legs.ts";
 import { requireStanding } from "./standing.ts";
 import { isToBeGranted, shutOutLegs, whyNotAgain } from "./tasks/disk_regrant.ts";
 import { takeBack } from "./tasks/legs.ts";
@@ -116,6 +117,7 @@ export class Recovery {
     const { pool } = this.#o;
     if (pool.standing.state !== "superseded") await this.#revokeAgain();
     if (pool.standing.state !== "normal") return;
+    for (const rivals of misplaced(pool)) await this.#exchange(rivals);
     for (const id of shutOutLegs(pool).keys()) await this.#regrant(id);
     for (const id of [...pool.catalog.disks.keys()]) {
       // As it is now: bringing the one before it back took its time.
@@ -157,6 +159,21 @@ export class Recovery {
         locks: [`node:${id}`],
       });
     }
+  }
+
+  /** A leg's place goes back to the volume that the host uses for it; nothing is deleted. */
+  async #exchange(rivals: Rivals): Promise<void> {
+    const { catalog, events } = this.#o.pool;
+    const { disk, placed, own, other } = rivals;
+    const tasks = this.#o.tasks();
+    if (tasks === null || [disk, own].some((each) => this.#isWorkedOn(tasks, each))) return;
+    await catalog.commit(exchange(catalog, rivals));
+    const text =
+      `Leg ${placed.leg} of disk "${disk.name}" is volume ${other.id} again, which its ` +
+      `host uses. Volume ${placed.id}, which an older catalog had made in its place, is disk ` +
+      `"${ownName(placed.id)}" now: its host has written nothing to it. Release it if it is not ` +
+      "wanted.";
+    events.say({ kind: "disk.exchanged", severity: "warn", subject: disk.name, text });
   }
 
   /** As `settle`, for callers that go on at once: adoptions and the like end when they end. */
