@@ -43,8 +43,8 @@ export function rivalWords(parts: RivalParts, own: DiskRow): string | null {
   const { disk, placed } = rivals;
   // Its host has taken a map with the one that has the place.
   if (disk.adopted === 0 && disk.deliveredVersion >= disk.version) return null;
-  return `its label is that of leg ${placed.leg} of disk "${disk.name}", as which the catalog has ` +
-    `volume ${placed.id}, and the host has not taken that`;
+  return `its label is that of leg ${placed.leg} of disk "${disk.name}", as which the catalog ` +
+    `has volume ${placed.id}, and the host has not taken that`;
 }
 
 /**
