@@ -167,6 +167,8 @@ export class Recovery {
     const { disk, placed, own, other } = rivals;
     const tasks = this.#o.tasks();
     if (tasks === null || [disk, own].some((each) => this.#isWorkedOn(tasks, each))) return;
+    // A host that says now this and now that has the catalog written once in a while.
+    if (!this.#tried.pass(disk.id)) return;
     await catalog.commit(exchange(catalog, rivals));
     const text =
       `Leg ${placed.leg} of disk "${disk.name}" is volume ${other.id} again, which its ` +

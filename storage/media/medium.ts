@@ -13,7 +13,7 @@ import {
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 import { freeRanges } from "./allocate.ts";
 import type { MediumFile } from "./medium_file.ts";
-import { normalise, type Range } from "./ranges.ts";
+import { normalise, type Range, union } from "./ranges.ts";
 
 export type MediumState = (typeof MEDIUM_STATES)[number];
 /** The same label in, a changed one out; must not throw. */
@@ -72,8 +72,8 @@ export class Medium {
   state: MediumState = "ok";
   reason: string | null = null;
   errors = 0;
-  /** Bytes of the label that changes need which were checked and are not asked for yet. */
-  promisedBytes = 0;
+  /** What changes need that were checked and are not asked for yet. */
+  readonly #promised = new Set<{ readonly bytes: number; readonly runs: readonly Range[] }>();
 
   constructor(options: MediumOptions) {
     this.file = options.file;
@@ -104,9 +104,17 @@ export class Medium {
     return this.#next;
   }
 
-  /** Steps that extents of any record of the label (or a waiting change) take. */
+  /** Steps that extents of any record of the label (or a waiting or promised change) take. */
   taken(): Range[] {
-    return takenBy(this.nextLabel);
+    const promised = [...this.#promised].flatMap(({ runs }) => runs);
+    return union(takenBy(this.nextLabel), normalise(promised));
+  }
+
+  /** Keeps room on the label, and space, for a change that comes later; call it to take it back. */
+  promise(bytes: number, runs: readonly Range[]): () => void {
+    const promised = { bytes, runs };
+    this.#promised.add(promised);
+    return () => void this.#promised.delete(promised);
   }
 
   free(): Range[] {
@@ -118,7 +126,7 @@ export class Medium {
     const label = change(this.nextLabel);
     let extents = 0;
     let needed = encodeBody({ ...label, volumes: [] }).length + LABEL_RESERVE_BYTES +
-      this.promisedBytes;
+      [...this.#promised].reduce((sum, { bytes }) => sum + bytes, 0);
     for (const volume of label.volumes) {
       const bytes = this.#recordBytes.get(volume) ?? encodeBody(volume).length;
       this.#recordBytes.set(volume, bytes);

@@ -48,6 +48,14 @@ const KINDS: Readonly<Record<string, { prepare: Update; update: Update }>> = {
         expectedSequence: volume!.sequence,
       }),
   },
+  "grow on its own medium and another": {
+    prepare: (store) => granted(store),
+    update: (store, volume) =>
+      store.volumeResize({
+        ...createBody(1, 40 * MIB),
+        expectedSequence: volume!.sequence,
+      }),
+  },
   "give an end back that was never granted": {
     prepare: async (store) => {
       const volume = await granted(store);

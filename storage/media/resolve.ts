@@ -5,9 +5,9 @@ import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 /**
  * Which record of a volume counts when media disagree, because an update was cut between them.
  *
- * A volume's record is written to every medium that it has extents on. Media that gain extents are
- * written first, the others after them; the change is acknowledged after all. So, of the versions
- * that the media which are here hold:
+ * A volume's record is written to every medium that it has extents on. Media that it is new on are
+ * written first, those that hold it after them; the change is acknowledged after all. So, of the
+ * versions that the media which are here hold:
  *
  * 1. A version marked `deleting` wins over all: the deletion had been decided on and its owner was
  *    shut out before. It is dropped everywhere once all of its media are here (before that, a

@@ -14,6 +14,7 @@ import { allocate, type Piece } from "./allocate.ts";
 import { withRecord } from "./changes.ts";
 import type { Medium } from "./medium.ts";
 import { largestVolumeBytes } from "./medium_info.ts";
+import { runsOn } from "./resolve.ts";
 import type { Station, StoreState } from "./store_state.ts";
 import { troubleOf, Volume } from "./volume.ts";
 
@@ -90,7 +91,7 @@ async function keepNumber(medium: Medium, number: number): Promise<void> {
 }
 
 /**
- * Writes the record to all of the volume's media, those that gain extents first (resolve.ts says
+ * Writes the record to all of the volume's media, those that it is new on first (resolve.ts says
  * why), and makes it current. Refuses before any change when it does not fit a label.
  */
 export async function writeRecord(
@@ -102,16 +103,19 @@ export async function writeRecord(
   const media = mediaOf(state, next);
   // Fences use the reserve that everything else leaves free.
   if (change.essential !== true) { for (const it of media) it.checkFits(withRecord(next)); }
-  const first = media.filter((medium) => gaining.has(medium.id));
-  const second = media.filter((medium) => !gaining.has(medium.id));
+  // Not those that hold the volume, though they gain: a cut behind one of them alone would leave no
+  // record that is complete.
+  const isNew = ({ id }: Medium) => gaining.has(id) && !volume.record.media.includes(id);
+  const first = media.filter(isNew);
+  const second = media.filter((medium) => !isNew(medium));
   if (first.length > 0) {
-    // What was checked to fit must still fit when its turn comes.
+    // What was checked to fit must still fit when its turn comes, and what is free be so.
     const bytes = encodeBody(next).length;
-    for (const medium of second) medium.promisedBytes += bytes;
+    const promises = second.map((medium) => medium.promise(bytes, runsOn(next, medium.id)));
     try {
       await Promise.all(first.map((medium) => medium.update(withRecord(next))));
     } finally {
-      for (const medium of second) medium.promisedBytes -= bytes;
+      for (const takeBack of promises) takeBack();
     }
   }
   // From here on the new record may be on an old medium, and then it is what opening finds.
