@@ -52,7 +52,7 @@ async function fenced(
   const flags = [...cluster.unitFlags("u1", []), "--device", device, "--io", "epoll"];
   await cluster.start("u1", flags);
   await Promise.all([
-    ...[cluster.untilPooled("u1"), cluster.host("h1", "--io-timeout", "5s"), cluster.host("h2")],
+    ...[cluster.untilPooled("u1"), cluster.host("h1", "--io-timeout", "10s"), cluster.host("h2")],
   ]);
   const client = await openDisk(await cluster.createDisk("h1", "db", "16M"));
   const other = await openDisk(await cluster.createDisk("h2", "other", "8M"));
