@@ -7,6 +7,8 @@ import { RECEIVE_BUFFERS } from "../../protocol/core/limits.ts";
 const ALIGNMENT_BYTES = 4096;
 /** What a byte counts to. */
 const KEEPS_MAX = 255;
+/** Of so many buffers one is kept for users that have none. */
+const RESERVED_OF = 16;
 
 interface Waiting {
   readonly waiter: BufferWaiter;
@@ -21,6 +23,8 @@ class Pool {
   readonly start: Off;
   readonly end: Off;
   readonly #class: number;
+  /** Buffers that only users without any get: many users' shares add up to nearly all. */
+  readonly #reserved: number;
   readonly #free: Int32Array;
   readonly #out: Uint8Array;
   /** How often each is kept; one that is kept is not free, also when it is not out. */
@@ -35,6 +39,7 @@ class Pool {
     this.#class = options.class;
     this.bytes = options.bytes;
     this.count = options.count;
+    this.#reserved = Math.floor(this.count / RESERVED_OF);
     this.start = options.start;
     this.strideBytes = Math.ceil(options.bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
     this.end = this.start + this.strideBytes * this.count;
@@ -62,7 +67,8 @@ class Pool {
   }
 
   #hasFor(user: BufferUser | null): boolean {
-    return this.#freeCount > (user?.held[this.#class] ?? 0);
+    const held = user?.held[this.#class] ?? 0;
+    return this.#freeCount > held && (held === 0 || this.#freeCount > this.#reserved);
   }
 
   isOut(off: Off): boolean {

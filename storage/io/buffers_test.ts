@@ -25,6 +25,22 @@ Deno.test("ArenaBuffers gives nobody more than it leaves for others", () => {
   assert.equal(buffers.taken, 8);
 });
 
+Deno.test("ArenaBuffers has a buffer for who holds none beside many that take all they may", () => {
+  const buffers = new ArenaBuffers({ classes: [{ bytes: BYTES, count: 256 }], receiveBuffers: 1 });
+  for (let others = 0; others < 12; others++) {
+    const other = new BufferUser();
+    takeAll(buffers, other);
+    // Again and again, as disks do whose unit is away.
+    buffers.wait(1, { run: () => assert.fail("nothing was released") }, other);
+  }
+  assert.ok(buffers.taken < 256);
+  const late = new BufferUser();
+  const [first] = takeAll(buffers, late);
+  assert.ok(first !== undefined);
+  buffers.release(first);
+  assert.equal(takeAll(buffers, late).length, 1, "what it gave back is not the others'");
+});
+
 Deno.test("ArenaBuffers serves who may have a buffer before who holds enough", () => {
   const buffers = eight();
   const greedy = new BufferUser();
