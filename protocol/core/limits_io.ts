@@ -43,6 +43,10 @@ export const GATHER_PARTS = 16;
 export const GATHER_ALONE_SLEEPS = 8;
 /** How much later than asked for the kernel may end a sleep, to save an interrupt. */
 export const TIMER_SLACK_NS = 1000;
+/**
+ * What the thread asks the scheduler for at a time, several times the usual; see lengthenSlices.
+ */
+export const SLICE_NS = 5_000_000;
 export const URING_ENTRIES = 1 * KIB;
 export const URING_COMPLETIONS = 8 * KIB;
 /** Zeroes are written in pieces of this where the file system cannot make them itself. */

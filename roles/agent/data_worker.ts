@@ -3,14 +3,21 @@ import { DataWorker } from "../../storage/worker/client.ts";
 import type { DataLimits } from "../../protocol/core/data_limits.ts";
 import type { ProcessContext } from "../process/context.ts";
 
+interface DataWorkerSettings {
+  readonly io: "uring" | "epoll" | null;
+  readonly limits: DataLimits;
+  /** For who stands between two others: see WorkerStart. */
+  readonly longSlices?: boolean;
+}
+
 /** Begins to load the data worker of a unit or host: it is slow, so let it be the first thing. */
 export function spawnDataWorker(
-  { io, limits }: { readonly io: "uring" | "epoll" | null; readonly limits: DataLimits },
+  { io, limits, longSlices = false }: DataWorkerSettings,
   process: ProcessContext,
 ): DataWorker {
   return new DataWorker({
     mainUrl: process.mainUrl,
-    start: { io: io ?? "uring", bootId: process.machine.bootId, limits },
+    start: { io: io ?? "uring", bootId: process.machine.bootId, limits, longSlices },
     log: process.log,
     onFatal: (error) => process.fail(error),
   });

@@ -111,6 +111,16 @@ export const MSGHDR_IOV_AT = 16;
 export const MSGHDR_IOVLEN_AT = 24;
 export const IOVEC_BYTES = 16;
 
+// sched_getattr(2), sched_setattr(2): struct sched_attr as it was at first is enough.
+export const SCHED_ATTR_BYTES = 56;
+export const SCHED_ATTR_POLICY_AT = 4;
+export const SCHED_ATTR_RUNTIME_AT = 24;
+export const SCHED_OTHER = 0;
+
+export function schedulingCalls(arch: string): { get: number; set: number } {
+  return arch === "aarch64" ? { get: 275, set: 274 } : { get: 315, set: 314 };
+}
+
 // Time, eventfd.
 export const PR_SET_TIMERSLACK = 29;
 export const CLOCK_MONOTONIC = 1;

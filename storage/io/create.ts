@@ -2,6 +2,7 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import * as abi from "./abi.ts";
 import { EpollIo } from "./epoll.ts";
 import type { ArenaOptions, Io } from "./io.ts";
+import { lengthenSlices } from "./kernel_schedule.ts";
 import { Libc } from "./libc.ts";
 import { UringIo } from "./uring.ts";
 
@@ -15,6 +16,8 @@ export interface IoOptions {
   readonly helperUrl?: string;
   /** How long that may take; HELPER_START_MS_MAX when not given. */
   readonly helperStartMsMax?: number;
+  /** Asks the scheduler for long slices for the calling thread: see lengthenSlices. */
+  readonly longSlices?: boolean;
   /** Opens the C library; for tests, which make calls of it fail. */
   readonly openLibc?: () => Libc;
 }
@@ -24,11 +27,12 @@ export interface IoOptions {
  * be had; the caller may then ask for epoll.
  */
 export function createIo(options: IoOptions): Io {
-  const { kind, openLibc, ...rest } = options;
+  const { kind, openLibc, longSlices, ...rest } = options;
   const libc = openLibc?.() ?? new Libc();
   // A write beyond the limit of file sizes is to be a result, EFBIG, as every other error. By
   // itself the signal would end the process, and so one client's write all others' connections.
   libc.call.signal(abi.SIGXFSZ, abi.SIG_IGN);
+  if (longSlices === true) lengthenSlices(libc);
   return kind === "uring" ? new UringIo({ ...rest, libc }) : new EpollIo({ ...rest, libc });
 }
 

@@ -64,6 +64,14 @@ const SYMBOLS = {
   clock_gettime: { parameters: ["i32", "pointer"], result: "i32" },
   // int prctl(int option, unsigned long argument, ...)
   prctl: { parameters: ["i32", "u32"], result: "i32" },
+  // int sched_getattr(pid_t pid, struct sched_attr *attr, unsigned size, unsigned flags)
+  schedGetAttr: {
+    name: "syscall",
+    parameters: ["i32", "i32", "buffer", "u32", "u32"],
+    result: "i32",
+  },
+  // int sched_setattr(pid_t pid, struct sched_attr *attr, unsigned flags)
+  schedSetAttr: { name: "syscall", parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
   // void (*signal(int number, void (*handler)(int)))(int); SIG_IGN is a handler of 1
   signal: { parameters: ["i32", "u64"], result: "u64" },
   // int io_uring_setup(unsigned entries, struct io_uring_params *params)

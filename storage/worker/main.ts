@@ -55,7 +55,11 @@ async function live(boot: Boot, world: DataWorkerWorld): Promise<void> {
 /** The wanted kind, or epoll with a line in the log where io_uring is not to be had. */
 function openIo(start: WorkerStart, log: Log): Io {
   const scope = globalThis as unknown as WorkerScope;
-  const options = { arena: { classes: WORKER_BUFFERS }, helperUrl: scope.location.href };
+  const options = {
+    arena: { classes: WORKER_BUFFERS },
+    helperUrl: scope.location.href,
+    longSlices: start.longSlices ?? false,
+  };
   if (start.io === "epoll") return createIo({ ...options, kind: "epoll" });
   const { io, whyNotUring } = createBestIo(options);
   if (whyNotUring !== null) {
