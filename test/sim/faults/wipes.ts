@@ -1,5 +1,7 @@
 import { defined } from "../../../protocol/core/assert.ts";
 import { utf8 } from "../../../protocol/core/bytes.ts";
+import { copyBStart, SECTOR_BYTES } from "../../../protocol/label/codec.ts";
+import type { SimMedium } from "../../../storage/io/sim_medium.ts";
 import { type FoundLabel, labelsOf } from "../agreement/labels.ts";
 import type { Scene } from "../scenario/scene.ts";
 
@@ -15,11 +17,14 @@ export function wipe(scene: Scene): void {
   const { sim, world, units, users, movedMedia } = scene;
   const unit = sim.pick(units);
   const path = sim.pick(unit.plan.devices);
-  if (!world.kernel.media.has(path) || movedMedia.size > 0 || scene.copies.has(path)) return;
+  const medium = world.kernel.media.get(path);
+  if (medium === undefined || movedMedia.size > 0 || scene.copies.has(path)) return;
+  const found = labelsOf(scene).find((each) => each.path === path);
+  // Its copies differ while it is written: nobody could say what is given up.
+  if (found === undefined && hasLabel(medium)) return;
   // Nobody puts an older content back.
   movedMedia.add(path);
   unit.role.end("killed");
-  const found = labelsOf(scene).find((each) => each.path === path);
   const lost = new Set(found?.label.volumes.map(({ leg }) => leg.diskId));
   for (const disk of users.disks) if (lost.has(disk.workload.diskId)) users.forget(disk);
   sim.say(`${path} is given up, and with it the disks ${[...lost].join(", ") || "of nobody"}`);
@@ -36,6 +41,15 @@ export function wipe(scene: Scene): void {
     world.kernel.media.delete(path);
     replace(scene, { unit, path });
   }
+}
+
+/** One of its copies begins, at least. */
+function hasLabel(medium: SimMedium): boolean {
+  return [0, copyBStart(medium.sizeBytes)].some((position) => {
+    const start = new Uint8Array(SECTOR_BYTES);
+    medium.read(start, position);
+    return start.some((byte) => byte !== 0);
+  });
 }
 
 type SceneUnit = Scene["units"][number];
