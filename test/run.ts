@@ -2,29 +2,31 @@ import { parseArgs } from "node:util";
 import { SKIPS_VARIABLE } from "./needs.ts";
 import { fillCache, installPackages } from "./runner/packages.ts";
 import { lastLine, type Totals } from "./runner/report.ts";
-import { readSkips, runSuite, type Suite } from "./runner/suites.ts";
+import { filesThatStartProcesses, readSkips, runSuite, type Suite } from "./runner/suites.ts";
 
-/** In this order; all but the first run their files one after another, in the order of names. */
-const SUITES: readonly Suite[] = [
-  {
-    name: "unit",
-    paths: [
-      ...["protocol", "storage", "roles", "web", "test/tidy_test.ts", "test/link", "test/runner"],
-      ...["test/sim/checkers", "test/sim/mutations"],
-    ],
-    isParallel: true,
-  },
-  { name: "interop", paths: ["test/interop"], isParallel: false },
-  {
-    name: "sim",
-    paths: ["test/sim/regressions_test.ts", "test/sim/sim_test.ts"],
-    isParallel: false,
-  },
-  { name: "fuzz", paths: ["test/fuzz"], isParallel: false },
-  { name: "e2e", paths: ["test/e2e", "test/kills", "test/power"], isParallel: false },
+const UNIT_PATHS = [
+  ...["protocol", "storage", "roles", "web", "test/tidy_test.ts", "test/link", "test/runner"],
+  ...["test/sim/checkers", "test/sim/mutations"],
 ];
 
-const USAGE = `Usage: deno task test [--only unit|interop|sim|fuzz|e2e] [--filter TEXT]`;
+/** In this order; all but the first run their files one after another, in the order of names. */
+function suitesOf(unitPaths: readonly string[]): Suite[] {
+  const without = filesThatStartProcesses(unitPaths);
+  return [
+    { name: "unit", paths: unitPaths, without, isParallel: true },
+    { name: "processes", paths: without, isParallel: false },
+    { name: "interop", paths: ["test/interop"], isParallel: false },
+    {
+      name: "sim",
+      paths: ["test/sim/regressions_test.ts", "test/sim/sim_test.ts"],
+      isParallel: false,
+    },
+    { name: "fuzz", paths: ["test/fuzz"], isParallel: false },
+    { name: "e2e", paths: ["test/e2e", "test/kills", "test/power"], isParallel: false },
+  ];
+}
+
+const USAGE = `Usage: deno task test [--only unit|processes|interop|sim|fuzz|e2e] [--filter TEXT]`;
 
 /** Runs all tests, or those asked for; the status is 0 only when some ran and none failed. */
 async function main(): Promise<number> {
@@ -35,12 +37,14 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  const suites = SUITES.filter(({ name }) => values.only === undefined || values.only === name);
+  Deno.chdir(new URL("..", import.meta.url).pathname);
+  const suites = suitesOf(UNIT_PATHS).filter(({ name }) => {
+    return values.only === undefined || values.only === name;
+  });
   if (suites.length === 0) {
     console.log(`No suite is called "${values.only}". ${USAGE}`);
     return 2;
   }
-  Deno.chdir(new URL("..", import.meta.url).pathname);
   await installPackages();
   await fillCache();
   const directory = Deno.makeTempDirSync({ prefix: "dvsan-test-" });

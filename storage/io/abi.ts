@@ -17,6 +17,7 @@ export const SPLICE_F_MORE = 4;
 export const FIONREAD = 0x541Bn;
 export const F_SETFL = 4;
 export const LOCK_EX_NONBLOCKING = 2 | 4;
+export const LOCK_UN = 8;
 export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
 

@@ -84,6 +84,7 @@ const NUMBERS: readonly Row[] = [
   [abi.O_CLOEXEC, 0x80000, "O_CLOEXEC"],
   [abi.directFlag(Deno.build.arch), isArm ? 0x10000 : 0x4000, "O_DIRECT"],
   [abi.LOCK_EX_NONBLOCKING, 6, "LOCK_EX | LOCK_NB"],
+  [abi.LOCK_UN, 8, "LOCK_UN"],
   [abi.AT_FDCWD, -100, "AT_FDCWD"],
   [abi.AT_EMPTY_PATH, 0x1000, "AT_EMPTY_PATH"],
   [abi.STATX_BASIC_AND_DIO, 0x27ff, "STATX_BASIC_STATS | STATX_DIOALIGN"],

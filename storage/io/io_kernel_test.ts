@@ -10,6 +10,10 @@ import { ownPortLibc } from "./testing_faults.ts";
 const MIB = 1024 * 1024;
 const ARENA = { classes: [{ bytes: MIB, count: 2 }], receiveBuffers: 4 };
 const KINDS = ["uring", "epoll"] as const;
+const DUP = {
+  dup: { parameters: ["i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+} as const;
 
 /** Writes, zeroes a part in both ways, and checks what is there. */
 function checkZeroing(kind: "uring" | "epoll", path: string, direct = false): void {
@@ -117,6 +121,41 @@ function withXfs(use: (folder: string) => void): void {
       // Lazily: the kernel lets go of what a ring has used some time after it was closed.
       run("umount", "--lazy", folder);
       Deno.removeSync(folder);
+    }
+  });
+}
+
+/** Another descriptor of what this process has open at `path`, as a child has before its exec. */
+function copyDescriptor(libc: Deno.DynamicLibrary<typeof DUP>, path: string): number {
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    try {
+      if (Deno.readLinkSync(`/proc/self/fd/${name}`) === path) return libc.symbols.dup(+name);
+    } catch {
+      // Other threads open and close descriptors meanwhile.
+    }
+  }
+  throw new Error(`nothing is open at ${path}`);
+}
+
+for (const kind of KINDS) {
+  Deno.test(`${kind} gives a file free though a copy of its descriptor stays open`, () => {
+    const libc = Deno.dlopen("libc.so.6", DUP);
+    const path = makeImage("/tmp");
+    const io = createIo({ kind, arena: ARENA });
+    const options = { path, readOnly: false, exclusive: true };
+    let copy = -1;
+    try {
+      const handle = io.openMedium(options);
+      copy = copyDescriptor(libc, path);
+      assert.ok(copy >= 0);
+      assert.equal(io.openMedium(options), -Errno.EBUSY);
+      io.close(handle);
+      assert.ok(io.openMedium(options) > 0);
+    } finally {
+      io.destroy();
+      libc.symbols.close(copy);
+      libc.close();
+      Deno.removeSync(path);
     }
   });
 }

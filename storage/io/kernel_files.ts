@@ -50,6 +50,15 @@ export function openMediumFile(libc: Libc, options: FileOpenOptions): OpenMedium
   return { fileDescriptor, kind: inMemory ? "memory" : kind };
 }
 
+/**
+ * Gives the lock of a file up that is to be closed, since it belongs to the opening and not to the
+ * descriptor: a process that another thread has just started holds copies of all descriptors until
+ * it runs its program, and would keep the lock for as long.
+ */
+export function unlockMedium(libc: Libc, fileDescriptor: number): void {
+  libc.call.flock(fileDescriptor, abi.LOCK_UN);
+}
+
 /** Whether a file's bytes are in memory and nowhere else, so that no transfer waits for a disk. */
 function isInMemory(libc: Libc, fileDescriptor: number): boolean {
   const status = new Uint8Array(abi.STATFS_BYTES);

@@ -6,7 +6,7 @@ import { Completions } from "./completions.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind, HandleTable } from "./handles.ts";
 import type * as io from "./io.ts";
-import { mediumGeometry, openMediumFile } from "./kernel_files.ts";
+import { mediumGeometry, openMediumFile, unlockMedium } from "./kernel_files.ts";
 import { mediumIdentity } from "./kernel_identity.ts";
 import * as sockets from "./kernel_sockets.ts";
 import { Libc } from "./libc.ts";
@@ -158,8 +158,7 @@ export abstract class KernelIo {
 
   shutdown(handle: io.Handle): number {
     const index = this.handles.find(handle);
-    if (index < 0) return -Errno.EBADF;
-    return this.#shutdownAt(index);
+    return index < 0 ? -Errno.EBADF : this.#shutdownAt(index);
   }
 
   close(handle: io.Handle): void {
@@ -237,8 +236,7 @@ export abstract class KernelIo {
   /** Closes every descriptor and gives the memory back; also after a constructor that failed. */
   protected giveBack(): void {
     for (let index = 0; index < this.handles.top; index++) {
-      const fd = this.handles.fileDescriptors[index]!;
-      if (fd >= 0) this.libc.call.close(fd);
+      if (this.handles.fileDescriptors[index]! >= 0) this.#closeAt(index);
     }
     this.libc.call.close(this.wakeFd);
     this.arena.discard();
@@ -280,7 +278,9 @@ export abstract class KernelIo {
   }
 
   #closeAt(index: number): void {
-    this.libc.call.close(this.handles.fileDescriptors[index]!);
+    const fd = this.handles.fileDescriptors[index]!;
+    if (this.handles.kinds[index]! > HandleKind.listener) unlockMedium(this.libc, fd);
+    this.libc.call.close(fd);
     this.handles.free(index);
   }
 

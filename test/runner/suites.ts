@@ -5,6 +5,8 @@ export interface Suite {
   readonly name: string;
   /** Folders and files with tests. */
   readonly paths: readonly string[];
+  /** Files below `paths` that another suite runs. */
+  readonly without?: readonly string[];
   readonly isParallel: boolean;
 }
 
@@ -30,6 +32,7 @@ export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Out
   console.log(`\n== ${suite.name}`);
   const args = ["test", "-A", "--no-prompt", `--junit-path=${options.report}`];
   if (suite.isParallel) args.push("--parallel");
+  if (suite.without !== undefined) args.push(`--ignore=${suite.without.join(",")}`);
   if (options.filter !== null) args.push(`--filter=${options.filter}`);
   const status = await new Deno.Command(Deno.execPath(), {
     args: [...args, ...paths],
@@ -57,6 +60,26 @@ export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Out
     skipped,
     problem: `the test runner ended with status ${status.code}; see above`,
   };
+}
+
+/**
+ * The test files below `paths` that start processes. A process has copies of all descriptors of
+ * the one that starts it until it runs its program: ports, sockets and devices that another test
+ * closes meanwhile stay in use. So such files do not run beside others.
+ */
+export function filesThatStartProcesses(paths: readonly string[]): string[] {
+  return paths.flatMap(testFiles).filter((path) => {
+    return /Deno\.Command\b|node:child_process|\btestWith\(/.test(Deno.readTextFileSync(path));
+  });
+}
+
+function testFiles(path: string): string[] {
+  if (Deno.statSync(path).isFile) return [path];
+  const entries = [...Deno.readDirSync(path)].sort((a, b) => a.name < b.name ? -1 : 1);
+  return entries.flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return testFiles(`${path}/${name}`);
+    return /_test\.tsx?$/.test(name) ? [`${path}/${name}`] : [];
+  });
 }
 
 export function readSkips(path: string): Skip[] {
