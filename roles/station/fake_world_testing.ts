@@ -51,6 +51,11 @@ class FakeClock implements Clock {
     this.#now = endMs;
     await settle();
   }
+  /** Time goes by in which nothing runs, and then all that is due. */
+  async standStill(ms: number): Promise<void> {
+    this.#now += ms;
+    await this.pass(0);
+  }
 }
 
 /** Lets every promise that can go on go on: nothing here waits for the machine. */

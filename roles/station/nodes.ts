@@ -4,7 +4,6 @@ import type { KnownNode, StationLink } from "../../protocol/config/link.ts";
 import { messageOf } from "../../protocol/core/errors.ts";
 import {
   HOST_QUOTA_BYTES_DEFAULT,
-  NODE_SILENT_MS,
   NODES_MAX,
   UNITS_RETURN_MS,
 } from "../../protocol/core/limits.ts";
@@ -14,7 +13,7 @@ import type { NodeRow } from "./catalog/rows.ts";
 import type { Events } from "./events.ts";
 import type { Admission, World } from "./ports.ts";
 import { Copies } from "./copies.ts";
-import { absenceReason, absent, type NodePresence, wasAway } from "./presence.ts";
+import { absenceReason, absent, type NodePresence, Silences, wasAway } from "./presence.ts";
 import { timeText } from "./words.ts";
 
 export interface NodesOptions {
@@ -40,6 +39,7 @@ export class Nodes {
   readonly #entering = new Set<string>();
   readonly #copies = new Copies();
   readonly #startMs: number;
+  readonly #silences = new Silences();
 
   constructor(options: NodesOptions) {
     this.#o = options;
@@ -240,14 +240,14 @@ export class Nodes {
   /** What time alone changes. */
   tick(): void {
     const now = this.#o.world.clock.nowMs();
+    this.#silences.tick(now);
     for (const [id, presence] of this.#presence) {
       const row = this.row(id);
       if (row === null) continue;
-      const present = presence.state === "online" || presence.state === "joining";
-      if (present && now - (presence.lastHeardMs ?? now) >= NODE_SILENT_MS) {
+      const silent = this.#silences.of(presence);
+      if (silent !== null) {
         presence.state = "silent";
-        const text = `The ${row.role} "${row.name}" is silent: nothing heard for ` +
-          `${timeText(now - (presence.lastHeardMs ?? now))}.`;
+        const text = `The ${row.role} "${row.name}" is silent: nothing heard for ${silent}.`;
         this.#say("silent", row, { severity: "error", text });
       }
       if (presence.state === "leaving" && now >= (presence.awayUntilMs ?? now)) {

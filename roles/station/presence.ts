@@ -1,4 +1,4 @@
-import { NODE_SILENT_MS } from "../../protocol/core/limits.ts";
+import { HEARTBEAT_MS, NODE_SILENT_MS } from "../../protocol/core/limits.ts";
 import type { NODE_STATES } from "../../web/station_api.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import { NodeLoad } from "./load.ts";
@@ -46,6 +46,29 @@ export function wasAway(presence: NodePresence): boolean {
   if (presence.state === "silent") return true;
   if (presence.state !== "leaving" && presence.state !== "gone") return false;
   return (presence.lastHeardMs ?? 0) - presence.goodbyeMs >= NODE_SILENT_MS;
+}
+
+/**
+ * Who is silent. When the station itself stood still, as with its whole machine, nobody is for a
+ * while: what nodes said meanwhile lies unread, and they may have stood still with it.
+ */
+export class Silences {
+  #nowMs = -Infinity;
+  #fromMs = 0;
+
+  /** Before it is asked; in each tick. */
+  tick(nowMs: number): void {
+    if (nowMs - this.#nowMs >= NODE_SILENT_MS / 2) this.#fromMs = nowMs + 2 * HEARTBEAT_MS;
+    this.#nowMs = nowMs;
+  }
+
+  /** For how long a node that is there was not heard, in words; null when it is not silent. */
+  of({ state, lastHeardMs }: NodePresence): string | null {
+    const nowMs = this.#nowMs;
+    if (nowMs < this.#fromMs || lastHeardMs === null) return null;
+    if (state !== "online" && state !== "joining") return null;
+    return nowMs - lastHeardMs >= NODE_SILENT_MS ? timeText(nowMs - lastHeardMs) : null;
+  }
 }
 
 /** Why a node is not fully there, in words; null when it is. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { nodeUri } from "../../protocol/certificates/node_uri.ts";
 import { peerProblem } from "../../protocol/certificates/peer.ts";
-import { GIB } from "../../protocol/core/limits.ts";
+import { GIB, NODE_SILENT_MS } from "../../protocol/core/limits.ts";
 import { order, smallPool } from "./fake_pool_testing.ts";
 import { FakeUnit } from "./fake_unit_testing.ts";
 import { FakeHost, FakeWorld } from "./fake_world_testing.ts";
@@ -26,6 +26,18 @@ Deno.test("goodbye and silence are told apart", async () => {
   assert.deepEqual(states(), ["online", "online"]);
   const kinds = (await world.station.api.events({ after: 0, limit: 100 })).map((each) => each.kind);
   for (const kind of ["node.goodbye", "node.silent", "node.gone"]) assert.ok(kinds.includes(kind));
+  await world.end();
+});
+
+Deno.test("a station that stood still itself takes nobody for silent that it then hears", async () => {
+  const { world, units } = await smallPool();
+  const states = () => world.station.api.units().map((unit) => unit.state);
+  await world.clock.standStill(60_000);
+  assert.deepEqual(states(), ["online", "online"]);
+  // Silent is who says nothing from then on.
+  world.cut(units[1]!);
+  await world.pass(NODE_SILENT_MS);
+  assert.deepEqual(states(), ["online", "silent"]);
   await world.end();
 });
 
