@@ -9,7 +9,7 @@ import { emulator } from "./emulator.ts";
 import { VolatileDisk } from "./volatile_disk.ts";
 
 /** A machine that is emulated takes its time to come up, the more so on a busy one. */
-const BOOT_MS_MAX = 180_000;
+const BOOT_MS_MAX = 600_000;
 const MEMORY_MIB = 768;
 
 export interface GuestOptions {

@@ -10,7 +10,7 @@ import { emulator } from "./emulator.ts";
 import { busybox, moduleFiles, modulesOf, program, withLibraries } from "./guest_files.ts";
 
 /** For its start and for each command: it is emulated, on a machine that may be busy. */
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 600_000;
 const MEMORY_MIB = 256;
 /** How a command's end shows among the lines that it printed. */
 const ENDED = /^ended (\d+)$/;

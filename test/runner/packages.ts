@@ -29,6 +29,8 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
 };
 
 const APT_TIMEOUT = "10m";
+/** A mirror may fail once; another apt-get of the machine may be at work. */
+const APT_PATIENCE = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300"];
 
 /** Installs what is missing, when root; tests that still lack a tool are skipped. */
 export async function installPackages(): Promise<void> {
@@ -49,12 +51,17 @@ async function installTools(): Promise<void> {
   await apt(["update"]);
   if (await apt(["install", "--yes", "--no-install-recommends", ...packages])) return;
   // One package that cannot be had must not keep the others away.
-  for (const name of packages) await apt(["install", "--yes", "--no-install-recommends", name]);
+  const away: string[] = [];
+  for (const name of packages) {
+    if (!await apt(["install", "--yes", "--no-install-recommends", name])) away.push(name);
+  }
+  if (away.length === 0) return;
+  console.log(`Tests that use these are skipped, until they can be had: ${away.join(" ")}`);
 }
 
 async function apt(args: string[]): Promise<boolean> {
   const output = await new Deno.Command("timeout", {
-    args: [APT_TIMEOUT, "apt-get", "-qq", ...args],
+    args: [APT_TIMEOUT, "apt-get", "-qq", ...APT_PATIENCE, ...args],
     env: { DEBIAN_FRONTEND: "noninteractive" },
     stdin: "null",
     stdout: "null",
