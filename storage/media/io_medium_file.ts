@@ -165,8 +165,11 @@ async function openIoMedium(
 ): Promise<IoMediumFile> {
   const open = () => seam.io.openMedium({ path, readOnly: false, exclusive: true });
   const giveUpMs = seam.io.nowMs() + busyMs;
+  let isLast = busyMs === 0;
   let handle = open();
-  while (handle === -Errno.EBUSY && seam.io.nowMs() < giveUpMs) {
+  while (handle === -Errno.EBUSY && !isLast) {
+    // Once more when the time is over: this process may have stood still for all of it.
+    isLast = seam.io.nowMs() >= giveUpMs;
     await seam.promises.timer(MEDIUM_BUSY_RETRY_MS);
     handle = open();
   }

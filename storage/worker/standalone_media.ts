@@ -44,15 +44,17 @@ export class StandaloneMedia {
   /** Waits a while for what a process before this one has not let go of yet. */
   async #opened({ path, readOnly }: ExportSpec): Promise<FileDevice> {
     const { io, promises } = this.#by;
-    const isOurs = this.#open.some(({ spec }) => spec.path === path);
-    const giveUpMs = io.nowMs() + (isOurs ? 0 : MEDIUM_LEFT_MS_MAX);
+    let isLast = this.#open.some(({ spec }) => spec.path === path);
+    const giveUpMs = io.nowMs() + MEDIUM_LEFT_MS_MAX;
     for (;;) {
       try {
         return new FileDevice({ io, path, readOnly });
       } catch (error) {
         const isBusy = error instanceof DvsanError && error.code === "busy";
-        if (!isBusy || io.nowMs() >= giveUpMs) throw error;
+        if (!isBusy || isLast) throw error;
       }
+      // Once more when the time is over: this process may have stood still for all of it.
+      isLast = io.nowMs() >= giveUpMs;
       await promises.timer(MEDIUM_BUSY_RETRY_MS);
     }
   }

@@ -2,8 +2,20 @@ import assert from "node:assert/strict";
 import { silentLog } from "../../protocol/core/log.ts";
 import { CounterTable } from "../counters/table.ts";
 import { createIo } from "../io/create.ts";
+import type { Io } from "../io/io.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
 import { StandaloneMedia } from "./standalone_media.ts";
+
+/** Of which nothing but the clock is another one. */
+function withClock(io: Io, nowMs: () => number): Io {
+  return new Proxy(io, {
+    get: (target, name) => {
+      if (name === "nowMs") return nowMs;
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
 
 /** Runs with a file of 4 KiB that somebody else has, until `letGo`. */
 async function withHeld(
@@ -12,6 +24,7 @@ async function withHeld(
     readonly settled: <T>(promise: Promise<T>) => Promise<T>;
     readonly letGo: () => void;
   }) => Promise<void>,
+  nowMs?: () => number,
 ): Promise<void> {
   const path = Deno.makeTempFileSync({ prefix: "dvsan-held-" });
   Deno.truncateSync(path, 4096);
@@ -19,7 +32,8 @@ async function withHeld(
   const io = createIo({ kind: "epoll", arena: { classes: [{ bytes: 4096, count: 1 }] } });
   const promises = new IoPromises(io);
   const media = new StandaloneMedia({
-    ...{ io, promises, log: silentLog(), counters: new CounterTable() },
+    io: nowMs === undefined ? io : withClock(io, nowMs),
+    ...{ promises, log: silentLog(), counters: new CounterTable() },
   });
   try {
     held.lockSync(true);
@@ -43,6 +57,15 @@ Deno.test("a file that a process which was killed has not let go of is waited fo
     await settled(opening);
     await assert.rejects(settled(open()), { code: "busy" }, "this process has it now");
   });
+});
+
+Deno.test("a process that stood still looks once more whether a file was let go of", async () => {
+  let nowMs = 0;
+  await withHeld(async ({ open, settled, letGo }) => {
+    const opening = open();
+    letGo();
+    await settled(opening);
+  }, () => nowMs += 3_600_000);
 });
 
 Deno.test("a file that somebody goes on using is waited for, but not without end", async () => {

@@ -18,6 +18,7 @@ scenario({
     await cluster.restart("station");
     const writer = await Writer.start(uri);
     await writer.further(50);
+    for (const name of ["u1", "u2", "h1"]) await cluster.untilState(name, "online");
     await cluster.createDisk("h1", "later", "32M");
     await cluster.mustDisk("h1", "grow", "db", "--size", "40M");
     const disks = await names(cluster);
