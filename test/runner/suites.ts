@@ -68,9 +68,8 @@ export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Out
  * closes meanwhile stay in use. So such files do not run beside others.
  */
 export function filesThatStartProcesses(paths: readonly string[]): string[] {
-  return paths.flatMap(testFiles).filter((path) => {
-    return /Deno\.Command\b|node:child_process|\btestWith\(/.test(Deno.readTextFileSync(path));
-  });
+  const signs = /Deno\.Command\b|node:child_process|\b(?:testWith|needs)\(/;
+  return paths.flatMap(testFiles).filter((path) => signs.test(Deno.readTextFileSync(path)));
 }
 
 function testFiles(path: string): string[] {

@@ -10,6 +10,7 @@ Deno.test("filesThatStartProcesses() finds test files by what they use, in all f
       "b/c_test.ts": 'testWith({ name: "x" });',
       "b/d_test.ts": 'import { spawnSync } from "node:child_process";',
       "b/e_test.ts": "const command = 1;",
+      "b/f_test.ts": "assert.equal(needs({ netns: true }), null);",
       "b/helper.ts": "new Deno.Command(program);",
     };
     for (const [name, text] of Object.entries(files)) {
@@ -17,7 +18,7 @@ Deno.test("filesThatStartProcesses() finds test files by what they use, in all f
     }
     assert.deepEqual(
       filesThatStartProcesses([`${folder}/b`, `${folder}/a_test.ts`]),
-      [`${folder}/b/c_test.ts`, `${folder}/b/d_test.ts`, `${folder}/a_test.ts`],
+      ["b/c_test.ts", "b/d_test.ts", "b/f_test.ts", "a_test.ts"].map((name) => `${folder}/${name}`),
     );
   } finally {
     Deno.removeSync(folder, { recursive: true });
