@@ -18,33 +18,51 @@ interface Leg {
   readonly generation: string;
 }
 
-/**
- * Waits until the catalog, the hosts' books and the labels on the units' media tell the same of
- * every disk, with nothing in between, and the station knows of no difference. Catalog, books and
- * labels are read as they lie on their disks, by readers that share no code with the product; what
- * station and agents say of themselves is compared with that. All members of the cluster must run.
- */
+/** Where each of the three lies. */
+export interface Places {
+  /** State directories: of the station, and of each host by its name. */
+  readonly station: string;
+  readonly host: (name: string) => string;
+  /** Paths of each unit's media. */
+  readonly media: ReadonlyMap<string, readonly string[]>;
+}
+
+export function placesOf(cluster: Cluster): Places {
+  return {
+    station: cluster.stationState,
+    host: (name) => cluster.state(name),
+    media: cluster.media,
+  };
+}
+
+/** Waits until `mustAgree` finds nothing. All members of the cluster must run. */
 export async function agree(cluster: Cluster): Promise<void> {
   await waitFor("station, hosts and labels to agree", async () => {
-    const volumes = await cluster.view("volumes");
-    const differences = volumes.map((volume) => volume.difference).filter((text) => text !== null);
-    assert.deepEqual(differences, [], "the station sees no difference");
-    const catalog = readCatalog(cluster.stationState);
-    const wanted = catalogLegs(catalog);
-    assert.deepEqual(
-      await stationLegs(cluster),
-      wanted.map(saidOf),
-      "the station says its catalog",
-    );
-    const hosts = (await cluster.view("hosts")).filter((host) => host.state === "online");
-    const names = hosts.map(({ name }) => name);
-    assert.deepEqual(bookLegs(cluster, { names, catalog }), wanted, "hosts and catalog agree");
-    assert.deepEqual(await hostLegs(cluster, names), wanted.map(saidOf), "hosts say their books");
-    const labels = labelsOf(cluster);
-    assert.deepEqual(labelLegs(labels), wanted, "labels and catalog agree");
-    checkKeys(labels, catalog);
+    await mustAgree(cluster, placesOf(cluster));
     return true;
   });
+}
+
+/**
+ * Fails unless the catalog, the hosts' books and the labels on the units' media tell the same of
+ * every disk, with nothing in between, and the station knows of no difference. Catalog, books and
+ * labels are read as they lie on their disks, by readers that share no code with the product; what
+ * station and agents say of themselves is compared with that.
+ */
+export async function mustAgree(cluster: Cluster, places: Places): Promise<void> {
+  const volumes = await cluster.view("volumes");
+  const differences = volumes.map((volume) => volume.difference).filter((text) => text !== null);
+  assert.deepEqual(differences, [], "the station sees no difference");
+  const catalog = readCatalog(places.station);
+  const wanted = catalogLegs(catalog);
+  assert.deepEqual(await stationLegs(cluster), wanted.map(saidOf), "the station says its catalog");
+  const hosts = (await cluster.view("hosts")).filter((host) => host.state === "online");
+  const names = hosts.map(({ name }) => name);
+  assert.deepEqual(bookLegs(places, { names, catalog }), wanted, "hosts and catalog agree");
+  assert.deepEqual(await hostLegs(cluster, names), wanted.map(saidOf), "hosts say their books");
+  const labels = labelsOf(places);
+  assert.deepEqual(labelLegs(labels), wanted, "labels and catalog agree");
+  checkKeys(labels, catalog);
 }
 
 function catalogLegs({ legs }: ReadCatalog): Leg[] {
@@ -56,12 +74,12 @@ function catalogLegs({ legs }: ReadCatalog): Leg[] {
 }
 
 function bookLegs(
-  cluster: Cluster,
+  places: Places,
   { names, catalog }: { readonly names: readonly string[]; readonly catalog: ReadCatalog },
 ): Leg[] {
   return sorted(
     names.flatMap((host) =>
-      readBook(cluster.state(host)).flatMap(({ diskId, name: disk, version, legs }) => {
+      readBook(places.host(host)).flatMap(({ diskId, name: disk, version, legs }) => {
         const known = catalog.legs.find((one) => one.diskId === diskId)?.mapVersion;
         // One that was rebuilt from labels is told its host once an operator has confirmed.
         if (known !== 0) assert.equal(version, known, `${host} holds the catalog's map of ${disk}`);
@@ -114,8 +132,8 @@ interface FoundLabel {
   readonly label: ReadLabel;
 }
 
-function labelsOf(cluster: Cluster): FoundLabel[] {
-  return [...cluster.media].flatMap(([unit, media]) =>
+function labelsOf({ media }: Places): FoundLabel[] {
+  return [...media].flatMap(([unit, media]) =>
     media.map((path) => ({ unit, label: readLabel(path) }))
   );
 }

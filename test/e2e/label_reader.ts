@@ -97,7 +97,8 @@ function readCopy(region: Uint8Array, copy: number): Copy {
       count,
     ]);
     assert.deepEqual(sector.subarray(16, 48), region.subarray(16, 48), "one writing");
-    assert.equal(view.getUint32(at + SECTOR - 4), crc32(sector.subarray(0, SECTOR - 4)));
+    const checksum = crc32(sector.subarray(0, SECTOR - 4));
+    assert.equal(view.getUint32(at + SECTOR - 4), checksum, `sector ${index}: its checksum`);
     const payload = sector.subarray(PAYLOAD.at, PAYLOAD.at + PAYLOAD.length);
     stream.set(payload, index * PAYLOAD.length);
   }
