@@ -111,6 +111,19 @@ const RELATIONS: readonly (readonly [string, boolean])[] = [
     "a host that detaches is not fenced meanwhile",
     limits.DISK_DETACH_WAIT_MS < limits.HOST_DETACH_MS_MAX,
   ],
+  [
+    "a unit's revisions are safe numbers",
+    Number.isSafeInteger((limits.MEDIUM_OPENS_MAX + 1) * limits.REVISIONS_PER_OPENING),
+  ],
+  [
+    "above an epoch that was told there are a billion starts",
+    limits.EPOCH_MAX - limits.EPOCH_TOLD_MAX > 1e9,
+  ],
+  [
+    "of the last epoch there are versions of maps, of one that was told a host's word is taken",
+    Number.isSafeInteger((limits.EPOCH_MAX + 1) * limits.MAP_VERSIONS_PER_EPOCH) &&
+    limits.EPOCH_TOLD_MAX * limits.MAP_VERSIONS_PER_EPOCH < limits.MAP_VERSION_LEARNED_MAX,
+  ],
 ];
 
 for (const [name, holds] of RELATIONS) {

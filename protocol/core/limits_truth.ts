@@ -1,5 +1,21 @@
 /** Limits of what the station does when it, units and hosts disagree (roles/station). */
 
+/**
+ * Numbers that only rise (of volumes, of openings, of a station's epoch) and that somebody else
+ * tells are followed up to these, which nobody who counts comes to. Whoever wrote a higher one is
+ * not believed: there would be none above it, and a pool that followed it could not go on.
+ */
+export const VOLUME_NUMBER_MAX = 2 ** 48;
+export const MEDIUM_OPENS_MAX = 2 ** 24;
+/** Of one opening; the count of openings is above it, so that revisions always rise. */
+export const REVISIONS_PER_OPENING = 2 ** 28;
+/** Told by a unit; a station goes above it. */
+export const EPOCH_TOLD_MAX = 2 ** 31;
+/** A station's own, by its starts. Versions of maps count from a step of it. */
+export const EPOCH_MAX = 2 ** 32;
+export const MAP_VERSIONS_PER_EPOCH = 2 ** 20;
+export const EVENT_NUMBER_MAX = 2 ** 48;
+
 /** Tombstones that were done and are kept, for volumes that old media bring back. */
 export const TOMBSTONES_DONE_MAX = 10_000;
 /** A unit that adopts or reopens a medium waits for its connections first. */

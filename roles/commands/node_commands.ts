@@ -134,7 +134,9 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const UNIT_FLAGS = {
   ...nodeFlags("unit", UNIT_STATE),
-  device: repeatable(pathFlag("PATH", "Block device or file to make volumes of")),
+  device: repeatable(
+    pathFlag("PATH", "Block device, best by /dev/disk/by-id/…, or file to make volumes of"),
+  ),
   wipe: repeatable(pathFlag("PATH", "A --device whose content may be destroyed, once")),
   "wipe-medium": repeatable(
     textFlag("ID", "A labelled medium that may be destroyed, at a path that may be wiped"),

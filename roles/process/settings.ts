@@ -54,6 +54,7 @@ export interface NodeSettings extends MetricsSettings {
 
 /** In a unit's state directory since it first labelled a medium. */
 export const LABEL_SEQUENCES_FILE = "label-sequences.json";
+export const NEXT_NUMBER_FILE = "next-number.json";
 export const MEDIUM_DEVICES_FILE = "medium-devices.json";
 export const POISONED_MEDIA_FILE = "poisoned-media.json";
 export const USED_WIPES_FILE = "used-wipes.json";

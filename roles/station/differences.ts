@@ -24,6 +24,7 @@ export function differences(pool: Pool): DifferenceView[] {
   const units = [...catalog.nodes.values()].filter((node) => node.role === "unit")
     .sort((a, b) => a.name < b.name ? -1 : 1);
   const found = [...units, ...strangers(pool)].flatMap((unit) => [
+    unitDifference(pool, unit),
     ...volumeIds(pool, unit.id).map((id) => volumeDifference(pool, unit, id)),
     ...(pool.observed.last(unit.id)?.media ?? []).map((medium) =>
       mediumDifference(pool, unit, medium)
@@ -32,7 +33,8 @@ export function differences(pool: Pool): DifferenceView[] {
   const disks = [...catalog.disks.values()].map((disk) => diskDifference(pool, disk));
   const all = [...found, ...disks, ...pool.strays.differences()].filter((one) => one !== null);
   if (pool.standing.state !== "superseded") return all;
-  return all.map((one) => one.kind === "medium" ? one : { ...one, ...SUPERSEDED });
+  const isOwn = ({ kind }: DifferenceView) => kind === "medium" || kind === "unit";
+  return all.map((one) => isOwn(one) ? one : { ...one, ...SUPERSEDED });
 }
 
 /** What an operator is shown, and confirms by its digest. */
@@ -63,6 +65,21 @@ function strangers({ catalog }: Pool): Unit[] {
   const ids = new Set([...catalog.volumes.values()].map(({ unitId }) => unitId));
   for (const { unitId, done } of catalog.tombstones.values()) if (done === 0) ids.add(unitId);
   return [...ids].filter((id) => !catalog.nodes.has(id)).sort().map((id) => ({ id, name: id }));
+}
+
+/** A unit whose word is not taken. */
+function unitDifference(pool: Pool, { id, name }: Unit): DifferenceView | null {
+  const told = pool.observed.unbelieved(id);
+  if (told === null) return null;
+  return {
+    kind: "unit",
+    subject: `unit "${name}"`,
+    wanted: `that it follows this station, epoch ${pool.epoch.value}`,
+    held: `station epoch ${told}, which no station comes to`,
+    will: NOTHING,
+    onConfirm: null,
+    waits: "an operator who takes its forged medium away, or wipes its media, and restarts it",
+  };
 }
 
 function volumeIds(pool: Pool, unitId: string): string[] {

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { hexOf } from "../../protocol/core/bytes.ts";
-import { STATION_INSTANCES_KEPT } from "../../protocol/core/limits.ts";
+import { EPOCH_MAX, STATION_INSTANCES_KEPT } from "../../protocol/core/limits.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { Generation } from "../../protocol/config/bodies.ts";
 import type { Catalog } from "./catalog/catalog.ts";
+import { isBelieved } from "./evidence.ts";
 import type { Marks } from "./marks.ts";
 
 const EPOCH_KEY = "epoch";
@@ -49,7 +50,7 @@ export class Epoch {
     readonly random: Random;
   }): Promise<{ epoch: Epoch; behind: boolean }> {
     const { catalog, marks, random } = options;
-    const stored = Number(catalog.meta.get(EPOCH_KEY)?.value ?? "0");
+    const stored = storedEpoch(catalog);
     const instance = hexOf(random.bytes(INSTANCE_BYTES));
     const epoch = new Epoch(catalog, marks, instance, Math.max(stored, marks.epoch));
     const behind = marks.epoch > stored;
@@ -100,7 +101,7 @@ export class Epoch {
 
   /** Goes above `seen`, durably, before anything is said under the new epoch. */
   async raiseAbove(seen: number): Promise<void> {
-    if (seen < this.#value) return;
+    if (seen < this.#value || !isBelieved(seen, this.#value)) return;
     // Several units may show theirs at once: what is written last must not be the lower one.
     const value = Math.max(seen + 1, this.#raised);
     this.#raised = value;
@@ -108,6 +109,12 @@ export class Epoch {
     this.#marks.raise({ epoch: value });
     this.#value = Math.max(this.#value, value);
   }
+}
+
+/** One that no station comes to counts as none: units tell theirs. */
+function storedEpoch(catalog: Catalog): number {
+  const stored = Number(catalog.meta.get(EPOCH_KEY)?.value ?? "0");
+  return Number.isInteger(stored) && stored >= 0 && stored < EPOCH_MAX ? stored : 0;
 }
 
 /** One that is damaged or of an earlier version tells nothing of before. */

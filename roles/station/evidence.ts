@@ -6,6 +6,7 @@ import {
   type StorageInfo,
   type VolumeInfo,
 } from "../../protocol/config/bodies.ts";
+import { EPOCH_TOLD_MAX } from "../../protocol/core/limits.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { GrantRow } from "./catalog/rows.ts";
 import { formatGeneration } from "./words.ts";
@@ -22,6 +23,14 @@ export interface EvidenceOptions {
   readonly adopting: ReadonlySet<string>;
   /** The grant that the unit which the catalog names told of last; null when it is this one. */
   readonly grantAtHome: (volumeId: string) => Generation | null;
+}
+
+/**
+ * Whether a station of epoch `own` goes above the one that a unit tells of. Not above one that no
+ * station comes to by its starts: it is damaged or forged, and soon no epoch would be above it.
+ */
+export function isBelieved(told: number, own: number): boolean {
+  return told <= Math.max(EPOCH_TOLD_MAX, own);
 }
 
 /**
@@ -54,7 +63,8 @@ function volumeWords(held: VolumeInfo, options: EvidenceOptions): string | null 
   }
   const generation = held.grant?.generation ?? NONE;
   const fence = held.grant?.fencedThrough;
-  if (fence !== undefined && fence.epoch > options.epoch) {
+  const isLater = fence !== undefined && fence.epoch > options.epoch;
+  if (isLater && isBelieved(fence.epoch, options.epoch)) {
     return `holds ${what} fenced through ${formatGeneration(fence)}, by a station of a later ` +
       `epoch than this one's, ${options.epoch}.`;
   }
@@ -91,8 +101,9 @@ function isAnothers({ generation, direct }: GrantInfo, row: GrantRow): boolean {
 }
 
 /** The highest epoch that a unit shows, by what it obeyed or by a grant or fence that it holds. */
-export function highestEpoch(info: StorageInfo): number {
-  return Math.max(info.epoch, ...info.volumes.map(epochOf));
+export function highestEpoch(info: StorageInfo, own: number): number {
+  const told = [info.epoch, ...info.volumes.map(epochOf)];
+  return Math.max(0, ...told.filter((epoch) => isBelieved(epoch, own)));
 }
 
 /** New generations of the volume have to be above it. */
@@ -118,10 +129,10 @@ export function isFencedOff({ grant }: VolumeInfo, row: GrantRow | null): boolea
  */
 export function strangeEpoch(
   info: StorageInfo,
-  { catalog, adopting }: Pick<EvidenceOptions, "catalog" | "adopting">,
+  { catalog, adopting, epoch: own }: Pick<EvidenceOptions, "catalog" | "adopting" | "epoch">,
 ): number {
   const strange = info.volumes.filter((held) =>
     !catalog.volumes.has(held.id) && held.media.some((id) => adopting.has(id))
   );
-  return Math.max(0, ...strange.map(epochOf));
+  return Math.max(0, ...strange.map(epochOf).filter((epoch) => isBelieved(epoch, own)));
 }

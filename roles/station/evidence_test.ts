@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { StorageInfo } from "../../protocol/config/bodies.ts";
 import type { Catalog } from "./catalog/catalog.ts";
-import { behindWords, strangeEpoch } from "./evidence.ts";
+import { behindWords, highestEpoch, isBelieved, strangeEpoch } from "./evidence.ts";
+import { EPOCH_TOLD_MAX } from "../../protocol/core/limits.ts";
 
 const ID = "11111111-1111-4111-8111-111111111111";
 
@@ -52,6 +53,20 @@ Deno.test("generations on an adopted medium of another cluster are to be gone ab
   const volumes = [volume("new", "m1", 7), volume("known", "m1", 8), volume("other", "m2", 9)];
   const info = { volumes } as unknown as StorageInfo;
   const catalog = { volumes: new Map([["known", {}]]) } as unknown as Catalog;
-  assert.equal(strangeEpoch(info, { catalog, adopting: new Set(["m1"]) }), 7);
-  assert.equal(strangeEpoch(info, { catalog, adopting: new Set() }), 0);
+  assert.equal(strangeEpoch(info, { catalog, epoch: 1, adopting: new Set(["m1"]) }), 7);
+  assert.equal(strangeEpoch(info, { catalog, epoch: 1, adopting: new Set() }), 0);
+});
+
+Deno.test("an epoch that no station comes to is followed by nobody", () => {
+  const huge = Number.MAX_SAFE_INTEGER;
+  const volume = (epoch: number) => ({ id: "v", media: ["m1"], grant: { generation: { epoch } } });
+  const info = { epoch: huge, volumes: [volume(4), volume(huge)] } as unknown as StorageInfo;
+  assert.equal(highestEpoch(info, 1), 4);
+  const catalog = { volumes: new Map() } as unknown as Catalog;
+  assert.equal(strangeEpoch(info, { catalog, epoch: 1, adopting: new Set(["m1"]) }), 4);
+  assert.deepEqual([isBelieved(EPOCH_TOLD_MAX, 1), isBelieved(EPOCH_TOLD_MAX + 1, 1)], [
+    true,
+    false,
+  ]);
+  assert.equal(isBelieved(EPOCH_TOLD_MAX + 1, EPOCH_TOLD_MAX + 1), true, "our own, from a unit");
 });

@@ -1,11 +1,12 @@
 import { z } from "zod";
+import { EPOCH_MAX, EVENT_NUMBER_MAX } from "../../protocol/core/limits.ts";
 import { fromUtf8, utf8 } from "../../protocol/core/bytes.ts";
 import type { StateFiles } from "./ports.ts";
 
 const FILE = "station.marks";
 const Stored = z.object({
-  epoch: z.number().int().nonnegative(),
-  events: z.number().int().nonnegative(),
+  epoch: z.number().int().nonnegative().max(EPOCH_MAX - 1),
+  events: z.number().int().nonnegative().max(EVENT_NUMBER_MAX),
 });
 
 /**

@@ -5,6 +5,7 @@ import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { UNIT_REQUEST_MS } from "../../protocol/core/limits.ts";
 import type { Catalog, Change } from "./catalog/catalog.ts";
 import type { Events } from "./events.ts";
+import { isBelieved } from "./evidence.ts";
 import { mediaEvents } from "./media_events.ts";
 import type { World } from "./ports.ts";
 
@@ -17,6 +18,8 @@ export interface ObservedOptions {
   /** New storage information is there. */
   readonly onInfo: (unitId: string, info: StorageInfo) => Promise<void>;
   readonly events: Events;
+  /** This station's. */
+  readonly epoch: () => number;
 }
 
 interface Seen {
@@ -34,6 +37,8 @@ export class Observed {
   /** Answers about single volumes (null: deleted) since the list under way was asked for. */
   readonly #answers = new Map<string, Map<string, VolumeInfo | null>>();
   readonly #unsaved = new Set<string>();
+  /** Units whose word is not taken, and the epoch that they tell. */
+  readonly #unbelieved = new Map<string, number>();
 
   constructor(options: ObservedOptions) {
     this.#o = options;
@@ -52,6 +57,11 @@ export class Observed {
   fresh(unitId: string): StorageInfo | null {
     const seen = this.#seen.get(unitId);
     return seen?.fresh ? seen.info : null;
+  }
+
+  /** The station epoch that the unit tells of and no station comes to, or null. */
+  unbelieved(unitId: string): number | null {
+    return this.#unbelieved.get(unitId) ?? null;
   }
 
   volume(unitId: string, volumeId: string): VolumeInfo | null {
@@ -103,6 +113,26 @@ export class Observed {
     return changes;
   }
 
+  /**
+   * What tells of an epoch that this station cannot go above is no ground for anything: its unit
+   * would refuse each change, and all units would have to follow. Said once.
+   */
+  #believes(unitId: string, { epoch }: StorageInfo): boolean {
+    if (isBelieved(epoch, this.#o.epoch())) {
+      this.#unbelieved.delete(unitId);
+      return true;
+    }
+    this.forgetFreshness(unitId);
+    if (this.#unbelieved.get(unitId) === epoch) return false;
+    this.#unbelieved.set(unitId, epoch);
+    const subject = this.#o.catalog.nodes.get(unitId)?.name ?? unitId;
+    const text = `Unit "${subject}" tells of station epoch ${epoch}, which no station comes to: ` +
+      "labels of its media are forged, or it is not what it was. It is not used. Take away the " +
+      "medium that was added last, or wipe its media, and restart it.";
+    this.#o.events.say({ kind: "unit.unbelieved", severity: "error", subject, text });
+    return false;
+  }
+
   async #pullNow(unitId: string): Promise<void> {
     for (let attempt = 1;; attempt++) {
       const answers = new Map<string, VolumeInfo | null>();
@@ -112,6 +142,7 @@ export class Observed {
       // Better one that is not mixed; but a busy unit changes faster than it can tell.
       if (answers.size > 0 && attempt < PULLS_MAX) continue;
       this.#answers.delete(unitId);
+      if (!this.#believes(unitId, told)) return;
       const info = { ...told, volumes: withAnswers(told.volumes, answers) };
       const before = this.last(unitId);
       this.#seen.set(unitId, { info, fresh: true, atMs: this.#o.world.clock.wallMs() });

@@ -1,3 +1,4 @@
+import { MAP_VERSIONS_PER_EPOCH } from "../../protocol/core/limits.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow } from "./catalog/rows.ts";
 import type { Delivery } from "./delivery.ts";
@@ -36,7 +37,7 @@ export interface Pool {
 
 /** Above the version that any host was told, also when this catalog is younger than the disk. */
 export function nextVersion(pool: Pool, disk: DiskRow): number {
-  const floor = disk.adopted === 1 ? pool.epoch.value * 2 ** 20 : 0;
+  const floor = disk.adopted === 1 ? pool.epoch.value * MAP_VERSIONS_PER_EPOCH : 0;
   return Math.max(disk.version + 1, floor);
 }
 

@@ -77,11 +77,11 @@ export class Recovery {
       epoch: epoch.value,
     });
     // What an operator has adopted of another cluster: its generations are not this station's.
-    const strange = strangeEpoch(info, { catalog, adopting });
+    const strange = strangeEpoch(info, { catalog, adopting, epoch: epoch.value });
     if (strange >= epoch.value) await epoch.raiseAbove(strange);
     if (behind === null) return;
     await standing.recover(behind);
-    await epoch.raiseAbove(highestEpoch(info));
+    await epoch.raiseAbove(highestEpoch(info, epoch.value));
   }
 
   /** An operator confirms the list that was shown; DvsanError "busy" when it is another now. */

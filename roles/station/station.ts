@@ -164,6 +164,7 @@ class StationRole implements Station {
       catalog,
       events,
       link,
+      epoch: () => epoch.value,
       onInfo: async (unitId, info) => {
         await this.#mustRun().recovery.learned(unitId, info);
         pool.nodes.pooled(unitId);

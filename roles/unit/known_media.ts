@@ -9,6 +9,7 @@ import { DIRECT_USE_FILE } from "../process/settings.ts";
 import { ForgottenMedia } from "./forgotten.ts";
 import { KeptRecord } from "./kept_record.ts";
 import { MediumDevices } from "./medium_devices.ts";
+import { NextNumber } from "./next_number.ts";
 import { PoisonMarks } from "./poison_marks.ts";
 import { LabelSequences } from "./sequences.ts";
 
@@ -18,13 +19,14 @@ type Known = Pick<
   | "forgottenMedia"
   | "poisonedMedia"
   | "knownDevices"
+  | "numbersFrom"
   | "directMarks"
   | "areDirectMarksLost"
 >;
 
 type Changed = Pick<
   Extract<Notice, { notice: "storage-changed" }>,
-  "sequences" | "poisoned" | "devices"
+  "sequences" | "nextNumber" | "poisoned" | "devices"
 >;
 
 export interface KnownMediaOptions {
@@ -42,6 +44,7 @@ export class KnownMedia {
   readonly forgotten: ForgottenMedia;
   readonly #o: KnownMediaOptions;
   readonly #sequences: LabelSequences;
+  readonly #number: NextNumber;
   readonly #marks: PoisonMarks;
   readonly #devices: MediumDevices;
   readonly #direct: KeptRecord<string>;
@@ -55,6 +58,8 @@ export class KnownMedia {
     this.#o = options;
     this.forgotten = new ForgottenMedia(files, log);
     this.#sequences = new LabelSequences(files, log);
+    const isNew = Object.keys(this.#sequences.known).length === 0;
+    this.#number = new NextNumber(files, { log, isNew });
     this.#marks = new PoisonMarks(files, log);
     this.#devices = new MediumDevices(files, log);
     this.#direct = new KeptRecord({
@@ -73,6 +78,7 @@ export class KnownMedia {
   known(): Known {
     return {
       knownSequences: this.#sequences.known,
+      numbersFrom: this.#number.value,
       forgottenMedia: this.forgotten.list(),
       poisonedMedia: this.#marks.known,
       knownDevices: this.#devices.known,
@@ -82,9 +88,10 @@ export class KnownMedia {
   }
 
   /** Durable when it returns true; otherwise it is tried again. */
-  keep({ sequences, poisoned, devices }: Changed): boolean {
+  keep({ sequences, nextNumber, poisoned, devices }: Changed): boolean {
     return this.#keep({
       "label sequences": () => this.#sequences.keep(sequences),
+      "the next volume's number": () => this.#number.raise(nextNumber),
       "poisoned media": () => this.#marks.keep(poisoned),
       "media's devices": () => this.#devices.keep(devices),
     });
@@ -93,6 +100,17 @@ export class KnownMedia {
   /** The same for who uses volumes by a token. */
   keepDirect(marks: Readonly<Record<string, string>>): boolean {
     return this.#keep({ "marks of direct use": () => this.#direct.replace(marks) });
+  }
+
+  /** Numbers below this one may be given: null once that is durable, or why it cannot be. */
+  keepNumbers(below: number): string | null {
+    try {
+      this.#number.raise(below);
+      return null;
+    } catch (error) {
+      if (!(error instanceof DvsanError)) throw error;
+      return error.message;
+    }
   }
 
   /** An operator gave it up. DvsanError "io" when that cannot be kept yet. */

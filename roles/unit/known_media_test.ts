@@ -40,6 +40,7 @@ function world() {
 
 const CHANGED = {
   sequences: { [MEDIUM]: 7 },
+  nextNumber: 3,
   poisoned: { [MEDIUM]: "a flush failed" },
   devices: { [MEDIUM]: { path: "/dev/sdb", identity: "wwid 1" } },
 };
@@ -78,6 +79,19 @@ Deno.test("a file of a unit's state directory that cannot be written holds up no
   const { knownSequences, poisonedMedia, knownDevices } = open().known();
   assert.deepEqual(knownSequences, {});
   assert.deepEqual([poisonedMedia, knownDevices], [CHANGED.poisoned, CHANGED.devices]);
+});
+
+Deno.test("a volume's number that cannot be kept is said at once, and none is taken for kept", () => {
+  const { open, fill, free } = world();
+  const media = open();
+  assert.equal(media.keepNumbers(4), null);
+  assert.equal(open().known().numbersFrom, 4);
+  fill(null);
+  assert.match(media.keepNumbers(5) ?? "", /the file system is full/);
+  assert.equal(media.keepNumbers(4), null, "it is kept already");
+  free();
+  assert.equal(media.keep(CHANGED), true);
+  assert.equal(open().known().numbersFrom, 4, "a label that tells less changes nothing");
 });
 
 Deno.test("a medium that is given up while that cannot be kept is an error, and is kept later", () => {

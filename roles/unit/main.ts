@@ -43,6 +43,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   // that also when nothing else changes.
   worker.onNotice((notice) => {
     if (notice.notice === "direct-marks") media.keepDirect(notice.marks);
+    if (notice.notice === "numbers-given") keepNumbers(worker, { media, below: notice.below });
     if (notice.notice !== "storage-changed") return;
     media.keep(notice);
     revision = notice.revision;
@@ -92,6 +93,15 @@ function knownMedia(files: StateFiles, process: ProcessContext): KnownMedia {
   const media = new KnownMedia({ files, clock, log });
   process.onShutdown("what is known of media", () => media.stop());
   return media;
+}
+
+/** A worker that has ended waits for no answer. */
+function keepNumbers(
+  worker: DataWorker,
+  { media, below }: { readonly media: KnownMedia; readonly below: number },
+): void {
+  const problem = media.keepNumbers(below);
+  worker.call("numbersKept", { below, problem }).catch(() => {});
 }
 
 /** What the station may ask of a unit; the data worker, which owns the media, answers. */

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 import { compareGenerations } from "../../protocol/config/bodies.ts";
 import { takenBy } from "./medium.ts";
+import { nextNumberOf } from "./numbers.ts";
 import { intersect } from "./ranges.ts";
 import type { UnitStoreOptions } from "./store_types.ts";
 
@@ -13,7 +14,10 @@ import type { UnitStoreOptions } from "./store_types.ts";
 export const ADOPTED_SEQUENCE_STEP = 2 ** 20;
 
 export interface AdoptionOptions {
-  readonly unit: Pick<UnitStoreOptions, "unitId" | "unitName" | "clusterId" | "knownSequences">;
+  readonly unit: Pick<
+    UnitStoreOptions,
+    "unitId" | "unitName" | "clusterId" | "knownSequences" | "numbersFrom"
+  >;
   /** Of the media that this unit serves. */
   readonly others: readonly Label[];
   /** It is this unit's own and not older than it remembers: only its copies are written anew. */
@@ -28,7 +32,7 @@ export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOpt
   const known = unit.knownSequences[label.mediumId] ?? 0;
   const sequence = Math.max(label.sequence, known) + 1;
   if (isOurs) return { ...label, sequence };
-  let nextNumber = Math.max(1, ...others.map((other) => other.nextNumber));
+  let nextNumber = nextNumberOf(others, unit.numbersFrom ?? 1);
   const volumes = label.volumes.map((record) => {
     const moved = known === 0
       ? movedBefore(record, others)

@@ -123,6 +123,16 @@ Deno.test("what a path holds is wiped once: a flag that stays says nothing of wh
   await store.close();
 });
 
+Deno.test("what was to be wiped and was not is wiped at a start only, and that is said", async () => {
+  const medium = holding(ext(0x4, 0x42));
+  const store = await UnitStore.open([medium.source("later")], storeOptions());
+  const { message } = store.refused[0]!.error;
+  assert.match(message, /ext4 .* restart the unit: --wipe \/dev\/x holds at a start only/);
+  assert.doesNotMatch(message, /has held before/);
+  assert.equal(medium.peek(1024 + 0x38, 1)[0], 0x53, "nothing was changed");
+  await store.close();
+});
+
 for (const half of [false, true]) {
   Deno.test(`a medium of another unit, ${half ? "half" : "whole"}, is wiped by its id only`, async () => {
     const medium = holding();
@@ -133,11 +143,13 @@ for (const half of [false, true]) {
     if (half) medium.preset(0, new Uint8Array(MIB).fill(9));
     const open = (wipe: Wipe, wipeMedia: string[]) =>
       UnitStore.open([medium.source(wipe)], storeOptions({ wipeMedia, seed: 2 }));
-    for (const [wipe, ids] of [["yes", []], ["used", [id]], ["no", [id]]] as const) {
+    const asked = [["yes", []], ["used", [id]], ["later", [id]], ["no", [id]]] as const;
+    for (const [wipe, ids] of asked) {
       const store = await open(wipe, [...ids]);
       const [told] = store.storageInfo().media;
       assert.deepEqual([told!.id, told!.state], [id, "foreign"]);
       if (wipe === "yes") assert.match(told!.reason!, new RegExp(`add --wipe-medium ${id}`));
+      if (wipe === "later") assert.match(told!.reason!, /restart the unit with --wipe/);
       if (wipe === "used") assert.match(told!.reason!, /start the unit once without --wipe/);
       await store.close();
     }

@@ -24,9 +24,10 @@ export interface MediumFile {
 
 /**
  * Whether what a path holds may be destroyed: `used` when that was asked for, and done or not
- * needed, before. It was said of the device that was there then, and not of whatever is there now.
+ * needed, before; `later` when it was asked for at the start and not done then, and the media are
+ * opened anew. It was said of the device that was there then, and not of whatever is there now.
  */
-export type Wipe = "no" | "yes" | "used";
+export type Wipe = "no" | "yes" | "used" | "later";
 
 /** A medium that the unit was told to use. */
 export interface MediumSource {

@@ -16,7 +16,7 @@ import { adoptedLabel } from "./adopt_label.ts";
 import { besideServed, type Candidate, chosenOf, duplicateOf } from "./copies.ts";
 import { findContent, wipe } from "./detect.ts";
 import { writeLabel } from "./medium.ts";
-import type { MediumFile, MediumSource } from "./medium_file.ts";
+import type { MediumFile, MediumSource, Wipe } from "./medium_file.ts";
 import type { RefusedMedium, UnitStoreOptions } from "./store_types.ts";
 
 /** What became of every path that a unit was told to use. */
@@ -95,13 +95,14 @@ async function takeOver(
   }
   const adopted = adoptedLabel(label, { unit: options, others: labels, isOurs });
   try {
+    if (!isOurs) await options.keepNumbers?.(adopted.nextNumber);
     const writing = relabel(file, { label, rewrite, adopted });
     const written = options.writing === undefined ? await writing : await options.writing(writing);
     if (written === null) throw new DvsanError("io", "its device is stalled");
   } catch (error) {
     await file.close();
     if (!(error instanceof DvsanError)) throw error;
-    return report("failed", `writing its label failed: ${messageOf(error)}`);
+    return report("failed", `it cannot be taken over: ${messageOf(error)}`);
   }
   options.log.warn("took a medium over, as an operator asked", {
     path: file.path,
@@ -182,7 +183,7 @@ async function examine(
     if (known.kind !== "reported" || ours || source.wipe === "no") return known;
     // A path may have another unit's medium today: whoever means that one says which it is.
     const { id } = known.info;
-    if (source.wipe === "used" || options.wipeMedia?.includes(id) !== true) {
+    if (source.wipe !== "yes" || options.wipeMedia?.includes(id) !== true) {
       return { kind: "reported", info: unwiped(known.info, source.wipe) };
     }
     options.log.warn("wiping a medium of somebody else, as asked", { path: file.path, medium: id });
@@ -195,13 +196,10 @@ async function examine(
   const content = await findContent(file, interrupted ? LABEL_REGION_BYTES : 0);
   if (content !== null) {
     if (source.wipe !== "yes") {
-      const how = source.wipe === "no"
-        ? `add --wipe ${file.path}`
-        : `start the unit once without --wipe ${file.path} and then with it: it has held before, ` +
-          "for what was there then";
       throw new DvsanError(
         "foreign",
-        `Cannot use ${file.path}: it holds ${content}. If that may be destroyed, ${how}.`,
+        `Cannot use ${file.path}: it holds ${content}. If that may be destroyed, ` +
+          `${howToWipe(file.path, source.wipe)}.`,
         { details: { content } },
       );
     }
@@ -214,11 +212,24 @@ async function examine(
   return await labelFresh(file, options);
 }
 
+/** For an operator, who has not asked for it so that it holds now. */
+function howToWipe(path: string, wipe: Exclude<Wipe, "yes">): string {
+  return {
+    no: `add --wipe ${path}`,
+    used: `start the unit once without --wipe ${path} and then with it: it has held before, for ` +
+      "what was there then",
+    later: `restart the unit: --wipe ${path} holds at a start only, for what is there then`,
+  }[wipe];
+}
+
 /** --wipe was given for what turned out to be labelled. */
-function unwiped(info: MediumInfo, wipe: "yes" | "used"): MediumInfo {
-  const how = wipe === "yes"
-    ? `add --wipe-medium ${info.id}`
-    : `start the unit once without --wipe ${info.path}, then with it and --wipe-medium ${info.id}`;
+function unwiped(info: MediumInfo, wipe: Exclude<Wipe, "no">): MediumInfo {
+  const how = {
+    yes: `add --wipe-medium ${info.id}`,
+    used: `start the unit once without --wipe ${info.path}, then with it and --wipe-medium ` +
+      info.id,
+    later: `restart the unit with --wipe ${info.path} and --wipe-medium ${info.id}`,
+  }[wipe];
   const reason = `${info.reason}; it is not wiped, as it is a medium: to destroy it, ${how}`;
   return { ...info, reason: reason.slice(0, 1024) };
 }

@@ -1,9 +1,15 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { MEDIA_PER_UNIT_MAX } from "../../protocol/core/limits.ts";
+import {
+  EPOCH_MAX,
+  MEDIA_PER_UNIT_MAX,
+  MEDIUM_OPENS_MAX,
+  REVISIONS_PER_OPENING,
+} from "../../protocol/core/limits.ts";
 import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import { type Space } from "./allocate.ts";
 import { Medium } from "./medium.ts";
+import { highestOf, VolumeNumbers } from "./numbers.ts";
 import { devicesOf, mediumInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
 import type { OpenedMedia } from "./open_media.ts";
 import { resolveVolumes } from "./resolve.ts";
@@ -11,9 +17,6 @@ import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
 import { loseIfBroken, Volume, volumeInfoOf } from "./volume.ts";
 import { writeOpening } from "./write_opening.ts";
 import { Zeroers } from "./zeroers.ts";
-
-/** Revisions of one opening; the count of openings is above it, so that revisions always rise. */
-const REVISIONS_PER_OPENING = 2 ** 28;
 
 /** Who a message that changes a unit comes from. */
 export interface Station {
@@ -27,6 +30,7 @@ export class StoreState {
   readonly media = new Map<string, Medium>();
   readonly volumes = new Map<string, Volume>();
   readonly zeroers = new Zeroers();
+  readonly numbers: VolumeNumbers;
   #reported: MediumInfo[];
   readonly #forgotten: Set<string>;
   readonly #poisonedBefore: Record<string, string>;
@@ -42,6 +46,8 @@ export class StoreState {
     this.#reported = [...opened.reported];
     this.#forgotten = new Set(options.forgotten);
     this.#poisonedBefore = { ...options.poisoned };
+    const labels = () => [...this.media.values()].map(({ nextLabel }) => nextLabel);
+    this.numbers = new VolumeNumbers(options, labels);
     for (const { file, label } of opened.ok) {
       const medium = new Medium({
         file,
@@ -53,6 +59,7 @@ export class StoreState {
       this.media.set(medium.id, medium);
       const random = (count: number) => options.random.bytes(count);
       this.zeroers.add(medium, random);
+      if (label.epoch > EPOCH_MAX) continue;
       if (label.epoch > this.#epoch || (label.epoch === this.#epoch && this.#instance === "")) {
         this.#epoch = label.epoch;
         this.#instance = label.instance;
@@ -69,9 +76,10 @@ export class StoreState {
   async start(): Promise<void> {
     const labels = [...this.media.values()].map((medium) => medium.label);
     const resolution = resolveVolumes(labels);
-    const opens = Math.max(0, ...labels.map((label) => label.opens)) + 1;
+    const told = labels.map((label) => label.opens);
+    const opens = highestOf(told, { from: 0, max: MEDIUM_OPENS_MAX }) + 1;
     this.#revision = opens * REVISIONS_PER_OPENING;
-    const number = this.nextNumber();
+    const number = this.numbers.next();
     for (const { record, state, reason } of resolution.volumes) {
       const broken = state === "whole" ? null : { state, reason: reason ?? state };
       const volume = new Volume(record, broken);
@@ -104,14 +112,6 @@ export class StoreState {
     for (const [id, reason] of Object.entries(this.#poisonedBefore)) {
       this.media.get(id)?.poison(reason);
     }
-  }
-
-  nextNumber(): number {
-    let number = 1;
-    for (const medium of this.media.values()) {
-      number = Math.max(number, medium.nextLabel.nextNumber);
-    }
-    return number;
   }
 
   okMedia(): Medium[] {
@@ -219,6 +219,7 @@ export class StoreState {
     this.options.onChange({
       revision: this.#revision,
       sequences: this.sequences(),
+      nextNumber: this.numbers.next(),
       poisoned: this.poisoned(),
       devices: this.devices(),
     });

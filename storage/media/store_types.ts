@@ -16,6 +16,13 @@ export interface UnitStoreOptions {
   readonly forgotten?: readonly string[];
   /** On which device each medium was served last (from the unit's state directory). */
   readonly knownDevices?: Readonly<Record<string, KnownDevice>>;
+  /** No volume gets a number below this one (from the unit's state directory). */
+  readonly numbersFrom?: number;
+  /**
+   * Keeps durably that numbers below this one may have been given; resolves before one is. Rejects
+   * with DvsanError "io" when that cannot be kept, and then none is given.
+   */
+  readonly keepNumbers?: (below: number) => Promise<void>;
   /** Media that were poisoned before, and why: they stay so until an operator reopens them. */
   readonly poisoned?: Readonly<Record<string, string>>;
   /** The medium that an operator has this unit take over, by the label that was shown. */
@@ -43,6 +50,8 @@ export interface StoreChange {
   readonly revision: number;
   /** Medium id to label sequence; may lag behind the label, never leads it. */
   readonly sequences: Readonly<Record<string, number>>;
+  /** The next new volume's: no number from it on was ever given. */
+  readonly nextNumber: number;
   /** Reasons by medium id, of media that are away too. */
   readonly poisoned: Readonly<Record<string, string>>;
   /** By medium id, of media that are away too. */

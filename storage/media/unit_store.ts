@@ -90,6 +90,11 @@ export class UnitStore {
   sequences(): Readonly<Record<string, number>> {
     return this.#state.sequences();
   }
+  /** For the next opening: no volume of it gets a number below this one. */
+  numbers(): Pick<UnitStoreOptions, "numbersFrom"> {
+    const isKept = this.#state.options.numbersFrom !== undefined;
+    return isKept ? { numbersFrom: this.#state.numbers.next() } : {};
+  }
   /** By medium id where it was served last, of media that are away too. */
   devices(): Readonly<Record<string, KnownDevice>> {
     return this.#state.devices();

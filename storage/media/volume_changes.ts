@@ -27,6 +27,7 @@ export interface Change {
 
 export async function createVolume(state: StoreState, body: VolumeCreate): Promise<VolumeInfo> {
   await state.accept(body.station);
+  if (!state.volumes.has(body.volumeId)) await state.numbers.reserve();
   const existing = state.volumes.get(body.volumeId);
   if (existing !== undefined) {
     return await inTurn(existing, () => repeatedCreate(state, existing, body));
@@ -43,7 +44,7 @@ export async function createVolume(state: StoreState, body: VolumeCreate): Promi
   });
   const record: VolumeRecord = {
     id: body.volumeId,
-    number: state.nextNumber(),
+    number: state.numbers.next(),
     sequence: 1,
     sizeBytes: body.sizeBytes,
     ...extentsWith({ media: [], extents: [] }, pieces),

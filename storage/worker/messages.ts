@@ -61,6 +61,11 @@ export interface UnitStart {
   readonly knownSequences: Readonly<Record<string, number>>;
   /** Media that an operator gave up for lost (from its state directory). */
   readonly forgottenMedia?: readonly string[];
+  /**
+   * No volume gets a number below this one (from its state directory); those that are given are
+   * kept by the notice "numbers-given". Absent: nothing is kept of them but by labels.
+   */
+  readonly numbersFrom?: number;
   /** On which device each medium was served last (from its state directory). */
   readonly knownDevices?: Readonly<Record<string, KnownDevice>>;
   /** Media that are poisoned, and why (from its state directory). */
@@ -74,7 +79,7 @@ export interface UnitStart {
 /** What a unit's next opening must know of media, also of those that are away. */
 export type KnownOfMedia = Pick<
   UnitStart,
-  "knownSequences" | "poisonedMedia" | "knownDevices" | "directMarks"
+  "knownSequences" | "poisonedMedia" | "knownDevices" | "directMarks" | "numbersFrom"
 >;
 
 export interface DiskAttach {
@@ -135,6 +140,8 @@ export interface Calls {
    * Adopting and reopening shut every connection for a moment; hosts come back by themselves.
    */
   mediumChange: { params: MediumChange; result: MediumInfo | null };
+  /** After the notice "numbers-given": it is durable, or why it cannot be. */
+  numbersKept: { params: { below: number; problem: string | null }; result: null };
 
   // Host.
   hostStart: { params: { identity: NodeIdentity; ioTimeoutMs: number }; result: null };
@@ -175,9 +182,13 @@ export type Notice =
     readonly notice: "storage-changed";
     readonly revision: number;
     readonly sequences: Readonly<Record<string, number>>;
+    /** The next new volume's number. */
+    readonly nextNumber: number;
     readonly poisoned: Readonly<Record<string, string>>;
     readonly devices: Readonly<Record<string, KnownDevice>>;
   }
+  /** Numbers of volumes below this one may be given, once the call `numbersKept` said so. */
+  | { readonly notice: "numbers-given"; readonly below: number }
   /** To be kept durably: see DirectMarks. */
   | { readonly notice: "direct-marks"; readonly marks: Readonly<Record<string, string>> }
   | { readonly notice: "disk-changed"; readonly status: DiskStatus }

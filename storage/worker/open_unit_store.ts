@@ -28,7 +28,7 @@ export async function openUnitStore(
     const busyMs = busyMsOf(medium.path);
     const dropsCache = medium.path === reopened?.path;
     // A path may have another device since the start, for which --wipe was given.
-    const wipe = heldPaths === undefined || medium.wipe === "no" ? medium.wipe : "used";
+    const wipe = heldPaths !== undefined && medium.wipe === "yes" ? "later" : medium.wipe;
     return ioMediumSource(options, { ...medium, wipe, busyMs, dropsCache });
   });
   const limitMs = options.mediumTimeoutMs ?? MEDIUM_OPEN_MS_MAX;
@@ -41,6 +41,10 @@ export async function openUnitStore(
     forgotten: start.forgottenMedia ?? [],
     poisoned: start.poisonedMedia ?? {},
     knownDevices: start.knownDevices ?? {},
+    ...(start.numbersFrom !== undefined && {
+      numbersFrom: start.numbersFrom,
+      keepNumbers: options.keepNumbers,
+    }),
     wipeMedia: start.wipeMedia ?? [],
     ...(options.adopting && { adopting: options.adopting }),
     ...(reopened && { reopened: reopened.mediumId }),

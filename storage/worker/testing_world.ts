@@ -76,6 +76,9 @@ export class UnitWorld {
   /** As a unit keeps it durably. */
   poisoned: Readonly<Record<string, string>> = {};
   directMarks: Readonly<Record<string, string>> = {};
+  readonly numbersKept: number[] = [];
+  /** Why numbers of volumes cannot be kept now. */
+  numbersProblem: string | null = null;
   address: SocketAddress = { address: "127.0.0.1", port: 0 };
 
   constructor(
@@ -133,8 +136,12 @@ export class UnitWorld {
   }
 
   async start(
-    more: Partial<Pick<UnitStart, "poisonedMedia" | "knownSequences" | "directMarks" | "media">> =
-      {},
+    more: Partial<
+      Pick<
+        UnitStart,
+        "poisonedMedia" | "knownSequences" | "directMarks" | "media" | "numbersFrom"
+      >
+    > = {},
   ): Promise<void> {
     await this.call("unitStart", {
       identity: { ...UNIT, name: "u1" },
@@ -275,6 +282,11 @@ export class UnitWorld {
   }
 
   #noticed(notice: Notice): void {
+    if (notice.notice === "numbers-given") {
+      const { below } = notice;
+      this.numbersKept.push(below);
+      void this.begin("numbersKept", { below, problem: this.numbersProblem });
+    }
     if (notice.notice === "direct-marks") this.directMarks = notice.marks;
     if (notice.notice !== "storage-changed") return;
     this.poisoned = notice.poisoned;

@@ -39,7 +39,8 @@ export class UnitHolder {
   }
 
   static async open(start: UnitStart, options: UnitHolderOptions): Promise<UnitHolder> {
-    return new UnitHolder(options, start, await UnitService.open(start, options));
+    const unit = await UnitService.open(start, options);
+    return new UnitHolder(options, afterWipes(start, unit.storageInfo()), unit);
   }
 
   /** The unit as it is now; for what does not wait. */
@@ -202,6 +203,16 @@ function openPathsOf(info: StorageInfo): ReadonlySet<string> {
     state === "ok" || state === "poisoned" || state === "failed"
   );
   return new Set(open.map(({ path }) => path));
+}
+
+/** What was taken at the start needs no wiping any more. */
+function afterWipes(start: UnitStart, { media }: StorageInfo): UnitStart {
+  const taken = new Set(media.filter(({ state }) => state === "ok").map(({ path }) => path));
+  const isUsed = ({ path, wipe }: UnitStart["media"][number]) => wipe === "yes" && taken.has(path);
+  return {
+    ...start,
+    media: start.media.map((one) => isUsed(one) ? { ...one, wipe: "used" } : one),
+  };
 }
 
 function mediumOf(info: StorageInfo, mediumId: string): MediumInfo | null {

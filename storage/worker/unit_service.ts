@@ -95,6 +95,7 @@ export class UnitService implements GrantedVolumes {
       knownSequences: store.sequences(),
       poisonedMedia: store.poisoned(),
       knownDevices: store.devices(),
+      ...store.numbers(),
     };
   }
 

@@ -16,6 +16,8 @@ export interface UnitServiceOptions {
   /** Answers for names that are no grant's. */
   readonly others: ExportGate;
   readonly onChange: (change: StoreChange) => void;
+  /** UnitStoreOptions' own; nothing is kept of a unit that was started without `numbersFrom`. */
+  readonly keepNumbers: (below: number) => Promise<void>;
   /** What DirectMarks has to be told again, whatever happens to this process. */
   readonly onDirectMarks: (marks: Readonly<Record<string, string>>) => void;
   /** CONNECTIONS_PER_GRANT_MAX when not given. */

@@ -14,6 +14,7 @@ import { aloneConnectionsMaxOf, grantConnectionsMaxOf, serverLimitsOf } from "./
 import { HostService } from "./host_service.ts";
 import type { CallHandlers } from "./mailbox.ts";
 import type { Calls, ExportSpec, Notice, UnitStart } from "./messages.ts";
+import { NumberKeeper } from "./number_keeper.ts";
 import { StandaloneMedia } from "./standalone_media.ts";
 import { limited } from "./time_limit.ts";
 import { UnitHolder } from "./unit_holder.ts";
@@ -40,6 +41,7 @@ export class WorkerService {
   readonly #exports: StandaloneExports;
   readonly #limits: DataLimits;
   readonly #media: StandaloneMedia;
+  readonly #numbers: NumberKeeper;
   /** How its TCP connections are secured. */
   #door: TlsHandOver | undefined;
   #unit: UnitHolder | null = null;
@@ -59,6 +61,9 @@ export class WorkerService {
     const limits = serverLimitsOf(this.#limits);
     this.#server = new NbdServer({ io, log, counters: { table, row }, limits });
     this.#media = new StandaloneMedia(options);
+    const { promises, notify } = options;
+    const ask = (below: number) => notify({ notice: "numbers-given", below });
+    this.#numbers = new NumberKeeper(promises, ask);
   }
 
   readonly calls: CallHandlers = {
@@ -77,6 +82,7 @@ export class WorkerService {
     volumeDelete: async (params) => await this.#theUnit().run((unit) => unit.volumeDelete(params)),
     accessGrant: async (params) => await this.#theUnit().run((unit) => unit.accessGrant(params)),
     accessRevoke: async (params) => await this.#theUnit().run((unit) => unit.accessRevoke(params)),
+    numbersKept: (params) => Promise.try(() => this.#numbersKept(params)),
     hostStart: (params) => Promise.try(() => this.#hostStart(params)),
     diskAttach: async (params) => await this.#theHost().diskAttach(params),
     diskUpdate: async (params) => await this.#theHost().diskUpdate(params),
@@ -140,9 +146,15 @@ export class WorkerService {
       },
       closeListeners: () => this.#server.closeListeners(),
       onChange: (change) => this.#options.notify({ notice: "storage-changed", ...change }),
+      keepNumbers: (below) => this.#numbers.keep(below),
       onDirectMarks: (marks) => this.#options.notify({ notice: "direct-marks", marks }),
     });
     return this.#unit.unit.storageInfo();
+  }
+
+  #numbersKept(params: Calls["numbersKept"]["params"]): null {
+    this.#numbers.kept(params);
+    return null;
   }
 
   #hostStart(params: Calls["hostStart"]["params"]): null {

@@ -1,6 +1,7 @@
 import { BoundsChecker } from "../agreement/bounds.ts";
 import { ExtentsChecker } from "../agreement/extents.ts";
 import { makeDataCheckers } from "../checkers/all.ts";
+import { NumbersChecker } from "../checkers/numbers.ts";
 import { OrderChecker } from "../checkers/order.ts";
 import { StrangersChecker } from "../checkers/strangers.ts";
 import { ATTACKER_ADDRESS } from "../network/network.ts";
@@ -14,5 +15,6 @@ export function addCheckers(scene: Scene): void {
   world.network.onCopy = (sent) => strangers.copyComes(sent);
   sim.checkers.push(...makeDataCheckers(sim, world.kernel).all, strangers);
   sim.checkers.push(new ExtentsChecker(scene), new BoundsChecker(scene));
+  sim.checkers.push(new NumbersChecker(sim));
   if (scene.plan.story !== null) sim.checkers.push(new OrderChecker(sim));
 }

@@ -1,0 +1,55 @@
+import { z } from "zod";
+import { fromUtf8, utf8 } from "../../protocol/core/bytes.ts";
+import { VOLUME_NUMBER_MAX } from "../../protocol/core/limits.ts";
+import type { Log } from "../../protocol/core/log.ts";
+import type { StateFiles } from "../process/context.ts";
+import { NEXT_NUMBER_FILE } from "../process/settings.ts";
+
+const Stored = z.object({ nextNumber: z.number().int().min(1).max(VOLUME_NUMBER_MAX) });
+
+/**
+ * The number of the unit's next new volume. Labels tell it too, but media are wiped, taken away and
+ * put back, and a number is never used again: the greater of the two counts. A record that is
+ * damaged or gone stops nothing, for labels are still whole; that is told.
+ */
+export class NextNumber {
+  readonly #files: StateFiles;
+  #value: number;
+
+  /** `isNew`: the unit has never had media, so that there can be no record yet. */
+  constructor(files: StateFiles, { log, isNew }: { readonly log: Log; readonly isNew: boolean }) {
+    this.#files = files;
+    const found = read(files);
+    this.#value = typeof found === "number" ? found : 1;
+    if (found === "damaged" || (found === "none" && !isNew)) {
+      const file = files.path(NEXT_NUMBER_FILE);
+      const words = found === "damaged" ? "damaged" : "not there";
+      log.warn(
+        `the record of the next volume's number is ${words}: a number may be given again that ` +
+          "only media have told of which are not here now",
+        { file },
+      );
+    }
+  }
+
+  get value(): number {
+    return this.#value;
+  }
+
+  /** No number below this one is given any more. Durable when it returns; it never goes down. */
+  raise(to: number): void {
+    if (to <= this.#value) return;
+    this.#files.write(NEXT_NUMBER_FILE, utf8(JSON.stringify({ nextNumber: to }) + "\n"));
+    this.#value = to;
+  }
+}
+
+function read(files: StateFiles): number | "none" | "damaged" {
+  const bytes = files.read(NEXT_NUMBER_FILE);
+  if (bytes === null) return "none";
+  try {
+    return Stored.parse(JSON.parse(fromUtf8(bytes) ?? "")).nextNumber;
+  } catch {
+    return "damaged";
+  }
+}
