@@ -105,7 +105,7 @@ export class Asking {
   }
 
   #onPage(packet: Packet, plaintext: Uint8Array): void {
-    if (this.#abandoned.has(packet.revision)) return;
+    if (this.#abandoned.has(packet.revision) && !this.#isAnswerAgain(packet)) return;
     const kind = packet.type === "REFUSED" ? "REFUSED" : "ACK";
     const known = this.#answer;
     if (known !== null && (known.kind !== kind || known.collector.revision !== packet.revision)) {
@@ -124,6 +124,16 @@ export class Asking {
     this.#progress();
     if (this.#answer.collector.complete) this.#complete();
     else this.#pull();
+  }
+
+  /**
+   * The start of an answer that was given up, where the one that is pulled is answered no more: it
+   * was the older one, and a late page of it passed for a change. A peer answers what it knows.
+   */
+  #isAnswerAgain(packet: Packet): boolean {
+    if (packet.page !== 0 || this.#silentRepeats === 0) return false;
+    this.#abandoned.delete(packet.revision);
+    return true;
   }
 
   #complete(): void {

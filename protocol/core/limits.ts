@@ -32,6 +32,8 @@ export const MEDIA_PER_UNIT_MAX = 64;
 export const VOLUMES_PER_UNIT_MAX = 1024;
 export const EXTENTS_PER_VOLUME_MAX = 128;
 export const LEGS_PER_DISK_MAX = 16;
+/** The legs of a disk that is rebuilt add up to a safe number, whatever units tell. */
+export const DISK_SIZE_BYTES_MAX = 256 * TIB;
 export const DISKS_PER_HOST_MAX = 256;
 export const NODES_MAX = 4096;
 export const ADDRESSES_PER_NODE_MAX = 16;

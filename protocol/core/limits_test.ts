@@ -112,6 +112,10 @@ const RELATIONS: readonly (readonly [string, boolean])[] = [
     limits.DISK_DETACH_WAIT_MS < limits.HOST_DETACH_MS_MAX,
   ],
   [
+    "the legs of a disk add up to a safe number",
+    Number.isSafeInteger(limits.LEGS_PER_DISK_MAX * limits.DISK_SIZE_BYTES_MAX),
+  ],
+  [
     "a unit's revisions are safe numbers",
     Number.isSafeInteger((limits.MEDIUM_OPENS_MAX + 1) * limits.REVISIONS_PER_OPENING),
   ],

@@ -74,11 +74,11 @@ function unitDifference(pool: Pool, { id, name }: Unit): DifferenceView | null {
   return {
     kind: "unit",
     subject: `unit "${name}"`,
-    wanted: `that it follows this station, epoch ${pool.epoch.value}`,
-    held: `station epoch ${told}, which no station comes to`,
+    wanted: "that it tells what it holds",
+    held: told,
     will: NOTHING,
     onConfirm: null,
-    waits: "an operator who takes its forged medium away, or wipes its media, and restarts it",
+    waits: "an operator who takes away the medium that it got last, and restarts it",
   };
 }
 

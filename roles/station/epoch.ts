@@ -3,8 +3,8 @@ import { hexOf } from "../../protocol/core/bytes.ts";
 import { EPOCH_MAX, STATION_INSTANCES_KEPT } from "../../protocol/core/limits.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { Generation } from "../../protocol/config/bodies.ts";
+import { isBelieved } from "./believable.ts";
 import type { Catalog } from "./catalog/catalog.ts";
-import { isBelieved } from "./evidence.ts";
 import type { Marks } from "./marks.ts";
 
 const EPOCH_KEY = "epoch";

@@ -6,7 +6,7 @@ import {
   type StorageInfo,
   type VolumeInfo,
 } from "../../protocol/config/bodies.ts";
-import { EPOCH_TOLD_MAX } from "../../protocol/core/limits.ts";
+import { isBelieved } from "./believable.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { GrantRow } from "./catalog/rows.ts";
 import { formatGeneration } from "./words.ts";
@@ -23,14 +23,6 @@ export interface EvidenceOptions {
   readonly adopting: ReadonlySet<string>;
   /** The grant that the unit which the catalog names told of last; null when it is this one. */
   readonly grantAtHome: (volumeId: string) => Generation | null;
-}
-
-/**
- * Whether a station of epoch `own` goes above the one that a unit tells of. Not above one that no
- * station comes to by its starts: it is damaged or forged, and soon no epoch would be above it.
- */
-export function isBelieved(told: number, own: number): boolean {
-  return told <= Math.max(EPOCH_TOLD_MAX, own);
 }
 
 /**

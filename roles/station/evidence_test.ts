@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { StorageInfo } from "../../protocol/config/bodies.ts";
 import type { Catalog } from "./catalog/catalog.ts";
-import { behindWords, highestEpoch, isBelieved, strangeEpoch } from "./evidence.ts";
+import { isBelieved } from "./believable.ts";
+import { behindWords, highestEpoch, strangeEpoch } from "./evidence.ts";
 import { EPOCH_TOLD_MAX } from "../../protocol/core/limits.ts";
 
 const ID = "11111111-1111-4111-8111-111111111111";

@@ -3,9 +3,9 @@ import { type MediumInfo, StorageInfo, type VolumeInfo } from "../../protocol/co
 import type { StationLink } from "../../protocol/config/link.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { UNIT_REQUEST_MS } from "../../protocol/core/limits.ts";
+import { whyUnbelievable } from "./believable.ts";
 import type { Catalog, Change } from "./catalog/catalog.ts";
 import type { Events } from "./events.ts";
-import { isBelieved } from "./evidence.ts";
 import { mediaEvents } from "./media_events.ts";
 import type { World } from "./ports.ts";
 
@@ -37,8 +37,8 @@ export class Observed {
   /** Answers about single volumes (null: deleted) since the list under way was asked for. */
   readonly #answers = new Map<string, Map<string, VolumeInfo | null>>();
   readonly #unsaved = new Set<string>();
-  /** Units whose word is not taken, and the epoch that they tell. */
-  readonly #unbelieved = new Map<string, number>();
+  /** Units whose word is not taken, and what they tell. */
+  readonly #unbelieved = new Map<string, string>();
 
   constructor(options: ObservedOptions) {
     this.#o = options;
@@ -59,8 +59,8 @@ export class Observed {
     return seen?.fresh ? seen.info : null;
   }
 
-  /** The station epoch that the unit tells of and no station comes to, or null. */
-  unbelieved(unitId: string): number | null {
+  /** What the unit tells that cannot be, in words, or null. */
+  unbelieved(unitId: string): string | null {
     return this.#unbelieved.get(unitId) ?? null;
   }
 
@@ -114,21 +114,22 @@ export class Observed {
   }
 
   /**
-   * What tells of an epoch that this station cannot go above is no ground for anything: its unit
-   * would refuse each change, and all units would have to follow. Said once.
+   * What cannot be is no ground for anything: the unit would refuse each change, or hosts could be
+   * told of nothing. Said once.
    */
-  #believes(unitId: string, { epoch }: StorageInfo): boolean {
-    if (isBelieved(epoch, this.#o.epoch())) {
+  #believes(unitId: string, told: StorageInfo): boolean {
+    const why = whyUnbelievable(told, this.#o.epoch());
+    if (why === null) {
       this.#unbelieved.delete(unitId);
       return true;
     }
     this.forgetFreshness(unitId);
-    if (this.#unbelieved.get(unitId) === epoch) return false;
-    this.#unbelieved.set(unitId, epoch);
+    if (this.#unbelieved.get(unitId) === why) return false;
+    this.#unbelieved.set(unitId, why);
     const subject = this.#o.catalog.nodes.get(unitId)?.name ?? unitId;
-    const text = `Unit "${subject}" tells of station epoch ${epoch}, which no station comes to: ` +
-      "labels of its media are forged, or it is not what it was. It is not used. Take away the " +
-      "medium that was added last, or wipe its media, and restart it.";
+    const text =
+      `Unit "${subject}" tells of ${why}: a label is forged, or it is not what it was. ` +
+      "Nothing that it tells is used. Take away the medium that it got last, and restart it.";
     this.#o.events.say({ kind: "unit.unbelieved", severity: "error", subject, text });
     return false;
   }

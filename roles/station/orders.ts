@@ -1,6 +1,10 @@
 import { roundUp } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { DISKS_PER_HOST_MAX, SIZE_STEP_BYTES } from "../../protocol/core/limits.ts";
+import {
+  DISK_SIZE_BYTES_MAX,
+  DISKS_PER_HOST_MAX,
+  SIZE_STEP_BYTES,
+} from "../../protocol/core/limits.ts";
 import { invalidName } from "../../protocol/core/names.ts";
 import { allocate } from "./allocation.ts";
 import type { DiskRow, NodeRow, TaskRow } from "./catalog/rows.ts";
@@ -96,6 +100,7 @@ export class Orders {
     const why = invalidName(name);
     if (why !== null) throw new DvsanError("invalid", `"${name}" cannot name a disk: ${why}.`);
     if (order.sizeBytes <= 0) throw new DvsanError("invalid", "A disk needs a size above 0.");
+    checkSize(name, sizeBytes);
     if (host.role !== "host" || host.admission !== "admitted") {
       throw new DvsanError("denied", `"${host.name}" is not an admitted host.`);
     }
@@ -135,6 +140,7 @@ export class Orders {
     const disk = mustDisk(this.#pool, asked.id);
     requireCertain(this.#pool, disk, "grow");
     const wanted = roundUp(options.sizeBytes, SIZE_STEP_BYTES);
+    checkSize(disk.name, wanted);
     const same = this.#running("disk.grow", disk.id, (row) => paramOf(row, "sizeBytes") === wanted);
     if (same !== null) return same;
     if (disk.state === "releasing" || disk.access === "direct") {
@@ -233,4 +239,13 @@ export class Orders {
 
 function paramOf(row: TaskRow, name: string): unknown {
   return (JSON.parse(row.paramsJson) as Record<string, unknown>)[name];
+}
+
+function checkSize(disk: string, sizeBytes: number): void {
+  if (sizeBytes <= DISK_SIZE_BYTES_MAX) return;
+  throw new DvsanError(
+    "limit",
+    `Disk "${disk}" cannot have ${sizeText(sizeBytes)}: a disk has at most ` +
+      `${sizeText(DISK_SIZE_BYTES_MAX)}. Make several.`,
+  );
 }
