@@ -42,6 +42,12 @@ export function recoveryText(view: RecoveryView): string {
 export function catalogText(view: CatalogView): string {
   const lines = [`${view.file}: ${view.isSound ? "sound" : "not sound"}`];
   for (const finding of view.findings) lines.push(`  ${finding}`);
+  if (!view.isSound) {
+    lines.push(
+      "The station goes on with what it has in memory, which is whole. To write a new file from it,",
+      "beside this one, which stays as it is: dvsan ctl check --repair",
+    );
+  }
   for (const { path, reason, kept, lost } of view.setAside) {
     lines.push(`set aside: ${path}: ${reason}; ${kept} records were taken over from it`);
     for (const record of lost) lines.push(`  not taken over: ${record}`);

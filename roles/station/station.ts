@@ -160,10 +160,7 @@ class StationRole implements Station {
     const link = () => defined(this.#link, "attachLink() comes before the first session");
     const onChange = () => watch.notify();
     const observed = new Observed({
-      world,
-      catalog,
-      events,
-      link,
+      ...{ world, catalog, events, link },
       epoch: () => epoch.value,
       onInfo: async (unitId, info) => {
         await this.#mustRun().recovery.learned(unitId, info);

@@ -2,6 +2,7 @@ import type { Handlers } from "../../protocol/config/link.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import { ADDRESSES_PER_NODE_MAX } from "../../protocol/core/limits.ts";
 import type { DataWorker } from "../../storage/worker/client.ts";
+import type { Notice } from "../../storage/worker/messages.ts";
 import { serveMetrics } from "../agent/metrics.ts";
 import { nodeHeartbeats } from "../agent/node_heartbeats.ts";
 import { connectNode, openControl, openNode } from "../agent/node.ts";
@@ -42,10 +43,8 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
   // From the start on: opening the media writes their labels, and an older label must be known by
   // that also when nothing else changes.
   worker.onNotice((notice) => {
-    if (notice.notice === "direct-marks") media.keepDirect(notice.marks);
-    if (notice.notice === "numbers-given") keepNumbers(worker, { media, below: notice.below });
+    keepTold(notice, { worker, media });
     if (notice.notice !== "storage-changed") return;
-    media.keep(notice);
     revision = notice.revision;
     changed();
   });
@@ -95,13 +94,17 @@ function knownMedia(files: StateFiles, process: ProcessContext): KnownMedia {
   return media;
 }
 
-/** A worker that has ended waits for no answer. */
-function keepNumbers(
-  worker: DataWorker,
-  { media, below }: { readonly media: KnownMedia; readonly below: number },
+/** What the worker tells that is to be known at the next start. */
+function keepTold(
+  notice: Notice,
+  { worker, media }: { readonly worker: DataWorker; readonly media: KnownMedia },
 ): void {
-  const problem = media.keepNumbers(below);
-  worker.call("numbersKept", { below, problem }).catch(() => {});
+  if (notice.notice === "direct-marks") media.keepDirect(notice.marks);
+  if (notice.notice === "storage-changed") media.keep(notice);
+  if (notice.notice !== "numbers-given") return;
+  const { below } = notice;
+  // A worker that has ended waits for no answer.
+  worker.call("numbersKept", { below, problem: media.keepNumbers(below) }).catch(() => {});
 }
 
 /** What the station may ask of a unit; the data worker, which owns the media, answers. */
