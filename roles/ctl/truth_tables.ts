@@ -44,8 +44,8 @@ export function catalogText(view: CatalogView): string {
   for (const finding of view.findings) lines.push(`  ${finding}`);
   if (!view.isSound) {
     lines.push(
-      "The station goes on with what it has in memory, which is whole. To write a new file from it,",
-      "beside this one, which stays as it is: dvsan ctl check --repair",
+      "The station goes on with what it has in memory. To write a new file from that, beside this",
+      "one, which stays as it is: dvsan ctl check --repair",
     );
   }
   for (const { path, reason, kept, lost } of view.setAside) {
