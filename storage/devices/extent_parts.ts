@@ -4,7 +4,7 @@ import { TYPE } from "../counters/layout.ts";
 import type { Handle, Io, Off, Transfer, ZeroRange } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { ZeroingRange } from "./known_zeroes.ts";
-import type { MediumState } from "./medium_state.ts";
+import { type MediumState, Since } from "./medium_state.ts";
 
 const EIO = 5;
 const EOPNOTSUPP = 95;
@@ -139,7 +139,7 @@ export class ExtentPart {
   #durable = false;
   #position = 0;
   #length = 0;
-  #sinceMs = 0;
+  readonly #since = new Since();
 
   constructor(io: Io, release: (part: ExtentPart) => void) {
     this.#io = io;
@@ -171,7 +171,7 @@ export class ExtentPart {
     if (this.#isChange()) on.state.changing(work.position, work.length);
     this.#tellZeroes("begin", 0);
     // A sync is counted by the medium, whose it is.
-    if (work.kind !== "sync") this.#sinceMs = on.state.began(TYPES[work.kind]);
+    if (work.kind !== "sync") on.state.began(TYPES[work.kind], this.#since);
     this.#submit(work);
   }
 
@@ -241,7 +241,7 @@ export class ExtentPart {
     this.#tellZeroes("end", result);
     // Giving space back is advice; a medium that cannot take it has done nothing wrong.
     if (kind === "discard" && result === -EOPNOTSUPP) result = 0;
-    state.ended(TYPES[kind], this.#sinceMs, result < 0 ? result : this.#length);
+    state.ended(TYPES[kind], this.#since, result < 0 ? result : this.#length);
     // Nor has one that says at once that it would have to write the zeroes.
     const isZero = kind === "zero" || kind === "zero-durably";
     if (result === -EOPNOTSUPP && isZero && this.#range.fast) return this.#end(result);
@@ -255,7 +255,7 @@ export class ExtentPart {
 
   /** Not a failure of the medium's own: those are part of an export's verifier. */
   #refuse(state: MediumState): void {
-    state.ended(TYPE.read, this.#sinceMs, -EIO);
+    state.ended(TYPE.read, this.#since, -EIO);
     this.#end(-EIO);
   }
 

@@ -1,6 +1,7 @@
 import { TYPE } from "../counters/layout.ts";
 import type { Io, Transfer } from "../io/io.ts";
 import type { AtOnce } from "./device.ts";
+import { Since } from "./medium_state.ts";
 import { indexAt, type PlacedExtent } from "./placed_extents.ts";
 import { assertRange } from "./ranges.ts";
 
@@ -15,6 +16,7 @@ export class ExtentsAtOnce implements AtOnce {
   readonly #extents: readonly PlacedExtent[];
   readonly #sizeBytes: number;
   readonly #piece: Transfer = { off: 0, length: 0, position: 0 };
+  readonly #since = new Since();
 
   constructor(
     of: { readonly io: Io; readonly extents: readonly PlacedExtent[]; readonly sizeBytes: number },
@@ -64,11 +66,11 @@ export class ExtentsAtOnce implements AtOnce {
 
   #readPiece({ handle, state }: PlacedExtent): number {
     const piece = this.#piece;
-    const sinceMs = state.began(TYPE.read);
+    state.began(TYPE.read, this.#since);
     let result = this.#io.readAtOnce(handle, piece);
     const isLost = state.mayBeLost(piece.position, piece.length);
     if (isLost) result = -EIO;
-    state.ended(TYPE.read, sinceMs, result);
+    state.ended(TYPE.read, this.#since, result);
     // What was lost is no failure of the medium's own: those are part of an export's verifier.
     if (result < 0 && !isLost) state.failed("read", -result);
     return result;
@@ -77,11 +79,11 @@ export class ExtentsAtOnce implements AtOnce {
   #writePiece({ handle, state }: PlacedExtent): number {
     const piece = this.#piece;
     state.changing(piece.position, piece.length);
-    const sinceMs = state.began(TYPE.write);
+    state.began(TYPE.write, this.#since);
     const result = this.#io.writeAtOnce(handle, piece);
     state.changed(piece.position, piece.length);
     state.zeroes?.changed(piece.position, piece.length);
-    state.ended(TYPE.write, sinceMs, result);
+    state.ended(TYPE.write, this.#since, result);
     if (result < 0) state.failed("write", -result);
     return result;
   }

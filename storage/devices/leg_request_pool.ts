@@ -30,7 +30,7 @@ export class LegRequestPool {
     request.command = command;
     request.flags = 0;
     request.isUnlogged = false;
-    request.sinceMs = this.#io.nowMs();
+    request.sinceMs = this.#io.timeMs;
     this.#counters.begin(typeOfCommand(command));
     return request;
   }
@@ -38,7 +38,7 @@ export class LegRequestPool {
   /** It ends with `result`, 0 or a negated errno; the operation to end so. */
   giveBack(request: LegRequest, result: number): Operation {
     const type = typeOfCommand(request.command);
-    const ms = this.#io.nowMs() - request.sinceMs;
+    const ms = this.#io.timeMs - request.sinceMs;
     const latencyUs = Math.min(ms * 1000, LATENCY_US_MAX) | 0;
     if (result < 0) this.#counters.fail(type, -result, latencyUs);
     else this.#counters.end(type, request.length, latencyUs);

@@ -53,7 +53,7 @@ export class MediumState implements TurnTask {
   #running = false;
   /** `changes` when the sync that is under way began. */
   #covers = 0;
-  #sinceMs = 0;
+  readonly #since = new Since();
   #counters = CounterRow.unread();
   #errorCount = 0;
   #poisoned = false;
@@ -126,16 +126,16 @@ export class MediumState implements TurnTask {
     row.set(MEDIUM_CELL.poisoned, this.#poisoned ? 1 : 0);
   }
 
-  /** For its users: an operation of this TYPE is submitted. Answers when that is, for `ended`. */
-  began(type: number): number {
+  /** For its users: an operation of this TYPE is submitted. */
+  began(type: number, since: Since): void {
     this.#counters.begin(type);
     this.#counters.submitted();
-    return this.#io.nowMs();
+    since.ms = this.#io.timeMs;
   }
 
   /** It ended, with the bytes that it was about or a negated errno. */
-  ended(type: number, sinceMs: number, result: number): void {
-    const latencyUs = Math.min((this.#io.nowMs() - sinceMs) * 1000, LATENCY_US_MAX) | 0;
+  ended(type: number, since: Since, result: number): void {
+    const latencyUs = Math.min((this.#io.timeMs - since.ms) * 1000, LATENCY_US_MAX) | 0;
     this.#counters.completed();
     if (result >= 0) this.#counters.end(type, result, latencyUs);
     else this.#counters.fail(type, -result, latencyUs);
@@ -178,14 +178,14 @@ export class MediumState implements TurnTask {
     this.#covers = this.changes;
     this.#unsynced.syncBegan();
     this.#counters.set(MEDIUM_CELL.waiting, 0);
-    this.#sinceMs = this.began(TYPE.flush);
+    this.began(TYPE.flush, this.#since);
     this.#io.sync(this.#operation, this.#handle);
   }
 
   #done(): void {
     const { result } = this.#operation;
     this.#running = false;
-    this.ended(TYPE.flush, this.#sinceMs, result);
+    this.ended(TYPE.flush, this.#since, result);
     if (result < 0) this.failed("sync", -result);
     else {
       this.synced = Math.max(this.synced, this.#covers);
@@ -205,6 +205,11 @@ export class MediumState implements TurnTask {
       operation.done(operation);
     }
   }
+}
+
+/** When an operation began. What it is kept in, since a fraction that is handed on is garbage. */
+export class Since {
+  ms = 0;
 }
 
 /** Operations in order, linked through themselves: they are with no Io meanwhile. */

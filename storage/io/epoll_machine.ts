@@ -104,7 +104,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     const leftMs = isStarting ? helper.startLeftMs(this.nowMs()) : Infinity;
     this.#set.wait(waits ? Math.min(this.leftMs(), leftMs) : 0, this);
     this.readClock();
-    if (isStarting) helper.checkStart(this.readMs);
+    if (isStarting) helper.checkStart(this.timeMs);
   }
 
   protected track(index: number): void {

@@ -60,6 +60,11 @@ export interface Io {
 
   /** Monotonic milliseconds (fractional), read once a turn. */
   nowMs(): number;
+  /**
+   * The same, for what is done for each request: a fraction that a function answers, or is handed,
+   * is garbage wherever the compiler does not put that function into its caller.
+   */
+  readonly timeMs: number;
 
   // Cold and synchronous: a Handle or count, or a negated errno.
   listenTcp(at: SocketAddress, options: { backlog: number }): Handle;

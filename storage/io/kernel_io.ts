@@ -42,9 +42,9 @@ export abstract class KernelIo {
   #wake: (() => void) | null = null;
   protected readonly socketFlags: number;
   #dead = false;
-  /** What the clock said last; a field, since a fraction that is answered may be garbage. */
-  protected readMs = 0;
-  /** When the turn's wait ends at the latest; a field for the same reason. */
+  /** What the clock said last. */
+  timeMs = 0;
+  /** When the turn's wait ends at the latest; a field, since a fraction is not to be answered. */
   protected untilMs = 0;
   readonly #clock: MappedMemory;
   readonly #clockWords: Uint32Array;
@@ -64,21 +64,21 @@ export abstract class KernelIo {
   }
 
   nowMs(): number {
-    return this.readMs;
+    return this.timeMs;
   }
 
   protected readClock(): void {
     this.libc.call.clock_gettime(abi.CLOCK_MONOTONIC, this.#clock.pointer);
     const words = this.#clockWords;
     const seconds = words[1]! * 2 ** 32 + words[0]!;
-    this.readMs = seconds * 1000 + words[2]! / 1e6;
+    this.timeMs = seconds * 1000 + words[2]! / 1e6;
   }
 
   /** How much of the turn's wait is left by now: 0 or more, maybe Infinity. */
   protected leftMs(): number {
     if (this.untilMs === Infinity) return Infinity;
     this.readClock();
-    return Math.max(0, this.untilMs - this.readMs);
+    return Math.max(0, this.untilMs - this.timeMs);
   }
 
   listenTcp(at: io.SocketAddress, options: { backlog: number }): io.Handle {
@@ -176,7 +176,7 @@ export abstract class KernelIo {
   timer(operation: Operation, delayMs: number): void {
     this.begin(operation);
     this.readClock();
-    this.timers.add(operation, this.readMs + delayMs);
+    this.timers.add(operation, this.timeMs + delayMs);
   }
 
   cancel(operation: Operation): void {
@@ -205,10 +205,10 @@ export abstract class KernelIo {
       waits = false;
     }
     // From when the clock was read last: the turn itself is part of the wait.
-    this.untilMs = Math.min(this.readMs + maxWaitMs, this.timers.nextMs);
-    this.exchange(waits && this.untilMs > this.readMs);
+    this.untilMs = Math.min(this.timeMs + maxWaitMs, this.timers.nextMs);
+    this.exchange(waits && this.untilMs > this.timeMs);
     for (;;) {
-      const due = this.timers.takeDue(this.readMs);
+      const due = this.timers.takeDue(this.timeMs);
       if (due === null) break;
       this.completions.push(due, 0);
     }

@@ -43,7 +43,7 @@ export abstract class SimLife {
   protected readonly timers = new TimerHeap();
   protected woken = false;
   protected wake: (() => void) | null = null;
-  protected timeMs: number;
+  timeMs: number;
   /** Its process was killed: whatever is still called does nothing, and nothing ends. */
   protected isDead = false;
   readonly #onReady: () => void;

@@ -106,20 +106,20 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
 
   /** Since the last results: whoever has worked for long need not save the time of a wake-up. */
   #hasWorkedBriefly(): boolean {
-    const beganMs = this.readMs;
+    const beganMs = this.timeMs;
     this.readClock();
-    return this.readMs - beganMs < LOOK_MS;
+    return this.timeMs - beganMs < LOOK_MS;
   }
 
   #sleep(): void {
-    const beganMs = this.readMs;
+    const beganMs = this.timeMs;
     if (!this.#alarm.isSet && this.untilMs !== Infinity) {
       this.#alarm.set(this.untilMs);
       this.submit(this.#alarmSlot);
     }
     this.#ring.enter(this.#alarm.covers(this.untilMs) ? Infinity : this.leftMs());
     this.readClock();
-    this.#eagerness.slept(this.readMs - beganMs);
+    this.#eagerness.slept(this.timeMs - beganMs);
     this.#ring.reap(this);
   }
 
@@ -141,14 +141,14 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
   #look(): boolean {
     const ring = this.#ring;
     this.readClock();
-    const endMs = Math.min(this.readMs + LOOK_MS, this.untilMs);
+    const endMs = Math.min(this.timeMs + LOOK_MS, this.untilMs);
     for (;;) {
-      const beganMs = this.readMs;
+      const beganMs = this.timeMs;
       let found = false;
       for (let i = 0; i < LOOKS_PER_CLOCK && !found; i++) found = ring.hasResults;
       this.readClock();
-      const wasInterrupted = this.readMs - beganMs > LOOK_GAP_MS;
-      if (!found && !wasInterrupted && this.readMs < endMs) continue;
+      const wasInterrupted = this.timeMs - beganMs > LOOK_GAP_MS;
+      if (!found && !wasInterrupted && this.timeMs < endMs) continue;
       this.#eagerness.looked(found && !wasInterrupted);
       return found;
     }

@@ -4,7 +4,7 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import { MEDIUM_BUSY_RETRY_MS } from "../../protocol/core/limits.ts";
 import { Errno, errnoName } from "../io/errno.ts";
 import { knownZeroesOf, ZeroingRange } from "../devices/known_zeroes.ts";
-import { MediumState } from "../devices/medium_state.ts";
+import { MediumState, Since } from "../devices/medium_state.ts";
 import { TYPE } from "../counters/layout.ts";
 import type { Handle, Io, MediumGeometry, Off } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
@@ -57,9 +57,10 @@ export class IoMediumFile implements MediumFile {
     const end = Math.min(this.sizeBytes, roundUp(position + length, unit));
     const bytes = new Uint8Array(end - begin);
     await this.#steps(begin, end - begin, async (off, step) => {
-      const sinceMs = this.state.began(TYPE.read);
+      const since = new Since();
+      this.state.began(TYPE.read, since);
       const result = await this.#promises.read(this.handle, { off, ...step });
-      this.state.ended(TYPE.read, sinceMs, result);
+      this.state.ended(TYPE.read, since, result);
       this.#check(result, "Reading", step);
       bytes.set(this.#io.bytes.subarray(off, off + step.length), step.position - begin);
     });
@@ -70,12 +71,13 @@ export class IoMediumFile implements MediumFile {
     await this.#steps(position, bytes.length, async (off, step) => {
       const from = step.position - position;
       this.#io.bytes.set(bytes.subarray(from, from + step.length), off);
-      const sinceMs = this.state.began(TYPE.write);
+      const since = new Since();
+      this.state.began(TYPE.write, since);
       this.state.changing(step.position, step.length);
       this.state.zeroes?.changed(step.position, step.length);
       const result = await this.#promises.write(this.handle, { off, ...step });
       this.state.zeroes?.changed(step.position, step.length);
-      this.state.ended(TYPE.write, sinceMs, result);
+      this.state.ended(TYPE.write, since, result);
       this.state.changed(step.position, step.length);
       this.#check(result, "Writing", step);
     });
@@ -90,13 +92,14 @@ export class IoMediumFile implements MediumFile {
     assert(position >= 0 && position + length <= this.sizeBytes, "zeroing outside a medium");
     // A hole in a file reads as zeroes and takes no space; a device really writes them.
     const range = { position, length, mayDiscard: this.kind === "file", fast: false };
-    const sinceMs = this.state.began(TYPE.zero);
+    const since = new Since();
+    this.state.began(TYPE.zero, since);
     const zeroing = new ZeroingRange();
     this.state.changing(position, length);
     this.state.zeroes?.zeroingBegan(zeroing, position, length);
     const result = await this.#promises.zero(this.handle, range);
     this.state.zeroes?.zeroingEnded(zeroing, result >= 0);
-    this.state.ended(TYPE.zero, sinceMs, result < 0 ? result : length);
+    this.state.ended(TYPE.zero, since, result < 0 ? result : length);
     this.state.changed(position, length);
     this.#check(result, "Zeroing", range);
   }

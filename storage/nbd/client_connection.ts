@@ -106,7 +106,7 @@ export class ClientConnection implements RepliesHost {
 
   submit(request: ClientRequest): void {
     assert(this.hasRoom, "a request is submitted where there is room");
-    const now = this.#io.nowMs();
+    const now = this.#io.timeMs;
     if (this.#slots.taken === 0) this.#progressMs = now;
     request.sent = false;
     request.answered = false;
@@ -209,7 +209,7 @@ export class ClientConnection implements RepliesHost {
     if (operation.result < 0) this.drop(`receiving failed: ${errnoName(operation.result)}`);
     else if (operation.result < wanted) this.drop("the unit closed the connection in a reply");
     if (this.#state === "open") {
-      this.#progressMs = this.#io.nowMs();
+      this.#progressMs = this.#io.timeMs;
       this.#replies.received(wanted);
     }
     this.#receiveBytesMax = this.#replies.headerBytes;
@@ -251,7 +251,7 @@ export class ClientConnection implements RepliesHost {
   /** Answered, and the kernel has let go of its header and payload. */
   #complete(request: ClientRequest): void {
     this.#slots.release(request);
-    this.#progressMs = this.#io.nowMs();
+    this.#progressMs = this.#io.timeMs;
     this.#owner.answered(request);
   }
 

@@ -19,13 +19,13 @@ export class RequestMeter {
 
   /** It was taken; once, and then `end` or `drop`. */
   begin(request: ServerRequest): void {
-    request.startedMs = this.#io.nowMs();
+    request.startedMs = this.#io.timeMs;
     this.#row.begin(typeOfCommand(request.command));
   }
 
   /** Its outcome is in `request.error`, and its reply leaves now. */
   end(request: ServerRequest): void {
-    const ms = this.#io.nowMs() - request.startedMs;
+    const ms = this.#io.timeMs - request.startedMs;
     const latencyUs = Math.min(ms * 1000, LATENCY_US_MAX) | 0;
     request.startedMs = NOT_COUNTED;
     const type = typeOfCommand(request.command);

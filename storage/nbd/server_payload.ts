@@ -125,7 +125,7 @@ export class PayloadReceiver {
   /** Receives what is missing after the first `count` bytes straight into the buffer. */
   receiveRest(request: ServerRequest, count: number): void {
     assert(count < request.length, "something is missing");
-    this.#sinceMs = this.#io.nowMs();
+    this.#sinceMs = this.#io.timeMs;
     this.#rest = request.length - count;
     const isLarge = request.length >= NBD_PAYLOAD_APART_BYTES_MIN;
     this.receiveBytesMax = isLarge ? REQUEST_HEADER_BYTES : RECEIVE_BUFFER_BYTES;

@@ -107,7 +107,7 @@ export class ReplyQueue implements TurnTask {
     this.#head = null;
     this.#tail = null;
     this.#bytes = 0;
-    this.#sendSinceMs = this.#io.nowMs();
+    this.#sendSinceMs = this.#io.timeMs;
     this.#io.sendGathered(this.#send, this.#handle, this.#segments, count);
   }
 

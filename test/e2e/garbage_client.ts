@@ -2,14 +2,11 @@
 export class CountingClient implements Disposable {
   readonly #connection: Deno.Conn;
   readonly #requests: Uint8Array;
-  readonly #replyBytes: number;
   readonly #received = new Uint8Array(256 * 1024);
 
   private constructor(connection: Deno.Conn) {
     this.#connection = connection;
     this.#requests = new Uint8Array(BATCH / 2 * (2 * HEADER_BYTES + REQUEST_BYTES));
-    // A simple reply for each, and with those to reads their data.
-    this.#replyBytes = BATCH * REPLY_BYTES + BATCH / 2 * REQUEST_BYTES;
     const view = new DataView(this.#requests.buffer);
     for (let i = 0, at = 0; i < BATCH; i++) {
       const isWrite = i % 2 === 1;
@@ -36,15 +33,27 @@ export class CountingClient implements Disposable {
     return client;
   }
 
-  /** Reads and writes in turn, at least `count` in all. */
+  /** Reads and writes in turn, many at a time, at least `count` in all. */
   async exchange(count: number): Promise<void> {
-    for (let done = 0; done < count; done += BATCH) {
-      await Promise.all([this.#receive(this.#replyBytes), this.#send(this.#requests)]);
-    }
+    for (let done = 0; done < count; done += BATCH) await this.#ask(BATCH / 2);
+  }
+
+  /** A read and a write at a time, until `untilMs` of performance.now(); how many requests. */
+  async trickle(untilMs: number): Promise<number> {
+    let done = 0;
+    for (; performance.now() < untilMs; done += 2) await this.#ask(1);
+    return done;
   }
 
   [Symbol.dispose](): void {
     this.#connection.close();
+  }
+
+  /** A read and a write for each pair: simple replies, and the data of those to reads. */
+  async #ask(pairs: number): Promise<void> {
+    const requests = this.#requests.subarray(0, pairs * (2 * HEADER_BYTES + REQUEST_BYTES));
+    const replyBytes = pairs * (2 * REPLY_BYTES + REQUEST_BYTES);
+    await Promise.all([this.#receive(replyBytes), this.#send(requests)]);
   }
 
   async #send(bytes: Uint8Array): Promise<void> {

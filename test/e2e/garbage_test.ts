@@ -10,29 +10,36 @@ const MEDIUM_BYTES = 64 * 1024 * 1024;
 /** After so many everything that runs often was compiled. */
 const WARM_UP = 400_000;
 const REQUESTS = 1_000_000;
+/** Young objects have 1 MiB, so that each collection is one MiB of them. */
+const V8_FLAGS = "--v8-flags=--trace-gc,--min-semi-space-size=1,--max-semi-space-size=1";
 /**
- * A collection of young objects comes when some megabytes of them were made, so this is less than
- * a single number for each request. What is made for each turn, second or heartbeat stays below it.
+ * A million objects for a million requests are at least 24 collections; as many numbers, which the
+ * compiler may or may not keep in a register, are 16.
  */
-const COLLECTIONS_MAX = 4;
+const COLLECTIONS_MAX = 20;
+/** What is made for each request is made in every one of them; code is compiled in the first. */
+const ROUNDS_MAX = 3;
 
 /**
- * How often the heaps of a program's threads but the first were collected. V8 writes a line for
- * each, "[process:heap] …", a line at a time also into a pipe. The first heap is the control
- * thread's: what it makes grows with time, of which a busy machine takes more.
+ * How often each heap of a program's threads was collected. V8 writes a line for each, "[process:heap]
+ * …", a line at a time also into a pipe. Nothing tells whose heap it is: the data worker's has its
+ * first one at about the same time as the control thread's.
  */
-function collectionsOf({ lines }: Program): number {
-  const heaps = lines.map((line) => /^\[\d+:(\w+)\].*: (?:Scavenge|Mark-Compact)/.exec(line)?.[1]);
-  const first = heaps.find((heap) => heap !== undefined);
-  assert.ok(first !== undefined, "collections are seen: some came with the start");
-  return heaps.filter((heap) => heap !== undefined && heap !== first).length;
+function collectionsOf({ lines }: Program): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const line of lines) {
+    const heap = /^\[\d+:(\w+)\].*: (?:Scavenge|Mark-Compact)/.exec(line)?.[1];
+    if (heap !== undefined) counts.set(heap, (counts.get(heap) ?? 0) + 1);
+  }
+  assert.ok(counts.size > 1, "collections are seen: some came with the start of each thread");
+  return counts;
 }
 
 const PLAIN = [Deno.execPath(), "run", "-A", "--no-prompt", "--quiet", MAIN];
 
 function traced(...flags: string[]): Program {
   const [deno = "", run = "", ...rest] = PLAIN;
-  return new Program(["stdbuf", "-oL", deno, run, "--v8-flags=--trace-gc", ...rest, ...flags]);
+  return new Program(["stdbuf", "-oL", deno, run, V8_FLAGS, ...rest, ...flags]);
 }
 
 /** What a program says first, once it is ready. */
@@ -43,12 +50,45 @@ async function readyLine(program: Program): Promise<unknown> {
   return JSON.parse(line);
 }
 
+/** Collections of each heap while `run` runs, and how long that took. */
+async function during<T>(program: Program, run: () => Promise<T>) {
+  const before = collectionsOf(program);
+  const beganMs = performance.now();
+  const result = await run();
+  const tookMs = performance.now() - beganMs;
+  const collections = new Map<string, number>();
+  for (const [heap, count] of collectionsOf(program)) {
+    collections.set(heap, count - (before.get(heap) ?? 0));
+  }
+  return { collections, tookMs, result };
+}
+
+/**
+ * What a million requests made, in collections of the heap that had most of it. When those are many
+ * the machine may have been slow: heartbeats and statistics grow with time. So as much time is then
+ * spent with few requests, and what that brings is taken off, but for these requests' own share.
+ */
+async function collectionsOfRequests(program: Program, client: CountingClient): Promise<number> {
+  const busy = await during(program, () => client.exchange(REQUESTS));
+  const most = Math.max(...busy.collections.values());
+  if (most <= COLLECTIONS_MAX) return most;
+  const slow = await during(program, () => client.trickle(performance.now() + busy.tookMs));
+  const share = REQUESTS / Math.max(1, REQUESTS - slow.result);
+  const excess = [...busy.collections].map(([heap, count]) =>
+    (count - (slow.collections.get(heap) ?? 0)) * share
+  );
+  return Math.max(...excess);
+}
+
 async function checkGarbage(program: Program, client: CountingClient): Promise<void> {
   await client.exchange(WARM_UP);
-  const before = collectionsOf(program);
-  await client.exchange(REQUESTS);
-  const during = collectionsOf(program) - before;
-  assert.ok(during <= COLLECTIONS_MAX, `${during} collections in ${REQUESTS} requests`);
+  const rounds: number[] = [];
+  while (rounds.length < ROUNDS_MAX) {
+    const collections = await collectionsOfRequests(program, client);
+    if (collections <= COLLECTIONS_MAX) return;
+    rounds.push(collections);
+  }
+  assert.fail(`${rounds.join(", ")} collections for ${REQUESTS} requests`);
 }
 
 function makeDirectory(stack: AsyncDisposableStack): string {
