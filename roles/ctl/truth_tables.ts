@@ -26,7 +26,8 @@ export function recoveryText(view: RecoveryView): string {
   if (view.unseen.length > 0) {
     lines.push(`Units that did not tell yet what they hold: ${view.unseen.join(", ")}`);
   }
-  lines.push("", differencesText(view.differences));
+  const isPartial = view.unseen.length > 0 && view.differences.length === 0;
+  lines.push("", isPartial ? "Nothing differs so far." : differencesText(view.differences));
   if (view.state === "recovered") {
     lines.push(
       "",
@@ -55,7 +56,9 @@ export function catalogText(view: CatalogView): string {
   return lines.join("\n");
 }
 
-export function mediaText(units: readonly UnitView[]): string {
+export function mediaText(
+  units: readonly Pick<UnitView, "name" | "state" | "reason" | "media">[],
+): string {
   const rows = units.flatMap((unit) =>
     unit.media.map((medium) => [
       unit.name,
@@ -65,7 +68,7 @@ export function mediaText(units: readonly UnitView[]): string {
       formatSize(medium.sizeBytes),
       formatSize(medium.freeBytes),
       String(medium.errors),
-      medium.reason ?? "",
+      medium.reason ?? (unit.state === "online" ? "" : `as the unit last told: ${unit.reason}`),
     ])
   );
   if (rows.length === 0) return "No media yet. Start a unit: dvsan unit --station … --device …";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CatalogView, RecoveryView } from "../../web/station_api.ts";
-import { catalogText, differencesText, recoveryText } from "./truth_tables.ts";
+import { catalogText, differencesText, mediaText, recoveryText } from "./truth_tables.ts";
 
 const DIFFERENCE = {
   kind: "volume" as const,
@@ -26,6 +26,24 @@ Deno.test("recoveryText() shows every difference in words, and how to confirm ex
   }
   assert.match(text, /dvsan ctl recover --confirm 0a1b2c3d4e5f$/);
   assert.doesNotMatch(recoveryText({ ...view, state: "normal" }), /--confirm/);
+});
+
+Deno.test("nothing is said to agree before all have told, and what was told last is said to be so", () => {
+  const view: RecoveryView = {
+    state: "normal",
+    reasons: [],
+    list: "0a1b2c3d4e5f",
+    differences: [],
+    unseen: ["u2"],
+  };
+  assert.doesNotMatch(recoveryText(view), /agree/);
+  assert.match(recoveryText({ ...view, unseen: [] }), /agree/);
+  const medium = { id: "m", path: "/dev/x", sizeBytes: 0, freeBytes: 0, zeroedBytes: 0, errors: 0 };
+  const media = [{ ...medium, state: "ok", reason: null }] as const;
+  const told = (state: "online" | "silent", reason: string | null) =>
+    mediaText([{ name: "u1", state, reason, media: [...media] }]);
+  assert.match(told("silent", "silent for 9 s"), /as the unit last told: silent for 9 s/);
+  assert.doesNotMatch(told("online", null), /last told/);
 });
 
 Deno.test("differencesText() says so when all agree; catalogText() names what was set aside", () => {

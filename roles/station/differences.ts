@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { DifferenceView, RecoveryView } from "../../web/station_api.ts";
 import type { DiskRow, GrantRow, NodeRow, TombstoneRow } from "./catalog/rows.ts";
+import { awayDifferences } from "./away_units.ts";
 import { uncertainty } from "./certainty.ts";
 import { mediumDifference } from "./medium_differences.ts";
 import type { PlanStep } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import { misplaced } from "./rival_legs.ts";
+import { nodesOf } from "./views.ts";
 import { formatGeneration, listText, sizeText, timeText } from "./words.ts";
 
 const NOTHING = "nothing by itself";
@@ -20,10 +22,13 @@ const DIGEST_CHARACTERS = 12;
 
 /** Everything in which what is wanted and what is held differ, in plain words. */
 export function differences(pool: Pool): DifferenceView[] {
+  return [...toldDifferences(pool), ...awayDifferences(pool, nodesOf(pool, "unit"))];
+}
+
+/** By what units and hosts told last. */
+function toldDifferences(pool: Pool): DifferenceView[] {
   const { catalog } = pool;
-  const units = [...catalog.nodes.values()].filter((node) => node.role === "unit")
-    .sort((a, b) => a.name < b.name ? -1 : 1);
-  const found = [...units, ...strangers(pool)].flatMap((unit) => [
+  const found = [...nodesOf(pool, "unit"), ...strangers(pool)].flatMap((unit) => [
     unitDifference(pool, unit),
     ...volumeIds(pool, unit.id).map((id) => volumeDifference(pool, unit, id)),
     ...(pool.observed.last(unit.id)?.media ?? []).map((medium) =>
@@ -39,7 +44,8 @@ export function differences(pool: Pool): DifferenceView[] {
 
 /** What an operator is shown, and confirms by its digest. */
 export function recoveryView(pool: Pool): RecoveryView {
-  const all = differences(pool);
+  // Who is away is no part of what is confirmed: who never told is, as unseen.
+  const all = toldDifferences(pool);
   const members = [...pool.catalog.nodes.values()].filter(({ id, role, admission }) =>
     role === "unit" && admission === "admitted" && pool.observed.fresh(id) === null
   );

@@ -1,5 +1,6 @@
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import type { DifferenceView } from "../../web/station_api.ts";
+import { serverOf } from "./away_units.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import { isUnreadable, unreadableWords } from "./medium_orders.ts";
 import type { Pool } from "./pool.ts";
@@ -46,11 +47,8 @@ function elsewhereWords(pool: Pool, unit: Unit, { id }: MediumInfo): string | nu
 
 /** Another unit serves it, so that it cannot be adopted here; null when none does. */
 function servedWords(pool: Pool, unit: Unit, { id }: MediumInfo): string | null {
-  const server = [...pool.catalog.nodes.values()].find((other) =>
-    other.id !== unit.id && pool.nodes.isOnline(other.id) &&
-    pool.observed.fresh(other.id)?.media.some((one) => one.id === id && one.state === "ok")
-  );
-  return server === undefined
+  const server = serverOf(pool, { unit, mediumId: id });
+  return server === null
     ? null
     : `an operator who takes it away from here: unit "${server.name}" serves it, and this is a ` +
       "copy, or the same device, which must not be wiped";

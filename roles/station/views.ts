@@ -1,5 +1,5 @@
 import { formatGeneration } from "./words.ts";
-import type { VolumeInfo } from "../../protocol/config/bodies.ts";
+import type { MediumInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import type {
   DiskView,
   HostView,
@@ -9,6 +9,7 @@ import type {
   VolumeView,
 } from "../../web/station_api.ts";
 import type { DiskRow, NodeRow, VolumeRow } from "./catalog/rows.ts";
+import { serverOf } from "./away_units.ts";
 import { uncertainty } from "./certainty.ts";
 import type { Pool } from "./pool.ts";
 import type { Tasks } from "./tasks/tasks.ts";
@@ -36,7 +37,7 @@ export function nodeView(pool: Pool, row: NodeRow): NodeView {
 
 export function unitView(pool: Pool, row: NodeRow): UnitView {
   const info = pool.observed.last(row.id);
-  const media = (info?.media ?? []).map((medium) => ({
+  const media = (info?.media ?? []).map((told) => presentMedium(pool, row, told)).map((medium) => ({
     id: medium.id,
     path: medium.path,
     state: medium.state,
@@ -55,6 +56,16 @@ export function unitView(pool: Pool, row: NodeRow): UnitView {
     zeroedBytes: usable.reduce((sum, medium) => sum + medium.zeroedBytes, 0),
     volumes: info?.volumes.length ?? 0,
   };
+}
+
+/** As the unit told of it last; one that another unit serves since is counted there alone. */
+function presentMedium(pool: Pool, unit: NodeRow, told: MediumInfo): MediumInfo {
+  const away = pool.nodes.reason(unit.id);
+  if (away === null || told.state !== "ok") return told;
+  const server = serverOf(pool, { unit, mediumId: told.id });
+  if (server === null) return told;
+  const reason = `unit "${server.name}" serves it now; unit "${unit.name}" is away: ${away}`;
+  return { ...told, state: "missing", reason, sizeBytes: 0, freeBytes: 0, zeroedBytes: 0 };
 }
 
 export function hostView(pool: Pool, row: NodeRow): HostView {

@@ -42,7 +42,9 @@ scenario({
       assert.match(wrong.stderr, /list of differences is another one now/);
       await confirm(cluster);
       await agree(cluster);
-      assert.match(await cluster.mustCtl("differences"), /agree/);
+      await waitFor("everybody to be heard and to agree", async () => {
+        return /hosts agree/.test(await cluster.mustCtl("differences"));
+      });
       await writer.further(50);
       await writer.verify();
       await cluster.mustCtl("disk", "release", "later", "--watch");

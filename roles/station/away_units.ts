@@ -1,0 +1,70 @@
+import type { MediumInfo } from "../../protocol/config/bodies.ts";
+import type { DifferenceView } from "../../web/station_api.ts";
+import type { NodeRow } from "./catalog/rows.ts";
+import type { Pool } from "./pool.ts";
+
+type Unit = Pick<NodeRow, "id" | "name">;
+
+const WHEN_BACK = "compares again once the unit tells what it holds";
+
+/**
+ * Units that are away, and media that they were the last to tell of as theirs and that another unit
+ * serves by now. All that is shown of such a unit is what it told last: nobody is to read it as
+ * what is so now.
+ */
+export function awayDifferences(pool: Pool, units: readonly NodeRow[]): DifferenceView[] {
+  return units.filter(({ admission }) => admission === "admitted").flatMap((unit) => {
+    const away = pool.nodes.reason(unit.id);
+    if (away === null || pool.observed.unbelieved(unit.id) !== null) return [];
+    const told = pool.observed.last(unit.id);
+    const held = told === null
+      ? "not known: it did not tell yet"
+      : `not known; it last told of ${told.media.length} media and ${told.volumes.length} volumes`;
+    return [
+      {
+        kind: "unit",
+        subject: `unit "${unit.name}"`,
+        wanted: "that it tells what it holds",
+        held,
+        will: WHEN_BACK,
+        onConfirm: null,
+        waits: `unit "${unit.name}", which is away: ${away}`,
+      },
+      ...(told?.media ?? []).flatMap((medium) => movedDifference(pool, { unit, medium, away })),
+    ];
+  });
+}
+
+function movedDifference(
+  pool: Pool,
+  { unit, medium, away }: {
+    readonly unit: Unit;
+    readonly medium: MediumInfo;
+    readonly away: string;
+  },
+): DifferenceView[] {
+  const server = medium.state === "ok" ? serverOf(pool, { unit, mediumId: medium.id }) : null;
+  if (server === null) return [];
+  return [{
+    kind: "medium",
+    subject: `medium ${medium.path} of unit "${unit.name}"`,
+    wanted: `that unit "${server.name}" serves it, and nobody else`,
+    held: `ok, as unit "${unit.name}" last told; unit "${server.name}" serves it now`,
+    will: WHEN_BACK,
+    onConfirm: null,
+    waits: `unit "${unit.name}", which is away: ${away}`,
+  }];
+}
+
+/** The unit that serves a medium now, other than `unit`; null when none does. */
+export function serverOf(
+  pool: Pool,
+  { unit, mediumId }: { readonly unit: Unit; readonly mediumId: string },
+): NodeRow | null {
+  for (const other of pool.catalog.nodes.values()) {
+    if (other.id === unit.id || !pool.nodes.isOnline(other.id)) continue;
+    const media = pool.observed.fresh(other.id)?.media ?? [];
+    if (media.some(({ id, state }) => id === mediumId && state === "ok")) return other;
+  }
+  return null;
+}
