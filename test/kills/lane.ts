@@ -14,15 +14,21 @@ export interface LaneOptions {
   readonly start: number;
   readonly length: number;
   readonly chance: Chance;
+  /** An I/O error is counted, and the lane goes on, but at its last look; else it is a failure. */
+  readonly outlivesErrors?: boolean;
 }
 
 /** What a block may hold. */
 interface Block {
   /** Of the last write that was acknowledged. */
   version: number;
-  /** Of a write that was asked for and never answered: each sector may have it or not. */
-  maybe: number | null;
+  /** Of writes after it that were never answered, or failed: each sector may have one or not. */
+  maybe: readonly number[];
 }
+
+const UNWRITTEN: Block = { version: 0, maybe: [] };
+/** Between an error and the next request: who is answered at once asks often enough. */
+const ERROR_PAUSE_MS = 20;
 
 /**
  * An honest consumer of a disk whose agent may be killed at any time: it writes blocks of its own
@@ -40,6 +46,8 @@ export class Lane {
   writes = 0;
   /** How often its connection broke. */
   breaks = 0;
+  /** Requests that were answered with an I/O error. */
+  errors = 0;
 
   constructor(options: LaneOptions) {
     this.#options = options;
@@ -74,8 +82,9 @@ export class Lane {
       last = this.#stopping;
       const client = await waitFor("the disk's socket", () => openDisk(this.#options.uri));
       try {
-        await this.#verify(client);
-        while (!this.#stopping) await this.#step(client);
+        if (last) await this.#verify(client);
+        else await this.#outlive(() => this.#verify(client));
+        while (!this.#stopping) await this.#outlive(() => this.#step(client));
       } catch (error) {
         // EIO and lost data are failures; a connection that breaks is what is expected here.
         if (!(error instanceof DvsanError) || error.code !== "unavailable") throw error;
@@ -87,11 +96,25 @@ export class Lane {
     }
   }
 
+  /** Where that is what the lane is for, an I/O error ends what it was met by and nothing else. */
+  async #outlive(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const isError = error instanceof DvsanError && error.code === "io" &&
+        /error 5/.test(error.message);
+      if (!isError || this.#options.outlivesErrors !== true) throw error;
+      this.errors++;
+      await new Promise((resolve) => setTimeout(resolve, ERROR_PAUSE_MS));
+    }
+  }
+
   async #step(client: NbdClient): Promise<void> {
     const { chance, length } = this.#options;
     if (this.#looking.length > 0) {
-      const looking = this.#looking.splice(0);
+      const looking = [...this.#looking];
       await this.#verify(client);
+      this.#looking.splice(0, looking.length);
       for (const seen of looking) seen();
     }
     const block = chance.below(length / BLOCK);
@@ -102,11 +125,11 @@ export class Lane {
   }
 
   async #write(client: NbdClient, number: number): Promise<void> {
-    const block = this.#blocks.get(number) ?? { version: 0, maybe: null };
+    const block = this.#blocks.get(number) ?? UNWRITTEN;
     const version = ++this.#newest;
-    this.#blocks.set(number, { ...block, maybe: version });
+    this.#blocks.set(number, { ...block, maybe: [...block.maybe, version] });
     await client.write(this.#position(number), contentOf(number, version));
-    this.#blocks.set(number, { version, maybe: null });
+    this.#blocks.set(number, { version, maybe: [] });
     this.writes++;
   }
 
@@ -114,15 +137,15 @@ export class Lane {
     for (const [number, { maybe }] of this.#blocks) {
       await this.#check(client, number);
       // So that from now on one version is right.
-      if (maybe !== null) await this.#write(client, number);
+      if (maybe.length > 0) await this.#write(client, number);
     }
   }
 
   async #check(client: NbdClient, number: number): Promise<void> {
-    const { version, maybe } = this.#blocks.get(number) ?? { version: 0, maybe: null };
+    const { version, maybe } = this.#blocks.get(number) ?? UNWRITTEN;
     const bytes = await client.read(this.#position(number), BLOCK);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const wanted = [version, maybe ?? version].map((each) => contentOf(number, each));
+    const wanted = [version, ...maybe].map((each) => contentOf(number, each));
     for (let at = 0; at < BLOCK; at += SECTOR) {
       const sector = bytes.subarray(at, at + SECTOR);
       if (wanted.some((each) => isSame(sector, each.subarray(at, at + SECTOR)))) continue;
@@ -131,7 +154,9 @@ export class Lane {
           view.getUint32(at + 4)
         } ` +
           `of block ${view.getUint32(at)} and not ${version} of ${number}` +
-          `${maybe === null ? "" : ` or perhaps ${maybe}`}, after ${this.breaks} breaks.`,
+          `${
+            maybe.length === 0 ? "" : ` or perhaps ${maybe.join(", ")}`
+          }, after ${this.breaks} breaks.`,
       );
     }
   }

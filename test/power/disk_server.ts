@@ -16,6 +16,10 @@ const EINVAL = 22;
 
 export class DiskServer {
   readonly socketPath: string;
+  /** Requests are taken from now on, nothing is done about them, and nobody is answered. */
+  isStalled = false;
+  /** How many were taken so. */
+  unanswered = 0;
   readonly #disk: VolatileDisk;
   readonly #listener: Deno.Listener;
   readonly #connections = new Set<Deno.Conn>();
@@ -30,8 +34,16 @@ export class DiskServer {
 
   async close(): Promise<void> {
     this.#listener.close();
-    for (const connection of this.#connections) connection.close();
+    this.pull();
     await this.#serving;
+  }
+
+  /** Whoever uses the disk has lost it; it is there for who connects anew. */
+  pull(): void {
+    for (const connection of this.#connections) close(connection);
+    this.#connections.clear();
+    this.isStalled = false;
+    this.unanswered = 0;
   }
 
   async #accept(): Promise<void> {
@@ -87,6 +99,10 @@ export class DiskServer {
       if (command === COMMAND.disconnect) return;
       const payload = await stream.read(command === COMMAND.write ? length : 0);
       if (!this.#disk.hasPower) return;
+      if (this.isStalled) {
+        this.unanswered++;
+        continue;
+      }
       const fua = (flags & FUA) !== 0;
       let data: Uint8Array = new Uint8Array(0);
       let error = 0;

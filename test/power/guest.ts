@@ -4,6 +4,7 @@ import type { Lab } from "../e2e/lab.ts";
 import type { Program } from "../e2e/program.ts";
 import type { Chance } from "../fuzz/chance.ts";
 import type { Kernel } from "../runner/kernel.ts";
+import { waitFor } from "../wait.ts";
 import { DiskServer } from "./disk_server.ts";
 import { emulator } from "./emulator.ts";
 import { VolatileDisk } from "./volatile_disk.ts";
@@ -12,6 +13,12 @@ import { VolatileDisk } from "./volatile_disk.ts";
 const BOOT_MS_MAX = 600_000;
 const MEMORY_MIB = 768;
 
+export interface GuestDisk {
+  readonly path: string;
+  /** One of scsi is gone at once; the other's kernel waits for what is under way. */
+  readonly bus: "virtio" | "scsi";
+}
+
 export interface GuestOptions {
   readonly lab: Lab;
   /** The machine of the lab whose address and ports it has. */
@@ -19,8 +26,8 @@ export interface GuestOptions {
   readonly kernel: Kernel;
   /** From makeGuestImage. */
   readonly root: string;
-  /** Images of its disks, in order. */
-  readonly disks: readonly string[];
+  /** Their serial numbers in it are "disk0", "disk1" and so on. */
+  readonly disks: readonly GuestDisk[];
 }
 
 /**
@@ -33,10 +40,11 @@ export class Guest {
   #servers: DiskServer[] = [];
   #qemu: Program | null = null;
   #boots = 0;
+  #drives = 0;
 
   constructor(options: GuestOptions) {
     this.#options = options;
-    this.disks = options.disks.map((path) => new VolatileDisk(path));
+    this.disks = options.disks.map(({ path }) => new VolatileDisk(path));
   }
 
   /** Its console since it was last switched on. */
@@ -46,24 +54,21 @@ export class Guest {
 
   /** Switches it on and waits until dvsan in it is ready. */
   async start(): Promise<void> {
-    const { lab, machine, kernel, root } = this.#options;
+    const { lab, machine, kernel, root, disks } = this.#options;
     assert.ok(this.#qemu === null, "it is off");
     this.#boots++;
     this.#servers = this.disks.map((disk, i) =>
       new DiskServer(disk, `${lab.directory}/disk-${i}-${this.#boots}`)
     );
-    const drives = this.#servers.flatMap(({ socketPath }, i) => [
-      ...[
-        "-drive",
-        `if=none,id=d${i},format=raw,file.driver=nbd,file.server.type=unix,` +
-        `file.server.path=${socketPath},cache=writeback,discard=ignore,werror=report`,
-      ],
-      ...["-device", `virtio-blk-pci,drive=d${i},id=disk${i}`],
-    ]);
+    const drives = this.#servers.flatMap((_, i) => {
+      const { drive, device } = this.#wordsOf(i);
+      return ["-drive", drive, "-device", device];
+    });
+    const adapter = disks.some(({ bus }) => bus === "scsi") ? ["-device", "virtio-scsi-pci"] : [];
     this.#qemu = await lab.spawn(machine, [
       ...emulator({ kernel, root, memoryMib: MEMORY_MIB, forward: "hostfwd=tcp::10809-:10809" }),
-      ...drives,
-      ...["-monitor", `unix:${this.#monitor},server=on,wait=off`],
+      ...[...adapter, ...drives],
+      ...["-qmp", `unix:${this.#monitor},server=on,wait=off`],
     ]);
     await this.#untilReady(this.#qemu);
   }
@@ -80,17 +85,70 @@ export class Guest {
 
   /** Asks its kernel to let a disk go, which is taken out then, while the machine runs. */
   async unplug(index: number): Promise<void> {
-    using monitor = await Deno.connect({ transport: "unix", path: this.#monitor });
-    await monitor.write(utf8(`device_del disk${index}\n`));
-    const text = new TextDecoder();
-    const bytes = new Uint8Array(4096);
-    // A prompt before what was said, and one after it.
-    for (let heard = ""; heard.split("(qemu)").length <= 2;) {
-      const count = await monitor.read(bytes);
-      assert.ok(count !== null, `the machine's monitor ended: ${heard}`);
-      heard += text.decode(bytes.subarray(0, count));
-      assert.doesNotMatch(heard, /Error/);
-    }
+    assert.equal(await (await this.#send(`device_del disk${index}`)).answer, "");
+  }
+
+  /**
+   * Tears a disk out of the machine while it runs: what was asked of it and not answered is
+   * answered by nobody, its kernel has to let it go, and its cache loses what a power cut takes.
+   */
+  async tearOut(index: number, chance: Chance): Promise<void> {
+    const { answer } = await this.#send(`device_del disk${index}`);
+    // Before the answer: qemu gives it once nothing of the disk is under way.
+    this.disks[index]!.hasPower = false;
+    this.#servers[index]!.pull();
+    assert.equal(await answer, "");
+    await waitFor("the disk to be out", async () => {
+      const devices = await (await this.#send("qom-list /machine/peripheral")).answer;
+      assert.match(devices, /child</, "it tells of devices");
+      return !devices.includes(`disk${index} (`);
+    }, BOOT_MS_MAX);
+    // Not sooner: qemu connects anew for a disk that it still has, which would be as if whole.
+    this.disks[index]!.cutPower(chance);
+  }
+
+  /** Puts it back. */
+  async plugIn(index: number): Promise<void> {
+    const { drive, device } = this.#wordsOf(index);
+    assert.match(await (await this.#send(`drive_add 0 ${drive}`)).answer, /^OK\s*$/);
+    assert.equal(await (await this.#send(`device_add ${device}`)).answer, "");
+  }
+
+  /** From now on requests of the disk stay unanswered, until it is taken out. */
+  stall(index: number): void {
+    this.#servers[index]!.isStalled = true;
+  }
+
+  /** Requests that its disk has left unanswered. */
+  unanswered(index: number): number {
+    return this.#servers[index]!.unanswered;
+  }
+
+  /** What qemu is told of a disk, under a name of the drive that it had not yet. */
+  #wordsOf(index: number): { readonly drive: string; readonly device: string } {
+    const { socketPath } = this.#servers[index]!;
+    const id = `d${this.#drives++}`;
+    const driver = this.#options.disks[index]!.bus === "scsi" ? "scsi-hd" : "virtio-blk-pci";
+    return {
+      drive: `if=none,id=${id},format=raw,file.driver=nbd,file.server.type=unix,` +
+        `file.server.path=${socketPath},cache=writeback,discard=ignore,werror=report`,
+      device: `${driver},drive=${id},id=disk${index},serial=disk${index}`,
+    };
+  }
+
+  /** Sends a command to qemu's monitor; `answer` is what it prints, where it succeeds mostly "". */
+  async #send(command: string): Promise<{ readonly answer: Promise<string> }> {
+    const monitor = await Deno.connect({ transport: "unix", path: this.#monitor });
+    const requests = [
+      { execute: "qmp_capabilities" },
+      {
+        execute: "human-monitor-command",
+        arguments: { "command-line": command },
+        id: command,
+      },
+    ];
+    await monitor.write(utf8(requests.map((each) => `${JSON.stringify(each)}\n`).join("")));
+    return { answer: hear(monitor, command) };
   }
 
   get #monitor(): string {
@@ -124,5 +182,23 @@ export class Guest {
       assert.ok(performance.now() < endMs, `the machine is not ready:\n${words}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+  }
+}
+
+/** Reads what the monitor says, events too, until it has answered the command of that id. */
+async function hear(monitor: Deno.Conn, id: string): Promise<string> {
+  using from = monitor;
+  const text = new TextDecoder();
+  const bytes = new Uint8Array(4096);
+  for (let heard = "";;) {
+    const count = await from.read(bytes);
+    assert.ok(count !== null, `the machine's monitor ended: ${heard}`);
+    heard += text.decode(bytes.subarray(0, count), { stream: true });
+    const lines = heard.split("\n");
+    heard = lines.pop()!;
+    const answer = lines.map((line) => JSON.parse(line)).find((said) => said.id === id);
+    if (answer === undefined) continue;
+    assert.ok(answer.error === undefined, `${id}: ${answer.error?.desc}`);
+    return answer.return;
   }
 }

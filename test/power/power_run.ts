@@ -8,19 +8,48 @@ import { Chance } from "../fuzz/chance.ts";
 import { Lane } from "../kills/lane.ts";
 import { findKernel } from "../runner/kernel.ts";
 import { START_PATIENCE_MS, waitFor } from "../wait.ts";
-import { Guest } from "./guest.ts";
-import { makeGuestImage } from "./guest_image.ts";
+import { DirectConsumers } from "../e2e/direct_consumers.ts";
+import { Guest, type GuestDisk } from "./guest.ts";
+import { DISK_NAMES, makeGuestImage } from "./guest_image.ts";
+import { Vanishing } from "./vanishing.ts";
 
 const MIB = 2 ** 20;
 const LANES = 3;
 const LANE_BYTES = 3 * MIB;
+const DISK_BYTES = LANES * LANE_BYTES;
+const VANISHING_BYTES = 8 * MIB;
+/**
+ * A volume takes the smallest of the media that have room for it. The first one has room for all
+ * disks but the last of `vanish`.
+ */
+const TWO_MEDIA_MIB = [28, 30] as const;
 /** So many writes of each lane go through after each boot, and some more before the next cut. */
 const WRITES_LEAST = 20;
 const WRITES_MORE = 40;
 /** Sectors in the medium's cache when the power is cut. */
 const CACHED_LEAST = 8;
+/** Whoever comes from outside is this to the machine, behind qemu's network. */
+const SEEN_AS = "10.0.2.2";
 /** The host waits for a machine that boots under emulation. */
 const IO_TIMEOUT = "10m";
+
+export interface PowerOptions {
+  readonly seed: number;
+  /** How the unit moves bytes; what it takes by itself unless told. */
+  readonly io?: "uring" | "epoll";
+  /** Of the unit. */
+  readonly media: readonly GuestMedium[];
+}
+
+interface GuestMedium extends Pick<GuestDisk, "bus"> {
+  readonly sizeMib: number;
+}
+
+/** What `vanish` takes: the bus is that of the medium that goes. */
+export function twoMedia(bus: GuestDisk["bus"]): readonly GuestMedium[] {
+  const [goes, stays] = TWO_MEDIA_MIB;
+  return [{ bus, sizeMib: goes }, { bus: "virtio", sizeMib: stays }];
+}
 
 /**
  * A unit on a machine of its own whose power is cut again and again under verified writes. The
@@ -30,14 +59,16 @@ const IO_TIMEOUT = "10m";
 export class PowerRun {
   readonly #cluster: Cluster;
   readonly #chance: Chance;
+  readonly #o: PowerOptions;
   readonly #lanes: Lane[] = [];
   #guest: Guest | null = null;
   #uri = "";
   cuts = 0;
 
-  constructor(cluster: Cluster, seed: number) {
+  constructor(cluster: Cluster, options: PowerOptions) {
     this.#cluster = cluster;
-    this.#chance = new Chance(seed);
+    this.#o = options;
+    this.#chance = new Chance(options.seed);
   }
 
   get lost(): number {
@@ -46,11 +77,13 @@ export class PowerRun {
 
   async start(): Promise<void> {
     const cluster = this.#cluster;
-    await cluster.host("h1", "--io-timeout", IO_TIMEOUT);
+    const { address } = await cluster.lab.machine("h1");
+    const addresses = [address, SEEN_AS].flatMap((each) => ["--advertise", each]);
+    await cluster.host("h1", "--io-timeout", IO_TIMEOUT, ...addresses);
     this.#guest = await this.#makeGuest();
     await this.#guest.start();
     await cluster.untilPooled("u1");
-    const uri = await cluster.createDisk("h1", "db", `${LANES * LANE_BYTES}B`);
+    const uri = await cluster.createDisk("h1", "db", `${DISK_BYTES}B`);
     this.#uri = uri;
     for (let i = 0; i < LANES; i++) {
       const chance = new Chance(this.#chance.below(2 ** 32));
@@ -78,6 +111,17 @@ export class PowerRun {
     await agree(this.#cluster);
   }
 
+  /** A cut while disks are used without their agent. */
+  async direct(): Promise<void> {
+    await this.#cluster.untilPooled("u1");
+    const consumers = await DirectConsumers.start(this.#cluster);
+    // The unit keeps durably that they use it, some milliseconds after they came: what is made
+    // after that was told the unit's control thread is made after it was kept.
+    await this.#cluster.createDisk("h1", "later", "1M");
+    await this.round();
+    await consumers.comeBack();
+  }
+
   async finish(): Promise<void> {
     for (const lane of this.#lanes) await lane.stop();
   }
@@ -101,13 +145,15 @@ export class PowerRun {
   async #poison(guest: Guest, client: NbdClient): Promise<void> {
     const data = new Uint8Array(4096).fill(7);
     await client.write(0, data);
-    guest.disks[0]!.failingFlushes = 1;
+    // A kernel asks a disk of scsi once more, several times; what it is told last counts.
+    guest.disks[0]!.failingFlushes = this.#o.media[0]!.bus === "scsi" ? Infinity : 1;
     await assert.rejects(client.flush(), /error 5/);
+    guest.disks[0]!.failingFlushes = 0;
     await assert.rejects(client.flush(), /error 5/, "the device would call this one a success");
     // A unit tells its station only after the mark is durable.
     await waitFor("the pool to know of it", async () => {
       const [unit] = await this.#cluster.view("units");
-      return unit?.media[0]?.state === "poisoned";
+      return unit?.media.some(({ state }) => state === "poisoned");
     });
     await guest.cutPower(this.#chance);
     this.cuts++;
@@ -126,8 +172,8 @@ export class PowerRun {
   }
 
   /**
-   * The medium is taken out of the machine for good: errors for who asks, on connections that
-   * live, each counted, and told once for each kind of request.
+   * The medium is taken out of the machine for good, with nothing under way: errors for who asks,
+   * on connections that live, each counted, and told once for each kind of request.
    */
   async unplug(): Promise<void> {
     const guest = this.#guest;
@@ -172,6 +218,19 @@ export class PowerRun {
     for (const client of clients) await assert.rejects(client.read(0, data.length), EIO);
   }
 
+  /** The first medium is torn out under requests, and put back. The writers have ended. */
+  async vanish(): Promise<void> {
+    const guest = this.#guest;
+    assert.ok(guest !== null, "it was started");
+    await this.#cluster.untilPooled("u1");
+    const disk = (name: string) => this.#cluster.createDisk("h1", name, `${VANISHING_BYTES}B`);
+    const [uri, otherUri] = [await disk("goes"), await disk("stays")];
+    await new Vanishing({
+      ...{ cluster: this.#cluster, guest, uri, otherUri, sizeBytes: VANISHING_BYTES },
+      chance: new Chance(this.#chance.below(2 ** 32)),
+    }).run();
+  }
+
   /** What was done, in words. */
   summary(): string {
     const writes = this.#lanes.reduce((sum, lane) => sum + lane.writes, 0);
@@ -200,21 +259,27 @@ export class PowerRun {
     assert.ok(kernel !== null, "a kernel was found");
     const { address } = await lab.machine("u1");
     const root = `${lab.directory}/root.cpio`;
-    const medium = lab.file("medium.img", 64 * MIB);
+    const media = this.#o.media.map(({ bus, sizeMib }, i) => {
+      return { bus, path: lab.file(`medium-${i}.img`, sizeMib * MIB) };
+    });
     const state = lab.file("state.img", 32 * MIB);
+    const disks: GuestDisk[] = [...media, { bus: "virtio", path: state }];
     const made = await lab.run("u1", "mkfs.ext4", ["-q", state]);
     assert.equal(made.code, 0, made.stderr);
     await makeGuestImage(root, {
       kernel,
+      disks,
       key: `${this.#cluster.state("station")}/unit.key`,
       flags: [
         ...["unit", "--state", "/state/u1", "--station", this.#cluster.station, "--name", "u1"],
-        ...["--key", "/unit.key", "--device", "/dev/vda", "--advertise", address],
+        ...["--key", "/unit.key", "--advertise", address],
+        ...this.#o.io === undefined ? [] : ["--io", this.#o.io],
+        ...media.flatMap((_, i) => ["--device", `${DISK_NAMES}/disk${i}`]),
         // It is emulated, on a machine that may be busy.
         ...["--medium-timeout", "10min"],
       ],
     });
-    this.#cluster.media.set("u1", [medium]);
-    return new Guest({ lab, machine: "u1", kernel, root, disks: [medium, state] });
+    this.#cluster.media.set("u1", media.map(({ path }) => path));
+    return new Guest({ lab, machine: "u1", kernel, root, disks });
   }
 }

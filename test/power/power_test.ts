@@ -10,7 +10,8 @@ scenario({
   name: "a unit's machine loses its power under verified writes, and nothing acknowledged is lost",
   needs: { kernel: true, tools: ["qemu-system-x86_64", "busybox", "mkfs.ext4", "ldd"] },
   async run({ cluster, step }) {
-    const run = new PowerRun(cluster, SEED);
+    const media = [{ bus: "virtio", sizeMib: 64 }] as const;
+    const run = new PowerRun(cluster, { seed: SEED, media });
     try {
       await step("cut under verified writes: the host replays, and I/O goes on", async () => {
         await run.start();
