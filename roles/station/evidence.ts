@@ -72,6 +72,9 @@ function volumeWords(held: VolumeInfo, options: EvidenceOptions): string | null 
     return `holds ${what} under another grant ${formatGeneration(generation)} than this catalog's.`;
   }
   if (compareGenerations(generation, known) <= 0) return null;
+  if (known === NONE) {
+    return `holds ${what} under grant ${formatGeneration(generation)}, and this catalog has none.`;
+  }
   return `holds ${what} under grant ${formatGeneration(generation)}, which is newer than ` +
     `${formatGeneration(known)}, the last one of this catalog.`;
 }

@@ -49,7 +49,7 @@ export function makeDurable(database: DatabaseSync): void {
 export function damageOf(database: DatabaseSync): string | null {
   const rows = database.prepare("PRAGMA integrity_check(5)").all() as { integrity_check: string }[];
   const findings = rows.map((row) => row.integrity_check).filter((text) => text !== "ok");
-  return findings.length === 0 ? null : findings.join("; ");
+  return findings.length === 0 ? null : findings.join("; ").replaceAll("\n", "; ");
 }
 
 /**
