@@ -125,7 +125,7 @@ export class BlocksChecker implements Checker {
     for (const disk of this.#disks.values()) {
       if (disk.host === process) this.#each(disk, (change) => change.isForgotten = true);
     }
-    if (power) this.storageLost();
+    if (power && process.startsWith("unit")) this.storageLost();
   }
 
   /** An agent let go of a disk: what its last flush did not reach it repeats no more. */
@@ -158,7 +158,7 @@ export class BlocksChecker implements Checker {
     this.storageLost();
   }
 
-  /** A machine's power failed, or a medium failed to write back: what was not synced may be gone. */
+  /** A unit's machine lost its power, or a medium failed to write back: what was not synced may be gone. */
   storageLost(): void {
     for (const disk of this.#disks.values()) this.#each(disk, (change) => change.isLost = true);
   }

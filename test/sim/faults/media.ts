@@ -6,8 +6,10 @@ import { lasting } from "./lasting.ts";
 export function mediaErrors(scene: Scene): void {
   const { sim, world } = scene;
   const { faults } = world.kernel;
-  const often = sim.pick([0.001, 0.01, 0.1]);
+  const draw = sim.pick([0.001, 0.01, 0.1]);
   const kind = sim.pick(["readError", "writeError", "syncError"] as const);
+  // Of syncs there are few.
+  const often = kind === "syncError" ? 4 * draw : draw;
   faults[kind] = often;
   lasting(scene, {
     what: `media fail: ${kind} ${often}`,
@@ -21,7 +23,7 @@ export function mediaErrors(scene: Scene): void {
 export function stalls(scene: Scene): void {
   const { sim, world } = scene;
   const { faults } = world.kernel;
-  faults.stall = sim.pick([0.001, 0.01]);
+  faults.stall = sim.pick([0.01, 0.1]);
   faults.stallMs = [100, sim.pick([1000, 10_000, 60_000])];
   faults.mediaMs = [0.05, sim.pick([2, 50])];
   lasting(scene, {
@@ -33,10 +35,20 @@ export function stalls(scene: Scene): void {
   });
 }
 
-/** File systems under media are full. */
+/** File systems are full: those under media, or the one of a machine's state directory. */
 export function full(scene: Scene): void {
   const { sim, world } = scene;
   const { faults } = world.kernel;
+  if (sim.chance(0.5)) {
+    const machine = sim.pick([...world.machines.values()]);
+    machine.fullShare = sim.pick([0.3, 1]);
+    return lasting(scene, {
+      what: `no space for the state of ${machine.name}: ${machine.fullShare}`,
+      undo: () => {
+        machine.fullShare = 0;
+      },
+    });
+  }
   faults.noSpace = sim.pick([0.01, 0.2]);
   lasting(scene, {
     what: `no space under media: ${faults.noSpace}`,

@@ -1,6 +1,9 @@
 import type { Scene } from "../scenario/scene.ts";
+import type { SimMachine } from "../machines/machine.ts";
 import { lasting, someTime } from "./lasting.ts";
 
+/** Of the processes that are killed in the middle of a call. */
+const POWER_SHARE = 0.4;
 const YEAR_MS = 366 * 24 * 3_600_000;
 
 /** Clocks run at their own speed, and show any date. */
@@ -27,15 +30,19 @@ export function kill(scene: Scene): void {
   for (let i = 0; i < count; i++) sim.pick(roles).end("killed");
 }
 
-/** A process is killed in the middle of something: at one of its next calls to the world. */
+/**
+ * A process is killed in the middle of something: at one of its next calls to the world, by itself
+ * or with its machine's power.
+ */
 export function midCall(scene: Scene): void {
   const { sim, roles } = scene;
-  const { owner } = sim.pick(roles);
+  const { owner, machine } = sim.pick(roles);
   if (owner === null) return;
   const calls = 1 + sim.below(sim.pick([3, 30, 300]));
-  owner.armCrash(calls);
+  const byPower = sim.chance(POWER_SHARE);
+  owner.armCrash(calls, () => byPower ? takePower(scene, machine) : owner.end("killed"));
   lasting(scene, {
-    what: `${owner.name} has ${calls} calls left to live`,
+    what: `${owner.name} has ${calls} calls left to live${byPower ? ", and its machine" : ""}`,
     undo: () => owner.disarm(),
   });
 }
@@ -47,13 +54,17 @@ export function power(scene: Scene): void {
   const several = sim.chance(0.2);
   for (const machine of several ? machines : [sim.pick(machines)]) {
     if (!machine.isOn || (several && sim.chance(0.3))) continue;
-    machine.cutPower();
-    lasting(scene, {
-      what: `${machine.name} has no power`,
-      forMs: someTime(scene),
-      undo: () => machine.switchOn(),
-    });
+    takePower(scene, machine);
   }
+}
+
+function takePower(scene: Scene, machine: SimMachine): void {
+  machine.cutPower();
+  lasting(scene, {
+    what: `${machine.name} has no power`,
+    forMs: someTime(scene),
+    undo: () => machine.switchOn(),
+  });
 }
 
 /** A process is asked to end, as an upgrade does it. */

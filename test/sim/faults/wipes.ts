@@ -3,6 +3,7 @@ import { utf8 } from "../../../protocol/core/bytes.ts";
 import { copyBStart, SECTOR_BYTES } from "../../../protocol/label/codec.ts";
 import type { SimMedium } from "../../../storage/io/sim_medium.ts";
 import { type FoundLabel, labelsOf } from "../agreement/labels.ts";
+import { mediumOf } from "../scenario/medium.ts";
 import type { Scene } from "../scenario/scene.ts";
 
 /** Within the areas that a unit looks at before it labels a device. */
@@ -83,9 +84,7 @@ function replace(
   { sim, world: { kernel }, plan }: Scene,
   { unit, path }: { readonly unit: SceneUnit; readonly path: string },
 ): void {
-  const { mediumBytes: sizeBytes, inMemoryShare, zeroesFast } = plan;
-  const inMemory = sim.chance(inMemoryShare);
-  const device = kernel.addMedium(path, { sizeBytes, inMemory, zeroesFast });
+  const device = kernel.addMedium(path, mediumOf(plan, sim));
   const isBlank = sim.chance(0.5);
   if (!isBlank) {
     device.write(utf8("what somebody else left here"), CONTENT_POSITION);

@@ -15,6 +15,8 @@ export class SimMachine {
   readonly address: string;
   readonly files: FileTable = new Map();
   readonly locks: LockTable = new Map();
+  /** The share of writes of state files for which no space is left. */
+  fullShare = 0;
   readonly roles: SimRole[] = [];
   #rate = 1;
   isOn = true;

@@ -8,10 +8,18 @@ export type FileTable = Map<string, Uint8Array>;
 /** Who holds which directory; a lock goes with its process. */
 export type LockTable = Map<string, Incarnation>;
 
+/** What a machine's own disk is like. */
+export interface FileSystem {
+  readonly files: FileTable;
+  readonly locks: LockTable;
+  /** The share of writes for which no space is left. */
+  readonly fullShare: number;
+}
+
 /** A role's state directory on a simulated machine. */
 export function openSimFiles(
   owner: Incarnation,
-  on: { readonly files: FileTable; readonly locks: LockTable },
+  on: FileSystem,
   at: { readonly directory: string; readonly lock: boolean },
 ): StateFiles {
   owner.enter(`open ${at.directory}`);
@@ -26,6 +34,7 @@ export function openSimFiles(
     },
     write: (name, bytes) => {
       owner.enter(`write ${name}`);
+      if (on.fullShare > 0 && owner.sim.chance(on.fullShare)) throw noSpace(owner, path(name));
       owner.sim.say(`${owner.name} wrote ${name}, ${bytes.length} bytes`);
       on.files.set(path(name), bytes.slice());
     },
@@ -37,6 +46,11 @@ export function openSimFiles(
       if (on.locks.get(at.directory) === owner) on.locks.delete(at.directory);
     },
   };
+}
+
+function noSpace(owner: Incarnation, path: string): DvsanError {
+  owner.sim.say(`${owner.name} cannot write ${path}: no space is left`);
+  return new DvsanError("io", `Cannot write ${path}: no space is left. The old content is kept.`);
 }
 
 function takeLock(owner: Incarnation, locks: LockTable, directory: string): void {

@@ -16,6 +16,7 @@ export class Incarnation {
   alive = true;
   #calls = 0;
   #crashAt = Infinity;
+  #crash: () => void = () => this.end("killed");
   readonly #alarms = new Set<SimAlarm>();
   readonly #ends: ((kind: EndKind) => void)[] = [];
 
@@ -28,14 +29,15 @@ export class Incarnation {
   enter(what: string): void {
     if (this.alive && ++this.#calls >= this.#crashAt) {
       this.sim.say(`${this.name} is killed before it can ${what}`);
-      this.end("killed");
+      this.#crash();
     }
     if (!this.alive) throw new CrashedError(`${this.name} is over`);
   }
 
-  /** Kills it at the n-th handle call from now. */
-  armCrash(callsFromNow: number): void {
+  /** Runs `crash`, which ends it, at the n-th handle call from now. */
+  armCrash(callsFromNow: number, crash: () => void): void {
     this.#crashAt = this.#calls + callsFromNow;
+    this.#crash = crash;
   }
 
   disarm(): void {

@@ -41,6 +41,10 @@ export interface Plan {
   readonly mediumBytes: number;
   /** The share of the media that answer reads and writes at once, as a file in memory does. */
   readonly inMemoryShare: number;
+  /** Files, or devices: those have no holes, are never full and show anything after a discard. */
+  readonly mediumKind: "file" | "block";
+  /** What a power cut leaves whole of an unflushed write. */
+  readonly tearBytes: number;
   /** Media can zero without writing. */
   readonly zeroesFast: boolean;
   /** Requests of one consumer under way, and the longest pause between two. */
@@ -91,6 +95,8 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     inMemoryShare: pick([0, 0.5, 1]),
     zeroesFast: chance.below(3) > 0,
     longShare: pick([0, 0, 0.3]),
+    mediumKind: pick(["file", "file", "block"]),
+    tearBytes: pick([512, 4096]),
   };
   if (plan.story === null) return plan;
   return { ...plan, ...STORY_PLAN, ...STORIES[plan.story].plan };

@@ -15,6 +15,7 @@ import { SimWorldOfMachines } from "../machines/world.ts";
 import type { Backup } from "../faults/station.ts";
 import type { PoolPicture } from "../agreement/agreement.ts";
 import { Operator } from "../operators/operator.ts";
+import { mediumOf } from "./medium.ts";
 import type { Plan } from "./plan.ts";
 import { Users } from "./users.ts";
 
@@ -101,9 +102,7 @@ export class Scene {
     const devices: string[] = [];
     for (let i = 0; i < this.plan.mediaPerUnit; i++) {
       const path = `/${name}/${"abc"[i]}.img`;
-      const { mediumBytes: sizeBytes, inMemoryShare, zeroesFast } = this.plan;
-      const inMemory = this.sim.chance(inMemoryShare);
-      this.world.kernel.addMedium(path, { sizeBytes, inMemory, zeroesFast });
+      this.world.kernel.addMedium(path, mediumOf(this.plan, this.sim));
       devices.push(path);
     }
     const plan: UnitPlan = {

@@ -23,6 +23,8 @@ export const STORY_PLAN = {
   ioTimeoutMs: 600_000,
   inMemoryShare: 0,
   longShare: 0,
+  mediumKind: "file",
+  tearBytes: 4096,
   faults: [],
 } as const;
 
