@@ -40,4 +40,57 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
       "a medium was given up while its label was being written, and the simulator took its disks " +
       "for nobody's",
   },
+  {
+    seed: 63_043,
+    reason: "a growth that failed left what a unit had added already",
+  },
+  {
+    seed: 70_111,
+    reason:
+      "a leg of an adopted medium stayed fenced after the catalog was lost, and nobody said so",
+  },
+  {
+    seed: 70_208,
+    reason: "a creation that a failing medium cut off was adopted and never was on a label",
+  },
+  {
+    seed: 70_289,
+    reason: "a medium that held no disk stayed missing",
+  },
+  {
+    seed: 70_319,
+    reason: "the fences' checker did not know what came with an adopted medium",
+  },
+  {
+    seed: 70_371,
+    reason: "an attacker's copy that overtook its packet was taken for a second one",
+  },
+  {
+    seed: 71_038,
+    reason: "what was left of a killed station tried again without a pause",
+  },
+  {
+    seed: 75_013,
+    reason: "an older copy of a medium was adopted in a run, and its loss taken for a bug",
+  },
+  {
+    seed: 77_226,
+    reason: "two stations on copies of one catalog gave one generation to others",
+  },
+  {
+    seed: 134,
+    reason: "a unit zeroed what a volume still held while its deletion was being written",
+  },
+  {
+    seed: 180,
+    reason: "likewise: a fenced disk was erased",
+  },
+  {
+    seed: 90_008,
+    reason: "a host was told of an adopted leg that its unit had never granted",
+  },
+  {
+    seed: 85_059,
+    reason: "a change of access that was cut off left the host with the generation of before",
+  },
 ];
