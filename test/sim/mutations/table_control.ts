@@ -6,8 +6,9 @@ export const CONTROL_MUTATIONS: readonly Mutation[] = [
     name: "forget-opened-sequences",
     breaks: "a medium that was rolled back to before its unit's last start is recognised",
     file: "roles/unit/main.ts",
-    old: "    media.keep(notice);\n",
-    new: "    if (notice.revision % 2 ** 28 > 4) media.keep(notice);\n",
+    old: '  if (notice.notice === "storage-changed") media.keep(notice);\n',
+    new: '  if (notice.notice === "storage-changed" && notice.revision % 2 ** 28 > 4) {\n' +
+      "    media.keep(notice);\n  }\n",
     story: "rolled-back-to-before-start",
   },
 ];

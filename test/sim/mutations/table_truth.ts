@@ -139,7 +139,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
       },
       {
         file: "roles/station/recovery.ts",
-        old: "    await epoch.raiseAbove(highestEpoch(info));\n",
+        old: "    await epoch.raiseAbove(highestEpoch(info, epoch.value));\n",
         new: "",
       },
     ],
@@ -160,7 +160,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
       },
       {
         file: "roles/station/recovery.ts",
-        old: "    await epoch.raiseAbove(highestEpoch(info));\n",
+        old: "    await epoch.raiseAbove(highestEpoch(info, epoch.value));\n",
         new: "",
       },
     ],
