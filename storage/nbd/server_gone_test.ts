@@ -15,6 +15,8 @@ import {
 
 /** More than one connection may have under way. */
 const REQUESTS = NBD_REQUESTS_PER_CONNECTION_MAX + 16;
+/** Of a server that shares so few among its connections. */
+const REQUESTS_FEW = 4;
 const NEVER_MS = 3_600_000;
 /** TestServer's arena has 32 buffers for these, and sockets have room for some that wait. */
 const SIZE = 64 * KIB;
@@ -76,6 +78,31 @@ for (const kind of IO_KINDS) {
     assert.equal(on.ends[0]?.clean, false);
     assert.equal(on.memory.bytes[0], begun, "what waited for its buffer is not begun");
     other.say(write(0, new Uint8Array(SIZE)));
+    assert.deepEqual(reply(other.hear(16)), [0, 1]);
+    on.close();
+  });
+
+  Deno.test(`NbdServer begins nothing for who has gone while others had all requests (${kind})`, () => {
+    const limits = { goneLookMs: NEVER_MS, requestsMax: REQUESTS_FEW };
+    const on = new TestServer({ kind, limits });
+    const { client: other } = on.attach();
+    const { client, connection } = on.attach();
+    on.device.set("zero", { kind: "hold" });
+    const one = request({ command: COMMAND.writeZeroes, length: 512, position: 4 * KIB });
+    other.say(...new Array<Uint8Array>(REQUESTS_FEW).fill(one));
+    until(on.io, () => on.device.heldCount === REQUESTS_FEW, "that all requests are taken");
+    client.say(write(0, new Uint8Array(512).fill(7)), write(512, new Uint8Array(512).fill(7)));
+    until(on.io, () => connection!.isUnread, "that it waits for one");
+    on.io.shutdown(client.handle);
+    client.close();
+    on.device.set("zero", null);
+    // It may have come back by now, and have written anew what these would write over.
+    on.device.release();
+    for (let i = 0; i < REQUESTS_FEW; i++) assert.deepEqual(reply(other.hear(16)), [0, 1]);
+    until(on.io, () => on.ends.length === 1, "the end");
+    assert.equal(on.ends[0]?.clean, false);
+    assert.deepEqual(on.memory.bytes.subarray(0, KIB), new Uint8Array(KIB));
+    other.say(write(0, new Uint8Array(512).fill(9)));
     assert.deepEqual(reply(other.hear(16)), [0, 1]);
     on.close();
   });

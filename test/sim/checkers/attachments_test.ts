@@ -20,8 +20,14 @@ class Bench {
   #connections = 0;
 
   constructor() {
+    this.grants(1);
+  }
+
+  /** A generation of this counter; who shows the token is let in. */
+  grants(counter: number): void {
     const tokenHash = Uint8Array.from(createHash("sha256").update(TOKEN).digest());
-    const params = { volumeId: VOLUME, direct: { tokenHash, addresses: [] } };
+    const direct = { tokenHash, addresses: [] };
+    const params = { volumeId: VOLUME, generation: { epoch: 1, counter }, direct };
     const about = { process: "unit1", call: "accessGrant", askedAtMs: 0, error: null } as const;
     this.checker.workerAnswered({ ...about, params, result: {} });
   }
@@ -163,6 +169,22 @@ Deno.test("attachments: what comes by a token may be kept back, and throws out o
   assert.match(bench.complaints.texts.shift() ?? "", /only connection 1 had asked for/);
   bench.lands(1);
   assert.match(bench.complaints.texts[0] ?? "", /only connection 1 had brought/);
+});
+
+Deno.test("attachments: what was let in before a newer grant is caught, what comes later is not", () => {
+  const bench = new Bench();
+  const older = bench.connect();
+  const silent = bench.connect();
+  older.writes(1);
+  older.writes(2);
+  bench.grants(1);
+  bench.lands(1);
+  bench.grants(2);
+  silent.writes(3);
+  bench.lands(3);
+  assert.deepEqual(bench.complaints.texts, []);
+  bench.lands(2);
+  assert.match(bench.complaints.texts[0] ?? "", /connection 1 had brought; but grant 1\.2 had/);
 });
 
 Deno.test("attachments: zeroes of any length may come in pieces, and nothing but what was asked for", () => {

@@ -5,6 +5,7 @@ import {
   type StorageInfo,
   type VolumeCreate,
 } from "../../../protocol/config/bodies.ts";
+import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
 import { EXTENT_STEP_BYTES, LABEL_REGION_BYTES } from "../../../protocol/core/limits.ts";
 import { type Copy, copyBStart, decodeCopy } from "../../../protocol/label/codec.ts";
 import { isZero } from "../../../protocol/label/judge.ts";
@@ -27,6 +28,8 @@ export class DurableLabelsChecker implements Checker {
   readonly #stations = new Map<string, Station & { readonly sinceMs: number }>();
   /** How many steps of a volume were looked at, by volumes whose creation was seen. */
   readonly #zeroed = new Map<string, number>();
+  /** Since when a unit is known to serve a medium, by "unit1" and the medium's id. */
+  readonly #servedSinceMs = new Map<string, number>();
   /** Answers that were looked at. */
   judged = 0;
 
@@ -41,6 +44,8 @@ export class DurableLabelsChecker implements Checker {
     switch (call) {
       case "storageInfo":
         return this.#checkTold(process, answer.result as StorageInfo);
+      case "mediumChange":
+        return this.#checkAdopted(answer);
       case "volumeCreate": {
         const { volumeId } = params as VolumeCreate;
         if (!this.#zeroed.has(volumeId)) this.#zeroed.set(volumeId, 0);
@@ -66,12 +71,35 @@ export class DurableLabelsChecker implements Checker {
   }
 
   /** What a unit tells of grants and fences is as durable as what it acknowledges. */
-  #checkTold(unit: string, { volumes }: StorageInfo): void {
+  #checkTold(unit: string, { volumes, media }: StorageInfo): void {
+    for (const { id, state } of media) {
+      const key = `${unit} ${id}`;
+      if (state !== "ok") this.#servedSinceMs.delete(key);
+      else if (!this.#servedSinceMs.has(key)) this.#servedSinceMs.set(key, this.#sim.nowMs());
+    }
     for (const { id, state, grant } of volumes) {
       if (grant === null || state === "incomplete" || state === "failed") continue;
       const told = { volumeId: id, ...grant };
       if (grant.state === "active") this.#check(unit, told, granted(told));
       if (grant.state === "fenced") this.#check(unit, told, revoked(told));
+    }
+  }
+
+  /** Of what a unit took over nobody uses anything on a grant of before. */
+  #checkAdopted({ process, params, askedAtMs }: WorkerAnswer): void {
+    const { action, mediumId } = params as MediumChange;
+    // One that is served when it is asked for may have been granted anew.
+    const sinceMs = this.#servedSinceMs.get(`${process} ${mediumId}`) ?? Infinity;
+    if (action !== "adopt" || sinceMs <= askedAtMs) return;
+    this.judged++;
+    for (const { label } of this.#served(process).flatMap(copiesOf)) {
+      if (label.mediumId !== mediumId || label.takenOver === undefined) continue;
+      const left = label.volumes.find(({ grant }) => grant?.state === "active");
+      if (left === undefined) continue;
+      const text =
+        `${process} adopted medium ${mediumId}, and volume ${left.id} on it is granted ` +
+        `to ${left.grant!.hostId} as before`;
+      return this.#sim.violated(this.name, text);
     }
   }
 

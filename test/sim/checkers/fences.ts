@@ -1,10 +1,12 @@
-import type {
-  AccessGrant,
-  AccessRevoke,
-  Assignment,
-  StorageInfo,
-  VolumeCreate,
-  VolumeInfo,
+import {
+  type AccessGrant,
+  type AccessRevoke,
+  type Assignment,
+  compareGenerations,
+  type Generation,
+  type StorageInfo,
+  type VolumeCreate,
+  type VolumeInfo,
 } from "../../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
 import type { SimErasure, SimWrite } from "../../../storage/io/sim_world.ts";
@@ -19,14 +21,17 @@ interface Volume {
   holder: string | null;
   /** When that was acknowledged, in words. */
   since: string;
-  /** The most that was ever granted of it. */
+  /** The most that was ever granted of it, and the newest grant. */
   grantedBytes: number;
+  generation: Generation;
 }
+
+const NONE: Generation = { epoch: 0, counter: 0 };
 
 /**
  * From a unit's acknowledgement of a fence on, no block that the fenced host's consumers wrote
  * reaches a medium of that unit, whatever is restarted. It looks at the media themselves. And no
- * host is told of space that its unit has not granted yet.
+ * host is told of space, or of a grant, that its unit has not granted yet.
  */
 export class FencesChecker implements Checker {
   readonly name = "fences";
@@ -72,6 +77,7 @@ export class FencesChecker implements Checker {
             holder: null,
             since: "its creation",
             grantedBytes: 0,
+            generation: NONE,
           });
         }
         return;
@@ -81,10 +87,10 @@ export class FencesChecker implements Checker {
         return;
       }
       case "accessGrant": {
-        const { volumeId, hostId, sizeBytes } = params as AccessGrant;
+        const { volumeId, hostId } = params as AccessGrant;
         const volume = volumes.get(volumeId) ?? cameWith(result as VolumeInfo);
         volume.holder = hostId;
-        volume.grantedBytes = Math.max(volume.grantedBytes, sizeBytes);
+        granted(volume, params as AccessGrant);
         volumes.set(volumeId, volume);
         return;
       }
@@ -156,7 +162,7 @@ export class FencesChecker implements Checker {
       known.set(id, volume);
       if (grant?.state !== "active") continue;
       // What a unit could not acknowledge may stand on its label, and then it says so later.
-      volume.grantedBytes = Math.max(volume.grantedBytes, grant.sizeBytes);
+      granted(volume, grant);
     }
     for (const medium of volumes.flatMap(({ media }) => media)) {
       this.#adopted.delete(`${process} ${medium}`);
@@ -164,11 +170,14 @@ export class FencesChecker implements Checker {
   }
 
   #told(host: string, assignment: Assignment): void {
-    for (const { volumeId, unitName, sizeBytes } of assignment.legs) {
+    for (const { volumeId, unitName, sizeBytes, generation } of assignment.legs) {
       const volume = this.#units.get(unitName)?.get(volumeId);
-      if (volume === undefined || sizeBytes <= volume.grantedBytes) continue;
+      if (volume === undefined) continue;
+      const isNewer = compareGenerations(generation, volume.generation) > 0;
+      if (sizeBytes <= volume.grantedBytes && !isNewer) continue;
       const text = `${host} was told of ${sizeBytes} bytes of volume ${volumeId} on ${unitName}, ` +
-        `which has acknowledged grants of ${volume.grantedBytes}`;
+        `grant ${inWords(generation)}, which has acknowledged grants of ${volume.grantedBytes}, ` +
+        `the newest ${inWords(volume.generation)}`;
       this.#sim.violated(this.name, text);
     }
   }
@@ -185,5 +194,18 @@ export class FencesChecker implements Checker {
 
 function cameWith({ leg, grant }: VolumeInfo): Volume {
   const holder = grant?.state === "active" ? grant.hostId : null;
-  return { diskId: leg.diskId, holder, since: "its adoption", grantedBytes: 0 };
+  const { diskId } = leg;
+  return { diskId, holder, since: "its adoption", grantedBytes: 0, generation: NONE };
+}
+
+function granted(
+  volume: Volume,
+  { sizeBytes, generation }: Pick<AccessGrant, "sizeBytes" | "generation">,
+): void {
+  volume.grantedBytes = Math.max(volume.grantedBytes, sizeBytes);
+  if (compareGenerations(generation, volume.generation) > 0) volume.generation = generation;
+}
+
+function inWords({ epoch, counter }: Generation): string {
+  return `${epoch}.${counter}`;
 }

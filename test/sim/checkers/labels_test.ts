@@ -113,7 +113,7 @@ Deno.test("labels: a grant or a fence that is told before it is durable is caugh
     const complaints = new Complaints();
     const checker = new DurableLabelsChecker(complaints, new Map([[medium.path, medium]]));
     const grant = { generation: GENERATION, hostId: HOST, state, sizeBytes };
-    const result = { volumes: [{ id: VOLUME, state: "ready", grant }] };
+    const result = { media: [], volumes: [{ id: VOLUME, state: "ready", grant }] };
     const answer = { process: "unit1", call: "storageInfo", error: null, askedAtMs: 0 } as const;
     checker.workerAnswered({ ...answer, params: null, result });
     return complaints.texts.join();
@@ -138,21 +138,48 @@ Deno.test("labels: what a unit does not have open does not count", () => {
   assert.deepEqual(complaintsOf(medium, "accessRevoke", { generation: GENERATION }), []);
 });
 
-Deno.test("fences: a host that is told of space before its grant is caught", () => {
+Deno.test("labels: what was adopted and stays granted is caught, what was granted since is not", () => {
+  const takenOver = { unitId: HOST, sequence: 1 };
+  const adopted = (state: "active" | "fenced", wasServed: boolean) => {
+    const label = { ...labelWith([recordWith(state)]), takenOver };
+    const medium = mediumWith(label, "AB", true);
+    const complaints = new Complaints();
+    const checker = new DurableLabelsChecker(complaints, new Map([[medium.path, medium]]));
+    const answer = { process: "unit1", error: null, askedAtMs: 1e6 } as const;
+    const media = [{ id: MEDIUM, state: wasServed ? "ok" : "foreign" }];
+    const listed = { media, volumes: [] };
+    checker.workerAnswered({ ...answer, call: "storageInfo", params: null, result: listed });
+    const params = { action: "adopt", mediumId: MEDIUM, station: STATION };
+    checker.workerAnswered({ ...answer, call: "mediumChange", params, result: null });
+    return complaints.texts.join();
+  };
+  assert.equal(adopted("fenced", false), "");
+  assert.match(adopted("active", false), /volume 0f1e2d3c.* is granted to \w+ as before/);
+  assert.equal(adopted("active", true), "");
+});
+
+Deno.test("fences: a host that is told of space or a grant before its grant is caught", () => {
   const complaints = new Complaints();
   const checker = new FencesChecker(complaints);
   const result = { leg: { diskId: DISK } };
   const answer = (process: string, call: CallName, params: unknown) =>
     checker.workerAnswered({ process, call, params, result, error: null, askedAtMs: 0 });
-  const assignment = (sizeBytes: number) => ({
-    legs: [{ volumeId: VOLUME, unitName: "unit1", sizeBytes }],
+  const assignment = (sizeBytes: number, generation = GENERATION) => ({
+    legs: [{ volumeId: VOLUME, unitName: "unit1", sizeBytes, generation }],
   });
   answer("unit1", "volumeCreate", { volumeId: VOLUME, leg: { diskId: DISK } });
-  answer("unit1", "accessGrant", { volumeId: VOLUME, hostId: HOST, sizeBytes: MIB });
+  const grant = { volumeId: VOLUME, hostId: HOST, sizeBytes: MIB, generation: GENERATION };
+  answer("unit1", "accessGrant", grant);
   answer("host1", "diskAttach", { assignment: assignment(MIB) });
   assert.deepEqual(complaints.texts, []);
   answer("host1", "diskUpdate", assignment(2 * MIB));
-  assert.match(complaints.texts[0] ?? "", /host1 was told of 2097152 bytes/);
+  assert.match(complaints.texts.pop() ?? "", /host1 was told of 2097152 bytes/);
+  const newer = { epoch: 1, counter: 2 };
+  answer("host1", "diskUpdate", assignment(MIB, newer));
+  assert.match(complaints.texts.pop() ?? "", /grant 1\.2, .* the newest 1\.1$/);
+  answer("unit1", "accessGrant", { ...grant, generation: newer });
+  answer("host1", "diskUpdate", assignment(MIB, newer));
+  assert.deepEqual(complaints.texts, []);
 });
 
 /** What a packet of a kind looks like from outside. */

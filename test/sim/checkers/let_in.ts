@@ -1,5 +1,10 @@
 import { createHash } from "node:crypto";
-import type { AccessGrant, StorageInfo } from "../../../protocol/config/bodies.ts";
+import {
+  type AccessGrant,
+  compareGenerations,
+  type Generation,
+  type StorageInfo,
+} from "../../../protocol/config/bodies.ts";
 import { hexOf, utf8 } from "../../../protocol/core/bytes.ts";
 import type { SimPlace } from "../../../storage/io/sim_schedule.ts";
 import type { WorkerAnswer } from "../types.ts";
@@ -26,7 +31,7 @@ export interface Connection {
   /** The kernel knew that it was over. */
   overAt: number;
   isLetIn: boolean;
-  /** The words for the connection that took its place. */
+  /** The words for the connection or grant that took its place. */
   supersededBy: string | null;
 }
 
@@ -44,13 +49,16 @@ export interface LetInEvents {
  * only while none of it was lost: one that was over before another came belongs to an older one,
  * and so does one that the unit itself shut before the other was let in. An agent sends no request
  * before it is let in; what comes by a token may be kept back, so there the first change that is
- * seen on a medium shows it.
+ * seen on a medium shows it. A unit that tells of a newer grant has shut out all whom it had let in
+ * before.
  */
 export class LetIn {
   readonly #events: LetInEvents;
   readonly #connections = new Map<string, Connection>();
   /** Volumes, by the hash of the token that opens them. */
   readonly #byToken = new Map<string, string>();
+  /** The newest grant that was told, by "unit1" and the volume's id. */
+  readonly #generations = new Map<string, Generation>();
   #now = 0;
 
   constructor(events: LetInEvents) {
@@ -71,14 +79,18 @@ export class LetIn {
   }
 
   /** Tokens and their volumes, as units tell of them. */
-  workerAnswered({ call, params, result, error }: WorkerAnswer): void {
+  workerAnswered({ process, call, params, result, error }: WorkerAnswer): void {
     if (error !== null) return;
     if (call === "accessGrant") {
-      const { volumeId, direct } = params as AccessGrant;
+      const { volumeId, direct, generation } = params as AccessGrant;
+      this.#granted(process, volumeId, generation);
       this.learn(volumeId, direct);
     }
     if (call !== "storageInfo") return;
-    for (const { id, grant } of (result as StorageInfo).volumes) this.learn(id, grant?.direct);
+    for (const { id, grant } of (result as StorageInfo).volumes) {
+      if (grant?.state === "active") this.#granted(process, id, grant.generation);
+      this.learn(id, grant?.direct);
+    }
   }
 
   streamBytes(end: ServerEnd, bytes: Uint8Array): void {
@@ -112,6 +124,20 @@ export class LetIn {
   ended(unit: string): void {
     for (const [key, { process }] of this.#connections) {
       if (process.split("#")[0] === unit) this.#connections.delete(key);
+    }
+  }
+
+  #granted(unit: string, volumeId: string, generation: Generation): void {
+    const key = `${unit} ${volumeId}`;
+    const before = this.#generations.get(key);
+    if (before !== undefined && compareGenerations(generation, before) <= 0) return;
+    this.#generations.set(key, generation);
+    if (before === undefined) return;
+    const words = `grant ${generation.epoch}.${generation.counter}`;
+    for (const connection of this.#connections.values()) {
+      const isHere = connection.process.split("#")[0] === unit;
+      if (!isHere || !connection.isLetIn || this.volumeOf(connection) !== volumeId) continue;
+      connection.supersededBy ??= words;
     }
   }
 

@@ -8,6 +8,7 @@ import { Complaints, DISK, shown } from "./testing_history.ts";
 import { FIRST_BYTE, LabelledMedium } from "./testing_labelled.ts";
 
 const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
+const generation = { epoch: 1, counter: 1 };
 const medium = new SimMedium("/unit1/a.img", { sizeBytes: 1024 * 1024 });
 
 function landing(version: number, process = "unit1#1", position = 8192) {
@@ -31,7 +32,7 @@ type Answer = (call: CallName, params: unknown, error?: PlainError | null) => vo
 
 Deno.test("fences: a write of the holder is in order", () => {
   const { complaints, checker, answer } = fenced();
-  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+  answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
   checker.wrote(landing(1));
   assert.equal(checker.judged, 1);
   assert.deepEqual(complaints.texts, []);
@@ -39,7 +40,7 @@ Deno.test("fences: a write of the holder is in order", () => {
 
 Deno.test("fences: a write after the acknowledged fence is caught, also of a later process", () => {
   const { complaints, checker, answer } = fenced();
-  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+  answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
   answer("accessRevoke", { volumeId: VOLUME });
   checker.wrote(landing(1, "unit1#2"));
   assert.match(complaints.texts[0] ?? "", /unit1#2 wrote version 1 of block 3/);
@@ -51,7 +52,7 @@ Deno.test("fences: what is zeroed or discarded after the acknowledged fence is s
     const { complaints, checker, answer } = fenced();
     const erase = (position: number) =>
       checker.erases({ medium: granted.medium, position, length, process: "unit1#2" });
-    answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+    answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
     erase(FIRST_BYTE);
     assert.equal(checker.erased, 1);
     answer("accessRevoke", { volumeId: VOLUME });
@@ -71,7 +72,7 @@ Deno.test("fences: what is zeroed or discarded after the acknowledged fence is s
 Deno.test("fences: what was adopted and granted is written beside what was only made", () => {
   const { complaints, checker, answer } = fenced();
   const adopted = VOLUME.replace("0f1e", "1f1e");
-  answer("accessGrant", { volumeId: adopted, hostId: "h" });
+  answer("accessGrant", { volumeId: adopted, hostId: "h", generation });
   checker.wrote(landing(1));
   assert.deepEqual(complaints.texts, []);
   answer("accessRevoke", { volumeId: adopted });
@@ -81,11 +82,11 @@ Deno.test("fences: what was adopted and granted is written beside what was only 
 
 Deno.test("fences: a write before the acknowledgement, a refused fence and a new grant are in order", () => {
   const { complaints, checker, answer } = fenced();
-  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+  answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
   answer("accessRevoke", { volumeId: VOLUME }, { code: "io", message: "no", details: {} });
   checker.wrote(landing(1));
   answer("accessRevoke", { volumeId: VOLUME });
-  answer("accessGrant", { volumeId: VOLUME, hostId: "h" });
+  answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
   checker.wrote(landing(2));
   // Another unit's, and what no consumer wrote.
   checker.wrote(landing(3, "unit2#1"));
@@ -99,11 +100,14 @@ Deno.test("fences: what a unit adopted is nobody's until it grants it, also when
   const checker = new FencesChecker(complaints);
   const answer = (process: string, call: CallName, params: unknown, result: unknown = null) =>
     checker.workerAnswered({ process, call, params, result, error: null, askedAtMs: 0 });
-  const grant = (state: string) => ({ state, hostId: "h", sizeBytes: 4096 });
+  const grant = (state: string) => ({ state, hostId: "h", sizeBytes: 4096, generation });
   const listed = (state: string) => ({
     volumes: [{ id: VOLUME, leg: { diskId: DISK }, media: ["m1"], grant: grant(state) }],
   });
-  const granted = [{ volumeId: VOLUME, hostId: "h" }, { leg: { diskId: DISK }, grant: null }];
+  const granted = [{ volumeId: VOLUME, hostId: "h", generation }, {
+    leg: { diskId: DISK },
+    grant: null,
+  }];
   answer("unit1", "volumeCreate", { volumeId: VOLUME, leg: { diskId: DISK } });
   answer("unit1", "accessGrant", granted[0], granted[1]);
   for (const unit of ["unit2", "unit1"]) {

@@ -1,6 +1,8 @@
 import type { Mutation } from "./mutation.ts";
 import { CONTROL_MUTATIONS } from "./table_control.ts";
 import { HOST_MUTATIONS } from "./table_host.ts";
+import { MEDIA_MUTATIONS } from "./table_media.ts";
+import { STATION_MUTATIONS } from "./table_station.ts";
 import { TRUTH_MUTATIONS } from "./table_truth.ts";
 import { UNIT_MUTATIONS } from "./table_unit.ts";
 
@@ -8,6 +10,8 @@ import { UNIT_MUTATIONS } from "./table_unit.ts";
 export const MUTATIONS: readonly Mutation[] = [
   ...CONTROL_MUTATIONS,
   ...TRUTH_MUTATIONS,
+  ...STATION_MUTATIONS,
   ...UNIT_MUTATIONS,
+  ...MEDIA_MUTATIONS,
   ...HOST_MUTATIONS,
 ];

@@ -11,6 +11,18 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     only: ["power"],
   },
   {
+    name: "replay-counts-as-flushed",
+    breaks: "what was replayed is kept until it is flushed: the power may fail again",
+    file: "storage/devices/leg_recovery.ts",
+    old: '          this.#step = "flushing";\n          this.#plan = [];\n' +
+      "          this.#queue.send(this.#flush);\n          return;\n",
+    new: '          this.#step = "repeating";\n          this.#plan = [];\n' +
+      "          this.#flush.mark = this.#queue.log.end;\n" +
+      "          this.#queue.flushFailed = false;\n" +
+      "          this.#queue.flushAnswered(this.#flush);\n          break;\n",
+    story: "power-fails-again",
+  },
+  {
     name: "verifier-ignored",
     breaks: "a host sees by the verifier that a unit may have forgotten",
     file: "storage/devices/leg_life.ts",

@@ -1,7 +1,7 @@
 import type { Scene } from "../scenario/scene.ts";
 import type { UsedDisk } from "../scenario/users.ts";
 import { releaseAll } from "./space.ts";
-import { isDataWrite, passTime, reach } from "./story.ts";
+import { isDataWrite, pass, passTime, reach } from "./story.ts";
 
 const SYNC_MS = 300;
 const ROUNDS = 8;
@@ -34,6 +34,47 @@ export async function slowSyncs(scene: Scene): Promise<void> {
     await readAll(scene);
   }
   kernel.mediaDelayMs = () => 0;
+}
+
+/**
+ * A unit loses its power twice, and nobody flushes in between: its hosts replay twice what they
+ * have. Then they lose it, are asked to flush, and are killed before it is back, which loses its
+ * power meanwhile: what such a flush was answered for is there.
+ */
+export async function powerFailsAgain(scene: Scene): Promise<void> {
+  const { world, users, hosts, units: [unit] } = scene;
+  const { machine } = unit!.role;
+  for (let round = 0; round < ROUNDS; round++) {
+    await passTime(scene, 500);
+    for (let times = 0; times < 2; times++) {
+      machine.cutPower();
+      machine.switchOn();
+      await readOnly(scene);
+    }
+    users.pause(false);
+    await passTime(scene, 500);
+    users.pause(true);
+    // What was asked is answered.
+    await passTime(scene, 300);
+    for (const { role } of hosts) {
+      world.cut(role.machine, machine);
+      world.cut(machine, role.machine);
+    }
+    world.kernel.faults.reset = 1;
+    await pass(scene, 60);
+    world.kernel.faults.reset = 0;
+    for (const { workload } of inUse(scene)) workload.flushFirst();
+    await passTime(scene, 1500);
+    machine.cutPower();
+    for (const { role } of hosts) {
+      role.end("killed");
+      world.mend(role.machine, machine);
+      world.mend(machine, role.machine);
+    }
+    for (const { workload } of inUse(scene)) workload.flushed = true;
+    machine.switchOn();
+    await readAll(scene);
+  }
 }
 
 /** A disk on two units is flushed, and then all power fails, so that nobody replays anything. */
@@ -98,11 +139,15 @@ export async function flushAll(scene: Scene): Promise<void> {
 
 /** Every place is read once; then consumers go on. */
 export async function readAll(scene: Scene): Promise<void> {
-  const { users } = scene;
-  users.pause(true);
+  await readOnly(scene);
+  scene.users.pause(false);
+}
+
+/** The same, and consumers ask for nothing else. */
+async function readOnly(scene: Scene): Promise<void> {
+  scene.users.pause(true);
   for (const { workload } of inUse(scene)) workload.readAll();
   await concluded(scene);
-  users.pause(false);
 }
 
 async function concluded(scene: Scene): Promise<void> {

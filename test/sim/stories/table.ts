@@ -25,7 +25,17 @@ import {
   longZeroesAreFenced,
   zeroesAreFenced,
 } from "./fences.ts";
-import { longDisk, reopened, reopenedUnrepeated, slowSyncs, writesMeet } from "./flushes.ts";
+import { copyInItsPlace, oldLabelPutBack } from "./copies.ts";
+import { directHeldWrite, grantReplacesHeld } from "./direct.ts";
+import { releasedInAnotherHistory } from "./histories.ts";
+import {
+  longDisk,
+  powerFailsAgain,
+  reopened,
+  reopenedUnrepeated,
+  slowSyncs,
+  writesMeet,
+} from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
 import { attackerCopies } from "./network.ts";
@@ -38,9 +48,12 @@ export const STORY_NAMES = [
   "catalog-lost",
   "catalog-lost-later",
   "consumers-go",
+  "copy-in-its-place",
   "direct-consumers-go",
+  "direct-held-write",
   "fenced-while-poisoned",
   "generation-given-twice",
+  "grant-replaces-held",
   "half-payloads",
   "held-write",
   "held-zeroes",
@@ -50,7 +63,10 @@ export const STORY_NAMES = [
   "killed-in-fence",
   "late-attach",
   "medium-away",
+  "old-label-put-back",
   "older-backup",
+  "power-fails-again",
+  "released-in-another-history",
   "restored-before-growth",
   "revoked-then-restored",
   "rolled-back-to-before-start",
@@ -78,9 +94,12 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "catalog-lost": { play: catalogLost },
   "catalog-lost-later": { play: catalogLostLater },
   "consumers-go": { plan: { hosts: 1, depth: 40, pauseMsMax: 1 }, play: consumersGo },
+  "copy-in-its-place": { play: copyInItsPlace },
   "direct-consumers-go": { plan: { hosts: 1 }, play: directConsumersGo },
+  "direct-held-write": { plan: { hosts: 1 }, play: directHeldWrite },
   "fenced-while-poisoned": { plan: { hosts: 2 }, play: fencedWhilePoisoned },
   "generation-given-twice": { play: generationGivenTwice },
+  "grant-replaces-held": { plan: { hosts: 1 }, play: grantReplacesHeld },
   "half-payloads": { play: halfPayloads },
   "held-write": { plan: { pauseMsMax: 200 }, play: heldWrite },
   "held-zeroes": { plan: { pauseMsMax: 200, longShare: 0.3 }, play: heldZeroes },
@@ -90,7 +109,13 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "killed-in-fence": { plan: { hosts: 2, inMemoryShare: 0 }, play: killedInFence },
   "late-attach": { plan: { hosts: 1, pauseMsMax: 4000 }, play: lateAttach },
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
+  "old-label-put-back": {
+    plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 },
+    play: oldLabelPutBack,
+  },
   "older-backup": { play: olderBackup },
+  "power-fails-again": { play: powerFailsAgain },
+  "released-in-another-history": { plan: { hosts: 1 }, play: releasedInAnotherHistory },
   "restored-before-growth": { play: restoredBeforeGrowth },
   "revoked-then-restored": { plan: { hosts: 2 }, play: revokedThenRestored },
   "rolled-back-to-before-start": { play: rolledBackToBeforeStart },

@@ -1,0 +1,73 @@
+import type { Mutation } from "./mutation.ts";
+
+/** Bugs in what a unit makes of media that come back or fail, and of who comes after another. */
+export const MEDIA_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "moved-device-served",
+    breaks: "a copy is not served in place of a medium that cannot be opened",
+    file: "storage/media/accept_medium.ts",
+    old: "  if (elsewhere !== null) return report(",
+    new: '  if (elsewhere === "") return report(',
+    story: "copy-in-its-place",
+  },
+  {
+    name: "adopted-free-space-zeroed",
+    breaks: "what an adopted label calls free may have been anybody's since",
+    file: "storage/media/adopt_label.ts",
+    old: "  const free = intersect(label.zeroed, takenBy(label));\n",
+    new: "  const free = intersect(label.zeroed, [[0, 2 ** 40]]);\n",
+    story: "old-label-put-back",
+  },
+  {
+    name: "adopted-label-keeps-grants",
+    breaks: "nobody uses what an adopted medium holds on a grant of before",
+    file: "storage/media/adopt_label.ts",
+    old: "  if (grant === null) return { ...record, number, sequence };\n",
+    new: "  if (grant === null || sequence > 0) return { ...record, number, sequence };\n",
+    only: ["adopt"],
+  },
+  {
+    name: "fence-of-poisoned-acknowledged",
+    breaks: "no fence is acknowledged that the label cannot say",
+    file: "storage/media/access_changes.ts",
+    old: "    requireWhole(state, volume);\n" +
+      "    const change = { next: step.next, gaining: new Set<string>(), essential: true };\n" +
+      "    await writeRecord(state, volume, change);\n",
+    new: "    const change = { next: step.next, gaining: new Set<string>(), essential: true };\n" +
+      "    await writeRecord(state, volume, change).catch(() => {});\n    volume.durable = null;\n",
+    story: "fenced-while-poisoned",
+  },
+  {
+    name: "standing-poison-not-kept",
+    breaks: "a restart makes no medium good that has lost what was written to it",
+    file: "storage/media/store_state.ts",
+    old: "      this.media.get(id)?.poison(reason);\n",
+    new: "      if (reason === id) this.media.get(id)?.poison(reason);\n",
+    story: "fenced-while-poisoned",
+  },
+  {
+    name: "direct-not-held",
+    breaks: "what comes by a token waits until nothing of the connection before is under way",
+    file: "storage/nbd/gate.ts",
+    old: "    const guest = this.#guestOf(connection);\n    this.#whenSettled(guest, {\n" +
+      "      volumeId: to.volumeId,\n",
+    new: "    to.held.release();\n    const guest = this.#guestOf(connection);\n" +
+      "    this.#whenSettled(guest, {\n      volumeId: to.volumeId,\n",
+    story: "direct-held-write",
+  },
+  {
+    name: "replacing-grant-fences-nothing",
+    breaks: "a newer grant is acknowledged once nothing of the older one is under way",
+    file: "storage/media/access_changes.ts",
+    old: "    await step.fence(step.order);\n",
+    new: '    if (step.order.reason !== "replaced") await step.fence(step.order);\n',
+    also: [{
+      file: "storage/grants/grant_state.ts",
+      old: "      assert(\n" +
+        "        compareGenerations(state.terms.generation, change.terms.generation) === 0,\n" +
+        '        "not fenced",\n      );\n      return state;\n',
+      new: "      return { ...state, terms: change.terms };\n",
+    }],
+    story: "grant-replaces-held",
+  },
+];

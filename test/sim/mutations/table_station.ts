@@ -1,0 +1,38 @@
+import type { Mutation } from "./mutation.ts";
+
+/** Bugs in what a station orders and tells, with a catalog that may be of another history. */
+export const STATION_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "tombstone-over-newer-grant",
+    breaks: "a disk that was granted after somebody else released it is not deleted",
+    file: "roles/station/plan.ts",
+    old: "  if (grant !== null && compareGenerations(grant.generation, known) > 0) {\n",
+    new: "  if (held.sequence < 0 && compareGenerations(grant!.generation, known) > 0) {\n",
+    story: "released-in-another-history",
+  },
+  {
+    name: "gone-told-before-units-are-back",
+    breaks: "no host lets go of a disk before its units could show that it is used",
+    file: "roles/station/station.ts",
+    old:
+      '      (!isGoing(disk) || (standing.state === "normal" && !nodes.areUnitsReturning())) &&\n',
+    new: '      (!isGoing(disk) || standing.state === "normal") &&\n',
+    story: "released-in-another-history",
+  },
+  {
+    name: "no-epoch-mark",
+    breaks: "a unit knows the station that serves its disks, also when there is nothing to change",
+    file: "roles/station/epoch_mark.ts",
+    old: '    if (held.state !== "ready" || held.grant?.state !== "active") continue;\n',
+    new: "    if (held.sequence > 0) continue;\n",
+    story: "released-in-another-history",
+  },
+  {
+    name: "access-told-before-units-took-it",
+    breaks: "a host is told of a grant only after its unit acknowledged it",
+    file: "roles/station/station.ts",
+    old: '      (disk.state !== "ready" || !awaitsGrants(pool, disk));\n',
+    new: '      (disk.name !== "" || !awaitsGrants(pool, disk));\n',
+    only: ["direct", "cut", "stalls"],
+  },
+];

@@ -1,0 +1,75 @@
+import { LABEL_REGION_BYTES, MIB } from "../../../protocol/core/limits.ts";
+import { copyBStart } from "../../../protocol/label/codec.ts";
+import { askStation } from "../operators/api.ts";
+import type { Scene } from "../scenario/scene.ts";
+import { agree } from "../scenario/settle.ts";
+import { releaseAll } from "./space.ts";
+import { pass, passTime, reach, shown } from "./story.ts";
+
+/**
+ * A medium is copied, and then written to, but for its label. Its unit starts anew while the
+ * original cannot be opened, and finds the copy, whose label is the same.
+ */
+export async function copyInItsPlace(scene: Scene): Promise<void> {
+  const { world: { kernel }, users, units: [unit], copies } = scene;
+  const { role, plan } = unit!;
+  const [path] = plan.devices;
+  const medium = kernel.media.get(path!)!;
+  const disk = users.disks.find(({ state }) => state === "made") ?? users.request()!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  await agree(scene);
+  for (let i = 0; i < 3; i++) {
+    const place = `/${plan.name}/copy-${i}.img`;
+    kernel.copyMedium(path!, place);
+    copies.add(place);
+    plan.devices.push(place);
+    users.pause(false);
+    await pass(scene, 600);
+    medium.isGone = true;
+    role.end("killed");
+    await passTime(scene, 8000);
+    medium.isGone = false;
+    role.end("killed");
+    plan.devices.splice(plan.devices.indexOf(place), 1);
+    kernel.media.delete(place);
+    copies.delete(place);
+    await passTime(scene, 8000);
+  }
+}
+
+/**
+ * Somebody puts an old label back at both ends of a medium, and an operator adopts it: the disk of
+ * which it does not know is lost. What that had written is shown to nobody who gets its space.
+ */
+export async function oldLabelPutBack(scene: Scene): Promise<void> {
+  const { world: { kernel }, users, wiped, station, units: [unit] } = scene;
+  const { role, plan } = unit!;
+  const medium = kernel.media.get(plan.devices[0]!)!;
+  await releaseAll(scene);
+  // All that is free is zeroed meanwhile, and its label says so.
+  await passTime(scene, 60_000);
+  role.end("killed");
+  const ends = [0, copyBStart(medium.sizeBytes)].map((position) => {
+    const bytes = new Uint8Array(LABEL_REGION_BYTES);
+    medium.read(bytes, position);
+    return { position, bytes };
+  });
+  await reach(scene, "the unit is back", () => role.isReady);
+  const disk = users.request({ sizeBytes: 8 * MIB })!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  await pass(scene, 800);
+  role.end("killed");
+  users.forget(disk);
+  wiped.add(disk.workload.diskId);
+  for (const { position, bytes } of ends) medium.preset(position, bytes);
+  await reach(scene, "the unit is back", () => role.isReady);
+  await passTime(scene, 5000);
+  const { units } = await shown(scene);
+  const { id } = units[0]!.media.find(({ state }) => state === "stale")!;
+  const path = `/units/${plan.name}/media/${id}`;
+  const body = { action: "adopt", yes: true };
+  askStation(station, { method: "POST", path, body }).catch(() => {});
+  await agree(scene);
+  const next = users.request({ sizeBytes: 8 * MIB })!;
+  await reach(scene, "another disk gets its space", () => next.state === "made");
+}
