@@ -7,9 +7,9 @@ import { fileProblem } from "./file_errors.ts";
 const LOCK_FILE = "lock";
 
 /**
- * A role's state directory, owner-only. Writes are whole and durable or not done at all. With
- * `lock`, a second process is refused: the lock is the kernel's (flock) and goes with the process,
- * however that ends.
+ * A role's state directory, owner-only. A file is whole at any time; a write that throws has left
+ * the old content or the new one. With `lock`, a second process is refused: the lock is the
+ * kernel's (flock) and goes with the process, however that ends.
  *
  * DvsanError "usage" when the directory cannot be used, "busy" when another process has it, "io"
  * when a file cannot be read or written.
@@ -123,12 +123,14 @@ class Directory implements StateFiles {
   write(name: string, bytes: Uint8Array): void {
     const path = this.path(name);
     const aside = join(this.directory, `.${name}.new`);
+    let found = "The old content is kept.";
     try {
       writeDurably(aside, bytes);
       Deno.renameSync(aside, path);
+      found = "It holds the new content now; after a power cut it may hold the old one again.";
       this.#sync();
     } catch (error) {
-      const message = `Cannot write ${path}: ${fileProblem(error)}. The old content is kept.`;
+      const message = `Cannot write ${path}: ${fileProblem(error)}. ${found}`;
       throw new DvsanError("io", message, { cause: error });
     }
   }

@@ -77,3 +77,22 @@ Deno.test("write() keeps the old content when it cannot write the new", () => {
     assert.equal(fromUtf8(files.read("key") ?? new Uint8Array()), "old");
   });
 });
+
+Deno.test("write() says that the new content may be there when its name could not be synced", () => {
+  withDirectory((directory) => {
+    const files = openStateFiles(directory);
+    files.write("key", utf8("old"));
+    const { openSync } = Deno;
+    Deno.openSync = (path, options) => {
+      if (path === directory) throw new Error("Input/output error (os error 5)");
+      return openSync(path, options);
+    };
+    try {
+      const refused = { code: "io", message: /os error 5\)\. It holds the new content now; after/ };
+      assert.throws(() => files.write("key", utf8("new")), refused);
+    } finally {
+      Deno.openSync = openSync;
+    }
+    assert.equal(fromUtf8(files.read("key") ?? new Uint8Array()), "new");
+  });
+});

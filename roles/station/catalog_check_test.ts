@@ -23,3 +23,23 @@ Deno.test("events and task logs that are not what was written are named, and lef
   assert.equal((await api.checkCatalog()).isSound, true);
   await world.end();
 });
+
+Deno.test("a file that could not be named surely is not the one that the next start takes", async () => {
+  const { world } = await smallPool([10]);
+  const { api } = world.station;
+  world.spoil("UPDATE events SET atMs = atMs + 1 WHERE number = 2");
+  const { set } = world.files;
+  world.files.set = (name, bytes) => {
+    set.call(world.files, name, bytes);
+    // Its new name is there, and nobody can say whether it is after a power cut.
+    if (name !== "catalog.current") return world.files;
+    world.files.set = set;
+    throw new DvsanError("io", "Cannot write catalog.current: the directory cannot be synced");
+  };
+  await assert.rejects(api.repairCatalog("ann"), /cannot be synced/);
+  const { file } = await api.checkCatalog();
+  assert.match(file, /catalog-1.sqlite$/);
+  await world.crash();
+  assert.equal((await world.station.api.checkCatalog()).file, file);
+  await world.end();
+});

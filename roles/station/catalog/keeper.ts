@@ -66,11 +66,26 @@ export class CatalogKeeper {
     ).catch(() => {}); // The old file may take nothing any more; memory is what counts here.
     const from = numberOf(this.#fileName) + 1;
     const next = await replacement(this.#files, this.#open, from);
-    await catalog.moveTo(next.catalog.database, () => {
-      this.#files.write(POINTER, utf8(`${next.fileName}\n`));
-      this.#fileName = next.fileName;
-    });
+    await catalog.moveTo(next.catalog.database, () => this.#name(next.fileName));
     return await this.check();
+  }
+
+  /**
+   * The next start takes this file. When that cannot be written it may be written all the same
+   * (StateFiles), and the old file is the one that goes on: so it is named again.
+   */
+  #name(fileName: string): void {
+    try {
+      this.#files.write(POINTER, utf8(`${fileName}\n`));
+    } catch (error) {
+      try {
+        this.#files.write(POINTER, utf8(`${this.#fileName}\n`));
+      } catch {
+        // The first error says what is to be mended.
+      }
+      throw error;
+    }
+    this.#fileName = fileName;
   }
 }
 
