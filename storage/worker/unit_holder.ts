@@ -124,9 +124,6 @@ export class UnitHolder {
       adopting: UnitServiceOptions["adopting"];
     },
   ): Promise<void> {
-    if (this.#unit.isFencing) {
-      throw new DvsanError("busy", "A fence or grant is under way on this unit. Ask again.");
-    }
     if (this.#isClosed) throw new DvsanError("draining", "The unit is stopping. Ask it later.");
     const { promises } = this.#options;
     const done = promises.deferred<void>();
@@ -161,10 +158,14 @@ export class UnitHolder {
     }
   }
 
+  get #settleMs(): number {
+    return this.#options.fenceAnswerMs ?? MEDIUM_SETTLE_MS_MAX;
+  }
+
   /** All is synced and nobody is connected; or, when a medium is stalled, all is as it was. */
   async #shut(): Promise<void> {
     const unit = this.#unit;
-    const limitMs = this.#options.fenceAnswerMs ?? MEDIUM_SETTLE_MS_MAX;
+    const limitMs = this.#settleMs;
     const stalled = () =>
       new DvsanError(
         "busy",
@@ -185,15 +186,21 @@ export class UnitHolder {
     throw stalled();
   }
 
+  /** Calls have ended, and fences, which go on behind their answers. */
   async #quiet(): Promise<void> {
-    if (this.#calls === 0) return;
+    const unit = this.#unit;
+    if (this.#calls === 0 && !unit.isFencing) return;
     const { promise, resolve } = this.#options.promises.deferred<void>();
-    this.#idle = resolve;
-    const ended = await limited(this.#options, { done: promise, limitMs: MEDIUM_SETTLE_MS_MAX });
+    if (this.#calls === 0) resolve();
+    else this.#idle = resolve;
+    const done = promise.then(() => unit.fencesEnded());
+    const ended = await limited(this.#options, { done, limitMs: this.#settleMs });
     this.#idle = null;
-    if (ended === null) {
-      throw new DvsanError("busy", "A change of this unit does not end. Ask again later.");
-    }
+    if (ended !== null) return;
+    const what = unit.isFencing
+      ? "A fence or grant of this unit does not end: a medium is stalled"
+      : "A change of this unit does not end";
+    throw new DvsanError("busy", `${what}. Nothing was changed. Ask again later.`);
   }
 }
 

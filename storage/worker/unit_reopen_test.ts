@@ -142,6 +142,66 @@ unitTest(
     }, { fenceAnswerMs: LIMIT_MS }),
 );
 
+/** A fence that waits for a write of the host that it shuts out. */
+async function fencing(world: UnitWorld) {
+  const client = await world.attached({ attachment: 1 });
+  world.stall.on = true;
+  const inFlight = client.beginWrite(0, 7);
+  await world.until(() => world.stall.count === 1);
+  const { volumes: [volume] } = await world.call("storageInfo", null);
+  assert.ok(volume !== undefined);
+  const body = {
+    station: STATION,
+    volumeId: volume.id,
+    expectedSequence: volume.sequence,
+    generation: { epoch: 1, counter: 1 },
+  };
+  return { inFlight, ask: () => world.begin("accessRevoke", body) };
+}
+
+unitTest(
+  "a medium is opened anew once a fence that is under way is through",
+  (setting) =>
+    withTwoMedia(setting, async (world, [first]) => {
+      const medium = await mediumAt(world, first);
+      const { inFlight, ask } = await fencing(world);
+      const revoking = ask();
+      let isAnswered = false;
+      const changing = world.begin("mediumChange", changeOf(medium, "reopen"));
+      void changing.then(() => isAnswered = true, () => isAnswered = true);
+      await world.turns(100);
+      assert.equal(isAnswered, false, "a write of the fenced host is under way");
+      world.stall.release();
+      assert.equal((await world.run(revoking)).grant?.state, "fenced");
+      assert.equal((await world.run(changing))?.state, "ok");
+      assert.equal(await world.run(inFlight), -1);
+      assert.equal((await world.call("storageInfo", null)).volumes[0]?.grant?.state, "fenced");
+    }),
+);
+
+unitTest(
+  "a fence that goes on behind its answer keeps all media as they are",
+  (setting) =>
+    withTwoMedia(setting, async (world, [first]) => {
+      const change = changeOf(await mediumAt(world, first), "reopen");
+      const { inFlight, ask } = await fencing(world);
+      const late = assert.rejects(ask(), { code: "fencing" });
+      await world.turns(10);
+      world.stall.passLimits();
+      await world.run(late);
+      const begun = world.stall.limitsBegun;
+      const refused = { code: "busy", message: /fence or grant.*is stalled. Nothing was changed/ };
+      const asked = assert.rejects(world.begin("mediumChange", change), refused);
+      await world.until(() => world.stall.limitsBegun === begun + 1);
+      world.stall.passLimits();
+      await world.run(asked);
+      world.stall.release();
+      assert.equal((await world.run(ask())).grant?.state, "fenced");
+      assert.equal(await world.run(inFlight), -1);
+      await world.reopened(change);
+    }, { fenceAnswerMs: LIMIT_MS }),
+);
+
 unitTest(
   "a unit keeps its port while it opens its media anew, and lets in who has come meanwhile",
   (setting) =>

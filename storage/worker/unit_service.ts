@@ -10,8 +10,6 @@ import type {
   VolumeResize,
 } from "../../protocol/config/bodies.ts";
 import { uuidBytes } from "../../protocol/nbd/attach.ts";
-import { DvsanError } from "../../protocol/core/errors.ts";
-import { FENCE_ANSWER_MS_MAX } from "../../protocol/core/limits.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
@@ -20,10 +18,10 @@ import type { FenceHook } from "../media/store_types.ts";
 import type { UnitStore } from "../media/unit_store.ts";
 import { DirectMarks, directVerifiersOf, knownMarks } from "../nbd/direct_marks.ts";
 import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
+import { Fences } from "./fences.ts";
 import type { KnownOfMedia, UnitStart } from "./messages.ts";
 import { openUnitStore } from "./open_unit_store.ts";
 import { UnitMedia } from "./unit_media.ts";
-import { limited } from "./time_limit.ts";
 import type { UnitServiceOptions } from "./unit_service_options.ts";
 
 /**
@@ -38,14 +36,14 @@ export class UnitService implements GrantedVolumes {
   readonly #table: GrantTable;
   /** Of each volume that was ever opened. */
   readonly #counters = new Map<string, CounterRow>();
-  /** Fences and grants under way, by what was asked: a repeat joins instead of starting anew. */
-  readonly #underWay = new Map<string, UnderWay>();
+  readonly #fences: Fences;
   readonly #direct: DirectMarks;
   #resumes = 0;
   readonly gate: UnitGate;
 
   private constructor(options: UnitServiceOptions, parts: UnitParts) {
     this.#options = options;
+    this.#fences = new Fences(options);
     this.#store = parts.store;
     this.#media = new UnitMedia(parts.store, options);
     this.#table = new GrantTable({ connectionsMax: options.connectionsPerGrantMax });
@@ -106,7 +104,12 @@ export class UnitService implements GrantedVolumes {
 
   /** A fence or grant is not through. */
   get isFencing(): boolean {
-    return this.#underWay.size > 0;
+    return this.#fences.isAnyUnderWay;
+  }
+
+  /** Resolves once every fence and grant is through, or has failed. */
+  fencesEnded(): Promise<void> {
+    return this.#fences.ended();
   }
 
   adoptCluster(clusterId: string): Promise<void> {
@@ -217,47 +220,17 @@ export class UnitService implements GrantedVolumes {
     this.#counters.clear();
   }
 
-  /**
-   * Runs a change that may fence, at most once at a time for the same request. When it takes too
-   * long the caller is told so; it goes on, and a repeat joins it.
-   */
-  async #fencing(
+  /** A change that may fence; the table follows it before it is answered. */
+  #fencing(
     kind: "grant" | "revoke",
     body: AccessGrant | AccessRevoke,
     change: (fence: FenceHook) => Promise<VolumeInfo>,
   ): Promise<VolumeInfo> {
-    const { volumeId, generation } = body;
-    const key = `${kind} ${volumeId} ${generation.epoch}.${generation.counter}`;
-    let underWay = this.#underWay.get(key);
-    if (underWay === undefined) {
-      underWay = { sinceMs: this.#options.io.nowMs(), done: this.#change(key, change) };
-      this.#underWay.set(key, underWay);
-      // Each asker sees a failure by its own await; nobody may be left when it comes late.
-      underWay.done.catch(() => {});
-    }
-    const limitMs = this.#options.fenceAnswerMs ?? FENCE_ANSWER_MS_MAX;
-    const outcome = await limited(this.#options, { done: underWay.done, limitMs });
-    if (outcome !== null) return outcome.value;
-    const ageMs = Math.round(this.#options.io.nowMs() - underWay.sinceMs);
-    throw new DvsanError(
-      "fencing",
-      `Volume ${volumeId} is being fenced for ${ageMs} ms: its medium has not finished what was ` +
-        "submitted. It goes on; ask again.",
-      { details: { ageMs } },
-    );
-  }
-
-  async #change(
-    key: string,
-    change: (fence: FenceHook) => Promise<VolumeInfo>,
-  ): Promise<VolumeInfo> {
-    try {
+    return this.#fences.run(kind, body, async () => {
       const volume = await change((order) => this.#shutOut(order.volumeId));
       this.#follow(volume);
       return volume;
-    } finally {
-      this.#underWay.delete(key);
-    }
+    });
   }
 
   /** Resolves once nothing that was let in can change a block any more. */
@@ -286,11 +259,6 @@ interface UnitParts {
   readonly store: UnitStore;
   readonly identity: UnitStart["identity"];
   readonly directMarks: Readonly<Record<string, string>>;
-}
-
-interface UnderWay {
-  readonly sinceMs: number;
-  readonly done: Promise<VolumeInfo>;
 }
 
 function termsOf(grant: GrantInfo): GrantTerms {
