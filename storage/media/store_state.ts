@@ -126,7 +126,10 @@ export class StoreState {
     }));
   }
 
-  /** Refuses a station that is behind; keeps a newer one durably before it resolves. */
+  /**
+   * Refuses a station that is behind; keeps a newer one durably before it resolves, on all labels
+   * that can be written to.
+   */
   async accept(station: Station): Promise<void> {
     const known = { epoch: this.#epoch, instance: this.#instance };
     const fresh = known.epoch === 0 && known.instance === "";
@@ -171,9 +174,18 @@ export class StoreState {
   }
 
   async #writeEpoch({ epoch, instance }: Station): Promise<void> {
-    await Promise.allSettled(
+    await this.besides(Promise.allSettled(
       this.okMedia().map((medium) => medium.update((label) => ({ ...label, epoch, instance }))),
-    );
+    ));
+  }
+
+  /**
+   * Waits for what all labels are to keep. A medium that is stalled counts as one that is away: it
+   * holds up no fence or grant on the others.
+   */
+  async besides(written: Promise<unknown>): Promise<void> {
+    const { besides } = this.options;
+    await (besides === undefined ? written : besides(written));
   }
 
   async adoptCluster(clusterId: string): Promise<void> {

@@ -35,6 +35,8 @@ export interface UnitStoreOptions {
   readonly reading?: Bound;
   /** Until it was written. At a start that takes as long as there is to be written before. */
   readonly writing?: Bound;
+  /** How long a change waits for what other media's labels are to keep of it. */
+  readonly besides?: Bound;
   readonly random: Random;
   readonly log: Log;
   /** Monotonic milliseconds, for the age of a fence. */

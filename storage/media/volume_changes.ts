@@ -62,7 +62,7 @@ export async function createVolume(state: StoreState, body: VolumeCreate): Promi
   const others = state.okMedia().filter((medium) => !own.includes(medium));
   const writing = Promise.all([
     ...own.map((medium) => medium.update(withRecord(record))),
-    ...others.map((medium) => keepNumber(medium, record.number + 1)),
+    state.besides(Promise.all(others.map((medium) => keepNumber(medium, record.number + 1)))),
   ]);
   return await inTurn(volume, async () => {
     await writing;

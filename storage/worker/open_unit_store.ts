@@ -51,6 +51,7 @@ export async function openUnitStore(
     reading: bound,
     // At a start, a sync has to write first what the process before has left in memory.
     ...(heldPaths && { writing: bound }),
+    besides: (done) => limited(options, { done, limitMs: MEDIUM_SETTLE_MS_MAX }),
     random: options.random,
     log: options.log,
     nowMs: () => options.io.nowMs(),
