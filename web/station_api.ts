@@ -89,8 +89,10 @@ export const VolumeView = z.object({
   unitId: Id,
   unit: z.string(),
   sizeBytes: Bytes,
-  /** As the unit reports it; "wanted" before it exists there. */
+  /** As the unit told it last; "wanted" before it exists there. */
   state: z.string(),
+  /** Why the unit is away, in words: nobody knows what is so there now. Null while it is there. */
+  away: z.string().nullable(),
   zeroedBytes: Bytes,
   allocatedBytes: Bytes,
   sequence: z.number(),

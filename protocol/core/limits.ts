@@ -220,8 +220,11 @@ export const NODE_AWAY_MS = 600_000;
 export const HELD_LEGS_TOLD_MAX = 64;
 /** A node is silent when nothing was heard from it for this long. */
 export const NODE_SILENT_MS = 6 * HEARTBEAT_MS;
-/** Requests for space wait this long after a start for the units that were in the pool before. */
-export const UNITS_RETURN_MS = 5_000;
+/**
+ * Requests for space wait this long after a start for the units that were in the pool before. They
+ * may be just behind a handshake that nobody answered.
+ */
+export const UNITS_RETURN_MS = 2 * HANDSHAKE_REPEAT_MS_MAX;
 export const STATION_TICK_MS = 500;
 /** Nodes that wait for approval; further ones are refused. */
 export const NODES_PENDING_MAX = 256;

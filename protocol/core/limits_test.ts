@@ -36,6 +36,14 @@ const RELATIONS: readonly (readonly [string, boolean])[] = [
       limits.REQUEST_TIMEOUT_MS,
   ],
   [
+    "units can be back before anybody is told that there is no room",
+    limits.UNITS_RETURN_MS >= 1.5 * limits.HANDSHAKE_REPEAT_MS_MAX,
+  ],
+  [
+    "who asks for space hears it after the units' return",
+    limits.UNITS_RETURN_MS + limits.NODE_SILENT_MS / 2 < limits.REQUEST_TIMEOUT_MS,
+  ],
+  [
     "a node is not silent for a heartbeat or two that were lost",
     limits.NODE_SILENT_MS >= 3 * limits.HEARTBEAT_MS,
   ],

@@ -69,28 +69,33 @@ Deno.test("readToken() takes one line and refuses what is none", () => {
   for (const text of ["", "\n", "a b", "ü"]) assert.throws(() => read(text), { code: "usage" });
 });
 
+const VOLUME = {
+  ...{ id: "v", number: 1, unitId: "u", unit: "unit1", sizeBytes: 4096, state: "ready" },
+  ...{ zeroedBytes: 0, allocatedBytes: 0, sequence: 1, startLba: null, endLba: null, away: null },
+  ...{ diskId: "d", disk: "db", leg: 0, hostId: "h", host: "h1", generation: "1.1" },
+  ...{ grantState: "granted", fencingForMs: null, difference: null, errorsByKind: {} },
+};
+
 Deno.test("volumesText() names the kinds of errors that were seen, and no others", () => {
-  const volume = {
-    ...{ id: "v", number: 1, unitId: "u", unit: "unit1", sizeBytes: 4096, state: "ready" },
-    ...{ zeroedBytes: 0, allocatedBytes: 0, sequence: 1, startLba: null, endLba: null },
-    ...{ diskId: "d", disk: "db", leg: 0, hostId: "h", host: "h1", generation: "1.1" },
-    ...{ grantState: "granted", fencingForMs: null, difference: null },
-  };
-  const failing = { ...volume, errorsByKind: { io: 12, no_space: 3, shutdown: 0 } };
-  const text = tables.volumesText([{ ...volume, errorsByKind: {} }, failing]).split("\n");
+  const failing = { ...VOLUME, errorsByKind: { io: 12, no_space: 3, shutdown: 0 } };
+  const text = tables.volumesText([VOLUME, failing]).split("\n");
   assert.match(text[0]!, / GRANT +ERRORS *$/);
   assert.match(text[1]!, / granted +- *$/);
   assert.match(text[2]!, / granted +12 I\/O, 3 no space *$/);
 });
 
 Deno.test("volumesText() tells how long a fence has been under way", () => {
-  const volume = {
-    ...{ id: "v", number: 1, unitId: "u", unit: "unit1", sizeBytes: 4096, state: "ready" },
-    ...{ zeroedBytes: 0, allocatedBytes: 0, sequence: 1, startLba: null, endLba: null },
-    ...{ diskId: "d", disk: "db", leg: 0, hostId: "h", host: "h1", generation: "1.1" },
-    ...{ grantState: "fencing", fencingForMs: 61_000, difference: null, errorsByKind: {} },
-  };
+  const volume = { ...VOLUME, grantState: "fencing", fencingForMs: 61_000 };
   assert.match(tables.volumesText([volume]), / 1\.1 fencing for 1 min 1 s /);
+});
+
+Deno.test("volumesText() says of a unit that is away only what it told last", () => {
+  const away = { ...VOLUME, away: "silent for 9 s" };
+  const text = tables.volumesText([away]);
+  assert.match(text, / unknown .*ready when unit "unit1" told last, which is away: silent for 9 s/);
+  const difference = 'is to be deleted; unit "unit1" silent for 9 s';
+  assert.match(tables.volumesText([{ ...away, difference }]), / unknown .* is to be deleted; unit/);
+  assert.match(tables.volumesText([{ ...away, state: "wanted" }]), / wanted /);
 });
 
 Deno.test("the tables say what to do when there is nothing, and why not", () => {

@@ -79,13 +79,13 @@ export function volumesText(volumes: readonly VolumeView[]): string {
     volume.unit,
     volume.number === null ? "-" : String(volume.number),
     formatSize(volume.sizeBytes),
-    volume.state === "zeroing" ? `zeroing ${percent(volume)}` : volume.state,
+    volumeState(volume),
     volume.startLba === null ? "-" : `${volume.startLba}..${volume.endLba}`,
     volume.disk === null ? "-" : `${volume.disk}/${volume.leg}`,
     volume.host ?? "-",
     grantText(volume),
     errorsText(volume.errorsByKind) || "-",
-    volume.difference ?? "",
+    volume.difference ?? awayText(volume),
   ]);
   const headings = [
     "UNIT",
@@ -100,6 +100,15 @@ export function volumesText(volumes: readonly VolumeView[]): string {
     "",
   ];
   return formatTable(headings, rows);
+}
+
+function volumeState(volume: VolumeView): string {
+  if (volume.away !== null && volume.state !== "wanted") return "unknown";
+  return volume.state === "zeroing" ? `zeroing ${percent(volume)}` : volume.state;
+}
+
+function awayText({ away, unit, state }: VolumeView): string {
+  return away === null ? "" : `${state} when unit "${unit}" told last, which is away: ${away}`;
 }
 
 function grantText({ generation, grantState, fencingForMs }: VolumeView): string {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { nodeUri } from "../../protocol/certificates/node_uri.ts";
 import { peerProblem } from "../../protocol/certificates/peer.ts";
-import { GIB, NODE_SILENT_MS } from "../../protocol/core/limits.ts";
+import { GIB, NODE_SILENT_MS, UNITS_RETURN_MS } from "../../protocol/core/limits.ts";
 import { order, smallPool } from "./fake_pool_testing.ts";
 import { FakeUnit } from "./fake_unit_testing.ts";
 import { FakeHost, FakeWorld } from "./fake_world_testing.ts";
@@ -26,6 +26,22 @@ Deno.test("goodbye and silence are told apart", async () => {
   assert.deepEqual(states(), ["online", "online"]);
   const kinds = (await world.station.api.events({ after: 0, limit: 100 })).map((each) => each.kind);
   for (const kind of ["node.goodbye", "node.silent", "node.gone"]) assert.ok(kinds.includes(kind));
+  await world.end();
+});
+
+Deno.test("of a unit that is silent nobody knows how its volumes are", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  const shown = () => {
+    const [volume] = world.station.api.volumes();
+    return { state: volume?.state, away: volume?.away };
+  };
+  assert.deepEqual(shown(), { state: "ready", away: null });
+  world.cut(unit!);
+  await world.pass(10_000);
+  assert.match(shown().away ?? "", /^silent for/);
+  assert.equal(await world.join(unit!), null);
+  assert.deepEqual(shown(), { state: "ready", away: null });
   await world.end();
 });
 
@@ -154,7 +170,7 @@ Deno.test("a request after a start does not wait for ever for a unit that is gon
   await world.join(units[0]!);
   const asking = world.ask(host, "STORAGE_REQUEST", order("big", 15));
   const refused = assert.rejects(asking, /"u2" silent since the station started/);
-  await world.pass(6000);
+  await world.pass(UNITS_RETURN_MS + 1000);
   await refused;
   await world.end();
 });

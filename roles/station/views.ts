@@ -141,6 +141,7 @@ function volumeView(
     unit: unit.name,
     sizeBytes: held?.sizeBytes ?? wanted?.sizeBytes ?? 0,
     state: held?.state ?? "wanted",
+    away: pool.nodes.reason(unit.id),
     zeroedBytes: held?.zeroedBytes ?? 0,
     allocatedBytes: held?.allocatedBytes ?? 0,
     sequence: held?.sequence ?? 0,

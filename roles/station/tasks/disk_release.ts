@@ -2,7 +2,7 @@ import { z } from "zod";
 import { HOST_DETACH_MS_MAX, LEG_UNREACHABLE_MS_MAX } from "../../../protocol/core/limits.ts";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import type { TombstoneRow } from "../catalog/rows.ts";
-import { kickDisk, nextVersion, type Pool } from "../pool.ts";
+import { kickDisk, nextVersion, type Pool, untilUnitsReturned } from "../pool.ts";
 import { listText } from "../words.ts";
 import { buryLeg } from "./legs.ts";
 import { requireStillWanted } from "./still_wanted.ts";
@@ -36,6 +36,8 @@ export async function releaseDiskWork(
         { table: "disks", put: { ...disk, state: "releasing", version } },
       ]);
     }
+    // Before that the host is not told (Station: mayTell), and it has its whole time to detach.
+    await untilUnitsReturned(pool, task.signal);
     kickDisk(pool, diskId);
     await untilDetached(pool, diskId, task);
     await bury(pool, diskId, name);
