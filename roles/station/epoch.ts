@@ -5,11 +5,13 @@ import type { Random } from "../../protocol/core/random.ts";
 import type { Generation } from "../../protocol/config/bodies.ts";
 import { isBelieved } from "./believable.ts";
 import type { Catalog } from "./catalog/catalog.ts";
+import { beginRecovered } from "./catalog/recovered.ts";
 import type { Marks } from "./marks.ts";
 
 const EPOCH_KEY = "epoch";
 const INSTANCES_KEY = "instances";
 const INSTANCE_BYTES = 16;
+const BEHIND = "The catalog is older than this station: what units hold goes first.";
 
 /** Who ran with this catalog, or is known to have run with a copy of it; oldest first. */
 const Instances = z.object({
@@ -43,17 +45,19 @@ export class Epoch {
     this.#instances = parse(catalog.meta.get(INSTANCES_KEY)?.value ?? "");
   }
 
-  /** `behind`: the catalog is older than one this station had before. */
+  /** `behind`: in words, when the catalog is older than one this station had before. */
   static async begin(options: {
     readonly catalog: Catalog;
     readonly marks: Marks;
     readonly random: Random;
-  }): Promise<{ epoch: Epoch; behind: boolean }> {
+  }): Promise<{ epoch: Epoch; behind: readonly string[] }> {
     const { catalog, marks, random } = options;
     const stored = storedEpoch(catalog);
     const instance = hexOf(random.bytes(INSTANCE_BYTES));
     const epoch = new Epoch(catalog, marks, instance, Math.max(stored, marks.epoch));
-    const behind = marks.epoch > stored;
+    const behind = marks.epoch > stored ? [BEHIND] : [];
+    // Nothing shows it any more once the epoch is written.
+    await beginRecovered(catalog, behind);
     await epoch.raiseAbove(Math.max(stored, marks.epoch));
     await epoch.remember(epoch.station);
     return { epoch, behind };

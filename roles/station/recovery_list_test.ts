@@ -65,3 +65,23 @@ Deno.test("a catalog that is sound is not said to have been written anew", async
   assert.ok(events.every(({ kind }) => kind !== "catalog.repaired"));
   await world.end();
 });
+
+Deno.test("why a station is in recovered state is told after its next start, until it is confirmed", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  await world.station.stop();
+  world.files.set("station.marks", new TextEncoder().encode('{"epoch":9,"events":0}'));
+  await world.start();
+  await world.crash();
+  for (const node of [unit!, host]) assert.equal(await world.join(node), null);
+  await world.pass(6000);
+  const { list, reasons } = world.station.api.recovery();
+  assert.deepEqual(reasons, [
+    "The catalog is older than this station: what units hold goes first.",
+  ]);
+  await world.station.api.confirmRecovery(list, "ann");
+  await world.crash();
+  const now = world.station.api.recovery();
+  assert.deepEqual([now.state, now.reasons], ["normal", []]);
+  await world.end();
+});

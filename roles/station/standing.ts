@@ -1,8 +1,13 @@
 import { DvsanError } from "../../protocol/core/errors.ts";
-import type { Catalog, Change } from "./catalog/catalog.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import {
+  NOT_RECOVERED,
+  reasonsChange,
+  recoveredChanges,
+  recoveredReasons,
+} from "./catalog/recovered.ts";
 import type { Events } from "./events.ts";
 
-const STATE_KEY = "state";
 const REASONS_MAX = 64;
 
 /**
@@ -18,6 +23,8 @@ export interface StandingOptions {
   readonly events: Events;
   /** The station's name, for people. */
   readonly name: string;
+  /** What this start found, of the reasons that the catalog keeps: told now. */
+  readonly found: readonly string[];
 }
 
 /** Whether this station may act on what its catalog wants, and why not (control.md §4). */
@@ -25,29 +32,31 @@ export class Standing {
   readonly #o: StandingOptions;
   readonly #reasons: string[] = [];
   #recovered: boolean;
-  /** The catalog says so, durably. */
-  #isKept: boolean;
+  /** The reasons that the catalog has durably; null when it does not say that it is recovered. */
+  #kept: readonly string[] | null;
   /** How often something spoke for being behind: what was confirmed is not what came after. */
   #evidence = 0;
   #isConfirming = false;
-  #superseded = false;
+  /** Why it changes nothing any more; null while it may. */
+  #superseded: string | null = null;
 
   /** In `recovered` when an earlier run of the station was. */
   constructor(options: StandingOptions) {
     this.#o = options;
-    this.#recovered = options.catalog.meta.get(STATE_KEY)?.value === "recovered";
-    this.#isKept = this.#recovered;
-    if (this.#recovered) this.#reasons.push("It was recovered before its last restart.");
+    this.#kept = recoveredReasons(options.catalog);
+    this.#recovered = this.#kept !== null;
+    this.#reasons.push(...this.#kept ?? []);
+    for (const text of options.found) this.#say("station.recovered", text);
   }
 
   get state(): StandingState {
-    if (this.#superseded) return "superseded";
+    if (this.#superseded !== null) return "superseded";
     return this.#recovered ? "recovered" : "normal";
   }
 
   /** Why it is not normal, in sentences. */
   get reasons(): readonly string[] {
-    return this.#reasons;
+    return this.#superseded === null ? this.#reasons : [...this.#reasons, this.#superseded];
   }
 
   /**
@@ -56,24 +65,25 @@ export class Standing {
    * Nothing is taken away from the call on, also when the catalog cannot be written.
    */
   async recover(reason: string): Promise<void> {
-    this.#say("station.recovered", reason);
+    if (!this.#reasons.includes(reason)) {
+      this.#say("station.recovered", reason);
+      if (this.#reasons.length < REASONS_MAX) this.#reasons.push(reason);
+    }
     this.#evidence++;
     this.#recovered = true;
-    if (this.#isKept) return;
+    const reasons = [...this.#reasons];
+    if (this.#kept !== null && reasons.every((one) => this.#kept?.includes(one))) return;
     const { catalog } = this.#o;
-    const marks = [...catalog.disks.values()].map((disk): Change => ({
-      table: "disks",
-      put: { ...disk, adopted: 1 },
-    }));
-    const state: Change = { table: "meta", put: { key: STATE_KEY, value: "recovered" } };
-    await catalog.commit([state, ...marks]);
-    this.#isKept = true;
+    await catalog.commit(
+      this.#kept === null ? recoveredChanges(catalog, reasons) : [reasonsChange(reasons)],
+    );
+    this.#kept = reasons;
   }
 
   /** Until the next start: whoever starts later goes above the other. */
   supersede(reason: string): void {
-    if (this.#superseded) return;
-    this.#superseded = true;
+    if (this.#superseded !== null) return;
+    this.#superseded = reason;
     this.#say("station.superseded", reason);
   }
 
@@ -86,9 +96,9 @@ export class Standing {
     const evidence = this.#evidence;
     this.#isConfirming = true;
     // What comes to light from here on writes the state anew, behind this.
-    this.#isKept = false;
+    this.#kept = null;
     try {
-      await this.#o.catalog.commit([{ table: "meta", remove: STATE_KEY }]);
+      await this.#o.catalog.commit(NOT_RECOVERED);
     } finally {
       this.#isConfirming = false;
     }
@@ -100,12 +110,10 @@ export class Standing {
       );
     }
     this.#recovered = false;
-    if (!this.#superseded) this.#reasons.length = 0;
+    this.#reasons.length = 0;
   }
 
   #say(kind: string, text: string): void {
-    if (this.#reasons.includes(text)) return;
-    if (this.#reasons.length < REASONS_MAX) this.#reasons.push(text);
     this.#o.events.say({ kind, severity: "error", subject: this.#o.name, text });
   }
 }

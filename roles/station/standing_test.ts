@@ -16,7 +16,7 @@ function standing() {
     },
   } as unknown as Catalog;
   const events = { say: () => {} } as unknown as Events;
-  return { commits, one: new Standing({ catalog, events, name: "s" }) };
+  return { commits, one: new Standing({ catalog, events, name: "s", found: [] }) };
 }
 
 Deno.test("Standing: evidence that comes while it is confirmed is not taken for confirmed", async () => {

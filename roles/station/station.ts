@@ -107,10 +107,10 @@ class StationRole implements Station {
     const { catalog } = opened;
     const marks = new Marks(files);
     const { epoch, behind } = await Epoch.begin({ catalog, marks, random });
-    const suspect = opened.problems.length > 0 || behind;
+    const found = [...opened.problems, ...behind];
     const world = { clock: wholeClock(this.#o.clock), random, log };
-    const events = await Events.begin(catalog, { marks, world, trusted: !suspect });
-    const standing = new Standing({ catalog, events, name });
+    const events = await Events.begin(catalog, { marks, world, trusted: found.length === 0 });
+    const standing = new Standing({ catalog, events, name, found });
     const revoked = new RevokedNodes({ identity: this.identity, catalog, world });
     await revoked.merge(standing);
     const pool = this.#makePool({ world, catalog, epoch, events, standing, revoked });
@@ -120,10 +120,6 @@ class StationRole implements Station {
     const recovery = new Recovery({ pool, tasks: () => tasks });
     const keeper = new CatalogKeeper(opened, { files, open: openDatabase });
     this.#running = { pool, tasks, orders, recovery, keeper };
-    for (const problem of opened.problems) await standing.recover(problem);
-    if (behind) {
-      await standing.recover("The catalog is older than this station: what units hold goes first.");
-    }
     const text = `The station "${name}" started, epoch ${epoch.value}.`;
     events.say({ kind: "station.started", severity: "info", subject: name, text });
     await tasks.resume();

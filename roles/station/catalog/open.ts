@@ -3,6 +3,7 @@ import { fromUtf8, utf8 } from "../../../protocol/core/bytes.ts";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type { StateFiles } from "../ports.ts";
 import { Catalog } from "./catalog.ts";
+import { beginRecovered } from "./recovered.ts";
 import { migrate, unknownMigrations } from "./migrations.ts";
 import { salvage, type Salvaged } from "./salvage.ts";
 import { damageOf, kyselyOver, makeDurable, troubleOf } from "./sqlite.ts";
@@ -26,7 +27,7 @@ export interface OpenedCatalog {
   readonly catalog: Catalog;
   readonly fileName: string;
   readonly setAside: readonly SetAside[];
-  /** Why the catalog does not tell all that was wanted, in sentences. */
+  /** Why the catalog does not tell all that was wanted, in sentences; it keeps them by itself. */
   readonly problems: readonly string[];
 }
 
@@ -57,8 +58,6 @@ export async function openCatalog(
   const found = await examine(() => open(fileName), path, options.clusterId);
   if ("catalog" in found) {
     const isFresh = !found.catalog.meta.has(CLUSTER_KEY);
-    await keepCluster(found.catalog, options.clusterId);
-    if (pointer !== fileName) files.write(POINTER, utf8(`${fileName}\n`));
     const missing = isFresh && !options.isNew;
     const problems = missing
       ? [`The catalog ${path} was missing: a new one was made.`]
@@ -66,15 +65,20 @@ export async function openCatalog(
       : named === undefined && (first > 1 || found.catalog.nodes.size > 0)
       ? [`${files.path(POINTER)}, which names the catalog, was not right: ${path} was taken.`]
       : [];
+    await beginRecovered(found.catalog, problems);
+    await keepCluster(found.catalog, options.clusterId);
+    if (pointer !== fileName) files.write(POINTER, utf8(`${fileName}\n`));
     return { catalog: found.catalog, fileName, setAside: [], problems };
   }
   const { reason, kept, lost } = found;
   const setAside = { path, reason, kept: kept.length, lost };
   const next = await replacement(files, open, first + 1);
+  const problems = [setAsideWords(setAside)];
   await next.catalog.commit(kept);
+  await beginRecovered(next.catalog, problems);
   await keepCluster(next.catalog, options.clusterId);
   files.write(POINTER, utf8(`${next.fileName}\n`));
-  return { ...next, setAside: [setAside], problems: [setAsideWords(setAside)] };
+  return { ...next, setAside: [setAside], problems };
 }
 
 export function setAsideWords({ path, reason, kept, lost }: SetAside): string {

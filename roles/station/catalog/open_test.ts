@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import { openCatalog } from "./open.ts";
+import { recoveredReasons } from "./recovered.ts";
 
 const OPTIONS = { clusterId: "11111111-1111-4111-8111-111111111111", isNew: false };
 
@@ -30,12 +31,12 @@ class Folder {
   path(name: string): string {
     return `${this.folder}/${name}`;
   }
-  open() {
+  open({ isNew } = OPTIONS as Pick<typeof OPTIONS, "isNew">) {
     return openCatalog(this, (name) => {
       const database = new DatabaseSync(this.path(name));
       database.exec("PRAGMA busy_timeout = 1");
       return database;
-    }, OPTIONS);
+    }, { ...OPTIONS, isNew });
   }
   /** A catalog with one record. */
   async withRecord(): Promise<void> {
@@ -147,6 +148,31 @@ Deno.test("a full disk refuses a change in clear words, and takes the next one",
     await put("big", "x".repeat(100_000));
     await catalog.close();
   });
+});
+
+Deno.test("a start that is cut behind the opening leaves its reasons to the next one", async () => {
+  const losses: readonly ((folder: Folder) => void)[] = [
+    (folder) => Deno.truncateSync(folder.path("catalog-1.sqlite"), 8192),
+    (folder) => Deno.removeSync(folder.path("catalog-1.sqlite")),
+    (folder) => folder.files.clear(),
+  ];
+  for (const lose of losses) {
+    await inFolder(async (folder) => {
+      const { catalog: whole } = await folder.open({ isNew: true });
+      const node = { key: "kept", value: "1" };
+      await whole.commit([{ table: "meta", put: node }]);
+      assert.equal(recoveredReasons(whole), null);
+      await whole.close();
+      Deno.copyFileSync(folder.path("catalog-1.sqlite"), folder.path("catalog-2.sqlite"));
+      lose(folder);
+      const { catalog: cut, problems } = await folder.open();
+      assert.equal(problems.length, 1);
+      await cut.close();
+      const { catalog } = await folder.open();
+      assert.deepEqual(recoveredReasons(catalog), problems);
+      await catalog.close();
+    });
+  }
 });
 
 const DAMAGES: readonly {
