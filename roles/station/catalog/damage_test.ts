@@ -42,7 +42,7 @@ class Damaged implements Disposable {
     Deno.writeFileSync(path, how(Deno.readFileSync(path)));
   }
 
-  /** Every record that is there must be exactly one that was written; disks are to be seen first. */
+  /** Every record that is there must be exactly one that was written; disks are to be seen. */
   check(catalog: Catalog): number {
     const { disks, volumes, grants, nodes } = catalog;
     const marks = recoveredReasons(catalog) === null ? {} : { adopted: 1 };
