@@ -73,7 +73,9 @@ export abstract class SimMediaIo extends SimBase {
     const medium = this.mediumOf(operation, handle);
     if (medium === null) return;
     const shown = medium.dropCache();
-    this.world.schedule?.say(`${medium.path}: what is cached is dropped; old again: ${shown}`);
+    this.world.schedule?.say(
+      `${medium.path}: what is cached is dropped; old again: ${shown.words}`,
+    );
     this.end(operation, 0);
   }
 

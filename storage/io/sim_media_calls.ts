@@ -124,7 +124,7 @@ export class SimMediaCalls {
         }
         const result = medium.write(bytes!, position, this.#name(call));
         if (result < 0) return result;
-        this.#wrote(call, bytes);
+        this.#wrote(call, bytes, { isWhole: true });
         if (!call.fua) return result;
         if (this.#chance(faults.syncError)) return this.#failWriteback(call);
         medium.persist(position, length);
@@ -167,7 +167,7 @@ export class SimMediaCalls {
     this.#world.tap?.erases?.({ medium, position, length, process: this.#process });
     if (call.kind === "zero" || isFile) {
       const result = medium.zero(position, length, this.#name(call));
-      if (result === 0) this.#wrote(call, null);
+      if (result === 0) this.#wrote(call, null, { isWhole: true });
       return result;
     }
     // What a device shows after a discard is up to the device, for each of its blocks.
@@ -182,12 +182,14 @@ export class SimMediaCalls {
     const { medium } = call;
     const schedule = this.#world.schedule!;
     const lost = medium.failWriteback(() => this.#draw());
-    this.#world.tap?.writebackFailed?.(medium);
-    schedule.say(`${medium.path}: writing back fails and ${lost} is lost, still read from memory`);
+    this.#world.tap?.lost?.({ medium, positions: lost.positions, isStillRead: true });
+    schedule.say(
+      `${medium.path}: writing back fails and ${lost.words} is lost, still read from memory`,
+    );
     const [least, most] = this.#world.faults.delayedMs;
     const text = `the cache of ${medium.path} drops what is clean`;
     schedule.after(least + (most - least) * schedule.fraction(), text, () => {
-      schedule.say(`${medium.path} shows its old content again: ${medium.dropCache()}`);
+      schedule.say(`${medium.path} shows its old content again: ${medium.dropCache().words}`);
     });
     return this.#failed(call, -Errno.EIO);
   }
@@ -199,12 +201,16 @@ export class SimMediaCalls {
     if (call.kind !== "write" || call.medium.isGone) return;
     const { medium, bytes, position } = call;
     medium.writePart(bytes!, position, { draw: () => this.#draw(), what: this.#name(call) });
-    this.#wrote(call, bytes);
+    this.#wrote(call, bytes, { isWhole: false });
   }
 
-  #wrote(call: MediaCall, bytes: Uint8Array | null): void {
-    const { medium, position, length } = call;
-    this.#world.tap?.wrote?.({ medium, position, length, bytes, process: this.#process });
+  #wrote(
+    { medium, position, length }: MediaCall,
+    bytes: Uint8Array | null,
+    { isWhole }: { readonly isWhole: boolean },
+  ): void {
+    const { tap } = this.#world;
+    tap?.wrote?.({ medium, position, length, bytes, isWhole, process: this.#process });
   }
 
   #failed(call: MediaCall, result: number): number {

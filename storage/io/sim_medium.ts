@@ -1,6 +1,6 @@
 import { Errno } from "./errno.ts";
 import type { MediumGeometry } from "./io.ts";
-import { type Draw, type SimPiece, SimPieces } from "./sim_pieces.ts";
+import { type Draw, type SimLost, type SimPiece, SimPieces } from "./sim_pieces.ts";
 
 export interface SimMediumOptions {
   readonly sizeBytes: number;
@@ -148,19 +148,19 @@ export class SimMedium {
 
   /**
    * Writing back fails, as Linux handles it: what could not be written counts as clean from now on
-   * and is still read, until the cache drops it. Says what was lost.
+   * and is still read, until the cache drops it. Answers what was lost.
    */
-  failWriteback(draw: Draw): string {
+  failWriteback(draw: Draw): SimLost {
     return this.#pieces.failWriteback(draw);
   }
 
   /** The cache drops what is clean: what was lost in writing back shows its old content now. */
-  dropCache(): string {
+  dropCache(): SimLost {
     return this.#pieces.dropCache();
   }
 
-  /** The machine's power fails. Says what was lost. */
-  cutPower(draw: Draw): string {
+  /** The machine's power fails. Answers what was lost. */
+  cutPower(draw: Draw): SimLost {
     this.held = false;
     this.stalledUntilMs = 0;
     return this.#pieces.cutPower(draw);

@@ -81,7 +81,7 @@ Deno.test("after a failed writeback data is read that a second sync does not sav
   const draw = () => schedule.fraction();
   const medium = volatile();
   for (let block = 0; block < 64; block++) medium.write(filled(1), block * BLOCK);
-  assert.match(medium.failWriteback(draw), /pieces of 4096/);
+  assert.match(medium.failWriteback(draw).words, /pieces of 4096/);
   for (let block = 0; block < 64; block++) assert.equal(shown(medium, block)[0], 1);
   medium.sync(medium.changes, draw);
   medium.dropCache();

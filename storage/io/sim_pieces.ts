@@ -17,6 +17,13 @@ interface Version {
   readonly what: string;
 }
 
+/** Pieces whose newest content a medium has lost, each by its first byte. */
+export interface SimLost {
+  readonly positions: readonly number[];
+  /** "nothing", or the pieces and the writes that were in them. */
+  readonly words: string;
+}
+
 /** Bytes of a medium that are not changed in place. */
 export interface SimPiece {
   readonly position: number;
@@ -148,7 +155,7 @@ export class SimPieces {
     });
   }
 
-  failWriteback(draw: Draw): string {
+  failWriteback(draw: Draw): SimLost {
     const lost: [number, string][] = [];
     for (const [index, versions] of this.#pending) {
       const last = versions.at(-1)!;
@@ -159,17 +166,17 @@ export class SimPieces {
       }
     }
     this.#pending.clear();
-    return inWords(lost);
+    return lostOf(lost);
   }
 
-  dropCache(): string {
+  dropCache(): SimLost {
     const lost = [...this.#lost].map((index): [number, string] => [index, ""]);
     for (const index of this.#lost) this.#show(index, this.#durable.get(index) ?? ZEROES);
     this.#lost.clear();
-    return inWords(lost);
+    return lostOf(lost);
   }
 
-  cutPower(draw: Draw): string {
+  cutPower(draw: Draw): SimLost {
     this.dropCache();
     const lost: [number, string][] = [];
     // Sometimes nothing had been written back, sometimes all of it; mostly some.
@@ -191,7 +198,7 @@ export class SimPieces {
       this.#show(index, torn);
     }
     this.#pending.clear();
-    return inWords(lost);
+    return lostOf(lost);
   }
 
   copied(): ReadonlyMap<number, Uint8Array> {
@@ -259,7 +266,10 @@ function eachPiece(
   }
 }
 
-/** "nothing", or the pieces and the writes that were in them. */
+function lostOf(lost: readonly [index: number, what: string][]): SimLost {
+  return { positions: lost.map(([index]) => index * PIECE_BYTES), words: inWords(lost) };
+}
+
 function inWords(lost: readonly [index: number, what: string][]): string {
   if (lost.length === 0) return "nothing";
   const named = lost.slice(0, NAMED_MAX).map(([index, what]) =>

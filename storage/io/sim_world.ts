@@ -28,8 +28,8 @@ export interface SimTap {
   erases?(range: SimErasure): void;
   /** Bytes (null: zeroes) are on a medium now, for everybody who reads it. */
   wrote?(write: SimWrite): void;
-  /** Writing back failed: what was not synced may be lost. */
-  writebackFailed?(medium: SimMedium): void;
+  /** A medium has lost what was not synced. */
+  lost?(loss: SimLoss): void;
   /** Bytes came out of the network at the kernel of `end`. */
   streamBytes?(end: WireEnd, bytes: Uint8Array): void;
   /** The kernel of `end` knows that the connection is over; unread bytes may be left. */
@@ -46,6 +46,16 @@ export interface SimErasure {
 
 export interface SimWrite extends SimErasure {
   readonly bytes: Uint8Array | null;
+  /** All of it is there, and not only some sectors. */
+  readonly isWhole: boolean;
+}
+
+export interface SimLoss {
+  readonly medium: SimMedium;
+  /** The first bytes of pieces of PIECE_BYTES. */
+  readonly positions: readonly number[];
+  /** Writing back failed: until the cache drops it, it is read as if it were there. */
+  readonly isStillRead: boolean;
 }
 
 /** An Io as the world sees it. */
@@ -141,9 +151,22 @@ export class SimWorld {
     }
     for (const medium of this.media.values()) {
       if (!medium.path.startsWith(`/${machine}/`)) continue;
-      const lost = medium.cutPower(() => schedule.fraction());
-      schedule.say(`${medium.path} lost ${lost} when its power failed`);
+      schedule.say(`${medium.path} lost ${this.#loseUnsynced(medium)} when its power failed`);
     }
+  }
+
+  /** A medium is carried to another machine: what was not synced stays in a cache, and is lost. */
+  carryMedium(from: string, to: string): void {
+    const medium = this.media.get(from);
+    assert(medium !== undefined, `there is no medium at ${from}`);
+    this.schedule?.say(`${from} lost ${this.#loseUnsynced(medium)} when it was carried away`);
+    this.moveMedium(from, to);
+  }
+
+  #loseUnsynced(medium: SimMedium): string {
+    const { positions, words } = medium.cutPower(() => this.schedule!.fraction());
+    this.tap?.lost?.({ medium, positions, isStillRead: false });
+    return words;
   }
 
   powerOn(machine: string): void {

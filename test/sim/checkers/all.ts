@@ -2,9 +2,11 @@ import type { SimWorld } from "../../../storage/io/sim_world.ts";
 import type { Checker, Sim } from "../types.ts";
 import { AttachmentsChecker } from "./attachments.ts";
 import { BlocksChecker } from "./blocks.ts";
+import { DiskPlaces } from "./disk_places.ts";
 import { DurableLabelsChecker } from "./durable_labels.ts";
 import { FencesChecker } from "./fences.ts";
 import { GrantedSpace } from "./granted_space.ts";
+import { InstancesChecker } from "./instances.ts";
 import { TellsChecker } from "./tells.ts";
 
 export interface DataCheckers {
@@ -18,32 +20,45 @@ export interface DataCheckers {
 export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const blocks = new BlocksChecker(sim);
   const space = new GrantedSpace();
+  const places = new DiskPlaces();
   const fences = new FencesChecker(sim, space);
   const attachments = new AttachmentsChecker(sim, space);
   const tells = new TellsChecker(sim);
   const labels = new DurableLabelsChecker(sim, kernel.media);
+  const instances = new InstancesChecker(sim, kernel.media);
   kernel.tap = {
     erases: (range) => {
       fences.erases(range);
       attachments.erases(range);
     },
     wrote: (write) => {
+      blocks.wrote(write);
       fences.wrote(write);
       attachments.wrote(write);
     },
-    writebackFailed: ({ path }) => blocks.writebackFailed(path),
+    lost: (loss) => {
+      const lost = places.blocksOf(loss);
+      if (loss.isStillRead) blocks.writebackFailed(loss.medium.path, lost);
+      else blocks.storageLost(lost);
+    },
     streamBytes: (end, bytes) => attachments.streamBytes(end, bytes),
     streamOver: (end) => attachments.streamOver(end),
   };
   const tally: Checker = {
     name: "tally",
+    workerAnswered: (answer) => places.workerAnswered(answer),
     finished: () =>
       sim.say(
         `judged: ${blocks.judged} blocks that were read, ${blocks.statuses} times what is allocated, ${fences.judged} blocks written to media, ` +
           `${fences.erased} ranges erased there, ${attachments.judged} and ${attachments.erased} of ` +
-          `them by the connection that asked for them, ${labels.judged} changes of labels, ` +
+          `them by the connection that asked for them, ${labels.judged} changes of labels, ${instances.judged} times the station that they name, ` +
           `and ${tells.told} losses that were told`,
       ),
   };
-  return { all: [blocks, fences, attachments, tells, labels, tally], blocks, fences, attachments };
+  return {
+    all: [blocks, fences, attachments, tells, labels, instances, tally],
+    blocks,
+    fences,
+    attachments,
+  };
 }

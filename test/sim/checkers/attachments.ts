@@ -1,9 +1,9 @@
 import { Buffer } from "node:buffer";
 import type { SimErasure, SimWrite } from "../../../storage/io/sim_world.ts";
-import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
+import type { Checker, Sim, WorkerAnswer } from "../types.ts";
 import { type GrantedPiece, GrantedSpace } from "./granted_space.ts";
 import { type Connection, LetIn, type ServerEnd } from "./let_in.ts";
-import { readHeader, readSector, STAMP_HEADER_BYTES, STAMP_MAGIC } from "./stamp.ts";
+import { readHeader, STAMP_HEADER_BYTES, STAMP_MAGIC, stampsIn } from "./stamp.ts";
 
 /** Bytes of a volume, [begin, end), that a connection asked to zero or to discard. */
 interface Erasure {
@@ -68,10 +68,7 @@ export class AttachmentsChecker implements Checker {
 
   wrote({ bytes, position, process, medium }: SimWrite): void {
     if (bytes === null) return;
-    const first = (BLOCK_BYTES - position % BLOCK_BYTES) % BLOCK_BYTES;
-    for (let at = first; at + BLOCK_BYTES <= bytes.length; at += BLOCK_BYTES) {
-      const found = readSector(bytes.subarray(at, at + BLOCK_BYTES), 0);
-      if (found.kind !== "stamp") continue;
+    for (const found of stampsIn(bytes, position)) {
       const bringers = this.#bringers.get(stampKey(process, found));
       if (bringers === undefined) continue;
       this.judged++;
@@ -84,7 +81,7 @@ export class AttachmentsChecker implements Checker {
       this.#sim.violated(
         this.name,
         `${process} wrote version ${found.version} of block ${found.block} to ${medium.path} at byte ` +
-          `${position + at}, which only connection ${last!.number} had brought; but ` +
+          `${position + found.at}, which only connection ${last!.number} had brought; but ` +
           `${last!.supersededBy} had taken over from that`,
       );
       return;

@@ -41,7 +41,14 @@ class Bench {
     const bytes = shown(3, [version]);
     const position = FIRST_BYTE + 3 * BLOCK_BYTES;
     const process = "unit1#1";
-    this.checker.wrote({ medium: this.#medium, position, length: bytes.length, bytes, process });
+    this.checker.wrote({
+      medium: this.#medium,
+      position,
+      length: bytes.length,
+      bytes,
+      isWhole: true,
+      process,
+    });
   }
 
   /** Positions are the volume's. */

@@ -7,34 +7,14 @@ import {
   type Sim,
   type WorkerAnswer,
 } from "../types.ts";
+import type { SimWrite } from "../../../storage/io/sim_world.ts";
+import type { DiskBlock } from "./disk_places.ts";
+import { type Asked, type Disk, eachUnflushed, oldestPending } from "./disk_history.ts";
+import { LossyMedia } from "./lossy_media.ts";
 import { BlockRegister, Change, type Value } from "./register.ts";
 import { zeroBlocksOf } from "./status.ts";
-import { diskHashOf } from "./stamp.ts";
+import { diskHashOf, stampsIn } from "./stamp.ts";
 import { valuesOf } from "./values.ts";
-
-/** A request under way or over, and what it changes in each of its blocks. */
-interface Asked {
-  readonly request: ConsumerRequest;
-  readonly at: number;
-  readonly changes: readonly Change[];
-  /** Rises with the request's own, and with each incarnation of the host. */
-  readonly era: number;
-  /** How often writing back had failed before. */
-  readonly losses: number;
-  /** When an error was its answer, and when its consumer was cut off; Infinity otherwise. */
-  failedAt: number;
-  lostAt: number;
-}
-
-interface Disk {
-  readonly id: string;
-  readonly host: string;
-  readonly blocks: Map<number, BlockRegister>;
-  readonly pending: Map<number, Asked>;
-  /** Answered changes that no FLUSH covers yet; those that failed or whose consumer was cut off. */
-  unflushed: { readonly change: Change; readonly answeredAt: number }[];
-  lost: Asked[];
-}
 
 const BEFORE = 0.5;
 
@@ -49,9 +29,7 @@ export class BlocksChecker implements Checker {
   readonly #names = new Map<number, string>();
   /** How often each host's process has ended. */
   readonly #incarnations = new Map<string, number>();
-  /** Media that have lost something in writing back and were not opened anew since. */
-  readonly #lossy = new Set<string>();
-  #losses = 0;
+  readonly #lossy = new LossyMedia();
   #now = 0;
   /** Reads that were judged, for whoever wants to know that a run has shown something. */
   judged = 0;
@@ -67,8 +45,7 @@ export class BlocksChecker implements Checker {
     const changes = this.#changes(disk, request, at);
     const era = request.era + (this.#incarnations.get(disk.host) ?? 0);
     for (const change of changes) change.isForgotten = request.isDirect;
-    const losses = this.#losses;
-    const asked = { request, at, changes, era, losses, failedAt: Infinity, lostAt: Infinity };
+    const asked = { request, at, changes, era, failedAt: Infinity, lostAt: Infinity };
     disk.pending.set(request.id, asked);
   }
 
@@ -120,58 +97,61 @@ export class BlocksChecker implements Checker {
     disk.lost.push(asked);
   }
 
-  ended(process: string, { power }: { readonly power: boolean }): void {
+  ended(process: string): void {
     this.#incarnations.set(process, (this.#incarnations.get(process) ?? 0) + 1);
     for (const disk of this.#disks.values()) {
-      if (disk.host === process) this.#each(disk, (change) => change.isForgotten = true);
+      if (disk.host === process) eachUnflushed(disk, (change) => change.isForgotten = true);
     }
-    if (power && process.startsWith("unit")) this.storageLost();
   }
 
   /** An agent let go of a disk: what its last flush did not reach it repeats no more. */
   workerAnswered({ call, params, result, error }: WorkerAnswer): void {
     if (call === "mediumChange" && error === null && result !== null) {
-      this.#lossy.delete((result as MediumInfo).path);
-      this.#losses++;
+      this.#lossy.openedAnew((result as MediumInfo).path, this.#now);
     }
     if (call !== "diskDetach" || error !== null) return;
     const disk = this.#disks.get((params as { diskId: string }).diskId);
-    if (disk !== undefined) this.#each(disk, (change) => change.isForgotten = true);
+    if (disk !== undefined) eachUnflushed(disk, (change) => change.isForgotten = true);
   }
 
-  /** The media of some disks were carried away: what was not flushed stays with who had it. */
+  /** The media of some disks were carried away: another unit is told nothing again. */
   carriedAway(diskIds: ReadonlySet<string>): void {
     for (const disk of this.#disks.values()) {
-      if (!diskIds.has(disk.id)) continue;
-      this.#each(disk, (change) => {
-        change.isForgotten = true;
-        change.isLost = true;
-      });
+      if (diskIds.has(disk.id)) eachUnflushed(disk, (change) => change.isForgotten = true);
     }
   }
 
-  /** What was not synced may be gone, and is read until the cache drops it. */
-  writebackFailed(path: string): void {
-    this.#lossy.add(path);
-    this.#losses++;
-    for (const disk of this.#disks.values()) this.#each(disk, (it) => it.isCachedOnly = true);
-    this.storageLost();
+  /** With a unit's power, what was not synced of these blocks is gone. */
+  storageLost(blocks: readonly DiskBlock[]): void {
+    this.#eachOf(blocks, (change) => change.isLost = true);
   }
 
-  /** A unit's machine lost its power, or a medium failed to write back: what was not synced may be gone. */
-  storageLost(): void {
-    for (const disk of this.#disks.values()) this.#each(disk, (change) => change.isLost = true);
+  /** It could not be written back, and is read until the medium's cache drops it. */
+  writebackFailed(path: string, blocks: readonly DiskBlock[]): void {
+    this.#lossy.failed(path);
+    this.#eachOf(blocks, (change) => {
+      change.isLost = true;
+      change.cachedBy = path;
+    });
+  }
+
+  /** What was lost before is there again: its host has repeated it. */
+  wrote({ bytes, position, isWhole }: Pick<SimWrite, "bytes" | "position" | "isWhole">): void {
+    if (bytes === null || !isWhole) return;
+    for (const { diskHash, block, version } of stampsIn(bytes, position)) {
+      const disk = this.#disks.get(this.#names.get(diskHash) ?? "");
+      const changes = disk?.blocks.get(block)?.changes ?? [];
+      for (const change of changes) if (change.isOf(version)) change.isThere();
+    }
   }
 
   diskReleased(diskId: string): void {
     this.#disks.delete(diskId);
   }
 
-  #each(disk: Disk, run: (change: Change) => void): void {
-    for (const register of disk.blocks.values()) {
-      for (const change of register.changes) {
-        if (!change.isDurable && change.sources.length === 0) run(change);
-      }
+  #eachOf(blocks: readonly DiskBlock[], run: (change: Change) => void): void {
+    for (const { diskId, block } of blocks) {
+      this.#disks.get(diskId)?.blocks.get(block)?.unflushed.forEach(run);
     }
   }
 
@@ -221,8 +201,7 @@ export class BlocksChecker implements Checker {
 
   #read(disk: Disk, asked: Asked, data: Uint8Array): void {
     const { request } = asked;
-    const isOnMedium = this.#lossy.size === 0 && asked.losses === this.#losses;
-    const read = { askedAt: asked.at, answeredAt: this.#now, isOnMedium };
+    const read = { askedAt: asked.at, answeredAt: this.#now };
     for (let i = 0; i < request.blockCount; i++) {
       const block = request.firstBlock + i;
       const bytes = data.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES);
@@ -239,8 +218,9 @@ export class BlocksChecker implements Checker {
       this.judged++;
       const [only] = values;
       const what = `r${request.id} read ${only === 0 ? "zeroes" : `version ${only}`}`;
-      if (values.size === 1) register.seen(only!, { ...read, what });
-      register.prune(this.#oldestPending(disk));
+      const isOnMedium = (path: string) => this.#lossy.isBackSince(path, asked.at);
+      if (values.size === 1) register.seen(only!, { ...read, what, isOnMedium });
+      register.prune(oldestPending(disk, this.#now));
     }
   }
 
@@ -269,12 +249,6 @@ export class BlocksChecker implements Checker {
     const text = `${request.consumer} read ${what} from block ${block} of disk ${disk.id} ` +
       `(r${request.id}), which cannot be: ${why}`;
     this.#sim.violated(this.name, text);
-  }
-
-  #oldestPending(disk: Disk): number {
-    let oldest = this.#now;
-    for (const { at } of disk.pending.values()) oldest = Math.min(oldest, at);
-    return oldest;
   }
 
   #disk(request: ConsumerRequest): Disk {

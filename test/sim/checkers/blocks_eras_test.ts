@@ -1,5 +1,5 @@
 import type { BlocksChecker } from "./blocks.ts";
-import { bad, type Bench, good } from "./testing_blocks.ts";
+import { bad, type Bench, FIRST_BLOCKS, good, unitFails } from "./testing_blocks.ts";
 import { DISK, shown } from "./testing_history.ts";
 
 bad("the loss of what an agent let go of, while its unit lost nothing", /r2 wrote/, (it) => {
@@ -15,7 +15,7 @@ good("the loss of what an agent let go of, with its unit's power", ({ history, c
   history.flush();
   history.write(0);
   letGo(checker);
-  checker.ended("unit1", { power: true });
+  unitFails(checker);
   history.read(0, before);
 });
 
@@ -23,7 +23,7 @@ good("the loss of a write without an agent in a power cut", ({ history, checker 
   const before = history.write(0);
   history.flush();
   history.write(0, { era: 2, isDirect: true });
-  checker.ended("unit1", { power: true });
+  unitFails(checker);
   history.done(history.ask("read", 0, { era: 2 }), shown(0, [before]));
 });
 
@@ -41,8 +41,8 @@ function lostInWriteback({ history, checker }: Bench): { before: number; after: 
   const before = history.write(0);
   history.flush();
   const after = history.write(0);
-  checker.writebackFailed("/unit1/a.img");
-  checker.ended("host1", { power: false });
+  checker.writebackFailed("/unit1/a.img", FIRST_BLOCKS);
+  checker.ended("host1");
   return { before, after };
 }
 
@@ -118,4 +118,60 @@ good("a write of a consumer that has gone, which lands late or never", ({ histor
   history.read(0, after);
   history.read(1, 0);
   history.read(1, left[1]!.version);
+});
+
+bad("a loss where the unit had lost nothing", /after that, r2 wrote version 2/, (it) => {
+  const { history, checker } = it;
+  const before = history.write(2);
+  history.write(2);
+  checker.ended("host1");
+  unitFails(checker);
+  return () => history.read(2, before);
+});
+
+bad("the loss of what its host had repeated after a power cut", /after that, r2 wrote/, (it) => {
+  const { history, checker } = it;
+  const before = history.write(0);
+  const after = history.write(0);
+  unitFails(checker);
+  checker.wrote({ bytes: shown(0, [after]), position: 8192, isWhole: true });
+  checker.ended("host1");
+  return () => history.read(0, before);
+});
+
+good("the loss of what its host had begun to repeat", ({ history, checker }) => {
+  const before = history.write(0);
+  const after = history.write(0);
+  unitFails(checker);
+  checker.wrote({ bytes: shown(0, [after]), position: 8192, isWhole: false });
+  checker.ended("host1");
+  history.read(0, before);
+});
+
+good("the loss of what its host had repeated, by the next power cut", ({ history, checker }) => {
+  const before = history.write(0);
+  const after = history.write(0);
+  unitFails(checker);
+  checker.wrote({ bytes: shown(0, [after]), position: 8192, isWhole: true });
+  unitFails(checker);
+  checker.ended("host1");
+  history.read(0, before);
+});
+
+good("a trim that its host repeats, and that leaves something else then", ({ history }) => {
+  const before = history.write(0);
+  history.done(history.ask("trim", 0));
+  history.read(0, before);
+  history.read(0, 0);
+  history.flush();
+  history.read(0, 0);
+});
+
+bad("something else after a trim that was flushed and seen", /after that, r4 read/, (it) => {
+  const { history } = it;
+  const before = history.write(0);
+  history.done(history.ask("trim", 0));
+  history.flush();
+  history.read(0, 0);
+  return () => history.read(0, before);
 });

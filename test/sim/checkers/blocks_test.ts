@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { bad, bench, good } from "./testing_blocks.ts";
+import { bad, bench, good, unitFails } from "./testing_blocks.ts";
 import { DISK, type History, shown } from "./testing_history.ts";
 
 good("a new disk of zeroes", ({ history }) => history.read(3, 0));
@@ -41,8 +41,8 @@ good("a loss of what was not flushed and that nobody could repeat", ({ history, 
   const before = history.write(0);
   history.flush();
   history.write(0);
-  checker.ended("host1", { power: false });
-  checker.ended("unit1", { power: true });
+  checker.ended("host1");
+  unitFails(checker);
   history.read(0, before);
 });
 
@@ -103,23 +103,23 @@ bad("the loss of a flushed write in a power cut", /r2 wrote version 2/, ({ histo
   const before = history.write(0);
   history.write(0);
   history.flush();
-  checker.ended("host1", { power: false });
-  checker.ended("unit1", { power: true });
+  checker.ended("host1");
+  unitFails(checker);
   return () => history.read(0, before);
 });
 
 bad("the loss of a FUA write in a power cut", /r2 wrote version 2/, ({ history, checker }) => {
   const before = history.write(0);
   history.write(0, { fua: true });
-  checker.ended("host1", { power: true });
-  checker.ended("unit1", { power: true });
+  checker.ended("host1");
+  unitFails(checker);
   return () => history.read(0, before);
 });
 
 bad("the loss of what the host still knew", /r2 wrote version 2/, ({ history, checker }) => {
   const before = history.write(0);
   history.write(0);
-  checker.ended("unit1", { power: true });
+  unitFails(checker);
   return () => history.read(0, before);
 });
 
@@ -129,17 +129,17 @@ bad(
   ({ history, checker }) => {
     const before = history.write(0);
     history.write(0);
-    checker.ended("host1", { power: false });
-    checker.ended("unit1", { power: false });
+    checker.ended("host1");
+    checker.ended("unit1");
     return () => history.read(0, before);
   },
 );
 
 bad("a flush that covers what was lost in writing back", /r1 wrote/, ({ history, checker }) => {
   history.write(0);
-  checker.storageLost();
+  unitFails(checker);
   history.flush();
-  checker.ended("host1", { power: false });
+  checker.ended("host1");
   return () => history.read(0, 0);
 });
 
@@ -150,7 +150,7 @@ bad(
     const { history, checker } = it;
     const before = history.write(0);
     const late = history.ask("write", 0);
-    checker.ended("host1", { power: false });
+    checker.ended("host1");
     history.lose(late);
     history.read(0, before);
     history.read(0, before);

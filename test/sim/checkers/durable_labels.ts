@@ -6,12 +6,12 @@ import {
   type VolumeCreate,
 } from "../../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
-import { EXTENT_STEP_BYTES, LABEL_REGION_BYTES } from "../../../protocol/core/limits.ts";
-import { type Copy, copyBStart, decodeCopy } from "../../../protocol/label/codec.ts";
+import { EXTENT_STEP_BYTES } from "../../../protocol/core/limits.ts";
 import { isZero } from "../../../protocol/label/judge.ts";
 import type { Label, VolumeRecord } from "../../../protocol/label/label.ts";
 import type { SimMedium } from "../../../storage/io/sim_medium.ts";
 import type { Checker, Sim, WorkerAnswer } from "../types.ts";
+import { copiesThatStay } from "./label_copies.ts";
 
 /** What of a volume's record must hold once a unit has said that a change was made. */
 type Holds = (record: VolumeRecord | null) => string | null;
@@ -92,7 +92,7 @@ export class DurableLabelsChecker implements Checker {
     const sinceMs = this.#servedSinceMs.get(`${process} ${mediumId}`) ?? Infinity;
     if (action !== "adopt" || sinceMs <= askedAtMs) return;
     this.judged++;
-    for (const { label } of this.#served(process).flatMap(copiesOf)) {
+    for (const { label } of this.#served(process).flatMap(copiesThatStay)) {
       if (label.mediumId !== mediumId || label.takenOver === undefined) continue;
       const left = label.volumes.find(({ grant }) => grant?.state === "active");
       if (left === undefined) continue;
@@ -108,7 +108,7 @@ export class DurableLabelsChecker implements Checker {
     const { station } = params as { station: Station };
     let named: Station | null = null;
     for (const medium of this.#served(process)) {
-      for (const { label: { epoch, instance } } of copiesOf(medium)) {
+      for (const { label: { epoch, instance } } of copiesThatStay(medium)) {
         if (named === null || epoch > named.epoch) named = { epoch, instance };
       }
     }
@@ -134,7 +134,7 @@ export class DurableLabelsChecker implements Checker {
     const media = new Map<string, SimMedium>();
     let record: VolumeRecord | null = null;
     for (const medium of this.#served(unit)) {
-      for (const { label } of copiesOf(medium)) {
+      for (const { label } of copiesThatStay(medium)) {
         media.set(label.mediumId, medium);
         record = label.volumes.find(({ id }) => id === volumeId) ?? record;
       }
@@ -173,7 +173,7 @@ export class DurableLabelsChecker implements Checker {
     const { volumeId } = params as { volumeId: string };
     this.judged++;
     for (const medium of this.#served(unit)) {
-      const copies = copiesOf(medium);
+      const copies = copiesThatStay(medium);
       for (const { copy, label } of copies) {
         const record = label.volumes.find(({ id }) => id === volumeId) ?? null;
         const why = isOn(label, record) ? holds(record) : null;
@@ -209,21 +209,6 @@ function inWords({ epoch, instance }: Station): string {
 /** A volume without a record here may be on another medium of the unit. */
 function isOn(label: Label, record: VolumeRecord | null): boolean {
   return record !== null && record.media.includes(label.mediumId);
-}
-
-function copiesOf(medium: SimMedium): { copy: Copy; label: Label }[] {
-  const region = (position: number) => {
-    const bytes = new Uint8Array(LABEL_REGION_BYTES);
-    medium.readDurable(bytes, position);
-    return bytes;
-  };
-  const a = decodeCopy(region(0), "A");
-  const sizeBytes = "label" in a ? a.label.sizeBytes : medium.sizeBytes;
-  const b = decodeCopy(region(copyBStart(sizeBytes)), "B");
-  return [
-    ..."label" in a ? [{ copy: "A" as const, label: a.label }] : [],
-    ..."label" in b ? [{ copy: "B" as const, label: b.label }] : [],
-  ];
 }
 
 function created({ sizeBytes }: VolumeCreate): Holds {

@@ -10,9 +10,9 @@ import {
 } from "../../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
 import type { SimErasure, SimWrite } from "../../../storage/io/sim_world.ts";
-import { BLOCK_BYTES, type Checker, type Sim, type WorkerAnswer } from "../types.ts";
+import type { Checker, Sim, WorkerAnswer } from "../types.ts";
 import { GrantedSpace } from "./granted_space.ts";
-import { diskHashOf, readSector } from "./stamp.ts";
+import { diskHashOf, stampsIn } from "./stamp.ts";
 
 /** A volume as the unit's own answers tell of it. */
 interface Volume {
@@ -107,11 +107,7 @@ export class FencesChecker implements Checker {
     const { bytes, position, medium, process } = write;
     const volumes = this.#units.get(process.split("#")[0]!);
     if (bytes === null || volumes === undefined) return;
-    // Volumes begin on such a multiple, and consumers write whole blocks.
-    const first = (BLOCK_BYTES - position % BLOCK_BYTES) % BLOCK_BYTES;
-    for (let at = first; at + BLOCK_BYTES <= bytes.length; at += BLOCK_BYTES) {
-      const found = readSector(bytes.subarray(at, at + BLOCK_BYTES), 0);
-      if (found.kind !== "stamp") continue;
+    for (const found of stampsIn(bytes, position)) {
       this.judged++;
       const own = [...volumes.values()].filter(({ diskId }) =>
         diskHashOf(diskId) === found.diskHash
@@ -122,7 +118,7 @@ export class FencesChecker implements Checker {
         this.name,
         `${process} wrote version ${found.version} of block ${found.block} of disk ` +
           `${volume!.diskId} to ${medium.path} at byte ${
-            position + at
+            position + found.at
           }, although it acknowledged at ` +
           `${volume!.since} that nobody may write that disk any more`,
       );

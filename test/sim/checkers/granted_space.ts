@@ -1,8 +1,9 @@
 import { Buffer } from "node:buffer";
-import { LABEL_REGION_BYTES, MIB, VOLUME_HEADER_BYTES } from "../../../protocol/core/limits.ts";
-import { copyBStart, decodeCopy } from "../../../protocol/label/codec.ts";
+import { VOLUME_HEADER_BYTES } from "../../../protocol/core/limits.ts";
+import { copyBStart } from "../../../protocol/label/codec.ts";
 import type { Label, VolumeRecord } from "../../../protocol/label/label.ts";
 import type { SimMedium } from "../../../storage/io/sim_medium.ts";
+import { copiesSeen, piecesIn } from "./label_copies.ts";
 
 /** A part of a range of a medium that is one volume's; positions are as its host sees them. */
 export interface GrantedPiece {
@@ -26,28 +27,16 @@ export class GrantedSpace {
   within(medium: SimMedium, position: number, length: number): GrantedPiece[] {
     const label = this.#labelOf(medium);
     if (label === null) return [];
-    const end = position + length;
+    const { mediumId } = label;
     return label.volumes.flatMap((volume) => {
       if (volume.grant === null || volume.deleting) return [];
       const grantedEnd = VOLUME_HEADER_BYTES + volume.grant.sizeBytes;
-      const pieces: GrantedPiece[] = [];
-      let begin = 0;
-      for (const [index, firstStep, steps] of volume.extents) {
-        const start = firstStep * MIB;
-        const size = steps * MIB;
-        if (volume.media[index] === label.mediumId) {
-          // In the volume, with its header.
-          const from = begin + Math.max(position, start) - start;
-          const to = begin + Math.min(end, start + size) - start;
-          const first = Math.max(from, VOLUME_HEADER_BYTES);
-          const last = Math.min(to, grantedEnd);
-          if (first < last) {
-            pieces.push({ volume, position: first - VOLUME_HEADER_BYTES, length: last - first });
-          }
-        }
-        begin += size;
-      }
-      return pieces;
+      return piecesIn(volume, { mediumId, position, length }).flatMap((piece): GrantedPiece[] => {
+        const first = Math.max(piece.position, VOLUME_HEADER_BYTES);
+        const last = Math.min(piece.position + piece.length, grantedEnd);
+        if (first >= last) return [];
+        return [{ volume, position: first - VOLUME_HEADER_BYTES, length: last - first }];
+      });
     });
   }
 
@@ -72,15 +61,9 @@ function telltaleOf(medium: SimMedium, sizeBytes: number): Buffer {
   return both;
 }
 
+/** Null while one of the copies is not whole. */
 function newestOf(medium: SimMedium): Label | null {
-  const region = (position: number) => {
-    const bytes = new Uint8Array(LABEL_REGION_BYTES);
-    medium.read(bytes, position);
-    return bytes;
-  };
-  const a = decodeCopy(region(0), "A");
-  if (!("label" in a)) return null;
-  const b = decodeCopy(region(copyBStart(a.label.sizeBytes)), "B");
-  if (!("label" in b)) return null;
+  const [a, b] = copiesSeen(medium);
+  if (a === undefined || b === undefined) return null;
   return b.label.sequence > a.label.sequence ? b.label : a.label;
 }

@@ -13,7 +13,7 @@ const medium = new SimMedium("/unit1/a.img", { sizeBytes: 1024 * 1024 });
 
 function landing(version: number, process = "unit1#1", position = 8192) {
   const bytes = shown(3, [version]);
-  return { medium, position, length: bytes.length, bytes, process };
+  return { medium, position, length: bytes.length, bytes, isWhole: true, process };
 }
 
 function fenced(): { complaints: Complaints; checker: FencesChecker; answer: Answer } {

@@ -17,33 +17,52 @@ export class Change {
   isForgotten = false;
   /** A unit may have lost it since it was done. */
   isLost = false;
-  /** It may be that only a kernel's cache still has it, which could not write it back. */
-  isCachedOnly = false;
+  /** Of the medium whose cache could not write it back: perhaps only that still has it. */
+  cachedBy: string | null = null;
   /** In words, for a report. */
   readonly what: string;
   /** For something that was only seen: what may have made it. */
   readonly sources: readonly Change[];
+  /**
+   * It was seen while its host could repeat a TRIM here, which may leave something else the next
+   * time.
+   */
+  readonly isPassing: boolean;
 
   constructor(o: { left: Left; askedAt: number; what: string; sources?: readonly Change[] }) {
     this.left = o.left;
     this.askedAt = o.askedAt;
     this.what = o.what;
     this.sources = o.sources ?? [];
+    this.isPassing = this.sources.some(({ left, isDurable }) => left === "anything" && !isDurable);
   }
 
   /** Nobody promised that it stays: it was not flushed, and both who had it lost it. */
   get mayVanish(): boolean {
+    if (this.isPassing) return true;
     if (this.sources.length > 0) return this.sources.some((source) => source.mayVanish);
     return !this.isDurable && this.isForgotten && this.isLost;
   }
 
   get isSettled(): boolean {
+    if (this.isPassing) return false;
     if (this.sources.length > 0) return this.sources.every((source) => source.isSettled);
     return this.isDurable;
   }
 
   gives(value: Value): boolean {
     return this.left === "anything" || this.left.value === value;
+  }
+
+  /** The write of this version, and no other change. */
+  isOf(version: Value): boolean {
+    return this.sources.length === 0 && this.left !== "anything" && this.left.value === version;
+  }
+
+  /** Its unit has it, whatever was lost before. */
+  isThere(): void {
+    this.isLost = false;
+    this.cachedBy = null;
   }
 }
 
@@ -70,6 +89,11 @@ export class BlockRegister {
 
   get changes(): readonly Change[] {
     return this.#changes;
+  }
+
+  /** What may be lost yet. */
+  get unflushed(): readonly Change[] {
+    return this.#changes.filter(({ isDurable, sources }) => !isDurable && sources.length === 0);
   }
 
   asked(change: Change): void {
@@ -102,13 +126,15 @@ export class BlockRegister {
     return why;
   }
 
-  /**
-   * A read saw `value`, and that was in order. Where every medium that lost something in writing
-   * back has been opened anew, it is not only cached.
-   */
+  /** A read saw `value`, and that was in order; `isOnMedium`: not only in this medium's cache. */
   seen(
     value: Value,
-    read: { askedAt: number; answeredAt: number; what: string; isOnMedium: boolean },
+    read: {
+      readonly askedAt: number;
+      readonly answeredAt: number;
+      readonly what: string;
+      readonly isOnMedium: (path: string) => boolean;
+    },
   ): void {
     const sources = this.#changes.filter((change) =>
       change.gives(value) && change.askedAt < read.answeredAt && change.sources.length === 0
@@ -117,7 +143,7 @@ export class BlockRegister {
     const only = sources.length === 1 ? sources[0]! : null;
     if (only !== null && value !== 0 && only.left !== "anything") {
       only.doneAt = Math.min(only.doneAt, read.answeredAt);
-      if (read.isOnMedium && only.isCachedOnly) only.isLost = only.isCachedOnly = false;
+      if (only.cachedBy !== null && read.isOnMedium(only.cachedBy)) only.isThere();
     }
     const view = new Change({ left: { value }, askedAt: read.askedAt, what: read.what, sources });
     view.doneAt = read.answeredAt;

@@ -72,6 +72,19 @@ export function readSector(block: Uint8Array, sector: number): Found {
   };
 }
 
+/** The stamped blocks among the bytes that were written at a position of a medium. */
+export function* stampsIn(
+  bytes: Uint8Array,
+  position: number,
+): Generator<Extract<Found, { readonly kind: "stamp" }> & { readonly at: number }> {
+  // Volumes begin on such a multiple, and consumers write whole blocks.
+  const first = (BLOCK_BYTES - position % BLOCK_BYTES) % BLOCK_BYTES;
+  for (let at = first; at + BLOCK_BYTES <= bytes.length; at += BLOCK_BYTES) {
+    const found = readSector(bytes.subarray(at, at + BLOCK_BYTES), 0);
+    if (found.kind === "stamp") yield { ...found, at };
+  }
+}
+
 /** A stamp found among other bytes, or null when it only looks like one. */
 export function readHeader(
   header: Uint8Array,

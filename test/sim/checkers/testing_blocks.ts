@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BlocksChecker } from "./blocks.ts";
-import { Complaints, History } from "./testing_history.ts";
+import { Complaints, DISK, History } from "./testing_history.ts";
 
 export interface Bench {
   readonly complaints: Complaints;
@@ -13,6 +13,15 @@ export function bench(): Bench {
   const checker = new BlocksChecker(complaints);
   return { complaints, checker, history: new History(checker) };
 }
+
+/** A unit loses its power, and what it had not synced of the first blocks. */
+export function unitFails(checker: BlocksChecker): void {
+  checker.ended("unit1");
+  checker.storageLost(FIRST_BLOCKS);
+}
+
+/** Those that histories are about. */
+export const FIRST_BLOCKS = [{ diskId: DISK, block: 0 }, { diskId: DISK, block: 1 }];
 
 /** A history that is in order. */
 export function good(name: string, run: (bench: Bench) => void): void {

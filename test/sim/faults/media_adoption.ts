@@ -27,7 +27,7 @@ export function adopt(scene: Scene): void {
   const disks = new Set<string>();
   for (const { path, label } of carried) {
     const place = `/${to.plan.name}/from-${from.plan.name}-${sim.step}-${path.at(-5)}.img`;
-    world.kernel.moveMedium(path, place);
+    world.kernel.carryMedium(path, place);
     from.plan.devices.splice(from.plan.devices.indexOf(path), 1);
     to.plan.devices.push(place);
     moved.set(label.mediumId, { from: from.plan.name, to: to.plan.name });

@@ -88,6 +88,15 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     story: "long-disk",
   },
   {
+    name: "flush-with-leg-away-skipped",
+    breaks: "FLUSH waits for every leg that was written since its last flush, also for one away",
+    file: "storage/devices/leg.ts",
+    old: "    if (!queue.isDirty && !queue.losses.isOwed(operation.asker)) {\n",
+    new: '    const isAway = this.status().state !== "ready";\n' +
+      "    if (isAway || (!queue.isDirty && !queue.losses.isOwed(operation.asker))) {\n",
+    story: "flushed-while-away",
+  },
+  {
     name: "new-requests-before-repeats",
     breaks: "what was never answered is repeated before anything else runs",
     file: "storage/devices/leg_queue.ts",

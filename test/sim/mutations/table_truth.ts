@@ -167,6 +167,26 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     story: "older-backup",
   },
   {
+    name: "strange-instance-not-remembered",
+    breaks: "a unit obeys one instance of an epoch, also after its restart",
+    file: "storage/media/store_state.ts",
+    old: "        this.#instance = label.instance;\n",
+    new: "",
+    also: [
+      {
+        file: "storage/media/store_state.ts",
+        old: '    const fresh = known.epoch === 0 && known.instance === "";\n',
+        new: '    const fresh = known.instance === "";\n',
+      },
+      {
+        file: "storage/media/write_opening.ts",
+        old: "      instance: next.instance,\n",
+        new: "      instance: label.instance,\n",
+      },
+    ],
+    story: "one-epoch-twice",
+  },
+  {
     name: "epoch-not-raised",
     breaks: "a station raises its epoch durably at every start",
     file: "roles/station/epoch.ts",

@@ -23,6 +23,28 @@ export async function olderBackup(scene: Scene): Promise<void> {
   await reach(scene, "another disk is made", () => after.state === "made");
 }
 
+/**
+ * A station is put back to before its last start, and begins the same epoch as another instance.
+ * Its unit has obeyed the first one and nothing else has changed since: that is all that tells of
+ * it, and the unit has been restarted.
+ */
+export async function oneEpochTwice(scene: Scene): Promise<void> {
+  const { users, station, units } = scene;
+  const disk = users.disks.find(({ state }) => state === "made") ?? users.request()!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  await agree(scene);
+  for (let i = 0; i < 3; i++) {
+    station.end("killed");
+    const old = backupOf(station.machine);
+    await reach(scene, "the first one runs", () => station.isReady);
+    await agree(scene);
+    station.end("killed");
+    for (const { role } of units) role.end("killed");
+    restore(station.machine, old);
+    await agree(scene);
+  }
+}
+
 /** A disk grows, is written to its end, and a catalog is restored that knows its old size. */
 export async function restoredBeforeGrowth(scene: Scene): Promise<void> {
   const { users, station } = scene;

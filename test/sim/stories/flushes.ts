@@ -42,7 +42,7 @@ export async function slowSyncs(scene: Scene): Promise<void> {
  * power meanwhile: what such a flush was answered for is there.
  */
 export async function powerFailsAgain(scene: Scene): Promise<void> {
-  const { world, users, hosts, units: [unit] } = scene;
+  const { world, users, units: [unit] } = scene;
   const { machine } = unit!.role;
   for (let round = 0; round < ROUNDS; round++) {
     await passTime(scene, 500);
@@ -56,24 +56,56 @@ export async function powerFailsAgain(scene: Scene): Promise<void> {
     users.pause(true);
     // What was asked is answered.
     await passTime(scene, 300);
-    for (const { role } of hosts) {
-      world.cut(role.machine, machine);
-      world.cut(machine, role.machine);
-    }
+    cutUnit(scene, true);
     world.kernel.faults.reset = 1;
     await pass(scene, 60);
     world.kernel.faults.reset = 0;
-    for (const { workload } of inUse(scene)) workload.flushFirst();
-    await passTime(scene, 1500);
-    machine.cutPower();
-    for (const { role } of hosts) {
-      role.end("killed");
-      world.mend(role.machine, machine);
-      world.mend(machine, role.machine);
+    await flushedForNothing(scene);
+  }
+}
+
+/**
+ * The same, but hosts have seen that the unit is gone. Its machine still holds the changes, which
+ * its next process would sync when it begins.
+ */
+export async function flushedWhileAway(scene: Scene): Promise<void> {
+  const { users, units: [unit] } = scene;
+  const { role } = unit!;
+  for (let round = 0; round < ROUNDS; round++) {
+    await passTime(scene, 500);
+    users.pause(true);
+    await passTime(scene, 300);
+    role.wanted = false;
+    role.end("killed");
+    await passTime(scene, 20);
+    cutUnit(scene, true);
+    await flushedForNothing(scene);
+  }
+}
+
+/** Flushes are asked for of a unit that is cut off and loses its power, as its hosts are killed. */
+async function flushedForNothing(scene: Scene): Promise<void> {
+  const { hosts, units: [unit] } = scene;
+  const { role, role: { machine } } = unit!;
+  for (const { workload } of inUse(scene)) workload.flushFirst();
+  await passTime(scene, 1500);
+  machine.cutPower();
+  for (const host of hosts) host.role.end("killed");
+  cutUnit(scene, false);
+  for (const { workload } of inUse(scene)) workload.flushed = true;
+  role.wanted = true;
+  machine.switchOn();
+  await readAll(scene);
+}
+
+/** No host and the unit reach each other, or all do again. */
+function cutUnit({ world, hosts, units: [unit] }: Scene, isCut: boolean): void {
+  const { machine } = unit!.role;
+  for (const { role } of hosts) {
+    for (const [from, to] of [[role.machine, machine], [machine, role.machine]] as const) {
+      if (isCut) world.cut(from, to);
+      else world.mend(from, to);
     }
-    for (const { workload } of inUse(scene)) workload.flushed = true;
-    machine.switchOn();
-    await readAll(scene);
   }
 }
 

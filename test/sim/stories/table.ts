@@ -4,6 +4,7 @@ import {
   generationGivenTwice,
   hostsAreAhead,
   olderBackup,
+  oneEpochTwice,
   restoredBeforeGrowth,
   revokedThenRestored,
   toldAnOlderMap,
@@ -29,6 +30,7 @@ import { copyInItsPlace, oldLabelPutBack } from "./copies.ts";
 import { directHeldWrite, grantReplacesHeld } from "./direct.ts";
 import { releasedInAnotherHistory } from "./histories.ts";
 import {
+  flushedWhileAway,
   longDisk,
   powerFailsAgain,
   reopened,
@@ -52,6 +54,7 @@ export const STORY_NAMES = [
   "direct-consumers-go",
   "direct-held-write",
   "fenced-while-poisoned",
+  "flushed-while-away",
   "generation-given-twice",
   "grant-replaces-held",
   "half-payloads",
@@ -65,6 +68,7 @@ export const STORY_NAMES = [
   "medium-away",
   "old-label-put-back",
   "older-backup",
+  "one-epoch-twice",
   "power-fails-again",
   "released-in-another-history",
   "restored-before-growth",
@@ -98,6 +102,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "direct-consumers-go": { plan: { hosts: 1 }, play: directConsumersGo },
   "direct-held-write": { plan: { hosts: 1 }, play: directHeldWrite },
   "fenced-while-poisoned": { plan: { hosts: 2 }, play: fencedWhilePoisoned },
+  "flushed-while-away": { play: flushedWhileAway },
   "generation-given-twice": { play: generationGivenTwice },
   "grant-replaces-held": { plan: { hosts: 1 }, play: grantReplacesHeld },
   "half-payloads": { play: halfPayloads },
@@ -114,6 +119,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
     play: oldLabelPutBack,
   },
   "older-backup": { play: olderBackup },
+  "one-epoch-twice": { play: oneEpochTwice },
   "power-fails-again": { play: powerFailsAgain },
   "released-in-another-history": { plan: { hosts: 1 }, play: releasedInAnotherHistory },
   "restored-before-growth": { play: restoredBeforeGrowth },
