@@ -158,6 +158,11 @@ export const LEG_BACKOFF_MS_MIN = 20;
 export const LEG_BACKOFF_MS_MAX = 2000;
 /** A leg that was ready for so long starts its pauses anew. */
 export const LEG_STABLE_MS = 5000;
+/**
+ * Consumers that come back by themselves over a restart of their host's agent are there within this
+ * time after their unit is.
+ */
+export const LEG_RETURN_MS = 60_000;
 /** Longer zeroes, discards and readaheads go on in pieces, so that no single one takes long. */
 export const RANGE_PIECE_BYTES_MAX = 64 * MIB;
 /** So many pieces of one are under way at a time: others have their turns in between. */

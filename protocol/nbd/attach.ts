@@ -27,6 +27,7 @@ export const OPTION_ATTACH = 0x64560002;
 
 export const ATTACH_CHALLENGE_BYTES = 32;
 export const VERIFIER_BYTES = 32;
+export const CONTINUITY_BYTES = 32;
 const UUID_BYTES = 16;
 const PROLOGUE = utf8("dvsan attach 1");
 
@@ -84,12 +85,21 @@ const AttachRequest = z.strictObject({ generation: Generation, attachment: Count
 /** What a host asks for, once its proof was read. */
 export type AttachRequest = z.infer<typeof AttachRequest>;
 
+/** What an export has not forgotten, as a text that is compared and never read. */
+const tokenOf = (bytes: number) =>
+  z.custom<Uint8Array>((v) => v instanceof Uint8Array && v.length === bytes);
+
 const AttachAnswer = z.strictObject({
   /**
    * Stands for what the export has not forgotten: when it changed, acknowledged writes that were
    * not flushed may be gone (data-path.md §5).
    */
-  verifier: z.custom<Uint8Array>((v) => v instanceof Uint8Array && v.length === VERIFIER_BYTES),
+  verifier: tokenOf(VERIFIER_BYTES),
+  /**
+   * The same for who does not replay: it stays while processes of the unit come and go, whose
+   * writes the kernel keeps, and changes only when acknowledged writes may truly be gone.
+   */
+  continuity: tokenOf(CONTINUITY_BYTES),
   /** Of the export, without the volume's header. */
   sizeBytes: Count,
 });
@@ -171,6 +181,7 @@ export class AttachServer {
   /** The data of the reply; called once, after `readRequest`. */
   answer(answer: AttachAnswer): Uint8Array {
     assert(answer.verifier.length === VERIFIER_BYTES, "a verifier has 32 bytes");
+    assert(answer.continuity.length === CONTINUITY_BYTES, "a continuity has 32 bytes");
     return this.#handshake.writeMessage(encode(answer));
   }
 }

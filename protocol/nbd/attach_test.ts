@@ -21,7 +21,11 @@ const unit = keyPairOf(new Uint8Array(32).fill(2));
 const stranger = keyPairOf(new Uint8Array(32).fill(3));
 const challenge = new Uint8Array(32).fill(9);
 const generation = { epoch: 3, counter: 8 };
-const answer = { verifier: new Uint8Array(32).fill(7), sizeBytes: 2 ** 40 };
+const answer = {
+  verifier: new Uint8Array(32).fill(7),
+  continuity: new Uint8Array(32).fill(8),
+  sizeBytes: 2 ** 40,
+};
 
 function clientWith(options: { host?: typeof host; unitKey?: Uint8Array } = {}): AttachClient {
   return new AttachClient(challenge, {

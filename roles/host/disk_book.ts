@@ -3,7 +3,7 @@ import { Assignment } from "../../protocol/config/bodies.ts";
 import { fromHex, fromUtf8, hexOf, utf8 } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { type Random, randomFraction } from "../../protocol/core/random.ts";
-import { ATTACHMENTS_PER_RUN } from "../../storage/worker/messages.ts";
+import { ATTACHMENTS_PER_RUN, type DiskAttach } from "../../storage/worker/messages.ts";
 
 /** What the book needs of a state directory; roles/process/state_files.ts provides it. */
 export interface BookFiles {
@@ -27,38 +27,59 @@ const Stored = z.strictObject({
     assignment: StoredAssignment,
     /** How many runs of attachment numbers were handed out. */
     runs: z.number().int().nonnegative(),
+    use: z.strictObject({ bootId: z.string(), marks: z.record(z.uuid(), z.string()) }).optional(),
   })),
 });
+
+/**
+ * A process has attached the disk, and it was not detached with everything flushed. Consumers
+ * outlive a process of ours, and not the machine.
+ */
+interface Use {
+  readonly bootId: string;
+  /** By volume id (storage/devices/leg_memory.ts); none yet for a leg that was never attached. */
+  readonly marks: Readonly<Record<string, string>>;
+}
 
 interface Entry {
   assignment: Assignment;
   runs: number;
+  use?: Use | undefined;
 }
+
+export interface DiskBookOptions {
+  readonly random: Random;
+  /** Differs whenever this machine was started anew. */
+  readonly bootId: string;
+}
+
+/** What a disk is attached with. */
+export type Attaching = Pick<DiskAttach, "firstAttachment" | "marks">;
 
 /**
  * The assignments a host holds, on its own disk, so that it attaches at boot without the station,
- * and the attachment numbers it has used, which must never be used again. Every change is durable
- * before the method returns.
+ * the attachment numbers it has used, which must never be used again, and by which marks a loss is
+ * seen that no process of it was there to see. Every change is durable before the method returns.
  */
 export class DiskBook {
   readonly #files: BookFiles;
-  readonly #random: Random;
+  readonly #options: DiskBookOptions;
   readonly #entries: Map<string, Entry>;
 
-  private constructor(files: BookFiles, random: Random, entries: Map<string, Entry>) {
+  private constructor(files: BookFiles, options: DiskBookOptions, entries: Map<string, Entry>) {
     this.#files = files;
-    this.#random = random;
+    this.#options = options;
     this.#entries = entries;
   }
 
   /** Throws DvsanError when the file is there and cannot be understood. */
-  static load(files: BookFiles, random: Random): DiskBook {
+  static load(files: BookFiles, options: DiskBookOptions): DiskBook {
     const bytes = files.read(FILE);
     const entries = new Map<string, Entry>();
     if (bytes !== null) {
       for (const entry of parse(bytes)) entries.set(entry.assignment.diskId, entry);
     }
-    return new DiskBook(files, random, entries);
+    return new DiskBook(files, options, entries);
   }
 
   list(): Assignment[] {
@@ -77,7 +98,7 @@ export class DiskBook {
   put(assignment: Assignment): void {
     const { diskId } = assignment;
     const before = this.#entries.get(diskId);
-    this.#entries.set(diskId, { assignment, runs: before?.runs ?? 0 });
+    this.#entries.set(diskId, { runs: 0, ...before, assignment });
     this.#saveOr(() => this.#putBack(diskId, before));
   }
 
@@ -85,6 +106,43 @@ export class DiskBook {
   remove(diskId: string): void {
     const before = this.#entries.get(diskId);
     if (this.#entries.delete(diskId)) this.#saveOr(() => this.#putBack(diskId, before));
+  }
+
+  /**
+   * The disk is about to be attached, and may hold unflushed writes from now on. DvsanError as
+   * `reserveAttachments`, and then it is not in use by this.
+   */
+  attaching(diskId: string): Attaching {
+    const { bootId } = this.#options;
+    const entry = this.#entries.get(diskId);
+    const before = entry?.use;
+    const use = before?.bootId === bootId ? before : undefined;
+    if (entry !== undefined) entry.use = use ?? { bootId, marks: {} };
+    try {
+      return { firstAttachment: this.reserveAttachments(diskId), marks: use?.marks ?? null };
+    } catch (error) {
+      if (entry !== undefined) entry.use = before;
+      throw error;
+    }
+  }
+
+  /**
+   * A leg's mark. DvsanError "io" when it cannot be kept now: it is, by the next change that can,
+   * and until then an older one costs no more than an error.
+   */
+  marked(diskId: string, { volumeId, mark }: { volumeId: string; mark: string }): void {
+    const entry = this.#entries.get(diskId);
+    if (entry?.use === undefined) return;
+    entry.use = { ...entry.use, marks: { ...entry.use.marks, [volumeId]: mark } };
+    this.#save();
+  }
+
+  /** Nothing of the disk is unflushed, and nobody uses it. DvsanError "io" as `marked`. */
+  settled(diskId: string): void {
+    const entry = this.#entries.get(diskId);
+    if (entry?.use === undefined) return;
+    entry.use = undefined;
+    this.#save();
   }
 
   /**
@@ -100,7 +158,7 @@ export class DiskBook {
     }
     entry.runs = Math.max(entry.runs, Math.ceil(above / (2 * ATTACHMENTS_PER_RUN))) + 1;
     this.#save();
-    const offset = Math.floor(randomFraction(this.#random) * ATTACHMENTS_PER_RUN);
+    const offset = Math.floor(randomFraction(this.#options.random) * ATTACHMENTS_PER_RUN);
     return entry.runs * 2 * ATTACHMENTS_PER_RUN + offset;
   }
 
@@ -120,12 +178,13 @@ export class DiskBook {
   }
 
   #save(): void {
-    const disks = [...this.#entries.values()].map(({ assignment, runs }) => ({
+    const disks = [...this.#entries.values()].map(({ assignment, runs, use }) => ({
       assignment: {
         ...assignment,
         legs: assignment.legs.map((leg) => ({ ...leg, unitKey: hexOf(leg.unitKey) })),
       },
       runs,
+      ...(use === undefined ? {} : { use }),
     }));
     this.#files.write(FILE, utf8(JSON.stringify({ format: 1, disks }, null, 2) + "\n"));
   }

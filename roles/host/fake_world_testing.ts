@@ -2,7 +2,7 @@ import { seededRandom } from "../../storage/media/testing.ts";
 import type { Assignment } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { silentLog } from "../../protocol/core/log.ts";
-import type { DiskStatus } from "../../storage/worker/messages.ts";
+import type { DiskAttach, DiskStatus } from "../../storage/worker/messages.ts";
 import { DiskBook } from "./disk_book.ts";
 import { type DataCalls, Host } from "./host.ts";
 
@@ -48,6 +48,7 @@ export function assignmentOf(change: Partial<Assignment> = {}): Assignment {
 export class FakeWorker implements DataCalls {
   readonly calls: string[] = [];
   readonly attachments: number[] = [];
+  readonly marks: DiskAttach["marks"][] = [];
   /** Awaited inside the next call, then forgotten. */
   gate: Promise<void> | null = null;
   failure: DvsanError | null = null;
@@ -63,13 +64,10 @@ export class FakeWorker implements DataCalls {
 
   #answer(name: string, params: unknown): unknown {
     if (name === "diskAttach") {
-      const { assignment, socketPath, firstAttachment } = params as {
-        assignment: Assignment;
-        socketPath: string;
-        firstAttachment: number;
-      };
+      const { assignment, socketPath, firstAttachment, marks } = params as DiskAttach;
       this.calls.push(`attach ${assignment.name} ${assignment.version}`);
       this.attachments.push(firstAttachment);
+      this.marks.push(marks);
       return this.#status(assignment, socketPath);
     }
     if (name === "diskUpdate") {
@@ -116,9 +114,16 @@ export function memoryFiles() {
   };
 }
 
+export function loadBook(
+  files: ReturnType<typeof memoryFiles>,
+  { seed = 1, bootId = "boot-1" } = {},
+): DiskBook {
+  return DiskBook.load(files, { random: seededRandom(seed), bootId });
+}
+
 export function makeHost(files = memoryFiles()) {
   const worker = new FakeWorker();
-  const book = DiskBook.load(files, seededRandom(1));
+  const book = loadBook(files);
   const removed: string[] = [];
   let changes = 0;
   const host = new Host({

@@ -133,6 +133,31 @@ export class Host {
     this.#statuses.set(status.diskId, status);
   }
 
+  /** A leg's mark (storage/devices/leg_memory.ts). */
+  marked({ diskId, ...leg }: { diskId: string; volumeId: string; mark: string }): void {
+    this.#keep(diskId, (book) => book.marked(diskId, leg));
+  }
+
+  /** With everything flushed. */
+  detached(diskId: string): void {
+    this.#keep(diskId, (book) => book.settled(diskId));
+  }
+
+  /** What may be kept later. */
+  #keep(diskId: string, keep: (book: DiskBook) => void): void {
+    const { book, log } = this.#options;
+    try {
+      keep(book);
+    } catch (error) {
+      if (!(error instanceof DvsanError)) throw error;
+      log.warn(
+        "cannot keep what tells of losses on a disk: should this agent be killed, a flush may " +
+          "fail for nothing. Make room in the state directory",
+        { disk: book.get(diskId)?.name ?? diskId, problem: error.message },
+      );
+    }
+  }
+
   /** A unit has seen a higher number than the book has given out, or all those were used. */
   outrun(diskId: string, attachment: number): void {
     const { book, log, worker } = this.#options;
@@ -188,6 +213,20 @@ export class Host {
     await this.#changing.get(diskId);
   }
 
+  async #attach(assignment: Assignment): Promise<DiskStatus> {
+    const { worker, book, socketPath } = this.#options;
+    const { diskId, name } = assignment;
+    const attaching = book.attaching(diskId);
+    try {
+      const attach = { assignment, socketPath: socketPath(name), ...attaching };
+      return await worker.call("diskAttach", attach);
+    } catch (error) {
+      // Nothing was written, and what was before is as it was.
+      if (attaching.marks === null) this.detached(diskId);
+      throw error;
+    }
+  }
+
   #apply(assignment: Assignment): Promise<void> {
     const { diskId } = assignment;
     const before = this.#changing.get(diskId) ?? Promise.resolve();
@@ -206,7 +245,7 @@ export class Host {
   }
 
   async #change(assignment: Assignment): Promise<void> {
-    const { worker, book, socketPath, removeSocket } = this.#options;
+    const { worker, removeSocket } = this.#options;
     const { diskId } = assignment;
     const attached = this.#statuses.has(diskId);
     this.#failures.delete(diskId);
@@ -216,14 +255,9 @@ export class Host {
       removeSocket(assignment.name);
       return;
     }
-    const status = attached ? await worker.call("diskUpdate", assignment) : await worker.call(
-      "diskAttach",
-      {
-        assignment,
-        socketPath: socketPath(assignment.name),
-        firstAttachment: book.reserveAttachments(diskId),
-      },
-    );
+    const status = attached
+      ? await worker.call("diskUpdate", assignment)
+      : await this.#attach(assignment);
     this.#statuses.set(diskId, status);
   }
 }

@@ -4,7 +4,7 @@ import type { Assignment } from "../../protocol/config/bodies.ts";
 import { Heartbeat } from "../../protocol/config/heartbeat_bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { HELD_LEGS_TOLD_MAX } from "../../protocol/core/limits.ts";
-import { assignmentOf, makeHost } from "./fake_world_testing.ts";
+import { assignmentOf, loadBook, makeHost } from "./fake_world_testing.ts";
 
 const DISK = assignmentOf().diskId;
 
@@ -199,4 +199,40 @@ Deno.test("a Host with a full state directory refuses what it cannot keep, goes 
   assert.deepEqual(worker.calls, ["attach db 1"], "not once more");
   host.outrun(DISK, 2 ** 40);
   assert.ok(book.reserveAttachments(DISK) > 2 ** 40);
+});
+
+Deno.test("a host keeps a disk's marks until it is detached with all flushed, or was never attached", async () => {
+  const { host, worker, files } = makeHost();
+  const { diskId, legs } = assignmentOf();
+  const { volumeId } = legs[0]!;
+  worker.failure = new DvsanError("limit", "no buffers");
+  host.assigned(assignmentOf());
+  await host.settled(diskId);
+  worker.failure = null;
+  host.again(diskId);
+  await host.settled(diskId);
+  assert.deepEqual(worker.marks, [null], "nobody could write while it was not attached");
+  host.marked({ diskId, volumeId, mark: "1.2 aa" });
+  const next = makeHost(files);
+  await next.host.start();
+  assert.deepEqual(next.worker.marks, [{ [volumeId]: "1.2 aa" }]);
+  // It could not be attached this time: what was before is as it was.
+  const third = makeHost(files);
+  third.worker.failure = new DvsanError("limit", "no buffers");
+  await third.host.start();
+  assert.deepEqual(loadBook(files).attaching(diskId).marks, { [volumeId]: "1.2 aa" });
+  third.host.detached(diskId);
+  assert.equal(loadBook(files).attaching(diskId).marks, null);
+});
+
+Deno.test("a host whose marks cannot be kept goes on", async () => {
+  const { host, files } = makeHost();
+  const { diskId, legs } = assignmentOf();
+  host.assigned(assignmentOf());
+  await host.settled(diskId);
+  files.write = () => {
+    throw new DvsanError("io", "no room");
+  };
+  host.marked({ diskId, volumeId: legs[0]!.volumeId, mark: "1.2 aa" });
+  host.detached(diskId);
 });

@@ -27,7 +27,7 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
   const node = openNode("host", { settings, process });
   const { files, identity } = node;
   const localSocket = socketPathIn(files, LOCAL_SOCKET);
-  const book = DiskBook.load(files, process.random);
+  const book = DiskBook.load(files, { random, bootId: process.machine.bootId });
   const sockets = process.openStateFiles(files.path("disks"));
   const removeSocket = (disk: string) => sockets.remove(`${disk}.sock`);
   process.onShutdown("disk sockets", () => {
@@ -52,6 +52,8 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
   });
   worker.onNotice((notice) => {
     if (notice.notice === "disk-changed") host.noticed(notice.status);
+    if (notice.notice === "disk-marked") host.marked(notice);
+    if (notice.notice === "disk-settled") host.detached(notice.diskId);
     if (notice.notice === "disk-outrun") host.outrun(notice.diskId, notice.attachment);
   });
   const link = connectNode(node, {

@@ -57,6 +57,7 @@ export const LABEL_SEQUENCES_FILE = "label-sequences.json";
 export const NEXT_NUMBER_FILE = "next-number.json";
 export const MEDIUM_DEVICES_FILE = "medium-devices.json";
 export const POISONED_MEDIA_FILE = "poisoned-media.json";
+export const MEDIA_CONTINUITY_FILE = "media-continuity.json";
 export const USED_WIPES_FILE = "used-wipes.json";
 export const DIRECT_USE_FILE = "direct-use.json";
 

@@ -5,7 +5,7 @@ import { STATE_RETRY_MS } from "../../protocol/core/limits_truth.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Notice, UnitStart } from "../../storage/worker/messages.ts";
 import type { StateFiles } from "../process/context.ts";
-import { DIRECT_USE_FILE } from "../process/settings.ts";
+import { DIRECT_USE_FILE, MEDIA_CONTINUITY_FILE } from "../process/settings.ts";
 import { ForgottenMedia } from "./forgotten.ts";
 import { KeptRecord } from "./kept_record.ts";
 import { MediumDevices } from "./medium_devices.ts";
@@ -19,6 +19,7 @@ type Known = Pick<
   | "forgottenMedia"
   | "poisonedMedia"
   | "knownDevices"
+  | "continuities"
   | "numbersFrom"
   | "directMarks"
   | "areDirectMarksLost"
@@ -26,7 +27,7 @@ type Known = Pick<
 
 type Changed = Pick<
   Extract<Notice, { notice: "storage-changed" }>,
-  "sequences" | "nextNumber" | "poisoned" | "devices"
+  "sequences" | "nextNumber" | "poisoned" | "devices" | "continuities"
 >;
 
 export interface KnownMediaOptions {
@@ -47,6 +48,7 @@ export class KnownMedia {
   readonly #number: NextNumber;
   readonly #marks: PoisonMarks;
   readonly #devices: MediumDevices;
+  readonly #continuities: KeptRecord<string>;
   readonly #direct: KeptRecord<string>;
   /** The newest that is to be kept, by what it is, until it is. */
   readonly #open = new Map<string, () => void>();
@@ -62,6 +64,14 @@ export class KnownMedia {
     this.#number = new NextNumber(files, { log, isNew });
     this.#marks = new PoisonMarks(files, log);
     this.#devices = new MediumDevices(files, log);
+    this.#continuities = new KeptRecord({
+      files,
+      log,
+      file: MEDIA_CONTINUITY_FILE,
+      schema: z.string(),
+      damaged: "what tells that media have lost nothing is damaged: programs that come back to a " +
+        "host's agent that was killed are told of a possible loss, by one FLUSH that fails",
+    });
     this.#direct = new KeptRecord({
       files,
       log,
@@ -82,18 +92,20 @@ export class KnownMedia {
       forgottenMedia: this.forgotten.list(),
       poisonedMedia: this.#marks.known,
       knownDevices: this.#devices.known,
+      continuities: this.#continuities.known,
       directMarks: this.#direct.known,
       areDirectMarksLost: this.#direct.isDamaged,
     };
   }
 
   /** Durable when it returns true; otherwise it is tried again. */
-  keep({ sequences, nextNumber, poisoned, devices }: Changed): boolean {
+  keep({ sequences, nextNumber, poisoned, devices, continuities }: Changed): boolean {
     return this.#keep({
       "label sequences": () => this.#sequences.keep(sequences),
       "the next volume's number": () => this.#number.raise(nextNumber),
       "poisoned media": () => this.#marks.keep(poisoned),
       "media's devices": () => this.#devices.keep(devices),
+      "what media have not lost": () => this.#continuities.replace(continuities),
     });
   }
 
@@ -146,8 +158,9 @@ export class KnownMedia {
       this.#o.log.error(
         "cannot keep what is known of the media; I/O goes on. Should this unit restart now, an " +
           "old copy of a medium may pass for it, a failed medium for a good one, and who uses a " +
-          "volume by a token may not be told of a loss. Make room in the state directory, or " +
-          "mend why it cannot be written; it is tried again until then",
+          "volume by a token, or over a restart of their host's agent, may not be told of a " +
+          "loss. Make room in the state directory, or mend why it cannot be written; it is tried " +
+          "again until then",
         { problem, open: [...this.#open.keys()].join(", ") },
       );
     }

@@ -43,6 +43,7 @@ const CHANGED = {
   nextNumber: 3,
   poisoned: { [MEDIUM]: "a flush failed" },
   devices: { [MEDIUM]: { path: "/dev/sdb", identity: "wwid 1" } },
+  continuities: { [MEDIUM]: "aa", [OTHER]: "bb" },
 };
 
 Deno.test("KnownMedia outlives a state directory that takes nothing, says so once, and keeps all later", () => {
@@ -59,14 +60,16 @@ Deno.test("KnownMedia outlives a state directory that takes nothing, says so onc
   free();
   pass();
   assert.deepEqual(lines, ["error", "info"]);
-  const { knownSequences, poisonedMedia, knownDevices, directMarks } = open().known();
-  const { sequences, poisoned, devices } = CHANGED;
+  const { numbersFrom, forgottenMedia, areDirectMarksLost, ...known } = open().known();
+  assert.deepEqual([numbersFrom, forgottenMedia, areDirectMarksLost], [3, [], false]);
+  const { sequences, poisoned, devices, continuities } = CHANGED;
   assert.deepEqual(
-    { knownSequences, poisonedMedia, knownDevices, directMarks },
+    known,
     {
       knownSequences: sequences,
       poisonedMedia: poisoned,
       knownDevices: devices,
+      continuities,
       directMarks: marks,
     },
   );

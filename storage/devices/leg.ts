@@ -85,8 +85,8 @@ export class RemoteLeg implements Device {
     this.#life.renumber(attachments);
   }
 
-  /** Detaches: says goodbye, fails what still waits, and then calls `closed`. Not flushed here. */
-  close(closed: () => void): void {
+  /** As LegLife.close; it is clean when all was flushed, and nobody is to be told of a loss. */
+  close(closed: (isClean: boolean) => void): void {
     this.#life.close(closed);
   }
 

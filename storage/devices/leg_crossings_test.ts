@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ForgetfulDevice } from "../nbd/testing_unit.ts";
+import type { ForgetfulDevice } from "../nbd/testing_forgetful.ts";
 import { assignmentOf, DeviceBench, KIB, LegBench } from "./testing_leg.ts";
 
 /** Several things at once: what each alone does is tested elsewhere. */

@@ -1,6 +1,5 @@
 import { compareGenerations, type LegAssignment } from "../../protocol/config/bodies.ts";
 import { assert, defined, unreachable } from "../../protocol/core/assert.ts";
-import { bytesEqual } from "../../protocol/core/bytes.ts";
 import { CLIENT_REPLY_TIMEOUT_MS } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { AttachAnswer } from "../../protocol/nbd/attach.ts";
@@ -12,13 +11,14 @@ import type { ClientRequest } from "../nbd/client_request.ts";
 import type { LegStatus } from "../worker/messages.ts";
 import { type AttachmentRun, LegLink, type LinkOptions } from "./leg_link.ts";
 import { type LegLogOptions, ReplayLog } from "./leg_log.ts";
+import { type LegMarks, UnitMemory } from "./leg_memory.ts";
 import { LegQueue } from "./leg_queue.ts";
 import { LegRecovery } from "./leg_recovery.ts";
 import type { LegRequest } from "./leg_request.ts";
 import { isComing, type LegEvent, type LegPhase, nextPhase, statusOf } from "./leg_state.ts";
 import { LegTimer } from "./leg_timer.ts";
 
-export interface LegOptions extends LinkOptions, LegLogOptions {
+export interface LegOptions extends LinkOptions, LegLogOptions, LegMarks {
   readonly assignment: LegAssignment;
   readonly log: Log;
   /** Where it counts; nowhere when not given. */
@@ -39,23 +39,21 @@ export class LegLife {
   readonly queue: LegQueue;
   readonly #link: LegLink;
   readonly #recovery: LegRecovery;
+  readonly #memory: UnitMemory;
   readonly #expiry: LegTimer;
   #assignment: LegAssignment;
   #phase: LegPhase = "away";
   #connection: ClientConnection | null = null;
-  /** The verifier under which everything in the log is known to be on the unit. */
-  #verifier: Uint8Array | null = null;
-  #offeredVerifier: Uint8Array | null = null;
   #reason: string | null = null;
   #sinceMs: number;
   #expired = false;
   #wasReady = false;
-  #closed: (() => void) | null = null;
+  #closed: ((isClean: boolean) => void) | null = null;
 
   constructor(options: LegOptions) {
     this.#options = options;
     this.#assignment = options.assignment;
-    const { io, replayBuffers: buffers, assignment: { unitId } } = options;
+    const { io, replayBuffers: buffers, assignment: { unitId, volumeId } } = options;
     this.#sinceMs = io.nowMs();
     this.#counters = options.counters ?? CounterRow.unread();
     const log = ReplayLog.forLeg(io, options);
@@ -64,6 +62,7 @@ export class LegLife {
       recovered: () => this.#onRecovered(),
       failed: (reason) => this.#connection?.drop(reason),
     });
+    this.#memory = new UnitMemory(options, { io, volumeId, queue: this.queue });
     this.#expiry = new LegTimer(io, () => this.#expire());
     this.#link = new LegLink(options, {
       attached: (connection, answer) => this.#onAttached(connection, answer),
@@ -131,7 +130,7 @@ export class LegLife {
   }
 
   /** Detaches: says goodbye, fails what still waits, and then calls `closed`. Not flushed here. */
-  close(closed: () => void): void {
+  close(closed: (isClean: boolean) => void): void {
     assert(this.#closed === null, "a leg is closed once");
     this.#closed = closed;
     this.#event("close");
@@ -139,8 +138,10 @@ export class LegLife {
 
   #onAttached(connection: ClientConnection, answer: AttachAnswer): void {
     this.#connection = connection;
-    this.#offeredVerifier = answer.verifier;
     if (this.#phase !== "connecting") return connection.drop("detached");
+    if (this.#memory.attached(answer, this.#assignment.generation)) {
+      this.#log().error("What this host wrote before its restart may be lost; flushes fail once");
+    }
     this.#event("attached");
   }
 
@@ -160,7 +161,7 @@ export class LegLife {
   }
 
   #onRecovered(): void {
-    this.#verifier = this.#offeredVerifier;
+    this.#memory.recovered();
     this.#event("recovered");
   }
 
@@ -249,10 +250,8 @@ export class LegLife {
 
   #recover(): void {
     const connection = defined(this.#connection, "a leg recovers on a connection");
-    const offered = defined(this.#offeredVerifier, "an attachment tells a verifier");
-    const changed = this.#verifier !== null && !bytesEqual(this.#verifier, offered);
     // After a failed flush the unit's caches may have dropped what the verifier does not show.
-    const replay = changed || this.queue.flushFailed;
+    const replay = this.#memory.isReplayDue || this.queue.flushFailed;
     const { log } = this.queue;
     if (replay && !log.isEmpty) {
       this.#counters.add(LEG_CELL.replayed, log.end - log.begin);
@@ -289,8 +288,9 @@ export class LegLife {
     this.#expiry.unset();
     this.#link.stop();
     this.queue.fail({ errno: WIRE_ERROR.io, beforeMs: Infinity });
+    const isClean = this.#memory.close();
     this.queue.log.close();
-    this.#closed?.();
+    this.#closed?.(isClean);
   }
 
   #log(): Log {

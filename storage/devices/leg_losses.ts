@@ -7,14 +7,17 @@ import type { Asker } from "../io/operation.ts";
  * file: errseq_t.)
  */
 export class LegLosses {
-  /** Of the last loss; -Infinity: nothing was lost. */
+  /** Who came by then is told; -Infinity: nothing was lost. */
   #atMs = -Infinity;
   #told = new WeakSet<Asker>();
+  /** Called when somebody was told. */
+  wasTold: () => void = () => {};
   /** Nobody has heard of it yet. */
   isUntold = false;
 
-  add(nowMs: number): void {
-    this.#atMs = nowMs;
+  /** `untilMs`: who has come by then is to be told, now or some time later. */
+  add(untilMs: number): void {
+    this.#atMs = Math.max(this.#atMs, untilMs);
     this.#told = new WeakSet();
     this.isUntold = true;
   }
@@ -28,5 +31,6 @@ export class LegLosses {
   tell(asker: Asker | null): void {
     this.isUntold = false;
     if (asker !== null) this.#told.add(asker);
+    this.wasTold();
   }
 }

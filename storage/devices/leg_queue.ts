@@ -60,7 +60,8 @@ export class LegQueue {
    * Whether the unit may hold unflushed writes that are not in the log: those of an earlier process
    * of this host. So the first flush always goes to the unit.
    */
-  #unknownBefore = true;
+  unknownBefore = true;
+
   constructor(io: Io, parts: { readonly log: ReplayLog; readonly counters: CounterRow }) {
     this.#io = io;
     this.log = parts.log;
@@ -74,7 +75,7 @@ export class LegQueue {
 
   /** Whether a flush has to ask the unit. */
   get isDirty(): boolean {
-    return !this.log.isEmpty || this.#unknownBefore || this.flushFailed || this.losses.isUntold;
+    return !this.log.isEmpty || this.unknownBefore || this.flushFailed || this.losses.isUntold;
   }
 
   /** A request to fill in and admit, or null when there are too many. */
@@ -170,7 +171,7 @@ export class LegQueue {
     // A flush that succeeds after one that failed proves nothing (data-path.md §5).
     if (this.flushFailed) return -WIRE_ERROR.io;
     this.log.releaseBefore(request.mark);
-    this.#unknownBefore = false;
+    this.unknownBefore = false;
     this.log.show(this.#counters);
     return 0;
   }

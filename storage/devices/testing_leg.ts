@@ -67,6 +67,8 @@ export class LegBench {
       log: createLog((line) => this.lines.push(line)),
       ioTimeoutMs: 60_000,
       logBytes: 1024 * KIB,
+      before: null,
+      marked: () => {},
       changed: () => {},
       ...rest,
     });

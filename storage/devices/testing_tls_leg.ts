@@ -77,6 +77,8 @@ export class TlsLegBench {
       replyTimeoutMs: timeoutMs,
       ioTimeoutMs: 10 * timeoutMs,
       logBytes: 1024 * KIB,
+      before: null,
+      marked: () => {},
       changed: () => {},
     });
     leg.start();

@@ -7,7 +7,9 @@ import {
   REVISIONS_PER_OPENING,
 } from "../../protocol/core/limits.ts";
 import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
+import { adoptCluster } from "./adopt_cluster.ts";
 import { type Space } from "./allocate.ts";
+import { MediaContinuity } from "./media_continuity.ts";
 import { Medium } from "./medium.ts";
 import { highestOf, VolumeNumbers } from "./numbers.ts";
 import { devicesOf, mediumInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
@@ -31,6 +33,7 @@ export class StoreState {
   readonly volumes = new Map<string, Volume>();
   readonly zeroers = new Zeroers();
   readonly numbers: VolumeNumbers;
+  readonly continuity: MediaContinuity;
   #reported: MediumInfo[];
   readonly #forgotten: Set<string>;
   readonly #poisonedBefore: Record<string, string>;
@@ -46,6 +49,7 @@ export class StoreState {
     this.#reported = [...opened.reported];
     this.#forgotten = new Set(options.forgotten);
     this.#poisonedBefore = { ...options.poisoned };
+    this.continuity = new MediaContinuity(options.continuities ?? {}, options.random);
     const labels = () => [...this.media.values()].map(({ nextLabel }) => nextLabel);
     this.numbers = new VolumeNumbers(options, labels);
     for (const { file, label } of opened.ok) {
@@ -53,10 +57,13 @@ export class StoreState {
         file,
         label,
         changed: () => this.bump(),
-        failed: ({ id, state, reason }) =>
-          options.log.error(`a medium is ${state}`, { medium: id, path: file.path, reason }),
+        failed: ({ id, state, reason }) => {
+          this.continuity.broken(id);
+          options.log.error(`a medium is ${state}`, { medium: id, path: file.path, reason });
+        },
       });
       this.media.set(medium.id, medium);
+      this.continuity.of(medium.id);
       const random = (count: number) => options.random.bytes(count);
       this.zeroers.add(medium, random);
       if (label.epoch > EPOCH_MAX) continue;
@@ -107,6 +114,8 @@ export class StoreState {
   #markPoisoned(): void {
     const { reopened } = this.options;
     if (reopened !== undefined && this.media.get(reopened)?.ok === true) {
+      // What was written to it while it was poisoned was never on it.
+      if (reopened in this.#poisonedBefore) this.continuity.broken(reopened);
       delete this.#poisonedBefore[reopened];
     }
     for (const [id, reason] of Object.entries(this.#poisonedBefore)) {
@@ -188,22 +197,8 @@ export class StoreState {
     await (besides === undefined ? written : besides(written));
   }
 
-  async adoptCluster(clusterId: string): Promise<void> {
-    const others = [...this.media.values()].filter(({ label }) =>
-      label.clusterId !== "" && label.clusterId !== clusterId
-    );
-    if (others.length > 0) {
-      const which = others.map((medium) => `${medium.id} (${medium.file.path})`).join(", ");
-      throw new DvsanError(
-        "foreign",
-        `Cannot join cluster ${clusterId}: media belong to another cluster: ${which}. ` +
-          "Remove them from this unit, or wipe them.",
-      );
-    }
-    const empty = this.okMedia().filter(({ label }) => label.clusterId === "");
-    await Promise.all(
-      empty.map((medium) => medium.update((label) => ({ ...label, clusterId }))),
-    );
+  adoptCluster(clusterId: string): Promise<void> {
+    return adoptCluster([...this.media.values()], clusterId);
   }
 
   /**
@@ -234,6 +229,7 @@ export class StoreState {
       nextNumber: this.numbers.next(),
       poisoned: this.poisoned(),
       devices: this.devices(),
+      continuities: this.continuity.record(),
     });
   }
 

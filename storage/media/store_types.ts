@@ -25,6 +25,8 @@ export interface UnitStoreOptions {
   readonly keepNumbers?: (below: number) => Promise<void>;
   /** Media that were poisoned before, and why: they stay so until an operator reopens them. */
   readonly poisoned?: Readonly<Record<string, string>>;
+  /** What MediaContinuity knows (from the unit's state directory). */
+  readonly continuities?: Readonly<Record<string, string>>;
   /** The medium that an operator has this unit take over, by the label that was shown. */
   readonly adopting?: { readonly mediumId: string; readonly sequence: number };
   /** Labelled media that may be destroyed where wiping their path was asked for, too. */
@@ -58,6 +60,8 @@ export interface StoreChange {
   readonly poisoned: Readonly<Record<string, string>>;
   /** By medium id, of media that are away too. */
   readonly devices: Readonly<Record<string, KnownDevice>>;
+  /** MediaContinuity's, of media that are away too. */
+  readonly continuities: Readonly<Record<string, string>>;
 }
 
 /** Where a medium was when it was served last. */

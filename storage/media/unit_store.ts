@@ -172,6 +172,16 @@ export class UnitStore {
     return medium === undefined ? "none" : `${medium.label.opens}.${medium.errors}`;
   }
 
+  /** Part of an export's continuity; null while its label does not count here. */
+  mediumContinuity(mediumId: string): string | null {
+    return this.#state.media.has(mediumId) ? this.#state.continuity.of(mediumId) : null;
+  }
+
+  /** MediaContinuity's record, for the next opening. */
+  continuities(): Readonly<Record<string, string>> {
+    return this.#state.continuity.record();
+  }
+
   /** Resolves when no zeroing, label update or look is under way or due. */
   idle(): Promise<void> {
     return this.#state.idle();

@@ -37,6 +37,8 @@ export interface GrantedVolumes {
   counters(volumeId: string): CounterRow;
   /** Changes when acknowledged writes may have been forgotten; VERIFIER_BYTES long. */
   verifier(volumeId: string): Uint8Array;
+  /** The same, but for what a process forgets by ending; CONTINUITY_BYTES long. */
+  continuity(volumeId: string): Uint8Array;
 }
 
 export interface UnitGateOptions {
@@ -202,8 +204,9 @@ export class UnitGate implements ExportGate {
     if (device === null) return refused("unknown", "the volume cannot be served any more");
     guest.attached = { volumeId: by.volumeId, device };
     const verifier = volumes.verifier(by.volumeId);
-    const payload = by.server.answer({ verifier, sizeBytes: device.traits.sizeBytes });
-    return { kind: "answer", payload };
+    const continuity = volumes.continuity(by.volumeId);
+    const { sizeBytes } = device.traits;
+    return { kind: "answer", payload: by.server.answer({ verifier, continuity, sizeBytes }) };
   }
 
   #findDirect(connection: GateConnection, name: string): ExportEntry | ExportRefusal | null {

@@ -24,6 +24,7 @@ Deno.test("a proven host learns verifier and size, and finds its volume; others 
   assert.ok(answers[0]?.kind === "answer");
   assert.deepEqual(client.readAnswer(answers[0].payload), {
     verifier: new Uint8Array(32).fill(9),
+    continuity: new Uint8Array(32).fill(10),
     sizeBytes: SIZE,
   });
   assert.equal(world.entry(a, VOLUME).device, world.device);

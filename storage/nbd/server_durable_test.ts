@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
 import { IO_KINDS, reply, request, TestServer, until, write } from "./server_testing.ts";
-import { ForgetfulDevice } from "./testing_unit.ts";
+import { ForgetfulDevice } from "./testing_forgetful.ts";
 
 /** What is promised to be durable is so before the reply, on a device that forgets the rest. */
 

@@ -111,6 +111,7 @@ export class World {
       counters: () => CounterRow.unread(),
       device: () => this.served ? this.device : null,
       verifier: () => new Uint8Array(32).fill(9),
+      continuity: () => new Uint8Array(32).fill(10),
     },
     unit,
     random: { bytes: (count) => new Uint8Array(count).fill(++this.#seed) },

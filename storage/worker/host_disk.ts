@@ -8,6 +8,7 @@ import type { CounterTable } from "../counters/table.ts";
 import { RemoteLeg } from "../devices/leg.ts";
 import type { ReplayBuffers } from "../devices/leg_replay_buffers.ts";
 import type { AttachmentRun } from "../devices/leg_link.ts";
+import type { LegMarks } from "../devices/leg_memory.ts";
 import type { LogBudget } from "../devices/leg_log_budget.ts";
 import { LinearDevice } from "../devices/linear.ts";
 import { BufferUser, type Io, type TurnTask } from "../io/io.ts";
@@ -19,6 +20,7 @@ import { diskServerLimitsOf } from "./data_limits.ts";
 import { checkAssignment, checkSuccessor } from "./host_disk_maps.ts";
 import { DiskGate } from "./host_gate.ts";
 import { ATTACHMENTS_PER_RUN, type DiskAttach, type DiskStatus } from "./messages.ts";
+import { lastFlush } from "./last_flush.ts";
 import { limited } from "./time_limit.ts";
 
 export interface HostDiskOptions {
@@ -40,6 +42,8 @@ export interface HostDiskOptions {
   readonly neighbours: Set<NbdServer>;
   /** All attachment numbers are used, or a unit has let in a higher one: `renumber` is due. */
   readonly outrun: (attachment: number) => void;
+  /** A leg's. */
+  readonly marked: LegMarks["marked"];
 }
 
 /**
@@ -162,10 +166,11 @@ export class HostDisk {
 
   /**
    * Answers what is under way and flushes, as far as the units are there and `limitMs` allows;
-   * then ends all connections, to consumers and to units.
+   * then ends all connections, to consumers and to units. True when nothing is left to be lost.
    */
-  async close(limitMs: number): Promise<void> {
+  async close(limitMs: number): Promise<boolean> {
     const { io, promises, log } = this.#options;
+    const { name } = this.#assignment;
     const beganMs = io.nowMs();
     const leftMs = () => Math.max(1, limitMs - (io.nowMs() - beganMs));
     this.#server.closeListeners();
@@ -173,29 +178,26 @@ export class HostDisk {
       const drained = promises.deferred<void>();
       this.#server.drain(() => drained.resolve());
       await limited(this.#options, { done: drained.promise, limitMs: leftMs() });
-      const flush = promises.submit((operation) => this.#device.flush(operation)).result;
-      const done = await limited(this.#options, { done: flush, limitMs: leftMs() });
-      if (done === null || done.value < 0) {
-        log.error("The last flush of a disk failed", { disk: this.#assignment.name });
-      }
+      await lastFlush(this.#device, { ...this.#options, limitMs: leftMs(), disk: name });
     }
     const unflushed = this.#legs.filter((leg) => leg.isReady === false && leg.holdsUnflushed);
     if (unflushed.length > 0) {
       log.error("A disk was detached while its unit was away; what was not flushed may be lost", {
-        disk: this.#assignment.name,
+        disk: name,
         legs: unflushed.map((leg) => leg.status().leg).join(", "),
       });
     }
     const over = this.#legs.map((leg) => {
-      const closed = promises.deferred<void>();
-      leg.close(() => closed.resolve());
+      const closed = promises.deferred<boolean>();
+      leg.close(closed.resolve);
       return closed.promise;
     });
     const shut = promises.deferred<void>();
     this.#server.shutAll("the disk was detached", () => shut.resolve());
-    await Promise.all([...over, shut.promise]);
+    const [areClean] = await Promise.all([Promise.all(over), shut.promise]);
     this.#server.close();
     this.#removeCounters();
+    return areClean.every((isClean) => isClean);
   }
 
   #removeCounters(): void {
@@ -225,6 +227,7 @@ export class HostDisk {
 
   #makeLeg(assignment: Assignment["legs"][number]): RemoteLeg {
     const { io, counters: table } = this.#options;
+    const { marks } = this.#attach;
     const name = `${this.#assignment.diskId} ${assignment.leg} ${assignment.unitName}`;
     const counters = table.add({ kind: "leg", name, nowMs: io.nowMs() });
     this.#legCounters.push(counters);
@@ -236,6 +239,8 @@ export class HostDisk {
       log: this.#options.log.with({ disk: this.#assignment.name }),
       assignment,
       attachments: this.#attachments,
+      // Nobody has written to a leg that is added later.
+      before: this.#isMade || marks === null ? null : marks[assignment.volumeId] ?? "",
       changed: () => this.#changed(),
     });
   }

@@ -76,6 +76,7 @@ export class HostService {
       logBudget: this.#logBudget,
       neighbours: this.#servers,
       limits: this.#options.limits ?? DATA_LIMITS,
+      marked: (volumeId, mark) => notify({ notice: "disk-marked", diskId, volumeId, mark }),
       outrun: (attachment) => notify({ notice: "disk-outrun", diskId, attachment }),
       changed: (status) => {
         if (this.#disks.get(diskId) === disk) notify({ notice: "disk-changed", status });
@@ -103,7 +104,7 @@ export class HostService {
   async diskDetach(which: { diskId: string }): Promise<null> {
     const disk = this.#disk(which.diskId);
     this.#disks.delete(which.diskId);
-    await disk.close(DISK_DETACH_WAIT_MS);
+    await this.#close(disk, DISK_DETACH_WAIT_MS);
     return null;
   }
 
@@ -121,8 +122,14 @@ export class HostService {
     this.#draining = true;
     const disks = [...this.#disks.values()];
     this.#disks.clear();
-    await Promise.all(disks.map((disk) => disk.close(timeoutMs)));
+    await Promise.all(disks.map((disk) => this.#close(disk, timeoutMs)));
     this.#replayBuffers.close();
+  }
+
+  async #close(disk: HostDisk, limitMs: number): Promise<void> {
+    const { diskId } = disk.assignment;
+    const isClean = await disk.close(limitMs);
+    if (isClean) this.#options.notify({ notice: "disk-settled", diskId });
   }
 
   #disk(diskId: string): HostDisk {

@@ -157,7 +157,7 @@ Deno.test("maps that cannot be are refused, and change nothing", async () => {
       (error) => error instanceof DvsanError && error.code === code,
     );
   const attach = (assignment: Assignment) =>
-    host.service.diskAttach({ assignment, socketPath: SOCKET, firstAttachment: 1 });
+    host.service.diskAttach({ assignment, socketPath: SOCKET, firstAttachment: 1, marks: null });
   await refused(attach({ ...good, sizeBytes: 1 }), "invalid");
   await refused(attach({ ...good, state: "direct" }), "invalid");
   await refused(attach({ ...good, legs: [], sizeBytes: 0 }), "invalid");

@@ -70,6 +70,8 @@ export interface UnitStart {
   readonly knownDevices?: Readonly<Record<string, KnownDevice>>;
   /** Media that are poisoned, and why (from its state directory). */
   readonly poisonedMedia?: Readonly<Record<string, string>>;
+  /** See MediaContinuity (from its state directory). */
+  readonly continuities?: Readonly<Record<string, string>>;
   /** Volumes that are used without our agent (from its state directory): see DirectMarks. */
   readonly directMarks?: Readonly<Record<string, string>>;
   /** They were damaged: any volume that is granted directly may have been used. */
@@ -79,7 +81,12 @@ export interface UnitStart {
 /** What a unit's next opening must know of media, also of those that are away. */
 export type KnownOfMedia = Pick<
   UnitStart,
-  "knownSequences" | "poisonedMedia" | "knownDevices" | "directMarks" | "numbersFrom"
+  | "knownSequences"
+  | "poisonedMedia"
+  | "knownDevices"
+  | "continuities"
+  | "directMarks"
+  | "numbersFrom"
 >;
 
 export interface DiskAttach {
@@ -91,6 +98,11 @@ export interface DiskAttach {
    * firstAttachment + ATTACHMENTS_PER_RUN - 1. The control thread reserved them durably.
    */
   readonly firstAttachment: number;
+  /**
+   * By volume id under which mark (storage/devices/leg_memory.ts) it was attached last, by a
+   * process of this host whose consumers may be there still; null: nothing of any is unflushed.
+   */
+  readonly marks: Readonly<Record<string, string>> | null;
 }
 
 export const ATTACHMENTS_PER_RUN = 2 ** 20;
@@ -186,12 +198,22 @@ export type Notice =
     readonly nextNumber: number;
     readonly poisoned: Readonly<Record<string, string>>;
     readonly devices: Readonly<Record<string, KnownDevice>>;
+    readonly continuities: Readonly<Record<string, string>>;
   }
   /** Numbers of volumes below this one may be given, once the call `numbersKept` said so. */
   | { readonly notice: "numbers-given"; readonly below: number }
   /** To be kept durably: see DirectMarks. */
   | { readonly notice: "direct-marks"; readonly marks: Readonly<Record<string, string>> }
   | { readonly notice: "disk-changed"; readonly status: DiskStatus }
+  /** A leg's mark, to be kept durably. */
+  | {
+    readonly notice: "disk-marked";
+    readonly diskId: string;
+    readonly volumeId: string;
+    readonly mark: string;
+  }
+  /** It was detached, and everything was flushed: marks say nothing any more. */
+  | { readonly notice: "disk-settled"; readonly diskId: string }
   /** A unit knows this number, above all that the disk may use: the host's book is an old one. */
   | { readonly notice: "disk-outrun"; readonly diskId: string; readonly attachment: number }
   /** For the TLS worker of this process. */

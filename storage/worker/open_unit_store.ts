@@ -41,6 +41,7 @@ export async function openUnitStore(
     forgotten: start.forgottenMedia ?? [],
     poisoned: start.poisonedMedia ?? {},
     knownDevices: start.knownDevices ?? {},
+    continuities: start.continuities ?? {},
     ...(start.numbersFrom !== undefined && {
       numbersFrom: start.numbersFrom,
       keepNumbers: options.keepNumbers,

@@ -22,6 +22,7 @@ export interface ClientWorld {
 export class TestClient {
   readonly sizeBytes: number;
   readonly verifier: string;
+  readonly continuity: string;
   ended: string | null = null;
   readonly #world: ClientWorld;
   readonly #connection: ClientConnection;
@@ -31,6 +32,7 @@ export class TestClient {
     this.#world = world;
     this.sizeBytes = outcome.answer.sizeBytes;
     this.verifier = createHash("sha256").update(outcome.answer.verifier).digest("hex");
+    this.continuity = createHash("sha256").update(outcome.answer.continuity).digest("hex");
     const buffer = world.io.buffers.take(CLIENT_BUFFER_BYTES);
     this.#connection = new ClientConnection(world.io, {
       handle: outcome.handle,

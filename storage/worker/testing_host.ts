@@ -15,7 +15,7 @@ import { CLIENT_BUFFER_BYTES, ClientConnection } from "../nbd/client_connection.
 import { ClientRequest } from "../nbd/client_request.ts";
 import type { FakeUnit } from "../nbd/testing_unit.ts";
 import { HostService } from "./host_service.ts";
-import type { Notice } from "./messages.ts";
+import type { DiskAttach, Notice } from "./messages.ts";
 
 export const OTHER_VOLUME = "1f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
 export const DISK = "2f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
@@ -43,24 +43,53 @@ export class HostBench {
   readonly promises = new IoPromises(this.bench.io);
   readonly #memory = newCounterMemory();
   readonly counters = new CounterReader(this.#memory);
-  readonly service = new HostService({
-    io: this.bench.io,
-    promises: this.promises,
-    random: this.bench.random,
-    log: silentLog(),
-    counters: new CounterTable(this.#memory),
-    notify: (notice) => this.notices.push(notice),
-    identity: { id: "00".repeat(16), name: "h1", ...HOST },
-    ioTimeoutMs: IO_TIMEOUT_MS,
-  });
+  service = this.#newService();
+  /** As a host's book keeps them, of its one disk. */
+  marks: DiskAttach["marks"] = null;
+  #runs = 0;
+
+  #newService(): HostService {
+    return new HostService({
+      io: this.bench.io,
+      promises: this.promises,
+      random: this.bench.random,
+      log: silentLog(),
+      counters: new CounterTable(this.#memory),
+      notify: (notice) => this.#noticed(notice),
+      identity: { id: "00".repeat(16), name: "h1", ...HOST },
+      ioTimeoutMs: IO_TIMEOUT_MS,
+    });
+  }
+
+  #noticed(notice: Notice): void {
+    this.notices.push(notice);
+    if (notice.notice === "disk-marked" && this.marks !== null) {
+      this.marks = { ...this.marks, [notice.volumeId]: notice.mark };
+    }
+    if (notice.notice === "disk-settled") this.marks = null;
+  }
+
+  /** Its process ends, and is followed by one that has nothing of it but the book. */
+  async restart(): Promise<void> {
+    await this.run(this.service.drain(5000));
+    this.service = this.#newService();
+  }
 
   run<T>(promise: Promise<T>): Promise<T> {
     return runUntilSettled(this.bench.io, this.promises, promise);
   }
 
   attach(assignment: Assignment) {
+    const { marks } = this;
+    this.marks ??= {};
+    const firstAttachment = ++this.#runs << 20;
     return this.run(
-      this.service.diskAttach({ assignment, socketPath: SOCKET, firstAttachment: 1 << 20 }),
+      this.service.diskAttach({
+        assignment,
+        socketPath: SOCKET,
+        firstAttachment,
+        marks,
+      }),
     );
   }
 

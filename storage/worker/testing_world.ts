@@ -76,6 +76,7 @@ export class UnitWorld {
   /** As a unit keeps it durably. */
   poisoned: Readonly<Record<string, string>> = {};
   directMarks: Readonly<Record<string, string>> = {};
+  continuities: Readonly<Record<string, string>> = {};
   readonly numbersKept: number[] = [];
   /** Why numbers of volumes cannot be kept now. */
   numbersProblem: string | null = null;
@@ -135,14 +136,7 @@ export class UnitWorld {
     return run(params);
   }
 
-  async start(
-    more: Partial<
-      Pick<
-        UnitStart,
-        "poisonedMedia" | "knownSequences" | "directMarks" | "media" | "numbersFrom"
-      >
-    > = {},
-  ): Promise<void> {
+  async start(more: Partial<UnitStart> = {}): Promise<void> {
     await this.call("unitStart", {
       identity: { ...UNIT, name: "u1" },
       clusterId: CLUSTER,
@@ -290,6 +284,7 @@ export class UnitWorld {
     if (notice.notice === "direct-marks") this.directMarks = notice.marks;
     if (notice.notice !== "storage-changed") return;
     this.poisoned = notice.poisoned;
+    this.continuities = notice.continuities;
     for (const run of this.#waiting.splice(0)) run();
   }
 }

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type {
   AccessGrant,
   AccessRevoke,
@@ -9,7 +8,6 @@ import type {
   VolumeInfo,
   VolumeResize,
 } from "../../protocol/config/bodies.ts";
-import { uuidBytes } from "../../protocol/nbd/attach.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
@@ -19,6 +17,7 @@ import type { UnitStore } from "../media/unit_store.ts";
 import { DirectMarks, directVerifiersOf, knownMarks } from "../nbd/direct_marks.ts";
 import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
 import { Fences } from "./fences.ts";
+import { continuityOf, verifierOf } from "./history_token.ts";
 import type { KnownOfMedia, UnitStart } from "./messages.ts";
 import { openUnitStore } from "./open_unit_store.ts";
 import { UnitMedia } from "./unit_media.ts";
@@ -93,6 +92,7 @@ export class UnitService implements GrantedVolumes {
       knownSequences: store.sequences(),
       poisonedMedia: store.poisoned(),
       knownDevices: store.devices(),
+      continuities: store.continuities(),
       ...store.numbers(),
     };
   }
@@ -159,13 +159,11 @@ export class UnitService implements GrantedVolumes {
   }
 
   verifier(volumeId: string): Uint8Array {
-    const hash = createHash("sha256").update("dvsan verifier 1").update(this.#options.bootId);
-    const served = this.#store.served(volumeId);
-    const ids = new Set(served?.extents.map((extent) => extent.mediumId));
-    for (const id of [...ids].sort()) {
-      hash.update(uuidBytes(id)).update(`${this.#store.mediumHistory(id)};`);
-    }
-    return new Uint8Array(hash.digest());
+    return verifierOf(volumeId, { ...this.#options, store: this.#store });
+  }
+
+  continuity(volumeId: string): Uint8Array {
+    return continuityOf(volumeId, { ...this.#options, store: this.#store, media: this.#media });
   }
 
   /** Called now and then: marks media that are not what was opened any more. */

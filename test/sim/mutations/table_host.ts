@@ -6,8 +6,8 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     name: "replay-skipped",
     breaks: "what was acknowledged and not flushed is replayed after a power cut",
     file: "storage/devices/leg_life.ts",
-    old: "    const replay = changed || this.queue.flushFailed;\n",
-    new: "    const replay = changed && this.queue.flushFailed;\n",
+    old: "    const replay = this.#memory.isReplayDue || this.queue.flushFailed;\n",
+    new: "    const replay = this.#memory.isReplayDue && this.queue.flushFailed;\n",
     only: ["power"],
   },
   {
@@ -25,9 +25,11 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
   {
     name: "verifier-ignored",
     breaks: "a host sees by the verifier that a unit may have forgotten",
-    file: "storage/devices/leg_life.ts",
-    old: "    const changed = this.#verifier !== null && !bytesEqual(this.#verifier, offered);\n",
-    new: "    const changed = this.#verifier === null && !bytesEqual(offered, offered);\n",
+    file: "storage/devices/leg_memory.ts",
+    old:
+      "    return this.#verifier !== null && offered !== null && !bytesEqual(this.#verifier, offered);\n",
+    new:
+      "    return this.#verifier === null && offered !== null && !bytesEqual(offered, offered);\n",
     only: ["power"],
   },
   {
