@@ -1,12 +1,26 @@
 import { dirname } from "node:path";
+import { Chance } from "../core/chance.ts";
 import type { FileTable, LockTable } from "../process/files.ts";
 import type { SimRole } from "./role.ts";
 import type { SimWorldOfMachines } from "./world.ts";
 
 /** Taken before Deno is banned: the simulator itself keeps files for SQLite. */
 const { mkdirSync } = Deno;
-/** 2026-01-01; any other would do. */
+const RealDate = Date;
+/** 2026-01-01. */
 const FIRST_WALL_MS = 1_767_225_600_000;
+const YEAR_MS = 365 * 24 * 3_600_000;
+const WRONG_YEARS_MAX = 40;
+const UPTIME_MS_MAX = 60 * 24 * 3_600_000;
+
+/** What a machine's clocks show when a run begins. */
+interface FirstTimes {
+  /** Nothing keeps the date while it is off: it boots in 1970. */
+  readonly forgetsDate: boolean;
+  readonly wallMs: number;
+  /** Since it was booted. */
+  readonly upMs: number;
+}
 
 /** A machine: an address, a clock of its own, a disk for state files, and processes. */
 export class SimMachine {
@@ -20,10 +34,11 @@ export class SimMachine {
   readonly roles: SimRole[] = [];
   #rate = 1;
   isOn = true;
-  #wallOffsetMs = 0;
+  readonly #forgetsDate: boolean;
+  #wallOffsetMs: number;
   #boots = 1;
   /** Its own time when its clock last changed its speed, and the true one. */
-  #ownMs = 0;
+  #ownMs: number;
   #setMs: number;
 
   constructor(world: SimWorldOfMachines, about: { name: string; address: string }) {
@@ -31,6 +46,14 @@ export class SimMachine {
     this.name = about.name;
     this.address = about.address;
     this.#setMs = world.sim.nowMs();
+    const { forgetsDate, wallMs, upMs } = firstTimes(about.name, world.sim.seed);
+    this.#forgetsDate = forgetsDate;
+    this.#ownMs = upMs;
+    this.#wallOffsetMs = wallMs - this.#setMs;
+    const date = new RealDate(wallMs).toISOString();
+    world.sim.say(
+      `${about.name}'s date is ${date}${forgetsDate ? ", as at each of its boots" : ""}`,
+    );
   }
 
   get bootId(): string {
@@ -42,8 +65,9 @@ export class SimMachine {
     return this.#ownMs + (this.world.sim.nowMs() - this.#setMs) * this.#rate;
   }
 
+  /** No kernel goes below 1970. */
   wallMs(): number {
-    return FIRST_WALL_MS + this.#wallOffsetMs + this.world.sim.nowMs();
+    return Math.max(0, this.#wallOffsetMs + this.world.sim.nowMs());
   }
 
   /** How long the world waits while this machine's clock goes on by `ownMs`. */
@@ -95,6 +119,18 @@ export class SimMachine {
     this.#boots++;
     this.#ownMs = 0;
     this.#setMs = this.world.sim.nowMs();
+    if (this.#forgetsDate) this.#wallOffsetMs = -this.#setMs;
     for (const role of this.roles) role.start();
   }
+}
+
+/** A third each: right but for some seconds, wrong by decades, and in 1970. */
+function firstTimes(name: string, seed: number): FirstTimes {
+  const chance = new Chance(`clocks of ${name}, seed ${seed}`);
+  const upMs = UPTIME_MS_MAX * chance.fraction() ** 3;
+  const off = 2 * chance.fraction() - 1;
+  const kind = chance.below(3);
+  if (kind === 0) return { forgetsDate: true, wallMs: 0, upMs };
+  const wrongMs = kind === 1 ? 60_000 : WRONG_YEARS_MAX * YEAR_MS;
+  return { forgetsDate: false, wallMs: FIRST_WALL_MS + off * wrongMs, upMs };
 }
