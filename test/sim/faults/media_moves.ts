@@ -6,11 +6,13 @@ import type { SimRole } from "../machines/role.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { lasting } from "./lasting.ts";
 
-/** Two media of two units change places, and later back. */
+const REPLUGGED_SHARE = 0.4;
+
+/** Two media change places: those of two units, and later back, or those of one. */
 export function swap(scene: Scene): void {
   const { sim, units } = scene;
-  if (units.length < 2) return;
   const one = sim.pick(units);
+  if (units.length < 2 || sim.chance(REPLUGGED_SHARE)) return replug(scene, one);
   const other = sim.pick(units.filter((unit) => unit !== one));
   const paths: [string, string] = [sim.pick(one.plan.devices), sim.pick(other.plan.devices)];
   // A copy is taken away where it was put: what lies in its place by then would go with it.
@@ -26,6 +28,24 @@ export function swap(scene: Scene): void {
       free();
     },
   });
+}
+
+/**
+ * A unit finds its own media at each other's paths when it starts, as after a boot that counts
+ * devices in another order. It is the same to it, and stays so.
+ */
+function replug(scene: Scene, { role, plan: { devices } }: Scene["units"][number]): void {
+  const { sim } = scene;
+  const first = sim.pick(devices);
+  const rest = devices.filter((path) => path !== first);
+  if (rest.length === 0) return;
+  const paths: [string, string] = [first, sim.pick(rest)];
+  if (paths.some((path) => scene.copies.has(path))) return;
+  const free = take(scene, paths);
+  if (free === null) return;
+  whileDown([role], () => exchange(scene, paths));
+  sim.say(`the media ${paths.join(" and ")} of one unit have changed places`);
+  free();
 }
 
 /**
