@@ -40,7 +40,10 @@ export function full(scene: Scene): void {
   const { sim, world } = scene;
   const { faults } = world.kernel;
   if (sim.chance(0.5)) {
-    const machine = sim.pick([...world.machines.values()]);
+    // A station's catalog is written most of all.
+    const machine = sim.chance(0.4)
+      ? scene.station.machine
+      : sim.pick([...world.machines.values()]);
     machine.fullShare = sim.pick([0.3, 1]);
     return lasting(scene, {
       what: `no space for the state of ${machine.name}: ${machine.fullShare}`,

@@ -57,7 +57,7 @@ export function simProcess(
     resolve: (host) => Promise.resolve(machine.world.resolve(host, machine)),
     openStateFiles: (directory, options) =>
       openSimFiles(owner, machine, { directory, lock: options?.lock === true }),
-    openDatabase: (path) => openSimDatabase(owner, machine.realPath(path)),
+    openDatabase: (path) => openSimDatabase(owner, machine, machine.realPath(path)),
     readFile: (path) => readFile(owner, machine, path),
     makeTemporaryDirectory: () => notHere("temporary directories"),
     makeSparseFile: () => notHere("sparse files"),
