@@ -15,6 +15,11 @@ import { tcpKey, unixKey } from "./sim_world.ts";
 export class SimIo extends SimMediaIo implements io.Io {
   readonly #hungry = new Set<SimStream>();
 
+  /** Open handles, those that wait for their last operation included. */
+  get openCount(): number {
+    return this.handles.used;
+  }
+
   accept(operation: Operation, listener: io.Handle): void {
     const index = this.begin(operation, listener, "an accept");
     if (index < 0) return;

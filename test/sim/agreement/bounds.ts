@@ -1,3 +1,6 @@
+import { DatabaseSync } from "node:sqlite";
+import { fromUtf8 } from "../../../protocol/core/bytes.ts";
+import { POINTER } from "../../../roles/station/catalog/open.ts";
 import { SimIo } from "../../../storage/io/sim.ts";
 import { stateOf } from "../machines/cluster.ts";
 import { readReal } from "../machines/real_files.ts";
@@ -6,15 +9,26 @@ import type { Checker } from "../types.ts";
 
 /** Events that wait: timers, packets, bytes and operations of all processes together. */
 const PENDING_MAX = 5000;
+/** The same for one process that nothing is asked of. */
+const AWAITED_MAX = 40;
 /** Of one Io when nothing is asked of it: what replays need, and a few for each connection. */
 const BUFFERS_MAX = 64;
+const HANDLES_MAX = 60;
 const FILES_MAX = 40;
+const FILE_BYTES_MAX = 16 * 2 ** 10;
 const CATALOG_BYTES_MAX = 8 * 2 ** 20;
+const TABLE_ROWS_MAX = 1000;
 
-/** Nothing grows without bound: events that wait, buffers, connections, files, the catalog. */
+/**
+ * Nothing grows without bound: events that wait; and once all agree and nobody asks for anything,
+ * each process's timers, operations, buffers and handles, files, and the catalog's tables. What a
+ * process keeps in its memory alone is looked at by the tests of its tables' limits.
+ */
 export class BoundsChecker implements Checker {
   readonly name = "bounds";
   readonly #scene: Scene;
+  /** The largest of each, for whoever wants to know what is usual. */
+  readonly #seen = new Map<string, number>();
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -25,27 +39,56 @@ export class BoundsChecker implements Checker {
   }
 
   finished(): void {
-    const { world, roles, users } = this.#scene;
+    const { sim, world, roles, users } = this.#scene;
     const processes = roles.length + users.disks.length;
-    const { residents, listeners } = world.kernel;
-    this.#within("open Ios", { is: residents.size, most: processes });
-    this.#within("listeners", { is: listeners.size, most: processes });
+    const { residents, listeners, detached } = world.kernel;
+    this.#within("open Ios", "", { is: residents.size, most: processes });
+    this.#within("listeners", "", { is: listeners.size, most: processes });
+    this.#within("descriptors", "", { is: detached.size, most: processes });
     for (const resident of residents) {
       if (!(resident instanceof SimIo)) continue;
-      const what = `buffers of ${resident.place?.process}`;
-      this.#within(what, { is: resident.buffers.taken, most: BUFFERS_MAX });
+      const of = `of ${resident.place?.process}`;
+      this.#within("buffers", of, { is: resident.buffers.taken, most: BUFFERS_MAX });
+      this.#within("handles", of, { is: resident.openCount, most: HANDLES_MAX });
+    }
+    for (const { owner } of roles) {
+      if (owner === null) continue;
+      this.#within("timers", `of ${owner.name}`, { is: owner.awaited, most: AWAITED_MAX });
     }
     for (const machine of world.machines.values()) {
-      this.#within(`files of ${machine.name}`, { is: machine.files.size, most: FILES_MAX });
+      this.#within("files", `of ${machine.name}`, { is: machine.files.size, most: FILES_MAX });
+      for (const [path, { length }] of machine.files) {
+        this.#within("bytes", `of ${path}`, { is: length, most: FILE_BYTES_MAX });
+      }
     }
-    const { machine } = this.#scene.station;
-    const catalog = readReal(machine.realDirectory(stateOf(machine)));
-    const largest = Math.max(...[...catalog.values()].map((bytes) => bytes.length));
-    this.#within("bytes of the catalog", { is: largest, most: CATALOG_BYTES_MAX });
+    this.#lookAtCatalog();
+    const usual = [...this.#seen].map(([what, most]) => `${most} ${what}`);
+    sim.say(`at the end there are at most: ${usual.join(", ")}`);
   }
 
-  #within(what: string, count: { readonly is: number; readonly most: number }): void {
-    if (count.is > count.most) this.#refuse(what, count);
+  #lookAtCatalog(): void {
+    const { machine } = this.#scene.station;
+    const state = stateOf(machine);
+    const directory = machine.realDirectory(state);
+    for (const [name, { length }] of readReal(directory)) {
+      this.#within("bytes of a catalog", `in ${name}`, { is: length, most: CATALOG_BYTES_MAX });
+    }
+    const current = fromUtf8(machine.files.get(`${state}/${POINTER}`)!)!.trim();
+    using database = new DatabaseSync(`${directory}/${current}`, { readOnly: true });
+    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    for (const { name } of tables) {
+      const { rows } = database.prepare(`SELECT count(*) AS rows FROM "${name}"`).get()!;
+      this.#within("rows", `of ${name}`, { is: Number(rows), most: TABLE_ROWS_MAX });
+    }
+  }
+
+  #within(
+    what: string,
+    where: string,
+    count: { readonly is: number; readonly most: number },
+  ): void {
+    this.#seen.set(what, Math.max(this.#seen.get(what) ?? 0, count.is));
+    if (count.is > count.most) this.#refuse(`${what} ${where}`, count);
   }
 
   #refuse(what: string, { is, most }: { readonly is: number; readonly most: number }): void {

@@ -25,6 +25,11 @@ export class Incarnation {
     this.name = name;
   }
 
+  /** Timers that are set, and what else is to happen to it. */
+  get awaited(): number {
+    return this.#alarms.size;
+  }
+
   /** Called first by every handle; throws when the incarnation is over, or is now. */
   enter(what: string): void {
     if (this.alive && ++this.#calls >= this.#crashAt) {
