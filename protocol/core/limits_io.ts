@@ -9,12 +9,17 @@ export const IO_HANDLES_MAX = 32 * KIB;
 /** Pipes for bytes that need not come into the arena, and how much each should hold. */
 export const ASIDES_MAX = 8;
 export const ASIDE_PIPE_BYTES = MIB;
-/** What is read stays aside from so much on: all of it up to so much, and half of what is more. */
+/**
+ * What is read may stay aside from so much on: all of it up to so much, and half of what is more.
+ */
 export const ASIDE_READ_BYTES_MIN = 32 * KIB;
 export const ASIDE_READ_WHOLE_BYTES_MAX = 256 * KIB;
 /** Payloads of so much stay aside. */
 export const ASIDE_PAYLOAD_BYTES_MIN = 64 * KIB;
 export const ASIDE_PAYLOAD_BYTES_MAX = MIB;
+/** What stands before a page's start goes ahead of so much behind it, if it is so little. */
+export const SEND_AHEAD_BYTES_MIN = 64 * KIB;
+export const SEND_AHEAD_BYTES_MAX = 64;
 /** Pairs of one gathered send. */
 export const SEND_SEGMENTS_MAX = 128;
 /** Buffers for `receive`; the most that the kernel's ring of buffers holds. */
@@ -28,6 +33,8 @@ export const LOOK_MS = 0.05;
 export const LOOK_CREDIT = 4;
 /** A look was interrupted, by who runs on the same processor, when its clock jumps by more. */
 export const LOOK_GAP_MS = 0.005;
+/** A sleep shorter than this, with the time that waking takes, was short. */
+export const LOOK_SLEEP_MS = 0.12;
 /** Short sleeps before it tries again; doubled with each vain try, up to the most. */
 export const LOOK_PAUSES_MIN = 16;
 export const LOOK_PAUSES_MAX = 1024;
@@ -41,6 +48,14 @@ export const GATHER_US_MAX = 24;
 export const GATHER_PARTS = 16;
 /** So many sleeps do not gather after a peer was served that has a single request under way. */
 export const GATHER_ALONE_SLEEPS = 8;
+/** A trial of two ways goes each for so long and so many times, without a longer pause … */
+export const TRIAL_WINDOW_MS = 4;
+export const TRIAL_CALLS_MIN = 32;
+export const TRIAL_PAUSE_MS = 2;
+/** … takes the other only where that does so much more, and keeps what it found for so long. */
+export const TRIAL_MARGIN = 1.05;
+export const TRIAL_HOLD_MS_MIN = 200;
+export const TRIAL_HOLD_MS_MAX = 3200;
 /** How much later than asked for the kernel may end a sleep, to save an interrupt. */
 export const TIMER_SLACK_NS = 1000;
 /**

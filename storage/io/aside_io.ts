@@ -12,17 +12,21 @@ import type { Handle, Off } from "./io.ts";
 import type { KernelIoOptions } from "./kernel_io.ts";
 import { type Slot, SlotKind } from "./slot.ts";
 import { lengthOf, SlotIo } from "./slot_io.ts";
+import { Trial } from "./trial.ts";
 
 const PAGE_BYTES = 4096;
 
 /**
  * Transfers of media that are done directly, and what of them need not come into the arena: of a
- * large READ of a file in memory the reply takes the file's pages along, and a large payload that
- * has come whole goes from the socket's pages into the file.
+ * large READ of a file in memory the reply takes the file's pages along, where that is faster, and
+ * a large payload that has come whole goes from the socket's pages into the file.
  */
 export abstract class AsideIo extends SlotIo {
   protected readonly asides: Asides;
   readonly #transfer: AsideTransfer = { fd: -1, position: -1, length: 0, more: false };
+  /** Their other way is to copy all: of READs that can stay aside whole, and of larger ones. */
+  readonly #wholeTrial = new Trial(this);
+  readonly #halfTrial = new Trial(this);
 
   constructor(options: KernelIoOptions) {
     super(options);
@@ -86,11 +90,14 @@ export abstract class AsideIo extends SlotIo {
     if (length < ASIDE_READ_BYTES_MIN || this.handles.kinds[slot.handle] !== HandleKind.memory) {
       return 0;
     }
-    if (!this.calls.isData(fd, position)) return 0;
+    const isWhole = length <= ASIDE_READ_WHOLE_BYTES_MAX;
+    const trial = isWhole ? this.#wholeTrial : this.#halfTrial;
+    trial.did(length);
+    if (trial.isOther || !this.calls.isData(fd, position)) return 0;
     const aside = this.asides.begin(off);
     if (aside === null) return 0;
     const transfer = this.#transfer;
-    const count = length <= ASIDE_READ_WHOLE_BYTES_MAX ? length : pagesOfHalf(length);
+    const count = isWhole ? length : pagesOfHalf(length);
     transfer.fd = fd;
     let result = 0;
     do {

@@ -2,9 +2,9 @@ import {
   IO_HANDLES_MAX,
   LOOK_CREDIT,
   LOOK_LARGE_SLEEPS,
-  LOOK_MS,
   LOOK_PAUSES_MAX,
   LOOK_PAUSES_MIN,
+  LOOK_SLEEP_MS,
 } from "../../protocol/core/limits.ts";
 
 /** How often memory is asked before the clock is: seldom enough to see what comes in between. */
@@ -65,13 +65,14 @@ export class Eagerness {
     this.#large = LOOK_LARGE_SLEEPS;
   }
 
+  /** `ms`: until this thread ran again, which on some machines is mostly the time of its waking. */
   slept(ms: number): void {
     if (this.#large > 0) {
       this.#large--;
       return;
     }
     const index = this.#served;
-    if (ms >= LOOK_MS || this.#credits[index]! > 0) return;
+    if (ms >= LOOK_SLEEP_MS || this.#credits[index]! > 0) return;
     const pause = LOOK_PAUSES_MIN << this.#doublings[index]!;
     if (++this.#sleeps[index]! >= pause) this.#credits[index] = 1;
   }

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import {
   LOOK_CREDIT,
   LOOK_LARGE_SLEEPS,
-  LOOK_MS,
   LOOK_PAUSES_MAX,
   LOOK_PAUSES_MIN,
+  LOOK_SLEEP_MS,
 } from "../../protocol/core/limits.ts";
 import { Eagerness } from "./eagerness.ts";
 
@@ -12,7 +12,7 @@ import { Eagerness } from "./eagerness.ts";
 function sleepsUntilLook(eagerness: Eagerness): number {
   let sleeps = 0;
   while (!eagerness.looks && sleeps <= 2 * LOOK_PAUSES_MAX) {
-    eagerness.slept(LOOK_MS / 2);
+    eagerness.slept(LOOK_SLEEP_MS / 2);
     sleeps++;
   }
   return sleeps;
@@ -21,7 +21,7 @@ function sleepsUntilLook(eagerness: Eagerness): number {
 Deno.test("Eagerness looks for work only after sleeps that turned out short", () => {
   const eagerness = new Eagerness();
   assert.equal(eagerness.looks, false);
-  for (let i = 0; i < 10 * LOOK_PAUSES_MIN; i++) eagerness.slept(LOOK_MS * 2);
+  for (let i = 0; i < 10 * LOOK_PAUSES_MIN; i++) eagerness.slept(LOOK_SLEEP_MS * 2);
   assert.equal(eagerness.looks, false);
   assert.equal(sleepsUntilLook(eagerness), LOOK_PAUSES_MIN);
   assert.equal(eagerness.looks, true);
@@ -34,7 +34,7 @@ Deno.test("Eagerness goes on looking while that pays, and forgives a few vain tr
     eagerness.looked(true);
     for (let vain = 1; vain < LOOK_CREDIT; vain++) {
       eagerness.looked(false);
-      eagerness.slept(LOOK_MS / 2);
+      eagerness.slept(LOOK_SLEEP_MS / 2);
     }
     assert.equal(eagerness.looks, true);
   }
@@ -70,7 +70,7 @@ Deno.test("Eagerness knows for each socket whether looking pays after it was ser
     eagerness.served(served);
     if (eagerness.looks) eagerness.looked(served === unit);
     else sleeps[served]!++;
-    eagerness.slept(LOOK_MS / 2);
+    eagerness.slept(LOOK_SLEEP_MS / 2);
   }
   const tries = turns / 2 - sleeps[consumer]!;
   assert.ok(tries > 0 && tries <= turns / 2 / LOOK_PAUSES_MAX + Math.log2(LOOK_PAUSES_MAX));
@@ -83,9 +83,9 @@ Deno.test("Eagerness does not look among large transfers, and goes on afterwards
   eagerness.looked(true);
   for (let transfers = 0; transfers < 10; transfers++) {
     eagerness.movedMuch();
-    eagerness.slept(LOOK_MS / 2);
+    eagerness.slept(LOOK_SLEEP_MS / 2);
     assert.equal(eagerness.looks, false);
   }
-  for (let sleeps = 1; sleeps < LOOK_LARGE_SLEEPS; sleeps++) eagerness.slept(LOOK_MS / 2);
+  for (let sleeps = 1; sleeps < LOOK_LARGE_SLEEPS; sleeps++) eagerness.slept(LOOK_SLEEP_MS / 2);
   assert.equal(eagerness.looks, true);
 });

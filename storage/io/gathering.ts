@@ -5,6 +5,7 @@ import {
   GATHER_US_MAX,
   IO_HANDLES_MAX,
 } from "../../protocol/core/limits.ts";
+import { Trial } from "./trial.ts";
 
 /** More than any receive brings, and small enough for the table. */
 const BROUGHT_MAX = 2 ** 15 / GATHER_PARTS;
@@ -15,7 +16,8 @@ const BROUGHT_MAX = 2 ** 15 / GATHER_PARTS;
  * is woken for each, and wakes the peer for each reply, and on a virtual machine a wake-up costs as
  * much as the request. So the wait grows with what one receive brought lately: no peer waits for
  * longer than it takes to send the like of it again. While there is one who has a single request
- * under way nobody waits, since that one would wait in vain.
+ * under way nobody waits, since that one would wait in vain. Where the sleep costs more than that
+ * saves, a trial finds it out, and nobody waits either.
  */
 export class Gathering {
   /** What one receive brings, by handle, in GATHER_PARTS: the most, and less with each receive. */
@@ -25,6 +27,12 @@ export class Gathering {
   /** Sleeps that still serve somebody with a single request. */
   #alone = 0;
   #more = false;
+  /** Its other way is not to gather. */
+  readonly #trial: Trial;
+
+  constructor(clock: { readonly timeMs: number }) {
+    this.#trial = new Trial(clock);
+  }
 
   /** One receive on the handle at `index` has brought so many requests or replies. */
   brought(index: number, count: number): void {
@@ -35,6 +43,7 @@ export class Gathering {
     this.#usual[index] = usual;
     if (usual < 2 * GATHER_PARTS) this.#alone = GATHER_ALONE_SLEEPS;
     else this.#recent = Math.max(this.#recent, usual);
+    if (this.#alone === 0) this.#trial.did(count);
   }
 
   /** The handle at `index` is served one request at a time: the next one comes after a reply. */
@@ -58,7 +67,7 @@ export class Gathering {
       this.#alone--;
       return 0;
     }
-    if (isMore || recent < 2 * GATHER_PARTS) return 0;
+    if (isMore || recent < 2 * GATHER_PARTS || this.#trial.isOther) return 0;
     return Math.min(Math.floor(recent / GATHER_PARTS * GATHER_EACH_US), GATHER_US_MAX);
   }
 }

