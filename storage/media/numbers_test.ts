@@ -120,14 +120,20 @@ Deno.test("a number that is asked for again keeps nothing: it is the same volume
   await store.close();
 });
 
-Deno.test("a label with numbers that nobody comes to spoils no other, nor its unit", async () => {
+/** Two media of one unit, labelled. */
+async function goodAndBad(): Promise<[MemoryMedium, MemoryMedium]> {
   const [good, bad] = [blank("/good"), blank("/bad")];
-  let store = await openStore([good, bad]);
+  const store = await openStore([good, bad]);
   await store.idle();
   await store.close();
+  return [good, bad];
+}
+
+Deno.test("a label with numbers that nobody comes to spoils no other, nor its unit", async () => {
+  const [good, bad] = await goodAndBad();
   const largest = Number.MAX_SAFE_INTEGER;
   forge(bad, { ...labelOf(bad), opens: largest, nextNumber: largest, epoch: largest });
-  store = await openStore([good, bad]);
+  let store = await openStore([good, bad]);
   const { media, revision, epoch } = store.storageInfo();
   assert.deepEqual(media.map(({ state }) => state), ["ok", "ok"]);
   assert.ok(Number.isSafeInteger(revision) && epoch < EPOCH_MAX);
@@ -143,13 +149,10 @@ Deno.test("a label with numbers that nobody comes to spoils no other, nor its un
 });
 
 Deno.test("a label whose own sequence is at its end costs its own medium only", async () => {
-  const [good, bad] = [blank("/good"), blank("/bad")];
-  let store = await openStore([good, bad]);
-  await store.idle();
-  await store.close();
+  const [good, bad] = await goodAndBad();
   forge(bad, { ...labelOf(bad), sequence: Number.MAX_SAFE_INTEGER });
   for (let start = 0; start < 2; start++) {
-    store = await openStore([good, bad], { seed: start + 2 });
+    const store = await openStore([good, bad], { seed: start + 2 });
     const { media } = store.storageInfo();
     assert.equal(media.find(({ path }) => path === "/good")?.state, "ok");
     assert.ok((await numberOf(store, start)) > 0);
