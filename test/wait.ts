@@ -4,9 +4,6 @@
  */
 export const PATIENCE_MS = 300_000;
 
-/** How long a whole program may take to start on a machine that does much else. */
-export const START_PATIENCE_MS = 300_000;
-
 /** Asks until the answer is not null, undefined or false; fails after `patienceMs`. */
 export async function waitFor<T>(
   what: string,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Cluster } from "./cluster.ts";
 import type { Program } from "./program.ts";
-import { START_PATIENCE_MS, waitFor } from "../wait.ts";
+import { waitFor } from "../wait.ts";
 
 const HOST = "h1";
 /** nbdsh needs the Python that Debian's module was made for. */
@@ -65,7 +65,7 @@ export class DirectConsumers {
       await waitFor("a direct consumer to have written", () => {
         if (user.log.length > 0) throw new Error([...user.log, ...proxy.log].join("\n"));
         return user.lines.length > 0;
-      }, START_PATIENCE_MS);
+      });
     }
     return new DirectConsumers({ go, users, proxy });
   }

@@ -1,4 +1,4 @@
-import { START_PATIENCE_MS, waitFor } from "../wait.ts";
+import { waitFor } from "../wait.ts";
 import type { Machine } from "./lab.ts";
 import { Program } from "./program.ts";
 
@@ -42,7 +42,7 @@ export class Member {
     const isReady = (line: string) => line.startsWith('{"ready"');
     const line = await waitFor(`dvsan ${this.flags.join(" ")} to be ready`, () => {
       return this.#program.lines.find(isReady) ?? (this.#status === null ? null : "");
-    }, START_PATIENCE_MS);
+    });
     if (line !== "") return JSON.parse(line);
     throw new Error(`dvsan ${this.flags.join(" ")} ended with ${this.#status}: ${this.words}`);
   }

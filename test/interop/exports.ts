@@ -1,4 +1,4 @@
-import { START_PATIENCE_MS, waitFor } from "../wait.ts";
+import { waitFor } from "../wait.ts";
 import { Program } from "../e2e/program.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -12,7 +12,7 @@ export async function startDvsan(
   void program.ended.then((code) => status = code);
   const line = await waitFor(`dvsan ${flags.join(" ")} to be ready`, () => {
     return program.lines.find((each) => each.startsWith('{"ready"')) ?? (status !== null && "");
-  }, START_PATIENCE_MS);
+  });
   if (line !== "") return { program, ready: JSON.parse(line) };
   throw new Error(`dvsan ${flags.join(" ")} ended with ${status}: ${program.log.join("\n")}`);
 }

@@ -7,7 +7,7 @@ import type { NbdClient } from "../../roles/demo/nbd_client.ts";
 import { Chance } from "../fuzz/chance.ts";
 import { Lane } from "../kills/lane.ts";
 import { findKernel } from "../runner/kernel.ts";
-import { START_PATIENCE_MS, waitFor } from "../wait.ts";
+import { waitFor } from "../wait.ts";
 import { DirectConsumers } from "../e2e/direct_consumers.ts";
 import { Guest, type GuestDisk } from "./guest.ts";
 import { DISK_NAMES, makeGuestImage } from "./guest_image.ts";
@@ -196,7 +196,6 @@ export class PowerRun {
     await waitFor(
       "the medium to be gone",
       () => clients[0]!.write(0, data).then(() => false, ({ message }) => EIO.test(message)),
-      START_PATIENCE_MS,
     );
     let failed = 1;
     for (const client of clients) {
@@ -214,7 +213,7 @@ export class PowerRun {
       const { state, errors } = unit!.media[0]!;
       // Poisoned by the flush, or failed: the unit has seen that there is no device any more.
       return state !== "ok" && errors > 0 && (volume!.errorsByKind.io ?? 0) >= failed;
-    }, START_PATIENCE_MS);
+    });
     for (const client of clients) await assert.rejects(client.read(0, data.length), EIO);
   }
 

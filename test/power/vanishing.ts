@@ -5,7 +5,7 @@ import { openDisk } from "../e2e/consumer.ts";
 import { readLabel } from "../e2e/label_reader.ts";
 import { Chance } from "../fuzz/chance.ts";
 import { Lane } from "../kills/lane.ts";
-import { START_PATIENCE_MS, waitFor } from "../wait.ts";
+import { waitFor } from "../wait.ts";
 import type { Guest } from "./guest.ts";
 import { DISK_NAMES } from "./guest_image.ts";
 
@@ -123,7 +123,7 @@ export class Vanishing {
       const medium = unit!.media.find(({ id }) => id === this.#medium);
       const errors = Math.max(...volumes.map(({ errorsByKind }) => errorsByKind.io ?? 0));
       return medium !== undefined && medium.state !== "ok" && medium.errors > 0 && errors >= 12;
-    }, START_PATIENCE_MS);
+    });
     await this.#other.further(WRITES);
     // By whichever of the two is seen first: a flush that fails, or that it has no size any more.
     const media = await cluster.mustCtl("media");
