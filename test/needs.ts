@@ -1,3 +1,6 @@
+import { DvsanError } from "../protocol/core/errors.ts";
+import { Libc } from "../storage/io/libc.ts";
+import { openRing } from "../storage/io/uring_buffers.ts";
 import { findKernel } from "./runner/kernel.ts";
 
 /** What a test cannot run without. */
@@ -11,6 +14,8 @@ export interface Needs {
   readonly loop?: true;
   /** There is a Debian kernel to boot in a virtual machine. */
   readonly kernel?: true;
+  /** io_uring is to be had. What asks for it in vain would fail, or run on epoll and say uring. */
+  readonly uring?: boolean;
 }
 
 /** Why a test with these needs cannot run here, or null when it can. */
@@ -23,7 +28,7 @@ export function needs(wanted: Needs): string | null {
   if (wanted.netns && !canMakeNamespace()) return "network namespaces cannot be made here";
   if (wanted.loop && !canMakeLoopDevice()) return "loop devices cannot be made here";
   if (wanted.kernel && findKernel() === null) return "no Debian kernel for amd64 was found";
-  return null;
+  return wanted.uring === true ? whyNotUring() : null;
 }
 
 export interface NeedyTest {
@@ -34,7 +39,16 @@ export interface NeedyTest {
 
 /** Registers a test that is skipped, with a reason that test/run.ts lists, where it cannot run. */
 export function testWith(test: NeedyTest): void {
-  const reason = needs(test.needs);
+  register(needs(test.needs), test);
+}
+
+/** What registers tests of one kind of Io, as Deno.test does, and skips those that cannot run. */
+export function testOn(kind: string): (name: string, fn: NeedyTest["fn"]) => void {
+  const reason = kind === "uring" ? whyNotUring() : null;
+  return (name, fn) => register(reason, { name, fn });
+}
+
+function register(reason: string | null, test: Pick<NeedyTest, "name" | "fn">): void {
   if (reason !== null) recordSkip(test.name, reason);
   Deno.test({ name: test.name, ignore: reason !== null, fn: test.fn });
 }
@@ -66,6 +80,25 @@ export function findTool(name: string): string | null {
     }
   }
   return null;
+}
+
+/**
+ * In the words of who would have it, or null where it is. Not by a whole seam: that changes its
+ * process, and those that are started by it.
+ */
+function whyNotUring(): string | null {
+  const libc = new Libc();
+  try {
+    const { ring, receiveBuffers } = openRing(libc, { count: 1, start: 0, arenaAddress: 0 });
+    ring.close();
+    receiveBuffers.close();
+    return null;
+  } catch (error) {
+    if (error instanceof DvsanError && error.code === "unsupported") return error.message;
+    throw error;
+  } finally {
+    libc.close();
+  }
 }
 
 function canMakeNamespace(): boolean {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { bytesEqual } from "../../protocol/core/bytes.ts";
-import { createIo } from "../io/create.ts";
+import { createBestIo } from "../io/create.ts";
 import {
   EXTENT_PARTS_AT_ONCE,
   RANGE_PIECE_BYTES_MAX,
@@ -27,7 +27,7 @@ const MIB = 1 << 20;
 const GIB = 1024 * MIB;
 
 function newIo(): Io {
-  return createIo({ kind: "uring", arena: { classes: [{ bytes: 128 * 1024, count: 8 }] } });
+  return createBestIo({ arena: { classes: [{ bytes: 128 * 1024, count: 8 }] } }).io;
 }
 
 function newFile(sizeBytes: number): string {

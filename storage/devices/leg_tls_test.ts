@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { concat, utf8 } from "../../protocol/core/bytes.ts";
 import { OPTION, REPLY, REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import {
@@ -104,8 +105,9 @@ const CASES = [
 ];
 
 for (const kind of ["uring", "epoll"] as const) {
+  const test = testOn(kind);
   for (const { name, answers, reason, records } of CASES) {
-    Deno.test(`a leg that requires TLS says no option to a unit that ${name} (${kind})`, async () => {
+    test(`a leg that requires TLS says no option to a unit that ${name} (${kind})`, async () => {
       const bench = new TlsLegBench(kind);
       const unit = new PlainUnit(answers);
       const leg = bench.leg(unit.address);

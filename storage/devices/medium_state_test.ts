@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createIo } from "../io/create.ts";
+import { createBestIo } from "../io/create.ts";
 import type { Io } from "../io/io.ts";
 import { type Asked, BLOCK, MediumBench } from "./testing_medium.ts";
 import type { KernelCall } from "./testing_writeback.ts";
@@ -9,7 +9,7 @@ const EIO = 5;
 const ENOSPC = 28;
 
 function newIo(): Io {
-  return createIo({ kind: "uring", arena: { classes: [{ bytes: 4096, count: 4 }] } });
+  return createBestIo({ arena: { classes: [{ bytes: 4096, count: 4 }] } }).io;
 }
 
 function bench(name: string, run: (on: MediumBench) => void | Promise<void>): void {

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { ALLOCATION_CASES } from "./allocation_contract.ts";
 import { ASIDE_CASES } from "./aside_contract.ts";
 import { AT_ONCE_CASES } from "./at_once_contract.ts";
@@ -148,6 +149,7 @@ const FIXTURES = {
 };
 
 for (const [kind, create] of Object.entries(FIXTURES)) {
+  const test = testOn(kind.split(",")[0]!);
   for (
     const contract of [
       ...CONTROL_CASES,
@@ -158,7 +160,7 @@ for (const [kind, create] of Object.entries(FIXTURES)) {
       ...AT_ONCE_CASES,
     ]
   ) {
-    Deno.test(`${kind} ${contract.name}`, async () => {
+    test(`${kind} ${contract.name}`, async () => {
       const fixture = create();
       try {
         await contract.run(fixture);
@@ -170,7 +172,8 @@ for (const [kind, create] of Object.entries(FIXTURES)) {
 }
 
 for (const kind of ["uring", "epoll"] as const) {
-  Deno.test(`${kind} makes Unix sockets for the owner only, and replaces no file`, () => {
+  const test = testOn(kind);
+  test(`${kind} makes Unix sockets for the owner only, and replaces no file`, () => {
     const fixture = FIXTURES[kind]();
     try {
       const path = fixture.unixPath();

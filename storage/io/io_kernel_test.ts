@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { testWith } from "../../test/needs.ts";
+import { testOn, testWith } from "../../test/needs.ts";
 import { finish, turnUntil } from "./contract_testing.ts";
 import { createIo } from "./create.ts";
 import { Errno } from "./errno.ts";
@@ -80,14 +80,6 @@ function checkDropping(kind: "uring" | "epoll", path: string, image: string): vo
   }
 }
 
-const hasTmpfs = (() => {
-  try {
-    return Deno.statSync("/dev/shm").isDirectory;
-  } catch {
-    return false;
-  }
-})();
-
 function run(program: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
   assert.equal(status, 0, `${program}: ${stderr}`);
@@ -138,7 +130,8 @@ function copyDescriptor(libc: Deno.DynamicLibrary<typeof DUP>, path: string): nu
 }
 
 for (const kind of KINDS) {
-  Deno.test(`${kind} gives a file free though a copy of its descriptor stays open`, () => {
+  const test = testOn(kind);
+  test(`${kind} gives a file free though a copy of its descriptor stays open`, () => {
     const libc = Deno.dlopen("libc.so.6", DUP);
     const path = makeImage("/tmp");
     const io = createIo({ kind, arena: ARENA });
@@ -161,9 +154,10 @@ for (const kind of KINDS) {
 }
 
 for (const kind of KINDS) {
-  Deno.test({
+  const test = testOn(kind);
+  testWith({
     name: `${kind} zeroes on tmpfs, which cannot zero a range by itself`,
-    ignore: !hasTmpfs,
+    needs: { uring: kind === "uring" },
     fn() {
       const path = makeImage("/dev/shm");
       try {
@@ -179,24 +173,24 @@ for (const kind of KINDS) {
 
     testWith({
       name: `${kind} uses a block device, exclusively, ${how}`,
-      needs: { loop: true },
+      needs: { loop: true, uring: kind === "uring" },
       fn: () => withLoop(4 * MIB, (device) => checkZeroing(kind, device, direct)),
     });
 
     testWith({
       name: `${kind} uses a file on XFS, ${how}`,
-      needs: { loop: true, tools: ["mkfs.xfs", "mount"] },
+      needs: { loop: true, tools: ["mkfs.xfs", "mount"], uring: kind === "uring" },
       fn: () => withXfs((folder) => checkZeroing(kind, makeImage(folder), direct)),
     });
   }
 
   testWith({
     name: `${kind} drops what the kernel keeps of a medium, but for what is not written yet`,
-    needs: { loop: true },
+    needs: { loop: true, uring: kind === "uring" },
     fn: () => withLoop(4 * MIB, (device, image) => checkDropping(kind, device, image)),
   });
 
-  Deno.test(`${kind} is woken out of a blocking turn by another thread`, () => {
+  test(`${kind} is woken out of a blocking turn by another thread`, () => {
     const io = createIo({ kind, arena: ARENA });
     let woken = 0;
     io.onWake(() => woken++);
@@ -215,7 +209,7 @@ for (const kind of KINDS) {
     }
   });
 
-  Deno.test(`${kind} awaits cold operations without blocking between them`, async () => {
+  test(`${kind} awaits cold operations without blocking between them`, async () => {
     const path = makeImage("/tmp");
     const io = createIo({ kind, arena: ARENA });
     const promises = new IoPromises(io);
@@ -236,7 +230,7 @@ for (const kind of KINDS) {
     }
   });
 
-  Deno.test(`${kind} receives what came together with the end, and then the end`, async () => {
+  test(`${kind} receives what came together with the end, and then the end`, async () => {
     const io = createIo({ kind, arena: ARENA });
     try {
       const listener = io.listenTcp({ address: "127.0.0.1", port: 0 }, { backlog: 1 });
@@ -255,7 +249,7 @@ for (const kind of KINDS) {
     }
   });
 
-  Deno.test(`${kind} refuses a connection to itself, and leaves the port to who listens`, () => {
+  test(`${kind} refuses a connection to itself, and leaves the port to who listens`, () => {
     const { libc, port, close } = ownPortLibc();
     const io = createIo({ kind, arena: ARENA, openLibc: () => libc });
     const other = createIo({ kind, arena: ARENA });
@@ -272,7 +266,7 @@ for (const kind of KINDS) {
     }
   });
 
-  Deno.test(`${kind} sees a reset by the peer as -ECONNRESET`, async () => {
+  test(`${kind} sees a reset by the peer as -ECONNRESET`, async () => {
     const io = createIo({ kind, arena: ARENA });
     try {
       const listener = io.listenTcp({ address: "127.0.0.1", port: 0 }, { backlog: 1 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { LOOK_GAP_MS, LOOK_PAUSES_MIN } from "../../protocol/core/limits.ts";
 import { Libc } from "./libc.ts";
 import { Operation } from "./operation.ts";
@@ -89,12 +90,14 @@ function looksOf(stepMs: number): number {
   }
 }
 
-Deno.test("UringIo goes on looking for what comes while it looks", () => {
+const test = testOn("uring");
+
+test("UringIo goes on looking for what comes while it looks", () => {
   const looks = looksOf(LOOK_GAP_MS / 10);
   assert.ok(looks >= CYCLES - 2 * LOOK_PAUSES_MIN, `${looks} looks`);
 });
 
-Deno.test("UringIo looks seldom where somebody else runs before something comes", () => {
+test("UringIo looks seldom where somebody else runs before something comes", () => {
   const tries = looksOf(LOOK_GAP_MS * 2);
   assert.ok(tries >= 1 && tries <= 3, `${tries} looks`);
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
+import { findTool, testWith } from "../../test/needs.ts";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { GIB, KIB, MIB } from "../../protocol/core/limits.ts";
 import { createBestIo } from "../io/create.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
@@ -86,67 +86,68 @@ const TOOLS: readonly [finding: RegExp, tool: string, ...args: string[]][] = [
 ];
 
 for (const [finding, tool, ...args] of TOOLS) {
-  const missing = spawnSync(tool, ["--version"]).error !== undefined;
-  const name = `what ${tool} writes is recognised${missing ? ` (needs ${tool})` : ""}`;
-  Deno.test({ name, ignore: missing }, () =>
-    onIo(async ({ folder, open, settle }) => {
-      const path = sparse(join(folder, "m"), 512 * MIB);
-      const made = spawnSync(tool, [...args, path], { encoding: "utf8" });
-      assert.equal(made.status, 0, made.stderr);
-      const store = await open(path);
-      assert.equal(store.refused[0]?.error.code, "foreign");
-      assert.match(store.refused[0]?.error.message ?? "", finding);
-      await settle(store.close());
-    }));
+  testWith({
+    name: `what ${tool} writes is recognised`,
+    needs: { tools: [tool] },
+    fn: () =>
+      onIo(async ({ folder, open, settle }) => {
+        const path = sparse(join(folder, "m"), 512 * MIB);
+        const made = spawnSync(findTool(tool)!, [...args, path], { encoding: "utf8" });
+        assert.equal(made.status, 0, made.stderr);
+        const store = await open(path);
+        assert.equal(store.refused[0]?.error.code, "foreign");
+        assert.match(store.refused[0]?.error.message ?? "", finding);
+        await settle(store.close());
+      }),
+  });
 }
 
-const root = process.getuid?.() === 0 && spawnSync("losetup", ["--find"]).status === 0;
-Deno.test({
-  name: `a loop device is a medium${root ? "" : " (needs root and loop devices)"}`,
-  ignore: !root,
-}, () =>
-  onIo(async (seam) => {
-    const path = sparse(join(seam.folder, "m"), 256 * MIB);
-    const found = spawnSync("losetup", ["--find", "--show", path], { encoding: "utf8" });
-    assert.equal(found.status, 0, found.stderr);
-    const device = found.stdout.trim();
-    try {
-      await liveThrough(device, seam);
-    } finally {
-      spawnSync("losetup", ["--detach", device]);
-    }
-  }));
-
-Deno.test({
-  name: `a device that was out is told from one that stayed${
-    root ? "" : " (needs root and loop devices)"
-  }`,
-  ignore: !root,
-}, () =>
-  onIo(async (seam) => {
-    const path = sparse(join(seam.folder, "m"), 256 * MIB);
-    const seen: [incarnation: string | null, identity: string | null][] = [];
-    for (let out = 0; out < 2; out++) {
+testWith({
+  name: "a loop device is a medium",
+  needs: { loop: true },
+  fn: () =>
+    onIo(async (seam) => {
+      const path = sparse(join(seam.folder, "m"), 256 * MIB);
       const found = spawnSync("losetup", ["--find", "--show", path], { encoding: "utf8" });
       assert.equal(found.status, 0, found.stderr);
       const device = found.stdout.trim();
       try {
-        for (let process = 0; process < 2; process++) {
-          const file = await seam.file(device);
-          assert.ok(file instanceof IoMediumFile);
-          seen.push([file.incarnation, file.identity]);
-          await seam.settle(file.close());
-        }
+        await liveThrough(device, seam);
       } finally {
         spawnSync("losetup", ["--detach", device]);
       }
-    }
-    const [first, again, back] = seen;
-    assert.deepEqual(again, first);
-    assert.equal(back?.[1], first?.[1]);
-    // Linux tells it since 5.15.
-    if (first?.[0] !== null) assert.notEqual(back?.[0], first?.[0]);
-  }));
+    }),
+});
+
+testWith({
+  name: "a device that was out is told from one that stayed",
+  needs: { loop: true },
+  fn: () =>
+    onIo(async (seam) => {
+      const path = sparse(join(seam.folder, "m"), 256 * MIB);
+      const seen: [incarnation: string | null, identity: string | null][] = [];
+      for (let out = 0; out < 2; out++) {
+        const found = spawnSync("losetup", ["--find", "--show", path], { encoding: "utf8" });
+        assert.equal(found.status, 0, found.stderr);
+        const device = found.stdout.trim();
+        try {
+          for (let process = 0; process < 2; process++) {
+            const file = await seam.file(device);
+            assert.ok(file instanceof IoMediumFile);
+            seen.push([file.incarnation, file.identity]);
+            await seam.settle(file.close());
+          }
+        } finally {
+          spawnSync("losetup", ["--detach", device]);
+        }
+      }
+      const [first, again, back] = seen;
+      assert.deepEqual(again, first);
+      assert.equal(back?.[1], first?.[1]);
+      // Linux tells it since 5.15.
+      if (first?.[0] !== null) assert.notEqual(back?.[0], first?.[0]);
+    }),
+});
 
 Deno.test("what was lost in writing back is not read once the medium was opened anew", async () => {
   const path = "/m";

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { concat } from "../../protocol/core/bytes.ts";
 import { KIB, MIB, NBD_ALONE_BYTES_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
@@ -74,7 +75,8 @@ function read(position: number, length: number, cookie = 1): Uint8Array {
 }
 
 for (const kind of ["uring", "epoll"] as const) {
-  Deno.test(`NbdServer serves a small request that comes by itself at once (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer serves a small request that comes by itself at once (${kind})`, () => {
     using place = new Place(kind);
     const { client } = place.on.attach();
     for (const [i, length] of [1, 512, 3 * KIB].entries()) {
@@ -90,7 +92,7 @@ for (const kind of ["uring", "epoll"] as const) {
     assert.equal(cells[CELL.submitted], 0);
   });
 
-  Deno.test(`NbdServer takes what is not such a request the other way (${kind})`, () => {
+  test(`NbdServer takes what is not such a request the other way (${kind})`, () => {
     using place = new Place(kind);
     const { client } = place.on.attach();
     const data = pattern(512, 7);
@@ -117,7 +119,7 @@ for (const kind of ["uring", "epoll"] as const) {
     assert.deepEqual(client.hear(512), pattern(512, 100));
   });
 
-  Deno.test(`NbdServer keeps what a socket does not take of a reply at once (${kind})`, () => {
+  test(`NbdServer keeps what a socket does not take of a reply at once (${kind})`, () => {
     using place = new Place(kind);
     const { client } = place.on.attach();
     const length = NBD_ALONE_BYTES_MAX;
@@ -144,7 +146,7 @@ for (const kind of ["uring", "epoll"] as const) {
     client.hear(512);
   });
 
-  Deno.test(`NbdServer tells of an error that it meets at once, and goes on (${kind})`, () => {
+  test(`NbdServer tells of an error that it meets at once, and goes on (${kind})`, () => {
     using place = new Place(kind);
     const { client } = place.on.attach();
     Deno.truncateSync(place.path, MIB);
@@ -158,7 +160,7 @@ for (const kind of ["uring", "epoll"] as const) {
     client.hear(512);
   });
 
-  Deno.test(`NbdServer is left by a client within a reply that it sends at once (${kind})`, () => {
+  test(`NbdServer is left by a client within a reply that it sends at once (${kind})`, () => {
     using place = new Place(kind);
     const { client } = place.on.attach();
     client.listening = false;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { KIB, MIB } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import type { Device } from "../devices/device.ts";
@@ -45,7 +46,8 @@ function pattern(length: number, seed: number): Uint8Array {
 }
 
 for (const kind of ["uring", "epoll"] as const) {
-  Deno.test(`NbdServer moves large payloads of a file in memory whole (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer moves large payloads of a file in memory whole (${kind})`, () => {
     using file = new MemoryFile();
     const on = new TestServer({
       kind,
@@ -68,7 +70,7 @@ for (const kind of ["uring", "epoll"] as const) {
     on.close();
   });
 
-  Deno.test(`NbdServer sends of a volume what it read, whoever writes afterwards (${kind})`, () => {
+  test(`NbdServer sends of a volume what it read, whoever writes afterwards (${kind})`, () => {
     using file = new MemoryFile();
     const length = 128 * KIB;
     const before = pattern(length, 1);

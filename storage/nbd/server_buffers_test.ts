@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { IO_KINDS, reply, request, TestServer, until, write } from "./server_testing.ts";
 import { replyToGone } from "./testing_gone.ts";
@@ -14,10 +15,11 @@ const SMALL = KIB;
 const SMALL_BUFFERS = 64;
 
 for (const kind of IO_KINDS) {
+  const test = testOn(kind);
   // A payload that comes with its header and one that is received by itself go different ways.
   for (const [size, others] of [[SMALL, 2 * SMALL_BUFFERS], [BIG, 2 * BUFFERS]] as const) {
     const name = `a dead client's write of ${size} keeps its buffer until the device is done`;
-    Deno.test(`${name} (${kind})`, () => {
+    test(`${name} (${kind})`, () => {
       const on = new TestServer({ kind });
       const { client: dying } = on.attach();
       on.device.set("write", { kind: "hold" });
@@ -39,7 +41,7 @@ for (const kind of IO_KINDS) {
     });
   }
 
-  Deno.test(`a reset while replies are being sent gives every buffer back (${kind})`, () => {
+  test(`a reset while replies are being sent gives every buffer back (${kind})`, () => {
     const on = new TestServer({ kind });
     const before = on.io.buffers.taken;
     const { client: deaf } = on.attach();
@@ -65,7 +67,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`a payload that is being received is dropped when its connection is shut (${kind})`, () => {
+  test(`a payload that is being received is dropped when its connection is shut (${kind})`, () => {
     const on = new TestServer({ kind });
     const { client, connection } = on.attach();
     client.say(write(0, new Uint8Array(BIG).fill(0xaa)).subarray(0, 100 * KIB));
@@ -80,12 +82,14 @@ for (const kind of IO_KINDS) {
 }
 
 for (const kind of IO_KINDS) {
-  Deno.test(`replies to who has gone end nobody else (${kind})`, () => replyToGone(kind));
+  const test = testOn(kind);
+  test(`replies to who has gone end nobody else (${kind})`, () => replyToGone(kind));
 }
 
 // The runtime ignores SIGPIPE; whoever ends by it shows that a send has raised it.
 for (const kind of ["uring", "epoll"] as const) {
-  Deno.test(`replies to who has gone raise no signal (${kind})`, () => {
+  const test = testOn(kind);
+  test(`replies to who has gone raise no signal (${kind})`, () => {
     const main = new URL("testing_gone_main.ts", import.meta.url).pathname;
     const args = ["run", "-A", "--no-prompt", "--quiet", main, kind];
     const { success, signal, stderr } = new Deno.Command(Deno.execPath(), { args }).outputSync();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { concat, viewOf } from "../../protocol/core/bytes.ts";
 import { MIB, NBD_NEGOTIATION_MS, NBD_STALL_MS } from "../../protocol/core/limits.ts";
 import { CELL, TYPE } from "../counters/layout.ts";
@@ -46,7 +47,8 @@ const SILENCES: Readonly<Record<string, Uint8Array>> = {
 };
 
 for (const kind of IO_KINDS) {
-  Deno.test(`NbdServer leaves who falls silent before GO at the deadline (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer leaves who falls silent before GO at the deadline (${kind})`, () => {
     const limitMs = NEGOTIATION_MS[kind];
     const on = new TestServer({ kind, limits: { negotiationMs: limitMs } });
     const deadlines = new HeldTimers(on.io, DAY_MS);
@@ -73,7 +75,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer stops while clients are anywhere in the handshake (${kind})`, () => {
+  test(`NbdServer stops while clients are anywhere in the handshake (${kind})`, () => {
     const later: (() => void)[] = [];
     const on: TestServer = new TestServer({
       kind,
@@ -100,7 +102,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer leaves who falls silent within TLS's handshake (${kind})`, () => {
+  test(`NbdServer leaves who falls silent within TLS's handshake (${kind})`, () => {
     const on = new TestServer({ kind, limits: { negotiationMs: NEGOTIATION_MS[kind] } });
     const deadlines = new HeldTimers(on.io, DAY_MS);
     const kept: Handle[] = [];
@@ -130,7 +132,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer cuts off who keeps buffers within a payload, for others (${kind})`, () => {
+  test(`NbdServer cuts off who keeps buffers within a payload, for others (${kind})`, () => {
     const on = new TestServer({ kind, limits: { stallMs: STALL_MS[kind] } });
     const stalls = new HeldTimers(on.io, STALL_MS[kind]);
     const payload = new Uint8Array(MIB).fill(3);
@@ -156,7 +158,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer keeps few connections of strangers out of few in all (${kind})`, () => {
+  test(`NbdServer keeps few connections of strangers out of few in all (${kind})`, () => {
     const on = new TestServer({ kind, limits: { connectionsMax: 4 } });
     const strangers = Array.from({ length: 6 }, () => on.connect());
     const friends = [on.attach(), on.attach(), on.attach()];

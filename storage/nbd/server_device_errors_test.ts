@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { DEVICE_ERROR_AGAIN_MS, DEVICE_ERRORS_KEPT_MAX, MIB } from "../../protocol/core/limits.ts";
 import { createLog, type LogLine } from "../../protocol/core/log.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
@@ -43,7 +44,8 @@ function errorsOf(on: TestServer, wire: number): number {
 }
 
 for (const kind of IO_KINDS) {
-  Deno.test(`NbdServer tells, counts and logs a device's errors, and goes on (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer tells, counts and logs a device's errors, and goes on (${kind})`, () => {
     const on = new TestServer({ kind });
     const clients = [on.attach().client, on.attach().client];
     for (const { asks, errno, wire } of CASES) {
@@ -75,7 +77,8 @@ function expectFlushed(client: RawClient): void {
 }
 
 for (const kind of ["uring", "epoll"] as const) {
-  Deno.test(`NbdServer tells of a file that was cut short under it, and goes on (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer tells of a file that was cut short under it, and goes on (${kind})`, () => {
     const path = Deno.makeTempFileSync({ prefix: "dvsan-cut-" });
     Deno.writeFileSync(path, new Uint8Array(MIB).fill(0x61));
     const on = new TestServer({

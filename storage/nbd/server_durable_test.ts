@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
 import { IO_KINDS, reply, request, TestServer, until, write } from "./server_testing.ts";
 import { ForgetfulDevice } from "./testing_forgetful.ts";
@@ -33,7 +34,8 @@ function changesOf(flags: number) {
 }
 
 for (const kind of IO_KINDS) {
-  Deno.test(`NbdServer answers FUA only once it is durable, on every change (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer answers FUA only once it is durable, on every change (${kind})`, () => {
     for (const { name, bytes, becomes } of changesOf(COMMAND_FLAGS.fua)) {
       const { on, device } = forgetful(kind);
       const { client } = on.attach();
@@ -53,7 +55,7 @@ for (const kind of IO_KINDS) {
     }
   });
 
-  Deno.test(`NbdServer answers a FLUSH for what any connection was told is done (${kind})`, () => {
+  test(`NbdServer answers a FLUSH for what any connection was told is done (${kind})`, () => {
     for (const { name, bytes, becomes } of changesOf(0)) {
       const { on, device } = forgetful(kind);
       const [{ client }, { client: other }] = [on.attach(), on.attach()];
@@ -66,7 +68,7 @@ for (const kind of IO_KINDS) {
     }
   });
 
-  Deno.test(`NbdServer holds the answer of TRIM with FUA until it is durable, and tells its error (${kind})`, () => {
+  test(`NbdServer holds the answer of TRIM with FUA until it is durable, and tells its error (${kind})`, () => {
     const { on, device } = forgetful(kind);
     const [{ client }, { client: other }] = [on.attach(), on.attach()];
     const trim = changesOf(COMMAND_FLAGS.fua)[2]!.bytes;

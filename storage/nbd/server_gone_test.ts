@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { KIB, NBD_REQUESTS_PER_CONNECTION_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import {
@@ -32,7 +33,8 @@ function fill(on: TestServer, client: RawClient): void {
 }
 
 for (const kind of IO_KINDS) {
-  Deno.test(`NbdServer ends a paused connection whose client has gone (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer ends a paused connection whose client has gone (${kind})`, () => {
     const on = new TestServer({ kind, limits: { goneLookMs: 10 } });
     const { client, connection } = on.attach();
     const { client: other, connection: there } = on.attach();
@@ -47,7 +49,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer takes newcomers in place of who has gone while paused (${kind})`, () => {
+  test(`NbdServer takes newcomers in place of who has gone while paused (${kind})`, () => {
     const on = new TestServer({ kind, limits: { connectionsMax: 3, goneLookMs: NEVER_MS } });
     const attached = [on.attach(), on.attach(), on.attach()];
     const [first, ...others] = attached;
@@ -59,7 +61,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer ends who has gone while waiting for a buffer that it has itself (${kind})`, () => {
+  test(`NbdServer ends who has gone while waiting for a buffer that it has itself (${kind})`, () => {
     const on = new TestServer({ kind, limits: { goneLookMs: NEVER_MS } });
     const { client, connection } = on.attach();
     const { client: other } = on.attach();
@@ -82,7 +84,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer begins nothing for who has gone while others had all requests (${kind})`, () => {
+  test(`NbdServer begins nothing for who has gone while others had all requests (${kind})`, () => {
     const limits = { goneLookMs: NEVER_MS, requestsMax: REQUESTS_FEW };
     const on = new TestServer({ kind, limits });
     const { client: other } = on.attach();
@@ -107,7 +109,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer ends who only listened to answers and has gone since (${kind})`, () => {
+  test(`NbdServer ends who only listened to answers and has gone since (${kind})`, () => {
     const on = new TestServer({ kind, limits: { goneLookMs: 10 } });
     const { client, connection } = on.attach();
     on.device.set("flush", { kind: "hold" });
@@ -122,7 +124,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer does all that was asked before DISC for who has gone since (${kind})`, () => {
+  test(`NbdServer does all that was asked before DISC for who has gone since (${kind})`, () => {
     const on = new TestServer({ kind, limits: { connectionsMax: 1, goneLookMs: 10 } });
     const { client, connection } = on.attach();
     on.device.set("write", { kind: "hold" });

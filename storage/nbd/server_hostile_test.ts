@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { concat, viewOf } from "../../protocol/core/bytes.ts";
 import { COMMAND, OPTION, SIMPLE_REPLY_MAGIC } from "../../protocol/nbd/constants.ts";
 import { encodeMetaContextRequest } from "../../protocol/nbd/meta_contexts.ts";
@@ -25,7 +26,7 @@ const HUGE = 2 ** 32 - 1;
 /** Runs for each Io; the server must be whole at the end, and have all its buffers back. */
 function test(name: string, run: (on: TestServer) => void): void {
   for (const kind of IO_KINDS) {
-    Deno.test(`${name} (${kind})`, () => {
+    testOn(kind)(`${name} (${kind})`, () => {
       const on = new TestServer({ kind });
       run(on);
       const { client } = on.attach();
@@ -199,7 +200,8 @@ Deno.test("NbdServer gives whom sends a byte a second the time that anybody has 
 });
 
 for (const kind of ["uring", "epoll"] as const) {
-  Deno.test(`NbdServer gives whom sends byte after byte no more time than others (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer gives whom sends byte after byte no more time than others (${kind})`, () => {
     const negotiationMs = 3_600_000;
     // Flags, and an option without an end in sight: every byte of it is welcome.
     const endless = concat(EXCHANGE.subarray(0, 4), encodeOption(99, new Uint8Array(MIB)));

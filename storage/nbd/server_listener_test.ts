@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { createLog, type LogLine } from "../../protocol/core/log.ts";
 import { Errno } from "../io/errno.ts";
 import type { Io } from "../io/io.ts";
@@ -52,7 +53,8 @@ Deno.test("NbdListener says once that it cannot accept, goes on trying, and says
 });
 
 for (const kind of IO_KINDS) {
-  Deno.test(`NbdServer that pauses keeps its port, and lets in later who has come (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer that pauses keeps its port, and lets in later who has come (${kind})`, () => {
     const on = new TestServer({ kind });
     const { address } = on.server.listenTcp({ address: "127.0.0.1", port: 0 }, on.gate);
     const seen: string[] = [];

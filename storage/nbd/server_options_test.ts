@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { concat, utf8, viewOf } from "../../protocol/core/bytes.ts";
 import { NBD_STRING_BYTES_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, OPTION, REPLY, REPLY_ERROR } from "../../protocol/nbd/constants.ts";
@@ -52,7 +53,8 @@ function expectInStep(client: RawClient): void {
 }
 
 for (const kind of IO_KINDS) {
-  Deno.test(`NbdServer refuses short and trailing bytes in every option, in step (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer refuses short and trailing bytes in every option, in step (${kind})`, () => {
     const on = new TestServer({ kind });
     const { client } = on.connect();
     client.say(FLAGS, encodeOption(OPTION.structuredReply, EMPTY));
@@ -75,7 +77,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer refuses what is no name with GO, and closes with EXPORT_NAME (${kind})`, () => {
+  test(`NbdServer refuses what is no name with GO, and closes with EXPORT_NAME (${kind})`, () => {
     const on = new TestServer({ kind });
     const names: readonly (readonly [name: Uint8Array, type: number])[] = [
       [utf8("x".repeat(NBD_STRING_BYTES_MAX)), REPLY_ERROR.unknown],

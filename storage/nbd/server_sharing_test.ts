@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { CELL, TYPE } from "../counters/layout.ts";
 import { FileDevice } from "../devices/file.ts";
@@ -55,7 +56,8 @@ class GreedyWriter {
 }
 
 for (const kind of IO_KINDS) {
-  Deno.test(`NbdServer serves a reader of one request beside a greedy writer (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer serves a reader of one request beside a greedy writer (${kind})`, () => {
     const on = new TestServer({ kind });
     const writer = new GreedyWriter(on.attach().client);
     const { client } = on.attach();
@@ -77,7 +79,8 @@ for (const kind of IO_KINDS) {
 }
 
 for (const kind of IO_KINDS) {
-  Deno.test(`NbdServer serves others while a whole large device is trimmed at once (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer serves others while a whole large device is trimmed at once (${kind})`, () => {
     const path = kind === "sim" ? null : Deno.makeTempFileSync({ prefix: "dvsan-trim-" });
     if (path !== null) Deno.truncateSync(path, 512 * GIB);
     const on = new TestServer({

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { concat } from "../../protocol/core/bytes.ts";
 import { silentLog } from "../../protocol/core/log.ts";
 import { COMMAND, WIRE_ERROR } from "../../protocol/nbd/constants.ts";
@@ -67,9 +68,10 @@ function expectServed(client: RawClient): void {
 }
 
 for (const kind of IO_KINDS) {
+  const test = testOn(kind);
   const stallMs = STALL_MS[kind];
 
-  Deno.test(`NbdServer keeps who falls silent in transmission, for as long as nobody waits (${kind})`, () => {
+  test(`NbdServer keeps who falls silent in transmission, for as long as nobody waits (${kind})`, () => {
     const on = new TestServer({ kind, limits: { stallMs } });
     const { client: other } = on.attach();
     const silent = Object.entries(SILENCES).map(([where, silence]) => {
@@ -87,7 +89,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer keeps who takes half a reply, for as long as nobody waits (${kind})`, () => {
+  test(`NbdServer keeps who takes half a reply, for as long as nobody waits (${kind})`, () => {
     const on = new TestServer({ kind, limits: { stallMs } });
     const { client: other } = on.attach();
     const { client: deaf } = on.attach();
@@ -103,7 +105,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer cuts off who keeps buffers by not taking replies, for others (${kind})`, () => {
+  test(`NbdServer cuts off who keeps buffers by not taking replies, for others (${kind})`, () => {
     const on = new TestServer({ kind, limits: { stallMs } });
     const deaf = Array.from({ length: BUFFERS }, () => on.attach().client);
     for (const client of deaf) {
@@ -121,7 +123,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer cuts off who keeps requests by not finishing payloads, for others (${kind})`, () => {
+  test(`NbdServer cuts off who keeps requests by not finishing payloads, for others (${kind})`, () => {
     const on = new TestServer({ kind, limits: { stallMs, requestsMax: 2 } });
     const silent = [on.attach().client, on.attach().client];
     for (const client of silent) client.say(large.subarray(0, 100 * KIB));
@@ -132,7 +134,7 @@ for (const kind of IO_KINDS) {
     on.close();
   });
 
-  Deno.test(`NbdServer has who keeps buffers at other servers of the Io cut off too (${kind})`, () => {
+  test(`NbdServer has who keeps buffers at other servers of the Io cut off too (${kind})`, () => {
     const on = new TestServer({ kind });
     const neighbours = new Set<NbdServer>();
     const servers = Array.from({ length: BUFFERS + 1 }, () =>

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { CHUNK, COMMAND, COMMAND_FLAGS, OPTION, STATE } from "../../protocol/nbd/constants.ts";
 import { encodeMetaContextRequest } from "../../protocol/nbd/meta_contexts.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
@@ -19,7 +20,7 @@ const HOLE = STATE.hole | STATE.zero;
 /** Registers a test for each Io. */
 function test(name: string, run: (on: TestServer) => void): void {
   for (const kind of IO_KINDS) {
-    Deno.test(`${name} (${kind})`, () => {
+    testOn(kind)(`${name} (${kind})`, () => {
       const on = new TestServer({ kind });
       run(on);
       on.close();

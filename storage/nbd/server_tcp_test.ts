@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { MIB } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { encodeClientFlags } from "../../protocol/nbd/option_frames.ts";
@@ -40,7 +41,8 @@ function attachOverTcp(on: TestServer): RawClient {
 
 // The simulated network has no resets of its own.
 for (const kind of ["uring", "epoll"] as const) {
-  Deno.test(`NbdServer lets nothing be seen of a WRITE that a reset cuts (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer lets nothing be seen of a WRITE that a reset cuts (${kind})`, () => {
     const on = new TestServer({ kind });
     for (const length of [600, 60 * KIB, 900 * KIB]) {
       const client = attachOverTcp(on);
@@ -89,7 +91,8 @@ class BigWriter {
 }
 
 for (const kind of IO_KINDS) {
-  Deno.test(`NbdServer finishes more 32 MiB writes at once than it has room for (${kind})`, () => {
+  const test = testOn(kind);
+  test(`NbdServer finishes more 32 MiB writes at once than it has room for (${kind})`, () => {
     const classes = [
       { bytes: 8 * KIB, count: 16 },
       { bytes: 16 * KIB, count: 4 },

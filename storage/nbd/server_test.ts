@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { concat } from "../../protocol/core/bytes.ts";
 import { NBD_REQUESTS_PER_CONNECTION_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
@@ -19,7 +20,7 @@ function test(
   limits: Partial<ServerLimits> = {},
 ): void {
   for (const kind of IO_KINDS) {
-    Deno.test(`${name} (${kind})`, () => {
+    testOn(kind)(`${name} (${kind})`, () => {
       const on = new TestServer({ kind, limits });
       run(on);
       on.close();

@@ -11,7 +11,7 @@ import { CounterTable } from "../counters/table.ts";
 import type { Device } from "../devices/device.ts";
 import { FaultDevice } from "../devices/fault.ts";
 import { MemoryDevice } from "../devices/memory.ts";
-import { createIo } from "../io/create.ts";
+import { createBestIo, createIo } from "../io/create.ts";
 import type { ArenaOptions, Handle, Io } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import { SimIo } from "../io/sim.ts";
@@ -128,12 +128,14 @@ export class HeldTimers {
 
 export const IO_KINDS: readonly Io["kind"][] = ["uring", "epoll", "sim"];
 
-export function ioOfKind(kind: Io["kind"], arena: ArenaOptions): Io {
+/** Of the kind that the product would take, where none is given. */
+export function ioOfKind(kind: Io["kind"] | null, arena: ArenaOptions): Io {
+  if (kind === null) return createBestIo({ arena }).io;
   return kind === "sim" ? new SimIo({ world: new SimWorld(), arena }) : createIo({ kind, arena });
 }
 
 export interface TestServerOptions {
-  /** uring unless given. */
+  /** uring unless given, or epoll where that is not to be had. */
   readonly kind?: Io["kind"];
   readonly limits?: Partial<ServerLimits>;
   readonly gate?: ExportGate;
@@ -160,7 +162,7 @@ export class TestServer {
       { bytes: 70 * 1024, count: 32 },
       { bytes: MIB + 4096, count: 4 },
     ];
-    this.io = ioOfKind(options.kind ?? "uring", { classes });
+    this.io = ioOfKind(options.kind ?? null, { classes });
     const { io } = this;
     this.memory = new MemoryDevice({ io, sizeBytes: 4 * MIB });
     const device: Device = options.device?.(io) ?? this.memory;

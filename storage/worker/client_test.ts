@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { testOn } from "../../test/needs.ts";
 import { AssertionError } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { createLog, type LogLine, silentLog } from "../../protocol/core/log.ts";
@@ -38,11 +39,12 @@ Deno.test("a data worker answers calls, says which it refuses, and stops", async
   await assert.rejects(worker.call("checkMedia", null), { code: "cancelled" });
 });
 
-Deno.test("drain() makes what was written to an export durable, and a second one joins", async () => {
-  const path = Deno.makeTempFileSync();
-  try {
-    Deno.truncateSync(path, 1 << 20);
-    for (const kind of ["uring", "epoll"] as const) {
+for (const kind of ["uring", "epoll"] as const) {
+  const test = testOn(kind);
+  test(`drain() makes what was written to an export durable, and a second one joins (${kind})`, async () => {
+    const path = Deno.makeTempFileSync();
+    try {
+      Deno.truncateSync(path, 1 << 20);
       const lines: LogLine[] = [];
       const worker = await start(kind, lines);
       const spec = { name: "disk", path, readOnly: false };
@@ -54,11 +56,11 @@ Deno.test("drain() makes what was written to an export durable, and a second one
       assert.deepEqual(await Promise.all(drains), [null, null]);
       await assert.rejects(worker.call("addExport", spec), { code: "draining" });
       await worker.stop();
+    } finally {
+      Deno.removeSync(path);
     }
-  } finally {
-    Deno.removeSync(path);
-  }
-});
+  });
+}
 
 Deno.test("a call that cannot be posted throws, and leaves nothing behind to be rejected", async () => {
   const worker = await start("uring");

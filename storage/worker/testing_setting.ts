@@ -1,3 +1,4 @@
+import { testOn } from "../../test/needs.ts";
 import { KIB, MIB } from "../../protocol/core/limits.ts";
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import { isZero } from "../../protocol/label/judge.ts";
@@ -24,7 +25,7 @@ export function unitTest(
   options: { fenceAnswerMs?: number } = {},
 ): void {
   for (const kind of ["uring", "epoll"] as const) {
-    Deno.test(`${name} (${kind})`, async () => {
+    testOn(kind)(`${name} (${kind})`, async () => {
       const directory = Deno.makeTempDirSync();
       const path = `${directory}/medium`;
       Deno.writeFileSync(path, new Uint8Array(0));

@@ -116,7 +116,7 @@ function started(stack: AsyncDisposableStack, program: Program): Program {
 for (const io of ["uring", "epoll"]) {
   testWith({
     name: `a million requests to an export leave next to no garbage (${io})`,
-    needs: { tools: ["stdbuf"] },
+    needs: { tools: ["stdbuf"], uring: io === "uring" },
     fn: async () => {
       await using stack = new AsyncDisposableStack();
       const path = makeMedium(makeDirectory(stack), MEDIUM_BYTES);

@@ -40,7 +40,7 @@ function serverOf(kind: "uring" | "epoll", path: string): TestServer {
 for (const kind of ["uring", "epoll"] as const) {
   testWith({
     name: `a full file system is ENOSPC to who writes, and others go on (${kind})`,
-    needs: { root: true, tools: ["mount", "umount"] },
+    needs: { root: true, tools: ["mount", "umount"], uring: kind === "uring" },
     fn: () =>
       withDirectory(async (directory) => {
         await runTool("mount", "-t", "tmpfs", "-o", "size=1m", "dvsan-test", directory);
@@ -55,7 +55,7 @@ for (const kind of ["uring", "epoll"] as const) {
 
   testWith({
     name: `a block device cut short is EIO behind its end, and others go on (${kind})`,
-    needs: { loop: true, tools: ["losetup"] },
+    needs: { loop: true, tools: ["losetup"], uring: kind === "uring" },
     fn: () =>
       withDirectory(async (directory) => {
         const file = makeFile(`${directory}/loop`, 8 * MIB);
@@ -78,7 +78,7 @@ for (const kind of ["uring", "epoll"] as const) {
 for (const io of ["uring", "epoll"] as const) {
   testWith({
     name: `the process's limit of file sizes is ENOSPC, and ends nobody (${io})`,
-    needs: { tools: ["prlimit"] },
+    needs: { tools: ["prlimit"], uring: io === "uring" },
     fn: () =>
       withDirectory(async (directory) => {
         const paths = { disk: makeFile(`${directory}/disk`, 8 * MIB) };

@@ -25,13 +25,17 @@ for (const io of KINDS) {
   for (const check of CLIENT_CHECKS) {
     testWith({
       name: `an exported file over ${io}: ${check.name}`,
-      needs: check.needs,
+      needs: { ...check.needs, uring: io === "uring" },
       fn: () => withFiles(io, ({ uri }) => check.run({ uri: uri("disk"), sizeBytes: SIZE_BYTES })),
     });
   }
   testWith({
     name: `an exported loop device over ${io}: qemu-io, nbdcopy and fio agree`,
-    needs: { loop: true, tools: ["losetup", "qemu-io", "nbdkit", "nbdcopy", "fio"] },
+    needs: {
+      loop: true,
+      tools: ["losetup", "qemu-io", "nbdkit", "nbdcopy", "fio"],
+      uring: io === "uring",
+    },
     fn: () =>
       withLoopDevice(SIZE_BYTES, (disk) =>
         withExports({ io, paths: { disk } }, async ({ uri }) => {
@@ -43,7 +47,7 @@ for (const io of KINDS) {
   });
   testWith({
     name: `an exported device of 4 KiB blocks over ${io} says so, and takes nothing smaller`,
-    needs: { loop: true, tools: ["losetup", "nbdsh", "qemu-io"] },
+    needs: { loop: true, tools: ["losetup", "nbdsh", "qemu-io"], uring: io === "uring" },
     fn: () =>
       withLoopDevice(SIZE_BYTES, (disk) =>
         withExports({ io, paths: { disk } }, async ({ uri }) => {
@@ -57,7 +61,7 @@ for (const io of KINDS) {
   });
   testWith({
     name: `an exported loop device over ${io}: what was zeroed is told, until it is written`,
-    needs: { loop: true, tools: ["losetup", "qemu-io", "nbdinfo"] },
+    needs: { loop: true, tools: ["losetup", "qemu-io", "nbdinfo"], uring: io === "uring" },
     fn: () =>
       withLoopDevice(SIZE_BYTES, (disk) =>
         withExports({ io, paths: { disk } }, async ({ uri }) => {

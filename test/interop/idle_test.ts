@@ -76,7 +76,7 @@ async function idle({ port, program }: Exports): Promise<void> {
 for (const io of ["uring", "epoll"] as const) {
   testWith({
     name: `1,000 idle connections cost less than 64 MiB over ${io}`,
-    needs: {},
+    needs: { uring: io === "uring" },
     fn: () =>
       withDirectory((directory) => {
         const disk = makeFile(`${directory}/disk`, MIB);

@@ -24,7 +24,7 @@ os.kill(${processId}, 9)
 for (const io of ["uring", "epoll"] as const) {
   testWith({
     name: `an export killed after FUA and after a flush on another connection keeps both (${io})`,
-    needs: { tools: ["nbdsh", "nbdinfo"] },
+    needs: { tools: ["nbdsh", "nbdinfo"], uring: io === "uring" },
     fn: () =>
       withDirectory(async (directory) => {
         const disk = makeFile(`${directory}/disk`, SIZE_BYTES);

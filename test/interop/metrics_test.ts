@@ -54,7 +54,7 @@ function counted(families: Families, prefix: string): Asked {
 for (const io of ["uring", "epoll"]) {
   testWith({
     name: `an export over ${io} counts what fio asked for, and from 0 after a restart`,
-    needs: { tools: ["fio"] },
+    needs: { tools: ["fio"], uring: io === "uring" },
     fn: () =>
       withDirectory(async (directory) => {
         const path = makeFile(`${directory}/disk`, 8 * MIB);

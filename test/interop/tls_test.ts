@@ -45,7 +45,7 @@ function withTls(
 for (const io of ["uring", "epoll"] as const) {
   testWith({
     name: `TLS over ${io}: nbdcopy brings back what it wrote, with one connection and with four`,
-    needs: { tools: ["openssl", "nbdinfo", "nbdcopy"] },
+    needs: { tools: ["openssl", "nbdinfo", "nbdcopy"], uring: io === "uring" },
     fn: () =>
       withTls({ io, policy: "require" }, async ({ uri, directory }) => {
         const info = await runTool("nbdinfo", uri("good"));
@@ -105,7 +105,7 @@ testWith({
 for (const io of ["uring", "epoll"] as const) {
   testWith({
     name: `TLS over ${io}: plaintext clients come in with allow, and learn nothing with require`,
-    needs: { tools: ["openssl", "nbdinfo"] },
+    needs: { tools: ["openssl", "nbdinfo"], uring: io === "uring" },
     async fn() {
       await withTls({ io, policy: "allow" }, async ({ exports, uri }) => {
         for (const at of [exports.uri("disk"), uri("good")]) {
@@ -118,7 +118,7 @@ for (const io of ["uring", "epoll"] as const) {
 
   testWith({
     name: `TLS over ${io}: what comes behind STARTTLS in plaintext is never answered`,
-    needs: { tools: ["openssl", "nbdinfo"] },
+    needs: { tools: ["openssl", "nbdinfo"], uring: io === "uring" },
     async fn() {
       for (const policy of ["allow", "require"] as const) {
         await withTls({ io, policy }, async ({ exports, uri }) => {
@@ -177,7 +177,7 @@ for (const io of ["uring", "epoll"] as const) {
   testWith({
     name:
       `TLS over ${io}: clients that stall, break off or send garbage in the handshake hold up nobody`,
-    needs: { tools: ["openssl", "nbdinfo"] },
+    needs: { tools: ["openssl", "nbdinfo"], uring: io === "uring" },
     fn: () =>
       withTls({ io, policy: "require" }, async ({ exports, uri }) => {
         const peers: Peer[] = [];

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { createBestIo } from "../../storage/io/create.ts";
 import { findTool, needs } from "../needs.ts";
+
+const ARENA = { classes: [{ bytes: 4096, count: 1 }] };
 
 Deno.test("needs() names the program that is missing", () => {
   assert.match(needs({ tools: ["sh", "no-such-tool"] }) ?? "", /no-such-tool is not installed/);
@@ -10,6 +13,13 @@ Deno.test("needs() names the program that is missing", () => {
 Deno.test("findTool() looks through the path and root's folders", () => {
   assert.match(findTool("sh") ?? "", /\/sh$/);
   assert.equal(findTool("no-such-tool"), null);
+});
+
+Deno.test("needs() says of io_uring what who would use it is told", () => {
+  const { io, whyNotUring } = createBestIo({ arena: ARENA });
+  io.destroy();
+  assert.equal(needs({ uring: true }), whyNotUring);
+  assert.equal(needs({ uring: false }), null);
 });
 
 Deno.test("needs() tells root's rights from what a container withholds", () => {
