@@ -32,8 +32,10 @@ export function createIo(options: IoOptions): Io {
   // A write beyond the limit of file sizes is to be a result, EFBIG, as every other error. By
   // itself the signal would end the process, and so one client's write all others' connections.
   libc.call.signal(abi.SIGXFSZ, abi.SIG_IGN);
+  const io = kind === "uring" ? new UringIo({ ...rest, libc }) : new EpollIo({ ...rest, libc });
+  // Only where there is a seam: who is refused uring asks for epoll next.
   if (longSlices === true) lengthenSlices(libc);
-  return kind === "uring" ? new UringIo({ ...rest, libc }) : new EpollIo({ ...rest, libc });
+  return io;
 }
 
 /** uring where it is to be had, else epoll, and then why not uring. */

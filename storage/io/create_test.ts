@@ -6,7 +6,7 @@ import { finish, finished, turnUntil } from "./contract_testing.ts";
 import { createBestIo, createIo } from "./create.ts";
 import { HelperKind, Performer } from "./epoll_helper.ts";
 import { Errno } from "./errno.ts";
-import { cString } from "./libc.ts";
+import { cString, Libc } from "./libc.ts";
 import { Operation } from "./operation.ts";
 import { failingLibc, interruptedLibc } from "./testing_faults.ts";
 
@@ -38,6 +38,18 @@ for (
     assert.equal(open.size, 0, "nothing stays open");
   });
 }
+
+Deno.test("createBestIo asks the scheduler once, also where it takes epoll in the end", () => {
+  let asked = 0;
+  const openLibc = () =>
+    new Libc((calls, fail) => ({
+      ...calls,
+      ioUringSetup: () => fail(Errno.ENOSYS),
+      schedGetAttr: () => fail(++asked),
+    }));
+  createBestIo({ arena: ARENA, openLibc, longSlices: true }).io.destroy();
+  assert.equal(asked, 1);
+});
 
 Deno.test("createBestIo prefers uring, and says why it is not there", () => {
   const { io, whyNotUring } = createBestIo({ arena: ARENA });
