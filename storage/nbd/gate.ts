@@ -247,6 +247,7 @@ export class UnitGate implements ExportGate {
 
   #entry(of: { volumeId: string; device: Device }, opened: () => void): ExportEntry {
     return {
+      name: of.volumeId,
       device: of.device,
       counters: this.#options.volumes.counters(of.volumeId),
       opened,

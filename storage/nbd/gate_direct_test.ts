@@ -23,6 +23,11 @@ Deno.test("a direct token works from an announced address only, also when IPv6 s
   assert.ok("refused" in world.gate.find(at("127.0.0.1"), "x".repeat(5000)));
 });
 
+Deno.test("a volume that was opened by a token is called by its id, never by the token", () => {
+  const world = directWorld();
+  assert.equal(world.entry(new FakeConnection(1), TOKEN).name, VOLUME);
+});
+
 Deno.test("of direct connections the newest wins, and its requests wait for the older one's", () => {
   const world = directWorld();
   const [a, b, c] = [new FakeConnection(1), new FakeConnection(2), new FakeConnection(3)];

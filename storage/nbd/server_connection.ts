@@ -207,8 +207,8 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   }
 
   deviceFailed(command: number, errno: number): void {
-    const exportName = this.#negotiator.exportName;
-    const error = { exportName, connection: this.id, command, errno };
+    const entry = defined(this.#negotiator.entry, "a device is an export's");
+    const error = { exportName: entry.name, connection: this.id, command, errno };
     this.#options.errors.failed(error, this.#io.nowMs());
   }
 

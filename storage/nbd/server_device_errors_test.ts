@@ -3,13 +3,22 @@ import { testOn } from "../../test/needs.ts";
 import { DEVICE_ERROR_AGAIN_MS, DEVICE_ERRORS_KEPT_MAX, MIB } from "../../protocol/core/limits.ts";
 import { createLog, type LogLine } from "../../protocol/core/log.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
+import { encodeClientFlags } from "../../protocol/nbd/option_frames.ts";
 import { ERROR_KINDS } from "../../protocol/core/counted.ts";
 import { CELL } from "../counters/layout.ts";
 import { FileDevice } from "../devices/file.ts";
 import type { FaultKind } from "../devices/fault.ts";
 import { Errno } from "../io/errno.ts";
 import { DeviceErrors } from "./device_errors.ts";
-import { IO_KINDS, type RawClient, reply, request, TestServer, write } from "./server_testing.ts";
+import {
+  goOption,
+  IO_KINDS,
+  type RawClient,
+  reply,
+  request,
+  TestServer,
+  write,
+} from "./server_testing.ts";
 
 /** A device's errors: the right one on the wire, counted, logged once, and the connection lives. */
 
@@ -47,13 +56,17 @@ for (const kind of IO_KINDS) {
   const test = testOn(kind);
   test(`NbdServer tells, counts and logs a device's errors, and goes on (${kind})`, () => {
     const on = new TestServer({ kind });
-    const clients = [on.attach().client, on.attach().client];
+    // One of them has asked for the default export, which is no name to log.
+    const clients = [on.attach().client, on.connect().client];
+    clients[1]!.say(encodeClientFlags(3), goOption(""));
+    clients[1]!.hear(18 + 32 + 20);
     for (const { asks, errno, wire } of CASES) {
       for (const name of asks) {
         const { kind: fault, bytes } = ASKS[name]!;
         const counted = errorsOf(on, wire);
         on.lines.length = 0;
         on.device.set(fault, { kind: "fail", errno });
+        clients.reverse();
         for (let i = 0; i < REPEATS; i++) {
           for (const client of clients) {
             client.say(bytes);

@@ -46,7 +46,6 @@ export interface Terms {
 interface Accepted {
   readonly entry: ExportEntry;
   readonly info: ExportInfo;
-  readonly name: string;
 }
 
 /** Output is sent in pieces of this size. */
@@ -89,11 +88,6 @@ export class Negotiator {
   /** The entry that was opened, if any. */
   get entry(): ExportEntry | null {
     return this.#accepted?.entry ?? null;
-  }
-
-  /** What it was opened by; "" may be the default export. */
-  get exportName(): string {
-    return this.#accepted?.name ?? "";
   }
 
   /** A send is under way. */
@@ -209,7 +203,7 @@ export class Negotiator {
     if ("refused" in found) return this.#machine.refuse(found.refused, found.text);
     const info = exportInfoOf(found.device);
     if (event.purpose === "go" || event.purpose === "export-name") {
-      this.#accepted = { entry: found, info, name: event.name };
+      this.#accepted = { entry: found, info };
       found.opened(this.#host);
       if (this.#over) return;
     }

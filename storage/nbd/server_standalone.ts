@@ -50,6 +50,7 @@ export class StandaloneExports implements ExportGate {
     const counters = options.counters ?? CounterRow.unread();
     const connections = new Set<number>();
     this.#entries.set(name, {
+      name,
       device,
       counters,
       connections,

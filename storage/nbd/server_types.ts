@@ -34,6 +34,8 @@ export interface PrivateOption {
 }
 
 export interface ExportEntry {
+  /** What logs call it. Not always what was asked for: that may be "", or a secret. */
+  readonly name: string;
   readonly device: Device;
   /** Of the export: each connection counts for itself and, once it is over, for this. */
   readonly counters: CounterRow;

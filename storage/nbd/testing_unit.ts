@@ -132,6 +132,7 @@ export class FakeUnit implements ExportGate {
       return { refused: REPLY_ERROR.unknown, text: "not attached" };
     }
     return {
+      name: this.volumeId,
       device: this.device,
       counters: CounterRow.unread(),
       opened: () => {},

@@ -37,7 +37,13 @@ export class DiskGate implements ExportGate {
       return { refused: REPLY_ERROR.unknown, text: `this socket serves "${this.#name}" only` };
     }
     const changed = () => this.changed();
-    return { device: this.#device(), counters: this.#counters, opened: changed, closed: changed };
+    return {
+      name: this.#name,
+      device: this.#device(),
+      counters: this.#counters,
+      opened: changed,
+      closed: changed,
+    };
   }
 
   privateOption(
