@@ -20,7 +20,6 @@ import { FaultDevice } from "./fault.ts";
 import { FileDevice } from "./file.ts";
 import { MediumState } from "./medium_state.ts";
 import { MemoryDevice } from "./memory.ts";
-import { SliceDevice } from "./slice.ts";
 import { waitingRanges } from "./testing_ranges.ts";
 
 const MIB = 1 << 20;
@@ -78,12 +77,6 @@ testDevice("FileDevice", () => {
   return { io, device, close };
 });
 testDevice("ExtentsDevice", extents);
-testDevice("SliceDevice", () => {
-  const io = newIo();
-  const whole = new MemoryDevice({ io, sizeBytes: 6 * MIB });
-  const device = new SliceDevice(whole, { start: MIB, length: 4 * MIB + 512 });
-  return { io, device, close: () => io.destroy() };
-});
 testDevice("FaultDevice", () => {
   const inner = memory();
   return { ...inner, device: new FaultDevice(inner.device, { io: inner.io }) };
@@ -250,23 +243,6 @@ Deno.test("ExtentsDevice makes holes only where it may, and is slow only where i
     for (const each of seen.splice(0)) assert.deepEqual(each, [mayDiscard, fast]);
   }
   on.close();
-});
-
-Deno.test("FileDevice says in words why a path cannot be opened", () => {
-  const io = newIo();
-  const open = (path: string) => () => new FileDevice({ io, path, readOnly: false });
-  assert.throws(
-    open("/dev/null"),
-    /"\/dev\/null": it is neither a regular file nor a block device/,
-  );
-  assert.throws(open("/nowhere/at/all"), /no such file/);
-  const path = newFile(MIB);
-  const first = open(path)();
-  assert.throws(open(path), /something else uses it/);
-  first.close();
-  open(path)().close();
-  io.destroy();
-  Deno.removeSync(path);
 });
 
 Deno.test("FaultDevice fails and holds operations as it is told", () => {

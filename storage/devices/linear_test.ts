@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { Operation } from "../io/operation.ts";
+import { resultOf } from "./device_contract.ts";
 import { LinearDevice } from "./linear.ts";
 import { MemoryDevice } from "./memory.ts";
 import { assignmentOf, DeviceBench, KIB, LegBench } from "./testing_leg.ts";
+import { NotingDevice } from "./testing_noting.ts";
 
 const OTHER_VOLUME = "1f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
 
@@ -105,6 +108,31 @@ Deno.test("what crosses from leg to leg with FUA is durable on both when it is a
   assert.deepEqual(device.results(write(8), device.zero(at, length, { fua: true })), [length, 0]);
   assert.deepEqual(durable(), [0, 0]);
   bench.end(legs, units);
+});
+
+Deno.test("LinearDevice hands every flag on, within a leg and from leg to leg", () => {
+  const bench = new LegBench();
+  const sizeBytes = 64 * KIB;
+  const legs = [0, 1].map(() => new NotingDevice({ io: bench.io, sizeBytes }));
+  const linear = new LinearDevice(legs.map((device) => ({ device, sizeBytes })));
+  const off = bench.io.buffers.take(8 * KIB);
+  const length = 8 * KIB;
+  const expect = (seen: string, submit: (operation: Operation) => void, on: NotingDevice[]) => {
+    assert.ok(resultOf(bench.io, submit) >= 0);
+    for (const leg of legs) assert.deepEqual(leg.seen.splice(0), on.includes(leg) ? [seen] : []);
+  };
+  for (const [position, on] of [[0, [legs[0]!]], [sizeBytes - 4 * KIB, legs]] as const) {
+    for (const fua of [true, false, true]) {
+      expect(`write ${fua}`, (o) => linear.write(o, { off, length, position }, fua), [...on]);
+      expect(`discard ${fua}`, (o) => linear.discard(o, { length, position }, fua), [...on]);
+      for (const [mayDiscard, fast] of [[true, true], [true, false], [false, true]] as const) {
+        const at = { position, length, mayDiscard, fast };
+        expect(`zero ${mayDiscard} ${fast} ${fua}`, (o) => linear.zero(o, at, fua), [...on]);
+      }
+    }
+  }
+  bench.io.buffers.release(off);
+  bench.end([], []);
 });
 
 Deno.test("a leg grows by a new attachment while I/O runs, and nothing of it is lost", () => {
