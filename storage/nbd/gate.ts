@@ -251,8 +251,7 @@ export class UnitGate implements ExportGate {
       device: of.device,
       counters: this.#options.volumes.counters(of.volumeId),
       opened,
-      closed: (connection, how) =>
-        this.#options.table.ended(connection.id, how.clean ? "left" : "lost"),
+      closed: ({ id }, how) => this.#options.table.ended(id, how.clean ? "left" : "lost"),
     };
   }
 
