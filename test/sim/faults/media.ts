@@ -6,7 +6,7 @@ import { lasting } from "./lasting.ts";
 export function mediaErrors(scene: Scene): void {
   const { sim, world } = scene;
   const { faults } = world.kernel;
-  const draw = sim.pick([0.001, 0.01, 0.1]);
+  const draw = sim.pick([0.01, 0.05, 0.2]);
   const kind = sim.pick(["readError", "writeError", "syncError"] as const);
   // Of syncs there are few.
   const often = kind === "syncError" ? 4 * draw : draw;
@@ -23,7 +23,7 @@ export function mediaErrors(scene: Scene): void {
 export function stalls(scene: Scene): void {
   const { sim, world } = scene;
   const { faults } = world.kernel;
-  faults.stall = sim.pick([0.01, 0.1]);
+  faults.stall = sim.pick([0.03, 0.3]);
   faults.stallMs = [100, sim.pick([1000, 10_000, 60_000])];
   faults.mediaMs = [0.05, sim.pick([2, 50])];
   lasting(scene, {
@@ -52,7 +52,7 @@ export function full(scene: Scene): void {
       },
     });
   }
-  faults.noSpace = sim.pick([0.01, 0.2]);
+  faults.noSpace = sim.pick([0.05, 0.5]);
   lasting(scene, {
     what: `no space under media: ${faults.noSpace}`,
     undo: () => {

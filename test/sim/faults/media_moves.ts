@@ -12,7 +12,8 @@ const REPLUGGED_SHARE = 0.4;
 export function swap(scene: Scene): void {
   const { sim, units } = scene;
   const one = sim.pick(units);
-  if (units.length < 2 || sim.chance(REPLUGGED_SHARE)) return replug(scene, one);
+  const canReplug = one.plan.devices.length > 1;
+  if (units.length < 2 || (canReplug && sim.chance(REPLUGGED_SHARE))) return replug(scene, one);
   const other = sim.pick(units.filter((unit) => unit !== one));
   const paths: [string, string] = [sim.pick(one.plan.devices), sim.pick(other.plan.devices)];
   // A copy is taken away where it was put: what lies in its place by then would go with it.

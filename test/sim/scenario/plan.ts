@@ -78,8 +78,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   const chance = new Chance(`plan ${seed}`);
   const pick = <T>(from: readonly T[]): T => from[chance.below(from.length)]!;
   const kinds = shuffled(FAULT_KINDS, chance).slice(0, 1 + chance.below(KINDS_MAX));
-  const faults = options.only ?? kinds.filter((kind) => options.without?.includes(kind) !== true);
-  const plan: Plan = {
+  const drawn: Omit<Plan, "faults"> = {
     seed,
     units: 1 + chance.below(3),
     hosts: 1 + chance.below(2),
@@ -88,7 +87,6 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     depth: pick([1, 2, 4, 8]),
     pauseMsMax: pick([100, 500, 2000, 8000]),
     ioTimeoutMs: pick([5_000, 60_000, 600_000]),
-    faults,
     faultPauseSteps: pick([100, 250, 600, 1500]),
     chaosSteps: options.chaosSteps ?? CHAOS_STEPS,
     story: options.story ?? null,
@@ -97,6 +95,16 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     longShare: pick([0, 0, 0.3]),
     mediumKind: pick(["file", "file", "block"]),
     tearBytes: pick([512, 4096]),
+  };
+  // Grown, released and new disks meet whatever strikes.
+  if (!kinds.includes("users") && chance.below(2) === 0) kinds.push("users");
+  const faults = options.only ?? kinds.filter((kind) => options.without?.includes(kind) !== true);
+  const needs = (...of: readonly FaultKind[]) => of.some((kind) => faults.includes(kind)) ? 2 : 1;
+  const plan: Plan = {
+    ...drawn,
+    faults,
+    units: Math.max(drawn.units, needs("adopt", "swap")),
+    hosts: Math.max(drawn.hosts, needs("revoke")),
   };
   if (plan.story === null) return plan;
   return { ...plan, ...STORY_PLAN, ...STORIES[plan.story].plan };
