@@ -5,6 +5,7 @@ import type { StateFiles } from "../ports.ts";
 import { Catalog } from "./catalog.ts";
 import { beginRecovered } from "./recovered.ts";
 import { migrate, unknownMigrations } from "./migrations.ts";
+import { fileOfLog, type OrphanLog, orphanLog } from "./orphan_log.ts";
 import { salvage, type Salvaged } from "./salvage.ts";
 import { damageOf, kyselyOver, makeDurable, troubleOf } from "./sqlite.ts";
 
@@ -53,32 +54,55 @@ export async function openCatalog(
   const pointer = fromUtf8(files.read(POINTER) ?? new Uint8Array())?.trim() ?? "";
   const named = /^catalog-(\d{1,6})\.sqlite$/.exec(pointer)?.[1];
   const first = named === undefined ? newestOf(files) : Number(named);
-  const fileName = nameOf(first);
-  const path = files.path(fileName);
+  const wanted = nameOf(first);
+  const path = files.path(wanted);
+  const log = orphanLog(files, wanted);
+  const number = log === null ? first : freeNumber(files, first + 1);
+  const fileName = nameOf(number);
+  if (log !== null) fileOfLog(files, fileName, log);
   const found = await examine(() => open(fileName), path, options.clusterId);
-  if ("catalog" in found) {
-    const isFresh = !found.catalog.meta.has(CLUSTER_KEY);
-    const missing = isFresh && !options.isNew;
-    const problems = missing
-      ? [`The catalog ${path} was missing: a new one was made.`]
-      // A first start that was cut before it wrote the name leaves nothing to be missed.
-      : named === undefined && (first > 1 || found.catalog.nodes.size > 0)
-      ? [`${files.path(POINTER)}, which names the catalog, was not right: ${path} was taken.`]
-      : [];
-    await beginRecovered(found.catalog, problems);
-    await keepCluster(found.catalog, options.clusterId);
-    if (pointer !== fileName) files.write(POINTER, utf8(`${fileName}\n`));
-    return { catalog: found.catalog, fileName, setAside: [], problems };
+  if (log !== null || !("catalog" in found)) {
+    const aside = setAsideOf(found, path, log);
+    const problems = [setAsideWords(aside)];
+    const next = "catalog" in found
+      ? { catalog: found.catalog, fileName }
+      : await replacement(files, open, number + 1);
+    if (!("catalog" in found)) await next.catalog.commit(found.kept);
+    await beginRecovered(next.catalog, problems);
+    await keepCluster(next.catalog, options.clusterId);
+    files.write(POINTER, utf8(`${next.fileName}\n`));
+    return { ...next, setAside: [aside], problems };
   }
-  const { reason, kept, lost } = found;
-  const setAside = { path, reason, kept: kept.length, lost };
-  const next = await replacement(files, open, first + 1);
-  const problems = [setAsideWords(setAside)];
-  await next.catalog.commit(kept);
-  await beginRecovered(next.catalog, problems);
-  await keepCluster(next.catalog, options.clusterId);
-  files.write(POINTER, utf8(`${next.fileName}\n`));
-  return { ...next, setAside: [setAside], problems };
+  const isFresh = !found.catalog.meta.has(CLUSTER_KEY);
+  const missing = isFresh && !options.isNew;
+  const problems = missing
+    ? [`The catalog ${path} was missing: a new one was made.`]
+    // A first start that was cut before it wrote the name leaves nothing to be missed.
+    : named === undefined && (first > 1 || found.catalog.nodes.size > 0)
+    ? [`${files.path(POINTER)}, which names the catalog, was not right: ${path} was taken.`]
+    : [];
+  await beginRecovered(found.catalog, problems);
+  await keepCluster(found.catalog, options.clusterId);
+  if (pointer !== fileName) files.write(POINTER, utf8(`${fileName}\n`));
+  return { catalog: found.catalog, fileName, setAside: [], problems };
+}
+
+function setAsideOf(found: Examined, path: string, log: OrphanLog | null): SetAside {
+  const isWhole = "catalog" in found;
+  const fromLog = log === null ? "" : `${log.reason}, and its write-ahead log is not`;
+  return {
+    path,
+    reason: isWhole ? fromLog : [fromLog, found.reason].filter((words) => words !== "").join("; "),
+    kept: isWhole ? found.catalog.everything().length : found.kept.length,
+    lost: isWhole ? [] : found.lost,
+  };
+}
+
+/** The first one from there on of which there is no file. */
+function freeNumber(files: StateFiles, from: number): number {
+  let number = from;
+  while (files.read(nameOf(number)) !== null) number++;
+  return number;
 }
 
 export function setAsideWords({ path, reason, kept, lost }: SetAside): string {

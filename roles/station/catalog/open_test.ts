@@ -26,7 +26,8 @@ class Folder {
     return isDatabase ? Deno.readFileSync(this.path(name)) : this.files.get(name) ?? null;
   }
   write(name: string, bytes: Uint8Array): void {
-    this.files.set(name, bytes);
+    if (name.includes(".sqlite")) Deno.writeFileSync(this.path(name), bytes);
+    else this.files.set(name, bytes);
   }
   path(name: string): string {
     return `${this.folder}/${name}`;
@@ -148,6 +149,41 @@ Deno.test("a full disk refuses a change in clear words, and takes the next one",
     await put("big", "x".repeat(100_000));
     await catalog.close();
   });
+});
+
+Deno.test("openCatalog() takes what a write-ahead log has whose file is gone or empty", async () => {
+  const isKept = { "all of it": true, "what came after a checkpoint": false };
+  for (const [has, isWhole] of Object.entries(isKept)) {
+    for (const left of [null, new Uint8Array()]) {
+      await inFolder(async (folder) => {
+        const { catalog: before } = await folder.open({ isNew: true });
+        const put = (key: string) => before.commit([{ table: "meta", put: { key, value: "1" } }]);
+        await put("early");
+        if (!isWhole) {
+          const other = new DatabaseSync(folder.path("catalog-1.sqlite"));
+          other.exec("PRAGMA wal_checkpoint(RESTART)");
+          other.close();
+        }
+        await put("late");
+        const log = Deno.readFileSync(folder.path("catalog-1.sqlite-wal"));
+        await before.close();
+        Deno.removeSync(folder.path("catalog-1.sqlite"));
+        Deno.writeFileSync(folder.path("catalog-1.sqlite-wal"), log);
+        if (left !== null) folder.write("catalog-1.sqlite", left);
+        const { catalog, fileName, setAside: [aside], problems } = await folder.open();
+        assert.equal(catalog.meta.get("early")?.value, isWhole ? "1" : undefined, has);
+        assert.equal(aside?.path, folder.path("catalog-1.sqlite"));
+        assert.match(problems.join(), /it is (gone|empty), and its write-ahead log is not/);
+        assert.deepEqual(recoveredReasons(catalog), problems);
+        await catalog.close();
+        const kept = Deno.readFileSync(folder.path("catalog-1.sqlite-wal"));
+        assert.deepEqual(kept, log, "it is left as it was");
+        const again = await folder.open();
+        assert.deepEqual([again.fileName, again.setAside], [fileName, []]);
+        await again.catalog.close();
+      });
+    }
+  }
 });
 
 Deno.test("a start that is cut behind the opening leaves its reasons to the next one", async () => {
