@@ -177,6 +177,8 @@ function stepWords(step: PlanStep): string {
       return "has it made";
     case "resize":
       return "has it grown";
+    case "relabel":
+      return "has its label tell of them all";
     case "shrink":
       return "has its end given back";
     case "grant":

@@ -143,13 +143,13 @@ export class FakeUnit implements FakeNode {
     });
   }
 
-  #resize(held: VolumeInfo, { sizeBytes }: VolumeResize): VolumeInfo {
+  #resize(held: VolumeInfo, { sizeBytes, leg }: VolumeResize): VolumeInfo {
     const allocatedBytes = allocatedBytesOf(sizeBytes);
     this.#take(allocatedBytes - held.allocatedBytes);
     const zeroedBytes = this.zeroed ? allocatedBytes : held.zeroedBytes;
     const endLba = held.startLba + sizeBytes / 512 - 1;
     const state = this.zeroed ? "ready" : "zeroing";
-    return this.#put({ ...held, sizeBytes, endLba, allocatedBytes, zeroedBytes, state });
+    return this.#put({ ...held, sizeBytes, endLba, allocatedBytes, zeroedBytes, state, leg });
   }
 
   #grant(held: VolumeInfo, body: AccessGrant): VolumeInfo {

@@ -11,6 +11,13 @@ import { sizeText, timeText } from "./words.ts";
 export type PlanStep =
   | { readonly kind: "create"; readonly volume: VolumeRow }
   | { readonly kind: "resize"; readonly volume: VolumeRow; readonly sequence: number }
+  /** The label is to tell of more legs of its disk. */
+  | {
+    readonly kind: "relabel";
+    readonly volume: VolumeRow;
+    readonly legs: number;
+    readonly sequence: number;
+  }
   /** A growth that was given up before it was granted: its end is free again. */
   | { readonly kind: "shrink"; readonly volume: VolumeRow; readonly sequence: number }
   | {
@@ -55,6 +62,8 @@ export interface PlanInput {
   readonly held: VolumeInfo | null;
   /** What the unit holds of it that the catalog names, where that is another one. */
   readonly heldAtHome: VolumeInfo | null;
+  /** Of its disk, that a host was told of. */
+  readonly legs: number;
   /** No host was told of a leg behind it, or all are told anew: what follows is not moved. */
   readonly mayChangeLength: boolean;
   /** Its disk is ready, and rebuilt from labels. */
@@ -196,7 +205,20 @@ function planHeld(volume: VolumeRow, input: Held): Plan {
       sizeText(volume.sizeBytes);
     return act({ kind: "resize", volume, sequence }, difference);
   }
-  return grant;
+  return grant.step === null && grant.difference === null ? planLegs(volume, input) : grant;
+}
+
+/**
+ * Each leg's label has the count of its disk's legs: one that was made before the others would be
+ * taken for the whole disk, once the catalog is lost and their units are out of sight. A count
+ * never falls, as legs that were published stay; an older catalog would make it fall.
+ */
+function planLegs(volume: VolumeRow, input: Held): Plan {
+  const { held, legs, isInUse, isRebuilt, destroysNothing } = input;
+  const isCertain = isInUse && !isRebuilt && !destroysNothing;
+  if (!isCertain || volume.publishedBytes === 0 || held.leg.legs >= legs) return AGREED;
+  const difference = `its label tells of ${held.leg.legs} of the disk's ${legs} legs`;
+  return act({ kind: "relabel", volume, legs, sequence: held.sequence }, difference);
 }
 
 /**

@@ -85,6 +85,7 @@ function planOf(changes: Partial<PlanInput>) {
     tombstone: null,
     held: heldWith(grantOf(5)),
     heldAtHome: null,
+    legs: 1,
     mayChangeLength: true,
     isRebuilt: false,
     isInUse: true,
@@ -215,4 +216,17 @@ Deno.test("planVolume() fences on a medium that failed, and says why that takes 
     /its grant is to be fenced; failed: medium \/dev\/sdb is poisoned$/,
   );
   assert.equal(planOf({ held }).step, null, "nothing else is done there");
+});
+
+Deno.test("planVolume() has each label tell of all legs of its disk, and of no less than it did", () => {
+  const { step, difference } = planOf({ legs: 2 });
+  assert.deepEqual(step, { kind: "relabel", volume: ROW, legs: 2, sequence: 5 });
+  assert.match(difference ?? "", /tells of 1 of the disk's 2 legs/);
+  const held = heldWith(grantOf(5));
+  assert.equal(planOf({ legs: 1, held: { ...held, leg: { ...held.leg, legs: 2 } } }).step, null);
+  for (const unsure of ["isRebuilt", "destroysNothing"] as const) {
+    assert.equal(planOf({ legs: 2, [unsure]: true }).step, null, unsure);
+  }
+  assert.equal(planOf({ legs: 2, isInUse: false }).step, null, "it is being released");
+  assert.equal(planOf({ legs: 2, held: heldWith(grantOf(4)) }).step?.kind, "grant", "first");
 });

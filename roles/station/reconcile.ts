@@ -85,14 +85,13 @@ export class Reconciler {
     const volume = catalog.volumes.get(volumeId) ?? null;
     const disk = catalog.disks.get(volume?.diskId ?? "");
     const isRebuilt = disk?.adopted === 1;
-    const isTold = volume !== null &&
-      catalog.legsOf(volume.diskId).some((other) =>
-        other.leg > volume.leg && other.publishedBytes > 0
-      );
+    const legs = catalog.legsOf(disk?.id ?? "").filter((leg) => leg.publishedBytes > 0);
+    const isTold = volume !== null && legs.some(({ leg }) => leg > volume.leg);
     const host = catalog.nodes.get(disk?.hostId ?? "");
     return planVolume({
       unitId,
       volume,
+      legs: legs.length,
       mayChangeLength: isRebuilt || !isTold,
       isRebuilt: isRebuilt && disk.state === "ready",
       isInUse: disk?.state === "ready" && host?.admission === "admitted",

@@ -7,7 +7,7 @@ import { uncertainty } from "./certainty.ts";
 import { behindWords, highestEpoch, strangeEpoch } from "./evidence.ts";
 import { recoveryView } from "./differences.ts";
 import { Paced } from "./paced.ts";
-import { nextVersion, type Pool } from "./pool.ts";
+import { kickDisk, nextVersion, type Pool } from "./pool.ts";
 import { exchange, misplaced, ownName, type Rivals } from "./rival_legs.ts";
 import { requireStanding } from "./standing.ts";
 import { isToBeGranted, shutOutLegs, whyNotAgain } from "./tasks/disk_regrant.ts";
@@ -237,7 +237,7 @@ export class Recovery {
     const put: Change = { table: "disks", put: { ...disk, adopted: 0, version } };
     await pool.catalog.commit([put]);
     this.#trouble = "";
-    void pool.delivery.kick(disk.hostId);
+    kickDisk(pool, disk.id);
     const text = `Disk "${disk.name}" is whole again after the recovery, and its host is told.`;
     pool.events.say({ kind: "disk.rebuilt", severity: "info", subject: disk.name, text });
   }

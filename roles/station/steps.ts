@@ -8,7 +8,7 @@ import type { PlanStep } from "./plan.ts";
 /** The steps that are a request to the unit. */
 export type SentStep = Extract<
   PlanStep,
-  { kind: "create" | "resize" | "shrink" | "grant" | "revoke" | "delete" }
+  { kind: "create" | "resize" | "relabel" | "shrink" | "grant" | "revoke" | "delete" }
 >;
 
 export interface StepTarget {
@@ -35,6 +35,11 @@ export function sendStep(
       const body = { ...change, sizeBytes, leg: legInfoOf(catalog, step.volume.id) };
       const name = step.kind === "create" ? "VOLUME_CREATE" : "VOLUME_RESIZE";
       return link.request(unitId, name, body, options);
+    }
+    case "relabel": {
+      const { sizeBytes } = step.volume;
+      const leg = { ...legInfoOf(catalog, step.volume.id), legs: step.legs };
+      return link.request(unitId, "VOLUME_RESIZE", { ...change, sizeBytes, leg }, options);
     }
     case "grant": {
       const { epoch, counter, tokenHash, addressesJson } = step.grant;

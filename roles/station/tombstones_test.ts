@@ -88,6 +88,7 @@ Deno.test("a volume whose tombstone was forgotten is adopted when it comes back"
     tombstone: null,
     held,
     heldAtHome: null,
+    legs: 0,
     mayChangeLength: false,
     isRebuilt: false,
     isInUse: true,

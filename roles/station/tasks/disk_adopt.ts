@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Pool } from "../pool.ts";
+import { kickDisk, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
 import { mustDisk, raiseLegs } from "./legs.ts";
 import type { TaskContext } from "./task.ts";
@@ -15,5 +15,6 @@ export async function adoptDiskWork(pool: Pool, params: unknown, task: TaskConte
   await raiseLegs(pool, diskId, task);
   const disk = mustDisk(pool, diskId);
   await pool.catalog.commit([{ table: "disks", put: { ...disk, adopted: 0 } }]);
+  kickDisk(pool, diskId);
   await untilDelivered(pool, diskId, task);
 }

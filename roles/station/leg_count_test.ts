@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { GIB } from "../../protocol/core/limits.ts";
+import { DISK, order, smallPool } from "./fake_pool_testing.ts";
+
+Deno.test("a disk that grew by a leg is not taken for whole without it, once the catalog is lost", async () => {
+  const { world, units, host } = await smallPool([5, 20]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 3))).task.id);
+  const grow = await world.ask(host, "DISK_GROW", { diskId: DISK, sizeBytes: 8 * GIB });
+  assert.equal((await world.task(grow.task.id)).state, "done");
+  await world.pass(6000);
+  const labels = units.flatMap(({ volumes }) => [...volumes.values()].map(({ leg }) => leg));
+  assert.deepEqual(labels.map(({ leg, legs }) => [leg, legs]).sort(), [[0, 2], [1, 2]]);
+  assert.deepEqual(world.station.api.differences(), []);
+  await world.station.stop();
+  Deno.removeSync(world.path("catalog-1.sqlite"));
+  await world.start();
+  const first = units.find((unit) => [...unit.volumes.values()][0]?.leg.leg === 0)!;
+  for (const node of [first, host]) assert.equal(await world.join(node), null);
+  await world.pass(6000);
+  const { api } = world.station;
+  await api.confirmRecovery(api.recovery().list, "ann");
+  await world.pass(6000);
+  const [disk] = api.disks();
+  assert.match(`${disk?.state}: ${disk?.reason}`, /degraded: .*leg 1 of 2 was not seen yet/);
+  const direct = world.ask(host, "DISK_ACCESS", { diskId: DISK, direct: true });
+  await assert.rejects(direct, /its owner is uncertain/);
+  for (const unit of units) if (unit !== first) assert.equal(await world.join(unit), null);
+  await world.pass(6000);
+  await api.confirmRecovery(api.recovery().list, "ann").catch(() => {});
+  await world.pass(6000);
+  assert.deepEqual([api.disks()[0]?.state, api.disks()[0]?.legs.length], ["ready", 2]);
+  await world.end();
+});
