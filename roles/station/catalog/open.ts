@@ -7,7 +7,7 @@ import { beginRecovered } from "./recovered.ts";
 import { migrate, unknownMigrations } from "./migrations.ts";
 import { fileOfLog, type OrphanLog, orphanLog } from "./orphan_log.ts";
 import { salvage, type Salvaged } from "./salvage.ts";
-import { damageOf, kyselyOver, makeDurable, troubleOf } from "./sqlite.ts";
+import { damageOf, kyselyOver, makeDurable, readDamaged, troubleOf } from "./sqlite.ts";
 
 /** Names the database file in use, so that a damaged one can be left as it is. */
 export const POINTER = "catalog.current";
@@ -182,6 +182,7 @@ async function examine(
 function salvageFile(open: () => DatabaseSync, clusterId: string): Salvaged {
   try {
     using database = disposable(open());
+    readDamaged(database.raw);
     const salvaged = salvage(database.raw);
     const cluster = salvaged.kept.find((change) =>
       change.table === "meta" && "put" in change && change.put.key === CLUSTER_KEY

@@ -45,6 +45,17 @@ export function makeDurable(database: DatabaseSync): void {
   database.exec("PRAGMA foreign_keys = ON");
 }
 
+/**
+ * Has SQLite read what is there of a file that is shorter than it says: otherwise it reads nothing
+ * of it. Nothing is to be written to it then. (Deno's types do not have the method yet.)
+ */
+export function readDamaged(
+  database: DatabaseSync & { enableDefensive?: (isOn: boolean) => void },
+): void {
+  database.enableDefensive?.(false);
+  database.exec("PRAGMA writable_schema = ON");
+}
+
 /** Why SQLite thinks the file is damaged, or null. */
 export function damageOf(database: DatabaseSync): string | null {
   const rows = database.prepare("PRAGMA integrity_check(5)").all() as { integrity_check: string }[];
