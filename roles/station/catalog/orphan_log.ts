@@ -12,8 +12,8 @@ export interface OrphanLog {
 }
 
 /**
- * The log that lies beside the name of a catalog without a catalog, or null. What was committed last
- * is there and nowhere else, and that may be all; SQLite would delete it as the log of nothing.
+ * The log that lies beside the name of a catalog that is not there, or null. What was committed
+ * last is there and nowhere else, maybe all of it; SQLite would delete it as the log of nothing.
  */
 export function orphanLog(files: StateFiles, fileName: string): OrphanLog | null {
   const file = files.read(fileName);
