@@ -91,7 +91,8 @@ export class UnitMemory {
   #settle(): void {
     const mark = this.#recovered;
     if (mark === null || mark === this.#kept) return;
-    if (this.#queue.losses.isUntold || this.#pause.isSet) return;
+    const { flushFailed, losses } = this.#queue;
+    if (flushFailed || losses.isUntold || this.#pause.isSet) return;
     this.#kept = mark;
     this.#options.marked(this.#volumeId, mark);
   }

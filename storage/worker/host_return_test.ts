@@ -183,6 +183,24 @@ Deno.test("what a replay made good is owed to nobody after a restart", async () 
   await world.end();
 });
 
+Deno.test("a replay that could not be flushed made nothing good", async () => {
+  const world = new Returning();
+  const { host, unit } = world;
+  await host.attach(diskOf([unit]));
+  const consumer = await world.consumer();
+  assert.equal(consumer.request(COMMAND.write, 0, { fill: 7 }), 0);
+  unit.device.flushErrno = 5;
+  unit.reboot();
+  assert.equal(consumer.request(COMMAND.read, 0), 7);
+  await world.ended();
+  unit.device.flushErrno = 0;
+  world.start();
+  await host.attach(diskOf([unit]));
+  const next = await world.consumer();
+  assert.deepEqual([world.flush(next), world.flush(next)], [EIO, 0]);
+  await world.end();
+});
+
 Deno.test("who detached with all flushed is owed nothing, whatever its unit loses then", async () => {
   const world = new Returning();
   const { host, unit } = world;

@@ -39,6 +39,7 @@ const PLANTED = [
   "fence-forgotten-at-restart",
   "address-trusted",
   "recovered-station-destroys",
+  "owed-losses-forgotten-at-restart",
 ];
 
 Deno.test("planted bugs are caught: the checkers still see", async () => {

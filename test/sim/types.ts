@@ -45,6 +45,8 @@ export interface ConsumerRequest {
   readonly era: number;
   /** It goes to a unit without an agent: nobody repeats it. */
   readonly isDirect: boolean;
+  /** Of the consumer's machine: no program outlives it. */
+  readonly bootId: string;
 }
 
 /**

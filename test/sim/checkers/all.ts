@@ -1,5 +1,6 @@
 import type { SimWorld } from "../../../storage/io/sim_world.ts";
 import type { Checker, Sim } from "../types.ts";
+import { AgentTellsChecker } from "./agent_tells.ts";
 import { AttachmentsChecker } from "./attachments.ts";
 import { BlocksChecker } from "./blocks.ts";
 import { DiskPlaces } from "./disk_places.ts";
@@ -24,6 +25,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const fences = new FencesChecker(sim, space);
   const attachments = new AttachmentsChecker(sim, space);
   const tells = new TellsChecker(sim);
+  const agentTells = new AgentTellsChecker(sim, blocks);
   const labels = new DurableLabelsChecker(sim, kernel.media);
   const instances = new InstancesChecker(sim, kernel.media);
   kernel.tap = {
@@ -52,11 +54,12 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
         `judged: ${blocks.judged} blocks that were read, ${blocks.statuses} times what is allocated, ${fences.judged} blocks written to media, ` +
           `${fences.erased} ranges erased there, ${attachments.judged} and ${attachments.erased} of ` +
           `them by the connection that asked for them, ${labels.judged} changes of labels, ${instances.judged} times the station that they name, ` +
-          `and ${tells.told} losses that were told`,
+          `and ${tells.told} and ${agentTells.told} losses that were told, without and with an agent`,
       ),
   };
   return {
-    all: [blocks, fences, attachments, tells, labels, instances, tally],
+    // Before the one whom a flush tells that all is there.
+    all: [agentTells, blocks, fences, attachments, tells, labels, instances, tally],
     blocks,
     fences,
     attachments,

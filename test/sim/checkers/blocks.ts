@@ -9,7 +9,13 @@ import {
 } from "../types.ts";
 import type { SimWrite } from "../../../storage/io/sim_world.ts";
 import type { DiskBlock } from "./disk_places.ts";
-import { type Asked, type Disk, eachUnflushed, oldestPending } from "./disk_history.ts";
+import {
+  type Acknowledged,
+  type Asked,
+  type Disk,
+  eachUnflushed,
+  oldestPending,
+} from "./disk_history.ts";
 import { LossyMedia } from "./lossy_media.ts";
 import { BlockRegister, Change, type Value } from "./register.ts";
 import { zeroBlocksOf } from "./status.ts";
@@ -83,7 +89,7 @@ export class BlocksChecker implements Checker {
         for (const change of asked.changes) {
           change.doneAt = Math.min(change.doneAt, now);
           if (request.fua) change.isDurable = true;
-          else disk.unflushed.push({ change, answeredAt: now });
+          else disk.unflushed.push({ request, change, answeredAt: now });
         }
     }
   }
@@ -143,6 +149,11 @@ export class BlocksChecker implements Checker {
       const changes = disk?.blocks.get(block)?.changes ?? [];
       for (const change of changes) if (change.isOf(version)) change.isThere();
     }
+  }
+
+  /** What was acknowledged, not flushed, and is on no unit and in no agent any more. */
+  vanished(diskId: string): readonly Acknowledged[] {
+    return this.#disks.get(diskId)?.unflushed.filter(({ change }) => change.mayVanish) ?? [];
   }
 
   diskReleased(diskId: string): void {

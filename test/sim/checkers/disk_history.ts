@@ -13,13 +13,20 @@ export interface Asked {
   lostAt: number;
 }
 
+/** One block of a change that was answered without an error. */
+export interface Acknowledged {
+  readonly request: ConsumerRequest;
+  readonly change: Change;
+  readonly answeredAt: number;
+}
+
 export interface Disk {
   readonly id: string;
   readonly host: string;
   readonly blocks: Map<number, BlockRegister>;
   readonly pending: Map<number, Asked>;
   /** Answered changes that no FLUSH covers yet; those that failed or whose consumer was cut off. */
-  unflushed: { readonly change: Change; readonly answeredAt: number }[];
+  unflushed: Acknowledged[];
   lost: Asked[];
 }
 

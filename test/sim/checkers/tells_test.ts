@@ -30,7 +30,7 @@ class Bench {
 
   ask(kind: ConsumerKind, by = "host1/db without agent 1#1"): ConsumerRequest {
     this.#step++;
-    const place = { firstBlock: 0, blockCount: 1, flags: 0, version: 1, era: 1 };
+    const place = { firstBlock: 0, blockCount: 1, flags: 0, version: 1, era: 1, bootId: "1" };
     const isDirect = by.includes("without");
     const request = { id: ++this.#id, consumer: by, diskId: DISK, kind, fua: false, isDirect };
     this.checker.asked({ ...request, ...place });

@@ -25,6 +25,7 @@ export interface AskOptions {
   readonly diskId?: string;
   readonly era?: number;
   readonly isDirect?: boolean;
+  readonly bootId?: string;
 }
 
 /** Writes histories by hand: asks and answers, one after another. */
@@ -49,6 +50,7 @@ export class History {
       version: kind === "write" ? o.version ?? this.#id : 0,
       era: o.era ?? 1,
       isDirect: o.isDirect ?? false,
+      bootId: o.bootId ?? "boot-1",
     };
     this.#checker.asked!(request);
     return request;
@@ -73,8 +75,8 @@ export class History {
     return request.version;
   }
 
-  flush(): void {
-    this.done(this.ask("flush"));
+  flush(o: AskOptions = {}): void {
+    this.done(this.ask("flush", 0, o));
   }
 
   /** A whole read of one block that shows these versions (0: zeroes), sector by sector. */

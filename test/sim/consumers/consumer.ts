@@ -112,6 +112,7 @@ export class Consumer {
         consumer: owner.name,
         era: this.#era,
         isDirect: this.#o.way.kind === "direct",
+        bootId: this.#o.machine.bootId,
       }, this.#terms);
       if (request !== null) this.#ask(request);
       this.#next();

@@ -22,22 +22,27 @@ const MIX: readonly (readonly [ConsumerKind, number])[] = [
   ["cache", 1],
 ];
 const FUA_SHARE = 0.2;
+/** Of the flushes, where there are to be few. */
+const SELDOM_SHARE = 0.05;
 
 export interface WorkloadOptions {
   readonly depth: number;
   readonly pauseMsMax: number;
   /** The share of zeroes and TRIMs that are long. */
   readonly longShare: number;
+  readonly flushesSeldom: boolean;
   readonly nextId: () => number;
 }
 
 /** Who asks. */
-export type Asker = Pick<ConsumerRequest, "consumer" | "era" | "isDirect">;
+export type Asker = Pick<ConsumerRequest, "consumer" | "era" | "isDirect" | "bootId">;
 
 /** What the consumers of one disk ask for, also across their connections. */
 export class Workload {
   readonly depth: number;
   isPaused = false;
+  /** Of those by chance. */
+  flushesSeldom: boolean;
   /** Somebody gave the disk back: what it holds from then on is nobody's concern. */
   isReleased = false;
   /** Where halves of places begin that are to be read once more, at the end. */
@@ -60,6 +65,7 @@ export class Workload {
     this.#sim = sim;
     this.#o = options;
     this.depth = options.depth;
+    this.flushesSeldom = options.flushesSeldom;
   }
 
   /** The disk has this size now: the places are its ends, what was its end, and one between. */
@@ -167,7 +173,11 @@ export class Workload {
   #kind({ allocationId }: ClientTerms): ConsumerKind {
     let at = this.#sim.below(100);
     for (const [kind, share] of MIX) {
-      if (at < share) return kind === "status" && allocationId === null ? "read" : kind;
+      if (at < share) {
+        if (kind === "status" && allocationId === null) return "read";
+        if (kind !== "flush" || !this.flushesSeldom) return kind;
+        return this.#sim.chance(SELDOM_SHARE) ? kind : "write";
+      }
       at -= share;
     }
     return "read";

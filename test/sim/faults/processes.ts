@@ -4,6 +4,8 @@ import { lasting, someTime } from "./lasting.ts";
 
 /** Of the processes that are killed in the middle of a call. */
 const POWER_SHARE = 0.4;
+/** Of the units' power cuts. */
+const AGENT_SHARE = 0.3;
 const YEAR_MS = 366 * 24 * 3_600_000;
 
 /** Clocks run at their own speed, and show any date. */
@@ -47,14 +49,19 @@ export function midCall(scene: Scene): void {
   });
 }
 
-/** Machines lose their power, several at once, and get it back later. */
+/**
+ * Machines lose their power, several at once, and get it back later. Sometimes an agent is killed
+ * with a unit's, and repeats nothing of what that lost.
+ */
 export function power(scene: Scene): void {
-  const { sim, world } = scene;
+  const { sim, world, hosts, units } = scene;
   const machines = [...world.machines.values()];
   const several = sim.chance(0.2);
   for (const machine of several ? machines : [sim.pick(machines)]) {
     if (!machine.isOn || (several && sim.chance(0.3))) continue;
     takePower(scene, machine);
+    const isUnit = units.some(({ role }) => role.machine === machine);
+    if (isUnit && sim.chance(AGENT_SHARE)) sim.pick(hosts).role.end("killed");
   }
 }
 

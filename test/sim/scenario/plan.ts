@@ -52,6 +52,8 @@ export interface Plan {
   readonly pauseMsMax: number;
   /** The share of zeroes and TRIMs that are of some MiB. */
   readonly longShare: number;
+  /** Consumers ask for few flushes, so that much is unflushed when something strikes. */
+  readonly flushesSeldom: boolean;
   /** How long a host's I/O waits for a unit. */
   readonly ioTimeoutMs: number;
   readonly faults: readonly FaultKind[];
@@ -95,6 +97,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     longShare: pick([0, 0, 0.3]),
     mediumKind: pick(["file", "file", "block"]),
     tearBytes: pick([512, 4096]),
+    flushesSeldom: chance.below(3) === 0,
   };
   // Grown, released and new disks meet whatever strikes.
   if (!kinds.includes("users") && chance.below(2) === 0) kinds.push("users");

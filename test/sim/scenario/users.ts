@@ -206,6 +206,7 @@ export class Users {
       depth: plan.depth,
       pauseMsMax: plan.pauseMsMax,
       longShare: plan.longShare,
+      flushesSeldom: plan.flushesSeldom,
       nextId: () => ++this.#requests,
     });
     const { machine } = host;

@@ -23,6 +23,7 @@ export const STORY_PLAN = {
   ioTimeoutMs: 600_000,
   inMemoryShare: 0,
   longShare: 0,
+  flushesSeldom: false,
   mediumKind: "file",
   tearBytes: 4096,
   faults: [],

@@ -41,6 +41,7 @@ import {
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
 import { attackerCopies } from "./network.ts";
+import { consumersReturn } from "./returns.ts";
 import { spaceGivenAgain } from "./space.ts";
 
 /** What `--story` knows. */
@@ -50,6 +51,7 @@ export const STORY_NAMES = [
   "catalog-lost",
   "catalog-lost-later",
   "consumers-go",
+  "consumers-return",
   "copy-in-its-place",
   "direct-consumers-go",
   "direct-held-write",
@@ -98,6 +100,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "catalog-lost": { play: catalogLost },
   "catalog-lost-later": { play: catalogLostLater },
   "consumers-go": { plan: { hosts: 1, depth: 40, pauseMsMax: 1 }, play: consumersGo },
+  "consumers-return": { play: consumersReturn },
   "copy-in-its-place": { play: copyInItsPlace },
   "direct-consumers-go": { plan: { hosts: 1 }, play: directConsumersGo },
   "direct-held-write": { plan: { hosts: 1 }, play: directHeldWrite },

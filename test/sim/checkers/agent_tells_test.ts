@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import type { Checker } from "../types.ts";
+import { AgentTellsChecker } from "./agent_tells.ts";
+import { BlocksChecker } from "./blocks.ts";
+import { unitFails } from "./testing_blocks.ts";
+import { Complaints, History } from "./testing_history.ts";
+
+/** A disk that is used through its host's agent. */
+class Bench {
+  readonly complaints = new Complaints();
+  readonly blocks = new BlocksChecker(this.complaints);
+  readonly tells = new AgentTellsChecker(this.complaints, this.blocks);
+  readonly history: History;
+
+  constructor() {
+    const all: readonly Checker[] = [this.tells, this.blocks];
+    this.history = new History({
+      name: "both",
+      asked: (request) => all.forEach((one) => one.asked?.(request)),
+      answered: (...about) => all.forEach((one) => one.answered?.(...about)),
+      lost: (request) => all.forEach((one) => one.lost?.(request)),
+    });
+  }
+
+  /** What was not flushed is in no agent, and on no unit. */
+  lose(): void {
+    this.blocks.ended("host1");
+    unitFails(this.blocks);
+  }
+
+  get texts(): readonly string[] {
+    return this.complaints.texts;
+  }
+}
+
+Deno.test("tells: a flush that succeeds after an agent ended with what its unit lost is caught", () => {
+  const bench = new Bench();
+  bench.history.write(0);
+  bench.lose();
+  bench.history.read(0, 0);
+  assert.deepEqual(bench.texts, []);
+  bench.history.flush();
+  assert.match(bench.texts[0] ?? "", /tells: a flush of host1.* succeeded; but 1 blocks/);
+});
+
+Deno.test("tells: one failed flush tells who comes back to an agent, and another loss takes another", () => {
+  const bench = new Bench();
+  const { history } = bench;
+  for (let losses = 1; losses <= 2; losses++) {
+    history.write(0);
+    bench.lose();
+    history.fail(history.ask("flush"));
+    assert.equal(bench.tells.told, losses);
+    history.flush();
+  }
+  assert.deepEqual(bench.texts, []);
+});
+
+Deno.test("tells: what an agent or a unit still has, was flushed, or was another's is owed to nobody", () => {
+  const bench = new Bench();
+  const { history, blocks } = bench;
+  history.write(0);
+  unitFails(blocks);
+  history.flush();
+  history.write(0);
+  blocks.ended("host1");
+  history.flush();
+  history.write(0);
+  history.flush();
+  bench.lose();
+  history.flush();
+  history.write(0, { isDirect: true });
+  bench.lose();
+  history.flush();
+  history.write(0);
+  bench.lose();
+  history.flush({ bootId: "boot-2" });
+  assert.deepEqual(bench.texts, []);
+});
+
+Deno.test("tells: a flush that was asked for before the loss says nothing of it, unless it fails", () => {
+  const bench = new Bench();
+  const { history } = bench;
+  history.write(0);
+  const early = history.ask("flush");
+  bench.lose();
+  history.done(early);
+  assert.deepEqual(bench.texts, []);
+  history.write(0);
+  const waiting = history.ask("flush");
+  bench.lose();
+  history.fail(waiting);
+  history.flush();
+  assert.deepEqual(bench.texts, []);
+});
