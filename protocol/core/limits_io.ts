@@ -52,8 +52,10 @@ export const GATHER_ALONE_SLEEPS = 8;
 export const TRIAL_WINDOW_MS = 4;
 export const TRIAL_CALLS_MIN = 32;
 export const TRIAL_PAUSE_MS = 2;
-/** … takes the other only where that does so much more, and keeps what it found for so long. */
+/** … ends where the other does so much less, takes it where it does so much more … */
+export const TRIAL_HOPELESS = 2;
 export const TRIAL_MARGIN = 1.05;
+/** … and keeps what it found for so long, in time with work. */
 export const TRIAL_HOLD_MS_MIN = 200;
 export const TRIAL_HOLD_MS_MAX = 3200;
 /** How much later than asked for the kernel may end a sleep, to save an interrupt. */

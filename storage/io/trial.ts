@@ -2,6 +2,7 @@ import {
   TRIAL_CALLS_MIN,
   TRIAL_HOLD_MS_MAX,
   TRIAL_HOLD_MS_MIN,
+  TRIAL_HOPELESS,
   TRIAL_MARGIN,
   TRIAL_PAUSE_MS,
   TRIAL_WINDOW_MS,
@@ -24,8 +25,9 @@ export class Trial {
   #best = false;
   /** Index in GOES_OTHER_WAY, or its length: the best way is kept. */
   #window = 0;
-  #keptUntilMs = 0;
-  #keepMs = TRIAL_HOLD_MS_MIN;
+  /** How long the best way is kept, and how much of that is left, in time with work. */
+  #holdMs = TRIAL_HOLD_MS_MIN;
+  #leftMs = 0;
   #lastMs = -Infinity;
   #beganMs = 0;
   #calls = 0;
@@ -44,13 +46,18 @@ export class Trial {
     const nowMs = this.#clock.timeMs;
     const pausedMs = nowMs - this.#lastMs;
     this.#lastMs = nowMs;
-    if (this.#window === GOES_OTHER_WAY.length) {
-      if (nowMs >= this.#keptUntilMs) this.#begin(0);
-    } else if (pausedMs > TRIAL_PAUSE_MS) {
-      this.#begin(this.#window);
-    } else {
+    if (pausedMs > TRIAL_PAUSE_MS) {
+      if (!this.#isKept) this.#begin(this.#window);
+    } else if (!this.#isKept) {
       this.#count(amount);
+    } else {
+      this.#leftMs -= pausedMs;
+      if (this.#leftMs <= 0) this.#begin(0);
     }
+  }
+
+  get #isKept(): boolean {
+    return this.#window === GOES_OTHER_WAY.length;
   }
 
   #count(amount: number): void {
@@ -61,7 +68,8 @@ export class Trial {
     const index = this.isOther === this.#best ? 0 : 1;
     this.#amounts[index]! += this.#amount;
     this.#times[index]! += tookMs;
-    this.#begin(this.#window + 1);
+    const isHopeless = this.#rateOf(1) * TRIAL_HOPELESS < this.#rateOf(0);
+    this.#begin(index === 1 && isHopeless ? GOES_OTHER_WAY.length : this.#window + 1);
   }
 
   #begin(window: number): void {
@@ -69,22 +77,24 @@ export class Trial {
     this.#beganMs = this.#clock.timeMs;
     this.#calls = 0;
     this.#amount = 0;
-    if (window === GOES_OTHER_WAY.length) this.#decide();
+    if (this.#isKept) this.#decide();
     else this.isOther = this.#best !== GOES_OTHER_WAY[window]!;
   }
 
   #decide(): void {
-    const best = this.#amounts[0]! / this.#times[0]!;
-    const other = this.#amounts[1]! / this.#times[1]!;
-    if (other > best * TRIAL_MARGIN) {
+    if (this.#rateOf(1) > this.#rateOf(0) * TRIAL_MARGIN) {
       this.#best = !this.#best;
-      this.#keepMs = TRIAL_HOLD_MS_MIN;
+      this.#holdMs = TRIAL_HOLD_MS_MIN;
     } else {
-      this.#keepMs = Math.min(2 * this.#keepMs, TRIAL_HOLD_MS_MAX);
+      this.#holdMs = Math.min(2 * this.#holdMs, TRIAL_HOLD_MS_MAX);
     }
     this.isOther = this.#best;
-    this.#keptUntilMs = this.#clock.timeMs + this.#keepMs;
+    this.#leftMs = this.#holdMs;
     this.#amounts.fill(0);
     this.#times.fill(0);
+  }
+
+  #rateOf(index: number): number {
+    return this.#amounts[index]! / this.#times[index]!;
   }
 }

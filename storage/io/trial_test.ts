@@ -118,6 +118,24 @@ Deno.test("Trial finds out when the other way becomes the better one, and back",
   }
 });
 
+Deno.test("Trial leaves a way that is hopeless at once", () => {
+  const slower = new Peer({ first: 100, other: 90 });
+  const hopeless = new Peer({ first: 100, other: 10 });
+  for (const peer of [slower, hopeless]) peer.works(TRIAL_MS);
+  assert.ok(slower.otherMs >= 3 * hopeless.otherMs && hopeless.otherMs > 0);
+});
+
+Deno.test("Trial keeps the better way over pauses, in which nothing is to be learned", () => {
+  const peer = new Peer({ first: 80, other: 100 });
+  peer.works(TRIAL_MS);
+  peer.forget();
+  for (let i = 0; i < 20; i++) {
+    peer.pauses(TRIAL_HOLD_MS_MAX);
+    peer.works(TRIAL_HOLD_MS_MIN / 40);
+  }
+  assert.equal(peer.firstMs, 0);
+});
+
 Deno.test("Trial counts no pause as the time of a way, and decides nothing where all is pauses", () => {
   const seldom = new Peer({ first: 80, other: 1000 });
   seldom.works(1000, 2 * TRIAL_PAUSE_MS);
