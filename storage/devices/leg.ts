@@ -65,6 +65,10 @@ export class RemoteLeg implements Device {
     return this.holdsUnflushed || queue.flushFailed || queue.losses.isOwed(asker);
   }
 
+  tellsLoss(asker: Asker | null): boolean {
+    return this.#life.isReady && this.#life.queue.losses.isOwed(asker);
+  }
+
   status(): LegStatus {
     return this.#life.status();
   }

@@ -17,6 +17,8 @@ export interface FlushedLeg extends Device {
    * flush has covered yet; or some were given up, which `asker` was not told.
    */
   concernsFlush(asker: Asker | null): boolean;
+  /** A flush for `asker` fails there at once, by which a loss is told. */
+  tellsLoss(asker: Asker | null): boolean;
 }
 
 /** What is done to a range. */
@@ -49,10 +51,9 @@ class Piece extends Operation {
 /**
  * Legs one after another as one address space. What lies inside one leg is handed on as it is; what
  * crosses a boundary becomes pieces that run side by side; long zeroes, discards and readaheads
- * become pieces of which a few run at a time. Legs are
- * independent: one that is away holds up only what needs it. FLUSH asks every leg; a leg without
- * unflushed writes answers at once, and one whose flush failed goes on failing until it is attached
- * anew.
+ * become pieces of which a few run at a time. Legs are independent: one that is away holds up only
+ * what needs it. FLUSH asks every leg; one without unflushed writes answers at once, and one whose
+ * flush failed goes on failing until it is attached anew.
  */
 export class LinearDevice implements Device {
   readonly traits: DeviceTraits;
@@ -70,8 +71,7 @@ export class LinearDevice implements Device {
 
   /**
    * `flushed` are these legs and those that the disk has got since, which others use already: a
-   * flush covers what they wrote there, as MULTI_CONN promises. So it also tells of what was lost
-   * there, though nobody can write there through this device.
+   * flush covers what they wrote there, as MULTI_CONN promises, and tells of what was lost there.
    */
   constructor(legs: readonly LinearLeg[], flushed: readonly FlushedLeg[] = []) {
     assert(legs.length > 0, "a linear device has a leg");
@@ -118,6 +118,11 @@ export class LinearDevice implements Device {
     const own = this.#legs.length;
     if (own === 1 && this.#flushed.length <= 1) return this.#legs[0]!.device.flush(operation);
     const split = this.#begin(operation, 0);
+    for (const leg of this.#flushed) {
+      if (leg.tellsLoss(operation.asker)) leg.flush(this.#piece(split));
+    }
+    // With another leg away the answer would come late or never, and the leg count it as heard.
+    if (split.left > 0) return;
     for (const leg of this.#legs) leg.device.flush(this.#piece(split));
     for (let i = own; i < this.#flushed.length; i++) {
       const leg = this.#flushed[i]!;

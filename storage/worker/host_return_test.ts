@@ -243,6 +243,23 @@ Deno.test("what was written under another grant is told as lost: somebody else m
   await world.end();
 });
 
+Deno.test("a loss on one leg is told while another is away, so that it is not taken for told", async () => {
+  const world = new Returning();
+  const { host, unit } = world;
+  const other = host.bench.unit({ volumeId: OTHER_VOLUME, keySeed: 9 });
+  await world.writtenAndEnded([unit, other]);
+  unit.reboot();
+  await host.attach(diskOf([unit, other]));
+  const consumer = await world.consumer();
+  const { off } = consumer.submit(COMMAND.flush, 0);
+  host.bench.pass(LEG_RETURN_MS / 2);
+  host.bench.io.buffers.release(off);
+  assert.equal(consumer.answers, 1);
+  world.start(other);
+  host.bench.until(() => world.flush(consumer) === 0, "that nothing else is owed");
+  await world.end(other);
+});
+
 Deno.test("of several legs the one that lost something is told; one that is added has nothing to tell", async () => {
   const world = new Returning();
   const { host, unit } = world;
