@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { hexOf } from "../../protocol/core/bytes.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
 import { EPOCH_MAX, STATION_INSTANCES_KEPT } from "../../protocol/core/limits.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { Generation } from "../../protocol/config/bodies.ts";
@@ -55,9 +56,10 @@ export class Epoch {
     const stored = storedEpoch(catalog);
     const instance = hexOf(random.bytes(INSTANCE_BYTES));
     const epoch = new Epoch(catalog, marks, instance, Math.max(stored, marks.epoch));
-    const behind = marks.epoch > stored ? [BEHIND] : [];
+    const behind = behindWords(catalog, { marks, stored });
     // Nothing shows it any more once the epoch is written.
     await beginRecovered(catalog, behind);
+    catalog.countFrom(marks.commits, (commits) => keepCount(marks, commits));
     await epoch.raiseAbove(Math.max(stored, marks.epoch));
     await epoch.remember(epoch.station);
     return { epoch, behind };
@@ -112,6 +114,28 @@ export class Epoch {
     await this.#catalog.commit([{ table: "meta", put: { key: EPOCH_KEY, value: String(value) } }]);
     this.#marks.raise({ epoch: value });
     this.#value = Math.max(this.#value, value);
+  }
+}
+
+/** How this station's marks show that its catalog is not the newest, in sentences. */
+function behindWords(
+  catalog: Catalog,
+  { marks, stored }: { readonly marks: Marks; readonly stored: number },
+): string[] {
+  if (marks.epoch > stored) return [BEHIND];
+  const lacks = marks.commits - catalog.commits;
+  return lacks <= 0 ? [] : [
+    `The catalog lacks the last of what was written to it (${lacks} commits): it was put back ` +
+    "from a copy, or its write-ahead log (-wal) was damaged or deleted.",
+  ];
+}
+
+/** Where the state directory takes nothing now, the next commit keeps it. */
+function keepCount(marks: Marks, commits: number): void {
+  try {
+    marks.raise({ commits });
+  } catch (error) {
+    if (!(error instanceof DvsanError)) throw error;
   }
 }
 

@@ -15,7 +15,8 @@ function catalogOf(epoch: number, commitsMax: number) {
     }
     return Promise.resolve();
   };
-  return { meta, disks: new Map(), commit } as unknown as Catalog;
+  const counts = { commits: 0, countFrom: () => {} };
+  return { meta, disks: new Map(), commit, ...counts } as unknown as Catalog;
 }
 
 Deno.test("Epoch: that the catalog is older is known after a start that was cut at any write", async () => {

@@ -7,22 +7,25 @@ const FILE = "station.marks";
 const Stored = z.object({
   epoch: z.number().int().nonnegative().max(EPOCH_MAX - 1),
   events: z.number().int().nonnegative().max(EVENT_NUMBER_MAX),
+  commits: z.number().int().nonnegative().default(0),
 });
 
 /**
- * Two high-water marks beside the catalog, so that a damaged or restored catalog is noticed and
- * never uses an epoch or an event number again.
+ * High-water marks beside the catalog, so that a damaged or restored catalog is noticed and never
+ * uses an epoch or an event number again.
  */
 export class Marks {
   readonly #files: StateFiles;
   #epoch: number;
   #events: number;
+  #commits: number;
 
   constructor(files: StateFiles) {
     this.#files = files;
     const found = parse(fromUtf8(files.read(FILE) ?? new Uint8Array()) ?? "");
     this.#epoch = found.epoch;
     this.#events = found.events;
+    this.#commits = found.commits;
   }
 
   /** The highest epoch this station had. */
@@ -35,13 +38,20 @@ export class Marks {
     return this.#events;
   }
 
+  /** The catalog had so many commits (Catalog.commits), or some more. */
+  get commits(): number {
+    return this.#commits;
+  }
+
   /** Durable when it returns. DvsanError "io" when it cannot be: then they are as before. */
-  raise(to: { readonly epoch?: number; readonly events?: number }): void {
+  raise(to: Partial<z.infer<typeof Stored>>): void {
     const epoch = Math.max(this.#epoch, to.epoch ?? 0);
     const events = Math.max(this.#events, to.events ?? 0);
-    this.#files.write(FILE, utf8(`${JSON.stringify({ epoch, events })}\n`));
+    const commits = Math.max(this.#commits, to.commits ?? 0);
+    this.#files.write(FILE, utf8(`${JSON.stringify({ epoch, events, commits })}\n`));
     this.#epoch = epoch;
     this.#events = events;
+    this.#commits = commits;
   }
 }
 
@@ -50,6 +60,6 @@ function parse(text: string): z.infer<typeof Stored> {
   try {
     return Stored.parse(JSON.parse(text));
   } catch {
-    return { epoch: 0, events: 0 };
+    return { epoch: 0, events: 0, commits: 0 };
   }
 }

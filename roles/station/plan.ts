@@ -82,6 +82,9 @@ const SHUT_OUT: Plan = {
   destroys: false,
   confirms: "is granted to its host again",
 };
+const NO_LONGER_HELD =
+  "the unit no longer holds it: a medium is missing or was replaced, or it was " +
+  "released and this catalog was written before: then release it again";
 const CONFIRM = 'the station is in recovered state and waits for "dvsan ctl recover --confirm"';
 
 /** Compares what is wanted of one volume with what its unit holds (control.md §4). Pure. */
@@ -109,7 +112,7 @@ function planWanted(input: PlanInput): Plan {
     if (input.isRebuilt && input.grant === null && volume.publishedBytes === 0) {
       return act({ kind: "forget", volume }, "was never granted, and its unit has it no more");
     }
-    return wait("the unit no longer holds it: a medium is missing or was replaced");
+    return wait(NO_LONGER_HELD);
   }
   return planHeld(volume, { ...input, held });
 }

@@ -40,6 +40,15 @@ interface Waiting {
 
 type Rows<T extends Held> = Map<string, Tables[T]>;
 
+const COMMITS_KEY = "commits";
+/** Figures, and what people read: a catalog that lost some of them is not behind. */
+const UNCOUNTED: ReadonlySet<Change["table"]> = new Set([
+  "tasks",
+  "observed",
+  "taskLogs",
+  "events",
+]);
+
 /**
  * Desired state: all of it in memory, every change durable in SQLite before its promise resolves.
  * Memory changes at once, so that two requests never promise the same space; what is committed in
@@ -51,10 +60,14 @@ export class Catalog {
   readonly #rows: { readonly [T in Held]: Rows<T> };
   #queue: Waiting[] = [];
   #pumping: Promise<void> | null = null;
+  #commits: number;
+  #counted: (commits: number) => void = () => {};
 
   private constructor(database: Kysely<Tables>, rows: { readonly [T in Held]: Rows<T> }) {
     this.#database = database;
     this.#rows = rows;
+    const commits = Number(rows.meta.get(COMMITS_KEY)?.value ?? "0");
+    this.#commits = Number.isSafeInteger(commits) && commits > 0 ? commits : 0;
   }
 
   /** Reads every held table; rejects when one cannot be read or has a record that is wrong. */
@@ -103,6 +116,17 @@ export class Catalog {
   }
   get observed(): ReadonlyMap<string, ObservedRow> {
     return this.#rows.observed;
+  }
+
+  /** How many commits of what is wanted it has had: a copy of before has fewer. */
+  get commits(): number {
+    return this.#commits;
+  }
+
+  /** `counted` is called after each of them, above `least`, before who asked for it hears of it. */
+  countFrom(least: number, counted: (commits: number) => void): void {
+    this.#commits = Math.max(this.#commits, least);
+    this.#counted = counted;
   }
 
   /** A disk's volumes in the order of its legs. */
@@ -188,8 +212,16 @@ export class Catalog {
     while (this.#queue.length > 0) {
       const group = this.#queue;
       this.#queue = [];
+      const changes = group.flatMap((waiting) => waiting.changes);
+      const isCounted = changes.some(({ table }) => !UNCOUNTED.has(table));
+      const value = String(this.#commits + 1);
+      const count: Change = { table: "meta", put: { key: COMMITS_KEY, value } };
       try {
-        await writeAll(this.#database, group.flatMap((waiting) => waiting.changes));
+        await writeAll(this.#database, isCounted ? [...changes, count] : changes);
+        if (isCounted) {
+          this.#apply(count);
+          this.#counted(++this.#commits);
+        }
         for (const waiting of group) waiting.resolve();
       } catch (error) {
         const all = [...group, ...this.#queue];
