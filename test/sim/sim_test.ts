@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { KEPT_SEEDS } from "./command/kept_seeds.ts";
+import { flagsOf } from "./command/runs.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
 
@@ -22,6 +23,14 @@ Deno.test("a seed replays exactly, in one process and in another", async () => {
   assert.deepEqual(other.lines, one.lines);
   const third = await sim("--seed", "8");
   assert.notEqual(third.lines.at(-1), one.lines.at(-1), "another seed is another run");
+});
+
+Deno.test("what is said for a run is all that it takes to have it again", () => {
+  assert.deepEqual(flagsOf({}), []);
+  const options = { only: ["kill", "users"], chaosSteps: 300, story: "catalog-lost" } as const;
+  const said = "--only kill,users --story catalog-lost --steps 300";
+  assert.equal(flagsOf(options).join(" "), said);
+  assert.deepEqual(flagsOf({ only: [], without: ["kill"] }), ["--only", ",", "--without", "kill"]);
 });
 
 Deno.test("the tree's seeds, and every seed that found a bug, hold what dvsan promises", async () => {

@@ -28,7 +28,7 @@ export async function runOne(seed: number, o: OneOptions): Promise<number> {
     const from = o.around === null ? end - LINES_AFTER_FAILURE : at - LINES_AROUND;
     console.log(first.lines.slice(Math.max(0, from), end).join("\n"));
   }
-  report(first);
+  report(first, o.options);
   const same = first.hash === second.hash && first.steps === second.steps;
   console.log(
     same
@@ -102,8 +102,10 @@ export async function shrink(seed: number, options: PlanOptions): Promise<number
     console.log(`Seed ${seed} does not fail.`);
     return 0;
   }
+  const played = options.story === undefined ? {} : { story: options.story };
   const fails = async (attempt: RunOptions) =>
-    (await runSeed(seed, attempt)).violation?.checker === whole.violation?.checker;
+    (await runSeed(seed, { ...played, ...attempt })).violation?.checker ===
+      whole.violation?.checker;
   let only = [...whole.plan.faults];
   let { chaosSteps } = whole.plan;
   for (const kind of [...only]) {
@@ -113,7 +115,8 @@ export async function shrink(seed: number, options: PlanOptions): Promise<number
   while (chaosSteps > 100 && await fails({ only, chaosSteps: Math.floor(chaosSteps / 2) })) {
     chaosSteps = Math.floor(chaosSteps / 2);
   }
-  console.log(`deno task sim --seed ${seed} --only ${only.join(",") || ","} --steps ${chaosSteps}`);
+  const flags = flagsOf({ only, chaosSteps, ...played });
+  console.log(`deno task sim --seed ${seed} ${flags.join(" ")}`);
   return 1;
 }
 
@@ -125,7 +128,7 @@ async function runHere({ seeds, options, untilViolated }: ManyOptions): Promise<
   let status = 0;
   for (const seed of seeds) {
     const outcome = await runSeed(seed, options);
-    report(outcome);
+    report(outcome, options);
     if (outcome.violation === null) continue;
     status = 1;
     if (untilViolated === true) break;
@@ -134,22 +137,11 @@ async function runHere({ seeds, options, untilViolated }: ManyOptions): Promise<
 }
 
 async function runThere(seeds: readonly number[], options: PlanOptions): Promise<number> {
-  const list = (name: string, of: readonly string[] | undefined) =>
-    of === undefined ? [] : [`--${name}`, of.join(",") || ","];
-  const story = options.story === undefined ? [] : ["--story", options.story];
-  const steps = options.chaosSteps === undefined ? [] : ["--steps", `${options.chaosSteps}`];
   const { code, signal } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-prompt", "--quiet", "--no-check"],
       new URL("../main.ts", import.meta.url).pathname,
-      ...[
-        "--seeds",
-        seeds.join(","),
-        ...list("only", options.only),
-        ...list("without", options.without),
-      ],
-      ...steps,
-      ...story,
+      ...["--seeds", seeds.join(","), ...flagsOf(options)],
     ],
     stdin: "null",
     stdout: "inherit",
@@ -161,7 +153,19 @@ async function runThere(seeds: readonly number[], options: PlanOptions): Promise
   return code;
 }
 
-function report(outcome: Outcome): void {
+/** What the command line says for these options: without them a seed is another run. */
+export function flagsOf({ only, without, story, chaosSteps }: PlanOptions): string[] {
+  const list = (name: string, of: readonly string[] | undefined) =>
+    of === undefined ? [] : [`--${name}`, of.join(",") || ","];
+  return [
+    ...list("only", only),
+    ...list("without", without),
+    ...(story === undefined ? [] : ["--story", story]),
+    ...(chaosSteps === undefined ? [] : ["--steps", `${chaosSteps}`]),
+  ];
+}
+
+function report(outcome: Outcome, options: PlanOptions): void {
   const { seed, plan, steps, atMs, hash, violation } = outcome;
   const { units, hosts, faults, story } = plan;
   const run = `${steps} events, ${Math.round(atMs / 1000)} s, trace ${hash}, ` +
@@ -169,8 +173,9 @@ function report(outcome: Outcome): void {
       story === null ? "" : `, story: ${story}`
     }`;
   if (violation === null) return console.log(`seed ${seed}: held. ${run}`);
+  const again = ["--seed", `${seed}`, ...flagsOf(options), "--trace", "FILE"].join(" ");
   console.log(
     `seed ${seed}: VIOLATED ${violation.checker} at event ${violation.step}: ` +
-      `${violation.text}\n  ${run}\n  again: deno task sim --seed ${seed} --trace FILE`,
+      `${violation.text}\n  ${run}\n  again: deno task sim ${again}`,
   );
 }
