@@ -6,7 +6,7 @@ import type { Random } from "../../protocol/core/random.ts";
 import type { Generation } from "../../protocol/config/bodies.ts";
 import { isBelieved } from "./believable.ts";
 import type { Catalog } from "./catalog/catalog.ts";
-import { beginRecovered } from "./catalog/recovered.ts";
+import { beginRecovered, recoveredReasons } from "./catalog/recovered.ts";
 import type { Marks } from "./marks.ts";
 
 const EPOCH_KEY = "epoch";
@@ -124,7 +124,8 @@ function behindWords(
 ): string[] {
   if (marks.epoch > stored) return [BEHIND];
   const lacks = marks.commits - catalog.commits;
-  return lacks <= 0 ? [] : [
+  // One that was set aside has said why already.
+  return lacks <= 0 || recoveredReasons(catalog) !== null ? [] : [
     `The catalog lacks the last of what was written to it (${lacks} commits): it was put back ` +
     "from a copy, or its write-ahead log (-wal) was damaged or deleted.",
   ];

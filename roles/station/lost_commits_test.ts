@@ -30,3 +30,21 @@ Deno.test("a catalog that lost its last commits, of the station's last run, says
   assert.equal(world.station.api.pool().state, "normal");
   await world.end();
 });
+
+Deno.test("a damaged catalog is not said to lack commits besides, and goes on counting", async () => {
+  const { world, host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  await world.pass(6000);
+  world.spoil("UPDATE volumes SET number = number + 1");
+  const marks = () => JSON.parse(new TextDecoder().decode(world.files.get("station.marks")));
+  const { commits } = marks();
+  assert.ok(commits > 0);
+  await world.crash();
+  const { reasons } = world.station.api.recovery();
+  assert.equal(reasons.length, 1, reasons.join("\n"));
+  assert.match(reasons[0]!, /could not be used/);
+  assert.ok(marks().commits > commits);
+  await world.crash();
+  assert.deepEqual(world.station.api.recovery().reasons, reasons);
+  await world.end();
+});

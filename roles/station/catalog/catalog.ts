@@ -66,8 +66,7 @@ export class Catalog {
   private constructor(database: Kysely<Tables>, rows: { readonly [T in Held]: Rows<T> }) {
     this.#database = database;
     this.#rows = rows;
-    const commits = Number(rows.meta.get(COMMITS_KEY)?.value ?? "0");
-    this.#commits = Number.isSafeInteger(commits) && commits > 0 ? commits : 0;
+    this.#commits = countOf(rows.meta.get(COMMITS_KEY));
   }
 
   /** Reads every held table; rejects when one cannot be read or has a record that is wrong. */
@@ -201,6 +200,10 @@ export class Catalog {
     if (change.table === "taskLogs" || change.table === "events") return () => {};
     const rows = this.#rows[change.table] as Map<string, unknown>;
     const key = "put" in change ? keyOf(change.table, change.put) : change.remove;
+    // Its own, or of another file that is taken over.
+    if (change.table === "meta" && "put" in change && key === COMMITS_KEY) {
+      this.#commits = Math.max(this.#commits, countOf(change.put));
+    }
     const before = rows.get(key);
     if ("put" in change) rows.set(key, change.put);
     else rows.delete(key);
@@ -220,7 +223,7 @@ export class Catalog {
         await writeAll(this.#database, isCounted ? [...changes, count] : changes);
         if (isCounted) {
           this.#apply(count);
-          this.#counted(++this.#commits);
+          this.#counted(this.#commits);
         }
         for (const waiting of group) waiting.resolve();
       } catch (error) {
@@ -233,6 +236,11 @@ export class Catalog {
     }
     this.#pumping = null;
   }
+}
+
+function countOf(row: MetaRow | undefined): number {
+  const count = Number(row?.value ?? "0");
+  return Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
 
 /** What the disk cannot take is the operator's to mend; anything else is ours. */
