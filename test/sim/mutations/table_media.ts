@@ -70,4 +70,12 @@ export const MEDIA_MUTATIONS: readonly Mutation[] = [
     }],
     story: "grant-replaces-held",
   },
+  {
+    name: "half-that-is-back-not-known",
+    breaks: "a medium that comes back from another unit is a part of its volumes again",
+    file: "storage/media/adopt_label.ts",
+    old: "  return takenOver?.unitId === unit.unitId && takenOver.sequence >= known;\n",
+    new: '  return takenOver?.unitId === "" && takenOver.sequence >= known + unit.unitId.length;\n',
+    story: "half-carried-and-back",
+  },
 ];

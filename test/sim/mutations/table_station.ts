@@ -35,4 +35,14 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     new: '      (disk.name !== "" || !awaitsGrants(pool, disk));\n',
     only: ["direct", "cut", "stalls"],
   },
+  {
+    name: "what-the-disk-refused-counts-as-kept",
+    breaks: "what a full disk kept from the catalog is refused, and nobody is told that it is done",
+    file: "roles/station/catalog/catalog.ts",
+    old: "        for (const waiting of all.toReversed()) waiting.undo();\n" +
+      "        const refusal = refusalOf(error);\n" +
+      "        for (const waiting of all) waiting.reject(refusal);\n",
+    new: "        for (const waiting of all) waiting.resolve();\n",
+    only: ["full", "users", "kill"],
+  },
 ];

@@ -1,7 +1,11 @@
 import { MIB } from "../../../protocol/core/limits.ts";
 import { NO_FAULTS } from "../../../storage/io/sim_faults.ts";
+import { labelsOf } from "../agreement/labels.ts";
+import { askStation } from "../operators/api.ts";
 import type { Scene } from "../scenario/scene.ts";
-import { pass, reach } from "./story.ts";
+import { agree } from "../scenario/settle.ts";
+import { releaseAll } from "./space.ts";
+import { pass, passTime, reach, shown } from "./story.ts";
 
 /** More than one of the story's media holds. */
 const TWO_MEDIA_BYTES = 40 * MIB;
@@ -58,5 +62,44 @@ export async function mediumAway(scene: Scene): Promise<void> {
     await pass(scene, 600);
     role.end("killed");
     kernel.moveMedium(aside, path);
+  }
+}
+
+/**
+ * Of a disk on two media of one unit, one is carried to another unit, adopted there, and brought
+ * back: the unit knows what it holds, and both halves are one disk again.
+ */
+export async function halfCarriedAndBack(scene: Scene): Promise<void> {
+  const { sim, world: { kernel }, users, units, moved } = scene;
+  await releaseAll(scene);
+  for (let i = 0; i < 2; i++) {
+    const disk = users.disks.find(({ state }) => state === "made") ??
+      users.request({ sizeBytes: TWO_MEDIA_BYTES })!;
+    await reach(scene, `${disk.key} is there`, () => disk.state === "made");
+    await agree(scene);
+    await pass(scene, 300);
+    const half = labelsOf(scene).filter(({ label }) => label.volumes.length > 0).at(-1)!;
+    const { mediumId } = half.label;
+    const home = units.find(({ plan }) => plan.name === half.unit)!;
+    const away = units.find((unit) => unit !== home)!;
+    const place = `/${away.plan.name}/half-${i}.img`;
+    for (const { role } of units) role.end("killed");
+    kernel.carryMedium(half.path, place);
+    sim.tell((checker) => checker.carriedAway?.(new Set([disk.workload.diskId])));
+    away.plan.devices.push(place);
+    await reach(scene, "both units are back", () => units.every(({ role }) => role.isReady));
+    await passTime(scene, 3000);
+    const path = `/units/${away.plan.name}/media/${mediumId}`;
+    const body = { action: "adopt", yes: true };
+    askStation(scene.station, { method: "POST", path, body }).catch(() => {});
+    await passTime(scene, 10_000);
+    const { media } = (await shown(scene)).units.find(({ name }) => name === away.plan.name)!;
+    const state = media.find(({ id }) => id === mediumId)?.state;
+    if (state !== "ok") sim.violated("story", `what was carried away is ${state} there`);
+    for (const { role } of units) role.end("killed");
+    kernel.carryMedium(place, half.path);
+    away.plan.devices.splice(away.plan.devices.indexOf(place), 1);
+    moved.set(mediumId, { from: away.plan.name, to: home.plan.name });
+    await agree(scene);
   }
 }

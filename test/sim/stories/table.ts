@@ -39,7 +39,7 @@ import {
   writesMeet,
 } from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
-import { mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
+import { halfCarriedAndBack, mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
 import { attackerCopies } from "./network.ts";
 import { consumersReturn } from "./returns.ts";
 import { spaceGivenAgain } from "./space.ts";
@@ -59,6 +59,7 @@ export const STORY_NAMES = [
   "flushed-while-away",
   "generation-given-twice",
   "grant-replaces-held",
+  "half-carried-and-back",
   "half-payloads",
   "held-write",
   "held-zeroes",
@@ -108,6 +109,10 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "flushed-while-away": { play: flushedWhileAway },
   "generation-given-twice": { play: generationGivenTwice },
   "grant-replaces-held": { plan: { hosts: 1 }, play: grantReplacesHeld },
+  "half-carried-and-back": {
+    plan: { hosts: 1, units: 2, mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 },
+    play: halfCarriedAndBack,
+  },
   "half-payloads": { play: halfPayloads },
   "held-write": { plan: { pauseMsMax: 200 }, play: heldWrite },
   "held-zeroes": { plan: { pauseMsMax: 200, longShare: 0.3 }, play: heldZeroes },
