@@ -23,7 +23,10 @@ Deno.test("a catalog that lost its last commits, of the station's last run, says
   assert.match(differences.map(({ held }) => held).join(), /nothing of it/);
   await api.confirmRecovery(list, "ann");
   // Whoever released it does so again.
-  await world.task((await api.releaseDisk("db", "ann")).id);
+  const { log } = await world.task((await api.releaseDisk("db", "ann")).id);
+  const told =
+    /"h1" did not detach \(it is told once that is done, since unit "u1" does not hold leg 0/;
+  assert.match(log.map(({ text }) => text).join(), told);
   await world.pass(6000);
   assert.deepEqual(api.differences(), []);
   await world.crash();

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { HOST_DETACH_MS_MAX, LEG_UNREACHABLE_MS_MAX } from "../../../protocol/core/limits.ts";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import type { TombstoneRow } from "../catalog/rows.ts";
+import { uncertainty } from "../certainty.ts";
 import { kickDisk, nextVersion, type Pool, untilUnitsReturned } from "../pool.ts";
 import { listText } from "../words.ts";
 import { buryLeg } from "./legs.ts";
@@ -56,8 +57,11 @@ async function untilDetached(pool: Pool, diskId: string, task: TaskContext): Pro
     return pool.nodes.isOnline(disk.hostId) ? null : "away";
   }, { signal: task.signal, timeoutMs: HOST_DETACH_MS_MAX });
   if (result === "told") return;
-  const hostId = pool.catalog.disks.get(diskId)?.hostId ?? "";
-  const why = pool.nodes.reason(hostId) ?? "it does not answer";
+  const disk = pool.catalog.disks.get(diskId);
+  const hostId = disk?.hostId ?? "";
+  const unsure = disk === undefined ? null : uncertainty(pool, disk);
+  const why = pool.nodes.reason(hostId) ??
+    (unsure === null ? "it does not answer" : `it is told once that is done, since ${unsure}`);
   const host = pool.nodes.row(hostId)?.name ?? hostId;
   task.log(`Host "${host}" did not detach (${why}): its access is fenced without it.`);
 }
