@@ -80,6 +80,10 @@ class Pool {
     this.#out[this.#indexOf(off)] = out ? 1 : 0;
   }
 
+  get keptCount(): number {
+    return this.#keptCount;
+  }
+
   /** Whether it is free now: what is kept becomes so later. */
   give(off: Off): boolean {
     const index = this.#indexOf(off);
@@ -173,6 +177,11 @@ export class ArenaBuffers implements Buffers {
 
   get taken(): number {
     return this.#taken;
+  }
+
+  /** Of those, how many are kept, also when they are not out any more. */
+  get kept(): number {
+    return this.#pools.reduce((count, pool) => count + pool.keptCount, 0);
   }
 
   take(length: number, user: BufferUser | null = null): Off {
