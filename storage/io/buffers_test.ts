@@ -93,3 +93,20 @@ Deno.test("ArenaBuffers leaves no waiter alone with a buffer that it may have", 
     }
   }));
 });
+
+Deno.test("ArenaBuffers says how many of the buffers that are taken are kept, and for how long", () => {
+  const buffers = eight();
+  const [kept, other] = [buffers.take(BYTES), buffers.take(BYTES)];
+  const counts = () => [buffers.taken, buffers.kept];
+  assert.equal(buffers.keep(kept, BYTES), true);
+  assert.equal(buffers.keep(kept + 100, BYTES - 100), true);
+  assert.equal(buffers.keep(other, 100), false, "what is in it is copied sooner");
+  assert.deepEqual(counts(), [2, 1]);
+  buffers.release(kept);
+  buffers.release(other);
+  assert.deepEqual(counts(), [1, 1]);
+  buffers.unkeep(kept);
+  assert.deepEqual(counts(), [1, 1]);
+  buffers.unkeep(kept);
+  assert.deepEqual(counts(), [0, 0]);
+});
