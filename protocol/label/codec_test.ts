@@ -96,7 +96,7 @@ Deno.test("judgeCopies() believes what a crash leaves and nothing else", () => {
     const found = judgeCopies(region(a), region(b));
     if (found.kind === "quarantined") return `quarantined ${found.label?.sequence ?? "-"}`;
     if (found.kind !== "label") return found.kind;
-    return `${found.label.sequence} ${found.rewrite ?? "-"}`;
+    return `${found.label.sequence} ${found.rewrite.join("") || "-"}`;
   };
   const torn = (older: Uint8Array, newer: Uint8Array) => {
     const mixed = older.slice();
@@ -106,10 +106,10 @@ Deno.test("judgeCopies() believes what a crash leaves and nothing else", () => {
   const nothing = new Uint8Array(0);
   assert.equal(judge(nothing, nothing), "blank");
   assert.equal(judge(at(7).A, at(7).B), "7 -");
-  assert.equal(judge(at(8).A, at(7).B), "8 B");
+  assert.equal(judge(at(8).A, at(7).B), "8 AB");
   assert.equal(judge(torn(at(7).A, at(8).A), at(7).B), "7 A");
   assert.equal(judge(at(8).A, torn(at(7).B, at(8).B)), "8 B");
-  assert.equal(judge(at(1).A, nothing), "1 B");
+  assert.equal(judge(at(1).A, nothing), "1 AB");
   assert.equal(judge(torn(new Uint8Array(4096), at(1).A), nothing), "blank");
   assert.equal(judge(at(9).A, at(7).B), "quarantined 9");
   assert.equal(judge(at(7).A, at(8).B), "quarantined 8");

@@ -9,10 +9,10 @@ import type { Label } from "./label.ts";
  * | --- | --- | --- | --- |
  * | n | n | nothing | n |
  * | n torn towards n+1 | n | crash in A | n, write A again |
- * | n+1 | n | crash between | n+1, write B |
+ * | n+1 | n | crash between | n+1, write A again, then B |
  * | n+1 | n torn towards n+1 | crash in B | n+1, write B again |
  * | 1 torn, or nothing | zero | crash in the first labelling | blank |
- * | 1 | zero or 1 torn | crash in the first labelling | 1, write B |
+ * | 1 | zero or 1 torn | crash in the first labelling | 1, as n+1 above |
  *
  * "Torn" is checked, not assumed: every sector of the copy is either whole, of a sequence that this
  * crash can have left, or all zero. A sector with a wrong checksum is damage, and damage
@@ -21,14 +21,23 @@ import type { Label } from "./label.ts";
 export type Judgement =
   | { readonly kind: "blank" }
   | { readonly kind: "none" }
-  | { readonly kind: "label"; readonly label: Label; readonly rewrite: Copy | null }
+  | {
+    readonly kind: "label";
+    readonly label: Label;
+    /**
+     * The copies that have to hold it, in this order, before anything else is written: the one that
+     * a crash left behind; and before that the one that is whole, if the flush behind that may have
+     * failed, since what is read of it is in a cache alone then.
+     */
+    readonly rewrite: readonly Copy[];
+  }
   | {
     readonly kind: "quarantined";
     readonly reason: string;
     /** The newest that is whole, which an operator may take over; null when there is none. */
     readonly label: Label | null;
     /** The copy that is not that label's, and has to hold it before the other is written to. */
-    readonly rewrite: Copy | null;
+    readonly rewrite: readonly Copy[];
     /** As far as any sector still tells. */
     readonly mediumId: string | null;
   };
@@ -53,12 +62,12 @@ export function judgeCopies(regionA: Uint8Array, regionB: Uint8Array): Judgement
     const { label } = b;
     const torn = a.kind === "torn" && a.mediumId === label.mediumId &&
       (a.newest === label.sequence || a.newest === label.sequence + 1);
-    if (torn) return { kind: "label", label, rewrite: "A" };
+    if (torn) return { kind: "label", label, rewrite: ["A"] };
     return quarantine(`copy A is ${wordsOf(a)} while copy B is whole`, label, "A");
   }
   const mediumId = "mediumId" in a ? a.mediumId : "mediumId" in b ? b.mediumId : null;
   const reason = `copy A is ${wordsOf(a)}, copy B is ${wordsOf(b)}`;
-  return { kind: "quarantined", reason, label: null, rewrite: null, mediumId };
+  return { kind: "quarantined", reason, label: null, rewrite: [], mediumId };
 }
 
 function judgeWhole(label: Label, b: Found): Judgement {
@@ -68,23 +77,25 @@ function judgeWhole(label: Label, b: Found): Judgement {
       // Whose data is between them nobody can tell, so neither is there to be taken over.
       const reason = `its two label copies name different media, copy B ${b.label.mediumId}`;
       const { mediumId } = label;
-      return { kind: "quarantined", reason, label: null, rewrite: null, mediumId };
+      return { kind: "quarantined", reason, label: null, rewrite: [], mediumId };
     }
-    if (b.label.sequence === sequence) return { kind: "label", label, rewrite: null };
-    if (b.label.sequence === sequence - 1) return { kind: "label", label, rewrite: "B" };
+    if (b.label.sequence === sequence) return { kind: "label", label, rewrite: [] };
+    if (b.label.sequence === sequence - 1) return { kind: "label", label, rewrite: ["A", "B"] };
     const reason = `copy A has sequence ${sequence}, copy B ${b.label.sequence}`;
     const isNewer = b.label.sequence > sequence;
     return isNewer ? quarantine(reason, b.label, "A") : quarantine(reason, label, "B");
   }
   if (b.kind === "torn" && b.mediumId === label.mediumId && b.newest <= sequence) {
-    if (b.newest >= sequence - 1) return { kind: "label", label, rewrite: "B" };
+    if (b.newest >= sequence - 1) return { kind: "label", label, rewrite: ["B"] };
   }
-  if (b.kind === "zero" && sequence === 1) return { kind: "label", label, rewrite: "B" };
+  if (b.kind === "zero" && sequence === 1) {
+    return { kind: "label", label, rewrite: ["A", "B"] };
+  }
   return quarantine(`copy B is ${wordsOf(b)} while copy A is whole`, label, "B");
 }
 
 function quarantine(reason: string, label: Label, rewrite: Copy): Judgement {
-  return { kind: "quarantined", reason, label, rewrite, mediumId: label.mediumId };
+  return { kind: "quarantined", reason, label, rewrite: [rewrite], mediumId: label.mediumId };
 }
 
 function wordsOf(found: Found): string {

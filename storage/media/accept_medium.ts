@@ -1,10 +1,11 @@
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
-import { type Copy, copyBStart, encodeCopies } from "../../protocol/label/codec.ts";
+import type { Copy } from "../../protocol/label/codec.ts";
 import type { Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
 import type { MediumFile } from "./medium_file.ts";
 import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
+import { writeCopies } from "./write_label.ts";
 
 /** What became of one path. */
 export type Opened =
@@ -16,8 +17,8 @@ export type Opened =
     readonly file: MediumFile;
     readonly label: Label;
     readonly isOurs: boolean;
-    /** The copy that does not hold the label yet. */
-    readonly rewrite: Copy | null;
+    /** The copies that have to hold the label first. */
+    readonly rewrite: readonly Copy[];
   }
   | { readonly kind: "refused"; readonly path: string; readonly error: DvsanError };
 
@@ -69,8 +70,8 @@ export async function acceptMedium(
   if (own.sequence < (known ?? 0)) return report("stale", oldCopy(own));
   const elsewhere = movedFrom(file, options.knownDevices?.[id]);
   if (elsewhere !== null) return report("moved", elsewhere);
-  if (judgement.rewrite !== null) {
-    const trouble = await finishUpdate(file, { label: own, copy: judgement.rewrite, options });
+  if (judgement.rewrite.length > 0) {
+    const trouble = await finishUpdate(file, judgement, options);
     if (trouble !== null) return report("failed", trouble);
   }
   return { kind: "ok", file, label: own };
@@ -79,26 +80,18 @@ export async function acceptMedium(
 /** Writes the copy that a crash left behind the other; why that failed, or null. */
 async function finishUpdate(
   file: MediumFile,
-  { label, copy, options }: {
-    readonly label: Label;
-    readonly copy: Copy;
-    readonly options: UnitStoreOptions;
-  },
+  { label, rewrite }: Extract<Judgement, { kind: "label" }>,
+  options: UnitStoreOptions,
 ): Promise<string | null> {
+  const copy = rewrite.at(-1);
   options.log.info("finishing a label update that a crash cut", { path: file.path, copy });
   try {
-    await writeCopy(file, label, copy);
+    await writeCopies(file, label, rewrite);
     return null;
   } catch (error) {
     if (!(error instanceof DvsanError)) throw error;
     return `writing its label failed: ${messageOf(error)}`;
   }
-}
-
-/** One of the label's two copies, durable when it resolves. */
-export async function writeCopy(file: MediumFile, label: Label, copy: Copy): Promise<void> {
-  await file.write(copy === "A" ? 0 : copyBStart(label.sizeBytes), encodeCopies(label)[copy]);
-  await file.sync();
 }
 
 /**

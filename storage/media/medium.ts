@@ -1,19 +1,13 @@
-import { assert } from "../../protocol/core/assert.ts";
 import { bytesEqual } from "../../protocol/core/bytes.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import type { MEDIUM_STATES } from "../../protocol/config/bodies.ts";
 import { EXTENT_STEP_BYTES, LABEL_RESERVE_BYTES } from "../../protocol/core/limits.ts";
-import {
-  copyBStart,
-  encodeBody,
-  encodeCopies,
-  LABEL_BODY_BYTES_MAX,
-  SECTOR_BYTES,
-} from "../../protocol/label/codec.ts";
+import { copyBStart, encodeBody, LABEL_BODY_BYTES_MAX } from "../../protocol/label/codec.ts";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 import { freeRanges } from "./allocate.ts";
 import type { MediumFile } from "./medium_file.ts";
 import { normalise, type Range, union } from "./ranges.ts";
+import { FailedSync, writeLabel } from "./write_label.ts";
 
 export type MediumState = (typeof MEDIUM_STATES)[number];
 /** The same label in, a changed one out; must not throw. */
@@ -185,7 +179,7 @@ export class Medium {
       try {
         if (!this.ok) throw this.#unusable();
         await this.#checkEnd();
-        this.#end = await writeLabel(this.file, label);
+        this.#end = await writeLabel(this.file, label, this.#end === null ? this.#label : null);
         this.#label = label;
         for (const { resolve } of batch) resolve();
         this.#changed();
@@ -264,27 +258,4 @@ export function takenBy(label: Label): Range[] {
     }
   }
   return normalise(taken);
-}
-
-/** Copy A, flush, copy B, flush. Returns how copy B begins. */
-export async function writeLabel(file: MediumFile, label: Label): Promise<Uint8Array> {
-  assert(file.sizeBytes >= label.sizeBytes, "a label larger than its medium");
-  const copies = encodeCopies(label);
-  await file.write(0, copies.A);
-  await syncLabel(file);
-  await file.write(copyBStart(label.sizeBytes), copies.B);
-  await syncLabel(file);
-  return copies.B.slice(0, SECTOR_BYTES);
-}
-
-/** Told apart from a failed write, since only a sync loses what was written before. */
-class FailedSync extends DvsanError {}
-
-async function syncLabel(file: MediumFile): Promise<void> {
-  try {
-    await file.sync();
-  } catch (error) {
-    if (!(error instanceof DvsanError)) throw error;
-    throw new FailedSync(error.code, error.message, { cause: error });
-  }
 }

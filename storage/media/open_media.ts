@@ -11,13 +11,13 @@ import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import { type Copy, copyBStart, decodeCopy } from "../../protocol/label/codec.ts";
 import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
-import { acceptMedium, infoOf, lostLabel, type Opened, writeCopy } from "./accept_medium.ts";
+import { acceptMedium, infoOf, lostLabel, type Opened } from "./accept_medium.ts";
 import { adoptedLabel } from "./adopt_label.ts";
 import { besideServed, type Candidate, chosenOf, duplicateOf } from "./copies.ts";
 import { findContent, wipe } from "./detect.ts";
-import { writeLabel } from "./medium.ts";
 import type { MediumFile, MediumSource, Wipe } from "./medium_file.ts";
 import type { RefusedMedium, UnitStoreOptions } from "./store_types.ts";
+import { writeCopies, writeLabel } from "./write_label.ts";
 
 /** What became of every path that a unit was told to use. */
 export interface OpenedMedia {
@@ -120,11 +120,11 @@ async function relabel(
   file: MediumFile,
   { label, rewrite, adopted }: {
     readonly label: Label;
-    readonly rewrite: Copy | null;
+    readonly rewrite: readonly Copy[];
     readonly adopted: Label;
   },
 ): Promise<Uint8Array> {
-  if (rewrite !== null) await writeCopy(file, label, rewrite);
+  await writeCopies(file, label, rewrite);
   return await writeLabel(file, adopted);
 }
 
@@ -251,7 +251,7 @@ async function readCopies(
     const { label } = decoded;
     const { mediumId } = label;
     const kind = "quarantined";
-    const judgement: Judgement = { kind, reason, label, rewrite: null, mediumId };
+    const judgement: Judgement = { kind, reason, label, rewrite: [], mediumId };
     return { judgement, regionA };
   }
   const regionB = await file.read(copyBStart(sizeBytes), LABEL_REGION_BYTES);

@@ -22,6 +22,11 @@ export class MemoryMedium {
   #incarnation = 0;
   /** Called before every write, zero and sync; throws PowerCut or DvsanError. */
   before: (what: "write" | "zero" | "sync" | "read", path: string) => void = () => {};
+  /**
+   * Whether the next sync fails, as Linux does: what it should have written is read from the cache
+   * from then on, and no later sync writes it.
+   */
+  failsSync: () => boolean = () => false;
 
   constructor(
     options: {
@@ -58,13 +63,18 @@ export class MemoryMedium {
     return copy;
   }
 
+  /** The process that had it open is killed; the kernel keeps what it wrote. */
+  kill(): void {
+    this.#incarnation++;
+    this.#isOpen = false;
+  }
+
   /**
    * Power fails: open files are dead, and each unsynced piece of `tearBytes` is kept or lost as
    * `random` (a number in [0, 1)) says.
    */
   cutPower(options: { random: () => number; tearBytes: number }): void {
-    this.#incarnation++;
-    this.#isOpen = false;
+    this.kill();
     for (const index of this.#dirty) {
       const torn = this.#durable.get(index)?.slice() ?? new Uint8Array(PIECE_BYTES);
       const cached = this.#cached.get(index) ?? new Uint8Array(PIECE_BYTES);
@@ -148,6 +158,10 @@ export class MemoryMedium {
   }
 
   #sync(): void {
+    if (this.failsSync()) {
+      this.#dirty.clear();
+      throw new DvsanError("io", "EIO");
+    }
     for (const index of this.#dirty) this.#durable.set(index, this.#cached.get(index)!.slice());
     this.#dirty.clear();
   }

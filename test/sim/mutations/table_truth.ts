@@ -5,7 +5,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
   {
     name: "one-label-copy-written",
     breaks: "a power cut at any instant leaves a label that opens",
-    file: "storage/media/medium.ts",
+    file: "storage/media/write_label.ts",
     old: "  await file.write(copyBStart(label.sizeBytes), copies.B);\n",
     new: "  if (label.sequence === 1) await file.write(copyBStart(label.sizeBytes), copies.B);\n",
     only: ["power", "kill"],
@@ -13,7 +13,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
   {
     name: "label-not-synced",
     breaks: "a label is durable before anything is said about it",
-    file: "storage/media/medium.ts",
+    file: "storage/media/write_label.ts",
     old: "    await file.sync();\n",
     new: "    void file.sync().catch(() => {});\n",
     only: ["power", "users"],
