@@ -14,6 +14,8 @@ export interface Needs {
   readonly loop?: true;
   /** There is a Debian kernel to boot in a virtual machine. */
   readonly kernel?: true;
+  /** A process may have so many open at a time. */
+  readonly descriptors?: number;
   /** io_uring is to be had. What asks for it in vain would fail, or run on epoll and say uring. */
   readonly uring?: boolean;
 }
@@ -28,6 +30,10 @@ export function needs(wanted: Needs): string | null {
   if (wanted.netns && !canMakeNamespace()) return "network namespaces cannot be made here";
   if (wanted.loop && !canMakeLoopDevice()) return "loop devices cannot be made here";
   if (wanted.kernel && findKernel() === null) return "no Debian kernel for amd64 was found";
+  const descriptorsMax = maxDescriptors();
+  if ((wanted.descriptors ?? 0) > descriptorsMax) {
+    return `a process may have ${descriptorsMax} descriptors here, and ${wanted.descriptors} are needed`;
+  }
   return wanted.uring === true ? whyNotUring() : null;
 }
 
@@ -99,6 +105,13 @@ function whyNotUring(): string | null {
   } finally {
     libc.close();
   }
+}
+
+/** The hard limit: the runtime raises its own to that. */
+function maxDescriptors(): number {
+  const limits = Deno.readTextFileSync("/proc/self/limits");
+  const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(limits)?.[1];
+  return hard === "unlimited" ? Infinity : Number(hard);
 }
 
 function canMakeNamespace(): boolean {

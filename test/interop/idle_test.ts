@@ -9,6 +9,8 @@ import { testWith } from "../needs.ts";
 import { type Exports, makeFile, withDirectory, withExports } from "./exports.ts";
 
 const CONNECTIONS = 1000;
+/** Of either side: its end of each connection, and what it has open besides. */
+const DESCRIPTORS = CONNECTIONS + 200;
 const BYTES_MAX = 64 * MIB;
 const GREETING_BYTES = 18;
 /** The acknowledgement of STRUCTURED_REPLY, one INFO reply, the acknowledgement of GO. */
@@ -76,7 +78,7 @@ async function idle({ port, program }: Exports): Promise<void> {
 for (const io of ["uring", "epoll"] as const) {
   testWith({
     name: `1,000 idle connections cost less than 64 MiB over ${io}`,
-    needs: { uring: io === "uring" },
+    needs: { descriptors: DESCRIPTORS, uring: io === "uring" },
     fn: () =>
       withDirectory((directory) => {
         const disk = makeFile(`${directory}/disk`, MIB);

@@ -22,6 +22,11 @@ Deno.test("needs() says of io_uring what who would use it is told", () => {
   assert.equal(needs({ uring: false }), null);
 });
 
+Deno.test("needs() says how many descriptors there may be", () => {
+  assert.equal(needs({ descriptors: 20 }), null);
+  assert.match(needs({ descriptors: 2 ** 40 }) ?? "", /^a process may have \d+ descriptors here/);
+});
+
 Deno.test("needs() tells root's rights from what a container withholds", () => {
   const isRoot = Deno.uid() === 0;
   assert.equal(needs({ root: true }), isRoot ? null : "it needs root");
