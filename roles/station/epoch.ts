@@ -12,6 +12,8 @@ import type { Marks } from "./marks.ts";
 const EPOCH_KEY = "epoch";
 const INSTANCES_KEY = "instances";
 const INSTANCE_BYTES = 16;
+const UNMARKED = "The file station.marks was missing or damaged, which tells how new the catalog " +
+  "has to be: it may be an older copy.";
 const BEHIND = "The catalog is older than this station: what units hold goes first.";
 
 /** Who ran with this catalog, or is known to have run with a copy of it; oldest first. */
@@ -123,6 +125,7 @@ function behindWords(
   { marks, stored }: { readonly marks: Marks; readonly stored: number },
 ): string[] {
   if (marks.epoch > stored) return [BEHIND];
+  if (marks.isLost && catalog.nodes.size > 0) return [UNMARKED];
   const lacks = marks.commits - catalog.commits;
   // One that was set aside has said why already.
   return lacks <= 0 || recoveredReasons(catalog) !== null ? [] : [

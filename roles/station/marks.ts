@@ -16,6 +16,8 @@ const Stored = z.object({
  */
 export class Marks {
   readonly #files: StateFiles;
+  /** There were none, or none that could be read: how new the catalog has to be nobody knows. */
+  readonly isLost: boolean;
   #epoch: number;
   #events: number;
   #commits: number;
@@ -23,6 +25,7 @@ export class Marks {
   constructor(files: StateFiles) {
     this.#files = files;
     const found = parse(fromUtf8(files.read(FILE) ?? new Uint8Array()) ?? "");
+    this.isLost = found === NONE;
     this.#epoch = found.epoch;
     this.#events = found.events;
     this.#commits = found.commits;
@@ -55,11 +58,13 @@ export class Marks {
   }
 }
 
+const NONE: z.infer<typeof Stored> = { epoch: 0, events: 0, commits: 0 };
+
 /** An unreadable file counts as none: units tell the epoch, and the catalog the event number. */
 function parse(text: string): z.infer<typeof Stored> {
   try {
     return Stored.parse(JSON.parse(text));
   } catch {
-    return { epoch: 0, events: 0, commits: 0 };
+    return NONE;
   }
 }
