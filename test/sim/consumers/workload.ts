@@ -84,6 +84,11 @@ export class Workload {
     this.#places = [...places].filter((at) => at >= 0 && at <= last);
   }
 
+  /** A place more, in whose middle something else begins. */
+  crossAt(block: number): void {
+    this.#places.push(block - PLACE_BLOCKS / 2);
+  }
+
   /** Of whoever opened the disk just now: a new one when somebody else did it last. */
   eraOf(key: string): number {
     if (key !== this.#eraKey) this.#era++;

@@ -1,6 +1,9 @@
 import type { Mutation } from "./mutation.ts";
 
-/** Bugs in what a unit makes of media that come back or fail, and of who comes after another. */
+/**
+ * Bugs in what a unit makes of media that come back or fail or share a volume, and of who comes
+ * after another.
+ */
 export const MEDIA_MUTATIONS: readonly Mutation[] = [
   {
     name: "moved-device-served",
@@ -77,5 +80,25 @@ export const MEDIA_MUTATIONS: readonly Mutation[] = [
     old: "  return takenOver?.unitId === unit.unitId && takenOver.sequence >= known;\n",
     new: '  return takenOver?.unitId === "" && takenOver.sequence >= known + unit.unitId.length;\n',
     story: "half-carried-and-back",
+  },
+  {
+    name: "flush-of-first-medium-only",
+    breaks: "a flush syncs every medium that a volume lies on",
+    file: "storage/devices/extents.ts",
+    old: "    if (!this.#media.some(needsSync)) return this.#queue.end(operation, 0);\n" +
+      "    const join = this.#joins.take();\n" +
+      '    join.kind = "sync";\n    join.at = 0;\n    join.end = this.#media.length;\n',
+    new: "    if (!needsSync(this.#media[0]!)) return this.#queue.end(operation, 0);\n" +
+      '    const join = this.#joins.take();\n    join.kind = "sync";\n    join.at = 0;\n' +
+      "    join.end = 1;\n",
+    story: "two-media-flushed",
+  },
+  {
+    name: "fua-of-first-part-only",
+    breaks: "a FUA write is durable on each medium that it reaches",
+    file: "storage/devices/extents.ts",
+    old: "    work.flag = join.flag;\n",
+    new: '    work.flag = join.flag && (join.kind !== "write" || join.extent === 0);\n',
+    story: "two-media-flushed",
   },
 ];

@@ -39,7 +39,13 @@ import {
   writesMeet,
 } from "./flushes.ts";
 import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
-import { halfCarriedAndBack, mediumAway, rolledBackToBeforeStart, syncsFail } from "./media.ts";
+import {
+  halfCarriedAndBack,
+  mediumAway,
+  rolledBackToBeforeStart,
+  syncsFail,
+  twoMediaFlushed,
+} from "./media.ts";
 import { attackerCopies } from "./network.ts";
 import { consumersReturn } from "./returns.ts";
 import { spaceGivenAgain } from "./space.ts";
@@ -90,6 +96,7 @@ export const STORY_NAMES = [
   "slow-syncs",
   "syncs-fail",
   "told-an-older-map",
+  "two-media-flushed",
   "writes-meet",
   "zeroes-are-fenced",
 ] as const;
@@ -146,6 +153,10 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "slow-syncs": { play: slowSyncs },
   "syncs-fail": { play: syncsFail },
   "told-an-older-map": { play: toldAnOlderMap },
+  "two-media-flushed": {
+    plan: { hosts: 1, mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20, flushesSeldom: true },
+    play: twoMediaFlushed,
+  },
   "writes-meet": { play: writesMeet },
   "zeroes-are-fenced": { plan: { hosts: 2 }, play: zeroesAreFenced },
 };
