@@ -48,12 +48,12 @@ export const GATHER_US_MAX = 24;
 export const GATHER_PARTS = 16;
 /** So many sleeps do not gather after a peer was served that has a single request under way. */
 export const GATHER_ALONE_SLEEPS = 8;
-/** A trial of two ways goes each for so long and so many times, without a longer pause … */
-export const TRIAL_WINDOW_MS = 4;
+/** A trial of two ways goes each for so long and so many times, once it has settled … */
+export const TRIAL_SETTLE_MS = 12;
+export const TRIAL_WINDOW_MS = 8;
 export const TRIAL_CALLS_MIN = 32;
+/** … without a longer pause, and takes the other way where that does so much more … */
 export const TRIAL_PAUSE_MS = 2;
-/** … ends where the other does so much less, takes it where it does so much more … */
-export const TRIAL_HOPELESS = 2;
 export const TRIAL_MARGIN = 1.05;
 /** … and keeps what it found for so long, in time with work. */
 export const TRIAL_HOLD_MS_MIN = 200;

@@ -2,20 +2,21 @@ import {
   TRIAL_CALLS_MIN,
   TRIAL_HOLD_MS_MAX,
   TRIAL_HOLD_MS_MIN,
-  TRIAL_HOPELESS,
   TRIAL_MARGIN,
   TRIAL_PAUSE_MS,
+  TRIAL_SETTLE_MS,
   TRIAL_WINDOW_MS,
 } from "../../protocol/core/limits.ts";
 
 /** Of the windows of a trial, those in which the other way is gone: neither comes first. */
-const GOES_OTHER_WAY = [false, true, true, false, false, true, true, false];
+const GOES_OTHER_WAY = [false, true, true, false];
 
 /**
  * Which of two ways of doing the same work is the faster one. What a copy, a sleep and a wake-up
  * cost differs so much between machines that one way can be the better by half on one of them, and
  * the worse by half on the next; and what a peer makes of it, only its next requests tell. So while
- * there is work without a pause, both ways are gone in turns, and what was done in each is counted.
+ * there is work without a pause, both ways are gone in turns, and what was done in each is counted,
+ * once client and server have fallen into step with it: that takes them hundreds of requests.
  * The better one is kept for a while, for longer and longer as long as it proves to be that.
  */
 export class Trial {
@@ -29,6 +30,8 @@ export class Trial {
   #holdMs = TRIAL_HOLD_MS_MIN;
   #leftMs = 0;
   #lastMs = -Infinity;
+  /** When peers have got used to a change, and when the window began after that. */
+  #settledMs = 0;
   #beganMs = 0;
   #calls = 0;
   #amount = 0;
@@ -47,12 +50,13 @@ export class Trial {
     const pausedMs = nowMs - this.#lastMs;
     this.#lastMs = nowMs;
     if (pausedMs > TRIAL_PAUSE_MS) {
-      if (!this.#isKept) this.#begin(this.#window);
+      // What comes behind a pause may be other work: nothing is to be compared across it.
+      if (!this.#isKept) this.#beginTrial();
     } else if (!this.#isKept) {
       this.#count(amount);
     } else {
       this.#leftMs -= pausedMs;
-      if (this.#leftMs <= 0) this.#begin(0);
+      if (this.#leftMs <= 0) this.#beginTrial();
     }
   }
 
@@ -61,15 +65,26 @@ export class Trial {
   }
 
   #count(amount: number): void {
+    const { timeMs } = this.#clock;
+    if (timeMs < this.#settledMs) {
+      this.#beganMs = timeMs;
+      return;
+    }
     this.#calls++;
     this.#amount += amount;
-    const tookMs = this.#clock.timeMs - this.#beganMs;
+    const tookMs = timeMs - this.#beganMs;
     if (this.#calls < TRIAL_CALLS_MIN || tookMs < TRIAL_WINDOW_MS) return;
     const index = this.isOther === this.#best ? 0 : 1;
     this.#amounts[index]! += this.#amount;
     this.#times[index]! += tookMs;
-    const isHopeless = this.#rateOf(1) * TRIAL_HOPELESS < this.#rateOf(0);
-    this.#begin(index === 1 && isHopeless ? GOES_OTHER_WAY.length : this.#window + 1);
+    this.#begin(this.#window + 1);
+  }
+
+  #beginTrial(): void {
+    this.#amounts.fill(0);
+    this.#times.fill(0);
+    this.#settledMs = this.#clock.timeMs + TRIAL_SETTLE_MS;
+    this.#begin(0);
   }
 
   #begin(window: number): void {
@@ -77,8 +92,10 @@ export class Trial {
     this.#beganMs = this.#clock.timeMs;
     this.#calls = 0;
     this.#amount = 0;
-    if (this.#isKept) this.#decide();
-    else this.isOther = this.#best !== GOES_OTHER_WAY[window]!;
+    if (this.#isKept) return this.#decide();
+    const isOther = this.#best !== GOES_OTHER_WAY[window]!;
+    if (isOther !== this.isOther) this.#settledMs = this.#beganMs + TRIAL_SETTLE_MS;
+    this.isOther = isOther;
   }
 
   #decide(): void {
@@ -90,8 +107,6 @@ export class Trial {
     }
     this.isOther = this.#best;
     this.#leftMs = this.#holdMs;
-    this.#amounts.fill(0);
-    this.#times.fill(0);
   }
 
   #rateOf(index: number): number {

@@ -5,6 +5,8 @@ import {
   TRIAL_HOLD_MS_MIN,
   TRIAL_MARGIN,
   TRIAL_PAUSE_MS,
+  TRIAL_SETTLE_MS,
+  TRIAL_WINDOW_MS,
 } from "../../protocol/core/limits.ts";
 import { Trial } from "./trial.ts";
 
@@ -51,7 +53,7 @@ class Peer {
 }
 
 /** Of a first trial with steps of 0.25 ms, and some more. */
-const TRIAL_MS = 8 * TRIAL_CALLS_MIN * 0.25 + 10;
+const TRIAL_MS = 4 * Math.max(TRIAL_WINDOW_MS, TRIAL_CALLS_MIN * 0.25) + 3 * TRIAL_SETTLE_MS + 2;
 
 Deno.test("Trial goes the first way, tries both, and keeps the better one", () => {
   const slower = new Peer({ first: 100, other: 80 });
@@ -77,7 +79,7 @@ Deno.test("Trial goes both ways for equal times, none of them always first", () 
     peer.works(0.25);
   }
   assert.ok(Math.abs(peer.firstMs - peer.otherMs) <= 4 * TRIAL_CALLS_MIN * 0.25 / 2);
-  assert.deepEqual(turns.slice(0, 4), [false, true, false, true]);
+  assert.deepEqual(turns, [false, true, false]);
 });
 
 Deno.test("Trial does not change its way for a difference that is within the noise", () => {
@@ -118,11 +120,19 @@ Deno.test("Trial finds out when the other way becomes the better one, and back",
   }
 });
 
-Deno.test("Trial leaves a way that is hopeless at once", () => {
-  const slower = new Peer({ first: 100, other: 90 });
-  const hopeless = new Peer({ first: 100, other: 10 });
-  for (const peer of [slower, hopeless]) peer.works(TRIAL_MS);
-  assert.ok(slower.otherMs >= 3 * hopeless.otherMs && hopeless.otherMs > 0);
+Deno.test("Trial counts a way only once its peer has fallen into step with it", () => {
+  // Whichever way is begun, little is done at first.
+  const peer = new Peer({ first: 80, other: 100 });
+  let wasOther = peer.trial.isOther;
+  for (let slowMs = TRIAL_SETTLE_MS; peer.nowMs < TRIAL_MS; slowMs -= 0.25) {
+    if (peer.trial.isOther !== wasOther) slowMs = TRIAL_SETTLE_MS;
+    wasOther = peer.trial.isOther;
+    peer.change(slowMs > 0 && wasOther ? { first: 80, other: 1 } : { first: 80, other: 100 });
+    peer.works(0.25);
+  }
+  peer.forget();
+  peer.works(TRIAL_HOLD_MS_MIN / 2);
+  assert.equal(peer.firstMs, 0);
 });
 
 Deno.test("Trial keeps the better way over pauses, in which nothing is to be learned", () => {
@@ -140,14 +150,20 @@ Deno.test("Trial counts no pause as the time of a way, and decides nothing where
   const seldom = new Peer({ first: 80, other: 1000 });
   seldom.works(1000, 2 * TRIAL_PAUSE_MS);
   assert.equal(seldom.otherMs, 0);
+});
 
-  // Long pauses fall into the better way only.
+Deno.test("Trial compares nothing across a pause, nor what has just begun", () => {
   const peer = new Peer({ first: 80, other: 100 });
-  while (peer.nowMs < 10 * TRIAL_MS) {
-    peer.works(1);
-    if (peer.trial.isOther) peer.pauses(1.5 * TRIAL_PAUSE_MS);
+  // Each piece of work begins slowly, and ends in the middle of a trial.
+  for (let i = 0; i < 50; i++) {
+    peer.change({ first: 10, other: 10 });
+    peer.works(TRIAL_WINDOW_MS);
+    peer.change({ first: 80, other: 100 });
+    peer.works(TRIAL_MS / 3);
+    peer.pauses(10 * TRIAL_PAUSE_MS);
   }
+  peer.works(2 * TRIAL_MS);
   peer.forget();
-  peer.works(TRIAL_HOLD_MS_MIN);
-  assert.ok(peer.firstMs <= peer.otherMs);
+  peer.works(TRIAL_HOLD_MS_MIN / 2);
+  assert.equal(peer.firstMs, 0);
 });
