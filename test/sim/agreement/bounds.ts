@@ -12,7 +12,7 @@ const PENDING_MAX = 5000;
 /** The same for one process that nothing is asked of. */
 const AWAITED_MAX = 40;
 /** Of one Io when nothing is asked of it: what replays need, and a few for each connection. */
-const BUFFERS_MAX = 64;
+const BUFFERS_MAX = 48;
 const HANDLES_MAX = 60;
 const FILES_MAX = 40;
 const FILE_BYTES_MAX = 16 * 2 ** 10;
