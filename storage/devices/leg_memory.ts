@@ -37,7 +37,7 @@ export class UnitMemory {
   /** The verifier under which everything in the log is known to be on the unit. */
   #verifier: Uint8Array | null = null;
   #offered: { readonly verifier: Uint8Array; readonly mark: string } | null = null;
-  /** As long as the unit may hold unflushed writes of an earlier process. */
+  /** Of the attachment before; of use as long as nothing of an earlier process was flushed. */
   #before: string | null;
   #recovered: string | null = null;
   #kept: string | null;
@@ -63,7 +63,7 @@ export class UnitMemory {
     this.#offered = { verifier, mark };
     const isLoss = this.#before !== null && this.#queue.unknownBefore && this.#before !== mark;
     if (!isLoss) return false;
-    this.#before = null;
+    this.#before = mark;
     this.#queue.losses.add(this.#io.nowMs() + LEG_RETURN_MS);
     return true;
   }

@@ -152,6 +152,19 @@ Deno.test("a power cut after the return, before anything was flushed, takes what
   await world.end();
 });
 
+Deno.test("each power cut before a flush of the process that is back is told", async () => {
+  const world = new Returning();
+  await world.writtenAndEnded();
+  await world.host.attach(diskOf([world.unit]));
+  const consumer = await world.consumer();
+  for (let cut = 0; cut < 2; cut++) {
+    world.unit.reboot();
+    assert.equal(world.flush(consumer), EIO);
+  }
+  assert.equal(world.flush(consumer), 0);
+  await world.end();
+});
+
 Deno.test("a power cut after a flush by the process that is back is made good by its replay", async () => {
   const world = new Returning();
   const { host, unit } = world;

@@ -10,7 +10,7 @@ import type { Change } from "./register.ts";
 export class AgentTellsChecker implements Checker {
   readonly name = "tells";
   readonly #sim: Pick<Sim, "violated">;
-  readonly #vanished: (diskId: string) => readonly Acknowledged[];
+  readonly #missed: (diskId: string) => readonly Acknowledged[];
   /** Of each FLUSH under way: what was gone when it was asked for, and nobody knew. */
   readonly #owed = new Map<number, readonly Acknowledged[]>();
   readonly #told = new WeakSet<Change>();
@@ -19,10 +19,10 @@ export class AgentTellsChecker implements Checker {
 
   constructor(
     sim: Pick<Sim, "violated">,
-    of: { readonly vanished: (diskId: string) => readonly Acknowledged[] },
+    of: { readonly missed: (diskId: string) => readonly Acknowledged[] },
   ) {
     this.#sim = sim;
-    this.#vanished = (diskId) => of.vanished(diskId);
+    this.#missed = (diskId) => of.missed(diskId);
   }
 
   asked(request: ConsumerRequest): void {
@@ -36,7 +36,7 @@ export class AgentTellsChecker implements Checker {
     const owed = this.#owed.get(request.id) ?? [];
     this.#owed.delete(request.id);
     if (error !== 0) return this.#tell(this.#untold(request));
-    const gone = owed.filter(({ change }) => change.mayVanish && !this.#told.has(change));
+    const gone = owed.filter(({ change }) => change.isMissed && !this.#told.has(change));
     if (gone.length === 0) return;
     const first = gone[0]!.request;
     const text = `a flush of ${request.consumer} (r${request.id}) succeeded; but ${gone.length} ` +
@@ -55,7 +55,7 @@ export class AgentTellsChecker implements Checker {
   }
 
   #untold({ diskId, bootId }: ConsumerRequest): readonly Acknowledged[] {
-    return this.#vanished(diskId).filter(({ change, request }) =>
+    return this.#missed(diskId).filter(({ change, request }) =>
       !request.isDirect && request.bootId === bootId && !this.#told.has(change)
     );
   }

@@ -93,3 +93,49 @@ Deno.test("tells: a flush that was asked for before the loss says nothing of it,
   history.flush();
   assert.deepEqual(bench.texts, []);
 });
+
+Deno.test("tells: what had been replaced when it was lost is owed to nobody", () => {
+  const bench = new Bench();
+  const { history, blocks } = bench;
+  history.write(0);
+  blocks.ended("host1");
+  history.write(0, { fua: true });
+  history.write(0);
+  unitFails(blocks);
+  history.flush();
+  history.write(0);
+  blocks.ended("host1");
+  const underWay = history.ask("zero");
+  unitFails(blocks);
+  history.done(underWay);
+  history.flush();
+  assert.deepEqual(bench.texts, []);
+});
+
+Deno.test("tells: what was replaced after it was lost, or only perhaps, is owed all the same", () => {
+  const bench = new Bench();
+  const { history, blocks } = bench;
+  history.write(0);
+  bench.lose();
+  history.write(0, { fua: true });
+  history.flush();
+  assert.equal(bench.texts.length, 1);
+  history.write(0);
+  blocks.ended("host1");
+  const underWay = history.ask("write");
+  unitFails(blocks);
+  history.lose(underWay);
+  history.flush();
+  assert.equal(bench.texts.length, 2);
+});
+
+Deno.test("tells: what replaced another and was lost with it is owed for itself", () => {
+  const bench = new Bench();
+  const { history, blocks } = bench;
+  history.write(0);
+  blocks.ended("host1");
+  history.write(0);
+  bench.lose();
+  history.flush();
+  assert.match(bench.texts[0] ?? "", /but 1 blocks of host1.* \(r2 and/);
+});

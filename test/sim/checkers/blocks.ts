@@ -88,6 +88,7 @@ export class BlocksChecker implements Checker {
       default:
         for (const change of asked.changes) {
           change.doneAt = Math.min(change.doneAt, now);
+          change.isAcknowledged = true;
           if (request.fua) change.isDurable = true;
           else disk.unflushed.push({ request, change, answeredAt: now });
         }
@@ -129,16 +130,13 @@ export class BlocksChecker implements Checker {
 
   /** With a unit's power, what was not synced of these blocks is gone. */
   storageLost(blocks: readonly DiskBlock[]): void {
-    this.#eachOf(blocks, (change) => change.isLost = true);
+    this.#lost(blocks, null);
   }
 
   /** It could not be written back, and is read until the medium's cache drops it. */
   writebackFailed(path: string, blocks: readonly DiskBlock[]): void {
     this.#lossy.failed(path);
-    this.#eachOf(blocks, (change) => {
-      change.isLost = true;
-      change.cachedBy = path;
-    });
+    this.#lost(blocks, path);
   }
 
   /** What was lost before is there again: its host has repeated it. */
@@ -152,18 +150,16 @@ export class BlocksChecker implements Checker {
   }
 
   /** What was acknowledged, not flushed, and is on no unit and in no agent any more. */
-  vanished(diskId: string): readonly Acknowledged[] {
-    return this.#disks.get(diskId)?.unflushed.filter(({ change }) => change.mayVanish) ?? [];
+  missed(diskId: string): readonly Acknowledged[] {
+    return this.#disks.get(diskId)?.unflushed.filter(({ change }) => change.isMissed) ?? [];
   }
 
   diskReleased(diskId: string): void {
     this.#disks.delete(diskId);
   }
 
-  #eachOf(blocks: readonly DiskBlock[], run: (change: Change) => void): void {
-    for (const { diskId, block } of blocks) {
-      this.#disks.get(diskId)?.blocks.get(block)?.unflushed.forEach(run);
-    }
+  #lost(blocks: readonly DiskBlock[], path: string | null): void {
+    for (const { diskId, block } of blocks) this.#disks.get(diskId)?.blocks.get(block)?.lost(path);
   }
 
   #changes(disk: Disk, request: ConsumerRequest, askedAt: number): Change[] {

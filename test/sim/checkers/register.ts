@@ -11,6 +11,8 @@ export class Change {
   readonly askedAt: number;
   /** From then on it has happened; Infinity while nobody knows. */
   doneAt = Infinity;
+  /** It was answered without an error. */
+  isAcknowledged = false;
   /** It is covered by a FLUSH or was a FUA write that was answered. */
   isDurable = false;
   /** The host that could repeat it does not remember it any more. */
@@ -19,6 +21,8 @@ export class Change {
   isLost = false;
   /** Of the medium whose cache could not write it back: perhaps only that still has it. */
   cachedBy: string | null = null;
+  /** What had been asked for after it when it was lost. */
+  #later: readonly Change[] = [];
   /** In words, for a report. */
   readonly what: string;
   /** For something that was only seen: what may have made it. */
@@ -50,6 +54,15 @@ export class Change {
     return this.isDurable;
   }
 
+  /**
+   * It vanished, and who wrote it has to hear so. Not where it had been replaced: something later
+   * had been asked for when it was lost, and that was acknowledged then or since. If that is lost
+   * as well, it is missed for itself.
+   */
+  get isMissed(): boolean {
+    return this.mayVanish && !this.#later.some(({ isAcknowledged }) => isAcknowledged);
+  }
+
   gives(value: Value): boolean {
     return this.left === "anything" || this.left.value === value;
   }
@@ -57,6 +70,12 @@ export class Change {
   /** The write of this version, and no other change. */
   isOf(version: Value): boolean {
     return this.sources.length === 0 && this.left !== "anything" && this.left.value === version;
+  }
+
+  /** `later`: of its block, what was asked for after it was done. */
+  isGone(later: readonly Change[]): void {
+    if (!this.isLost) this.#later = later;
+    this.isLost = true;
   }
 
   /** Its unit has it, whatever was lost before. */
@@ -98,6 +117,14 @@ export class BlockRegister {
 
   asked(change: Change): void {
     this.#changes.push(change);
+  }
+
+  /** A unit has lost what was not flushed; `path`: of the medium whose cache still shows it. */
+  lost(path: string | null): void {
+    for (const change of this.unflushed) {
+      change.isGone(this.#changes.filter(({ askedAt }) => askedAt > change.doneAt));
+      if (path !== null) change.cachedBy = path;
+    }
   }
 
   /** It turned out that nothing has been done, and nothing will be. */

@@ -93,4 +93,10 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     seed: 85_059,
     reason: "a change of access that was cut off left the host with the generation of before",
   },
+  {
+    seed: 170_321_933,
+    reason:
+      "the checker of told losses missed what had been replaced by a durable write before a power " +
+      "cut took the block's newest",
+  },
 ];

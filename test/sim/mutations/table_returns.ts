@@ -27,6 +27,14 @@ export const RETURNS_MUTATIONS: readonly Mutation[] = [
     story: "consumers-return",
   },
   {
+    name: "first-loss-counts-for-all",
+    breaks: "what an earlier process wrote may outlive one power cut, and not the next",
+    file: "storage/devices/leg_memory.ts",
+    old: "    this.#before = mark;\n",
+    new: "    this.#before = null;\n",
+    story: "host-ends-in-replay",
+  },
+  {
     name: "detached-counts-as-flushed",
     breaks: "an agent that ends while a unit is away leaves behind that something is unflushed",
     file: "storage/devices/leg_memory.ts",
