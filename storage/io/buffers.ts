@@ -80,8 +80,8 @@ class Pool {
     this.#out[this.#indexOf(off)] = out ? 1 : 0;
   }
 
-  get keptCount(): number {
-    return this.#keptCount;
+  get outCount(): number {
+    return this.#out.reduce((count, one) => count + one, 0);
   }
 
   /** Whether it is free now: what is kept becomes so later. */
@@ -179,9 +179,9 @@ export class ArenaBuffers implements Buffers {
     return this.#taken;
   }
 
-  /** Of those, how many are kept, also when they are not out any more. */
-  get kept(): number {
-    return this.#pools.reduce((count, pool) => count + pool.keptCount, 0);
+  /** Of those, how many were not released yet: the others are only kept. Looks at them all. */
+  get out(): number {
+    return this.#pools.reduce((count, pool) => count + pool.outCount, this.#receive.outCount);
   }
 
   take(length: number, user: BufferUser | null = null): Off {

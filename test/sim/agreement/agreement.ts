@@ -1,5 +1,4 @@
 import type { Assignment } from "../../../protocol/config/bodies.ts";
-import { fromUtf8 } from "../../../protocol/core/bytes.ts";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type {
   DiskView,
@@ -9,7 +8,7 @@ import type {
   UnitView,
   VolumeView,
 } from "../../../web/station_api.ts";
-import { stateOf } from "../machines/cluster.ts";
+import { assignmentsOf } from "../machines/book.ts";
 import { askStation } from "../operators/api.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { labelsOf } from "./labels.ts";
@@ -148,11 +147,7 @@ function labelLegs(scene: Scene, revoked: ReadonlySet<string>): Legs {
 
 function booksOf(scene: Scene): { readonly host: string; readonly book: Assignment[] }[] {
   return scene.hosts.filter(({ role }) => !scene.revoked.has(role)).map(({ role }) => {
-    const { machine, name: host } = role;
-    const bytes = machine.files.get(`${stateOf(machine)}/disks.json`);
-    if (bytes === undefined) return { host, book: [] };
-    const { disks } = JSON.parse(fromUtf8(bytes)!) as { disks: { assignment: Assignment }[] };
-    return { host, book: disks.map(({ assignment }) => assignment) };
+    return { host: role.name, book: assignmentsOf(role.machine) };
   });
 }
 

@@ -1,7 +1,9 @@
 import { DatabaseSync } from "node:sqlite";
 import { fromUtf8 } from "../../../protocol/core/bytes.ts";
+import { LEG_REPLAYS_MAX } from "../../../protocol/core/limits.ts";
 import { POINTER } from "../../../roles/station/catalog/open.ts";
 import { SimIo } from "../../../storage/io/sim.ts";
+import { assignmentsOf } from "../machines/book.ts";
 import { stateOf } from "../machines/cluster.ts";
 import { readReal } from "../machines/real_files.ts";
 import type { Scene } from "../scenario/scene.ts";
@@ -11,8 +13,10 @@ import type { Checker } from "../types.ts";
 const PENDING_MAX = 5000;
 /** The same for one process that nothing is asked of. */
 const AWAITED_MAX = 40;
-/** Of one Io when nothing is asked of it: what replays need, and a few for each connection. */
-const BUFFERS_MAX = 48;
+/** Buffers of an NBD server, whoever comes: one for simple replies, one for chunks. */
+const SERVER_BUFFERS = 2;
+/** Of a leg, and of a consumer: what it sends from. */
+const CLIENT_BUFFERS = 1;
 const HANDLES_MAX = 60;
 const FILES_MAX = 40;
 const FILE_BYTES_MAX = 16 * 2 ** 10;
@@ -48,9 +52,11 @@ export class BoundsChecker implements Checker {
     for (const resident of residents) {
       if (!(resident instanceof SimIo)) continue;
       const of = `of ${resident.place?.process}`;
-      // What is kept is a disk's that nobody has flushed, and at most half of all.
-      const { taken, kept } = resident.buffers;
-      this.#within("buffers", of, { is: taken - kept, most: BUFFERS_MAX });
+      const { out } = resident.buffers;
+      this.#within("buffers", of, {
+        is: out,
+        most: this.#buffersOf(resident.place?.process ?? ""),
+      });
       this.#within("handles", of, { is: resident.openCount, most: HANDLES_MAX });
     }
     for (const { owner } of roles) {
@@ -66,6 +72,21 @@ export class BoundsChecker implements Checker {
     this.#lookAtCatalog();
     const usual = [...this.#seen].map(([what, most]) => `${most} ${what}`);
     sim.say(`at the end there are at most: ${usual.join(", ")}`);
+  }
+
+  /** What a process holds by itself, and for what it was asked and has not answered. */
+  #buffersOf(process: string): number {
+    const { units, hosts, users } = this.#scene;
+    const [name] = process.split("#");
+    const asked = users.disks.reduce((sum, { workload }) => sum + workload.underWay, 0);
+    const unit = units.find(({ role }) => role.name === name);
+    // Each of its media is looked at every now and then.
+    if (unit !== undefined) return SERVER_BUFFERS + unit.plan.devices.length + asked;
+    const host = hosts.find(({ role }) => role.name === name);
+    if (host === undefined) return CLIENT_BUFFERS + asked;
+    const disks = assignmentsOf(host.role.machine);
+    const ofDisks = disks.map(({ legs }) => SERVER_BUFFERS + CLIENT_BUFFERS * legs.length);
+    return ofDisks.reduce((sum, count) => sum + count, SERVER_BUFFERS + LEG_REPLAYS_MAX + asked);
   }
 
   #lookAtCatalog(): void {

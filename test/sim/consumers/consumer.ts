@@ -1,5 +1,3 @@
-import type { Assignment } from "../../../protocol/config/bodies.ts";
-import { fromUtf8 } from "../../../protocol/core/bytes.ts";
 import { KIB } from "../../../protocol/core/limits.ts";
 import {
   COMMAND,
@@ -12,6 +10,7 @@ import { CLIENT_BUFFER_BYTES, ClientConnection } from "../../../storage/nbd/clie
 import { ClientRequest } from "../../../storage/nbd/client_request.ts";
 import { PLAIN_TERMS } from "../../../storage/nbd/client_terms.ts";
 import { writeStamp } from "../checkers/stamp.ts";
+import { assignmentsOf } from "../machines/book.ts";
 import type { SimMachine } from "../machines/machine.ts";
 import type { Incarnation } from "../process/incarnation.ts";
 import { turnsOf } from "../process/turns.ts";
@@ -142,6 +141,7 @@ export class Consumer {
       }
     }
     this.#pending.set(asked, { request, off });
+    this.#o.workload.underWay++;
     owner.sim.say(`${owner.name} asks ${wordsOf(request)}`);
     this.#tell((checker) => checker.asked?.(request));
     this.#connection!.submit(asked);
@@ -151,6 +151,7 @@ export class Consumer {
     const { owner } = this.#o;
     const { request, off } = this.#pending.get(asked)!;
     this.#pending.delete(asked);
+    this.#o.workload.underWay--;
     const { error } = asked;
     const data = error === 0 ? this.#dataOf(request, asked) : null;
     owner.sim.say(
@@ -181,6 +182,7 @@ export class Consumer {
     for (const { request } of this.#pending.values()) {
       this.#tell((checker) => checker.lost?.(request));
     }
+    this.#o.workload.underWay -= this.#pending.size;
     this.#pending.clear();
   }
 
@@ -192,9 +194,7 @@ export class Consumer {
   /** As the host's agent knows it: stamps tell whose they are. */
   #diskId(): string {
     const { machine, name } = this.#o;
-    const book = fromUtf8(machine.files.get(`/${machine.name}/state/disks.json`)!)!;
-    const { disks } = JSON.parse(book) as { disks: { assignment: Assignment }[] };
-    return disks.find(({ assignment }) => assignment.name === name)?.assignment.diskId ?? "";
+    return assignmentsOf(machine).find((assignment) => assignment.name === name)?.diskId ?? "";
   }
 }
 

@@ -49,6 +49,8 @@ export class Workload {
   toRead: number[] = [];
   /** A flush was answered since `flushed` was set to false. */
   flushed = true;
+  /** Requests that were asked and have no answer, of all its consumers. */
+  underWay = 0;
   diskId = "";
   /** As whoever opened it last was told; 0 before that. */
   sizeBytes = 0;

@@ -134,6 +134,14 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     story: "consumers-go",
   },
   {
+    name: "buffer-of-a-detached-leg-kept",
+    breaks: "a disk that is detached gives all of its buffers back",
+    file: "storage/devices/leg_link.ts",
+    old: "    this.#options.io.buffers.release(this.#buffer);\n",
+    new: "",
+    only: ["users"],
+  },
+  {
     name: "gone-client-counts-as-told",
     breaks: "of a loss somebody is told who is there",
     file: "storage/devices/held.ts",

@@ -1,4 +1,5 @@
 import { differencesOf } from "../agreement/agreement.ts";
+import type { Workload } from "../consumers/workload.ts";
 import type { Sim } from "../types.ts";
 import type { Scene } from "./scene.ts";
 import type { UsedDisk } from "./users.ts";
@@ -31,14 +32,16 @@ export async function settle(scene: Scene): Promise<void> {
     return disk.state === "made" && !scene.revoked.has(disk.host) && isThere(scene, disk);
   });
   for (const { workload } of disks) workload.flushFirst();
-  await conclude(scene, disks, "the last flush");
+  await conclude(scene, disks, { what: "the last flush", isDone: (one) => one.isConcluded });
   if (sim.chance(0.5)) {
     for (const machine of world.machines.values()) machine.cutPower();
     for (const machine of world.machines.values()) machine.switchOn();
     await agree(scene);
   }
   for (const { workload } of disks) workload.readAll();
-  await conclude(scene, disks, "the last reads");
+  await conclude(scene, disks, { what: "the last reads", isDone: (one) => one.isConcluded });
+  // Deep ones asked for the same several times.
+  await conclude(scene, disks, { what: "a request", isDone: ({ underWay }) => underWay === 0 });
 }
 
 /** What an operator asked for may have failed later: a disk is there once somebody has seen it. */
@@ -79,12 +82,16 @@ export async function agree(scene: Scene): Promise<void> {
   );
 }
 
-async function conclude(scene: Scene, disks: readonly UsedDisk[], what: string): Promise<void> {
+async function conclude(
+  scene: Scene,
+  disks: readonly UsedDisk[],
+  { what, isDone }: { readonly what: string; readonly isDone: (workload: Workload) => boolean },
+): Promise<void> {
   const { sim } = scene;
   if (sim.violation !== null) return;
   const from = begins(sim);
   const untilMs = sim.nowMs() + CONCLUDE_MS_MAX;
-  const open = () => disks.filter(({ workload }) => !workload.isConcluded);
+  const open = () => disks.filter(({ workload }) => !isDone(workload));
   const until = () => open().length === 0 || sim.nowMs() > untilMs;
   await sim.run({ until, steps: CONCLUDE_STEPS_MAX });
   const left = open().map(({ key }) => key);
