@@ -2,31 +2,10 @@ import { parseArgs } from "node:util";
 import { SKIPS_VARIABLE } from "./needs.ts";
 import { fillCache, installPackages } from "./runner/packages.ts";
 import { lastLine, type Totals } from "./runner/report.ts";
-import { filesThatStartProcesses, readSkips, runSuite, type Suite } from "./runner/suites.ts";
+import { type Suite, SUITE_NAMES, suitesOf } from "./runner/plan.ts";
+import { readSkips, runSuite } from "./runner/suites.ts";
 
-const UNIT_PATHS = [
-  ...["protocol", "storage", "roles", "web", "test/tidy_test.ts", "test/link", "test/runner"],
-  ...["test/sim/checkers", "test/sim/mutations"],
-];
-
-/** In this order; all but the first run their files one after another, in the order of names. */
-function suitesOf(unitPaths: readonly string[]): Suite[] {
-  const without = filesThatStartProcesses(unitPaths);
-  return [
-    { name: "unit", paths: unitPaths, without, isParallel: true },
-    { name: "processes", paths: without, isParallel: false },
-    { name: "interop", paths: ["test/interop"], isParallel: false },
-    {
-      name: "sim",
-      paths: ["test/sim/regressions_test.ts", "test/sim/sim_test.ts"],
-      isParallel: false,
-    },
-    { name: "fuzz", paths: ["test/fuzz"], isParallel: false },
-    { name: "e2e", paths: ["test/e2e", "test/kills", "test/power"], isParallel: false },
-  ];
-}
-
-const USAGE = `Usage: deno task test [--only unit|processes|interop|sim|fuzz|e2e] [--filter TEXT]`;
+const USAGE = `Usage: deno task test [--only ${SUITE_NAMES.join("|")}] [--filter TEXT]`;
 
 /** Runs all tests, or those asked for; the status is 0 only when some ran and none failed. */
 async function main(): Promise<number> {
@@ -38,7 +17,7 @@ async function main(): Promise<number> {
     return 0;
   }
   Deno.chdir(new URL("..", import.meta.url).pathname);
-  const suites = suitesOf(UNIT_PATHS).filter(({ name }) => {
+  const suites = suitesOf(".").filter(({ name }) => {
     return values.only === undefined || values.only === name;
   });
   if (suites.length === 0) {

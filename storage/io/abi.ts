@@ -77,6 +77,8 @@ export const MAP_SHARED = 1;
 export const MAP_POPULATE = 0x8000;
 export const MAP_PRIVATE_ANONYMOUS = 0x22;
 export const MADV_DONTNEED = 4;
+/** A page at least; what counts on whole ones elsewhere loses nothing but speed. */
+export const PAGE_BYTES = 4096;
 export const PAGE_BYTES_MAX = 65536;
 
 // Sockets.

@@ -14,8 +14,6 @@ import { type Slot, SlotKind } from "./slot.ts";
 import { lengthOf, SlotIo } from "./slot_io.ts";
 import { Trial } from "./trial.ts";
 
-const PAGE_BYTES = 4096;
-
 /**
  * Transfers of media that are done directly, and what of them need not come into the arena: of a
  * large READ of a file in memory the reply takes the file's pages along, where that is faster, and
@@ -219,5 +217,5 @@ export abstract class AsideIo extends SlotIo {
 
 /** Whoever receives copies cold pages slower than we do: the work is shared with it. */
 function pagesOfHalf(length: number): number {
-  return Math.floor(length / (2 * PAGE_BYTES)) * PAGE_BYTES;
+  return Math.floor(length / (2 * abi.PAGE_BYTES)) * abi.PAGE_BYTES;
 }

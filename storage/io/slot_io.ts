@@ -15,7 +15,6 @@ import { Messages } from "./messages.ts";
 import type { Operation } from "./operation.ts";
 import { Slot, SlotKind, SlotQueue } from "./slot.ts";
 
-const PAGE_BYTES = 4096;
 const ONE_OF_EACH = "a stream has one receive and one send under way";
 
 /**
@@ -116,7 +115,7 @@ export abstract class SlotIo extends KernelIo {
    * processor; elsewhere it makes no difference.
    */
   #sendOne(fd: number, off: Off, length: number, flags: number): number {
-    const ahead = PAGE_BYTES - off % PAGE_BYTES;
+    const ahead = abi.PAGE_BYTES - off % abi.PAGE_BYTES;
     if (ahead > SEND_AHEAD_BYTES_MAX || length - ahead < SEND_AHEAD_BYTES_MIN) {
       return this.calls.send(fd, this.spanOf(off, length), flags);
     }

@@ -20,6 +20,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, string>> = {
   "e2fsck": "e2fsprogs",
   "debugfs": "e2fsprogs",
   "mkfs.xfs": "xfsprogs",
+  "mkfs.vfat": "dosfstools",
   "sfdisk": "fdisk",
   "qemu-system-x86_64": "qemu-system-x86",
   "busybox": "busybox-static",

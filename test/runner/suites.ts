@@ -1,14 +1,6 @@
 import type { Skip } from "../needs.ts";
+import type { Suite } from "./plan.ts";
 import { count, parseReport, type Totals } from "./report.ts";
-
-export interface Suite {
-  readonly name: string;
-  /** Folders and files with tests. */
-  readonly paths: readonly string[];
-  /** Files below `paths` that another suite runs. */
-  readonly without?: readonly string[];
-  readonly isParallel: boolean;
-}
 
 export interface SuiteOptions {
   /** Where the JUnit report is written. */
@@ -26,16 +18,12 @@ export interface Outcome {
 
 /** Runs one suite with this very runtime; its output goes to ours. */
 export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Outcome> {
-  const paths = suite.paths.filter(hasTests);
-  const none: Totals = { passed: 0, failed: 0, skipped: 0 };
-  if (paths.length === 0) return { totals: none, skipped: [], problem: null };
   console.log(`\n== ${suite.name}`);
   const args = ["test", "-A", "--no-prompt", `--junit-path=${options.report}`];
   if (suite.isParallel) args.push("--parallel");
-  if (suite.without !== undefined) args.push(`--ignore=${suite.without.join(",")}`);
   if (options.filter !== null) args.push(`--filter=${options.filter}`);
   const status = await new Deno.Command(Deno.execPath(), {
-    args: [...args, ...paths],
+    args: [...args, ...suite.files],
     stdin: "null",
     stdout: "inherit",
     stderr: "inherit",
@@ -62,25 +50,6 @@ export async function runSuite(suite: Suite, options: SuiteOptions): Promise<Out
   };
 }
 
-/**
- * The test files below `paths` that start processes. A process has copies of all descriptors of
- * the one that starts it until it runs its program: ports, sockets and devices that another test
- * closes meanwhile stay in use. So such files do not run beside others.
- */
-export function filesThatStartProcesses(paths: readonly string[]): string[] {
-  const signs = /Deno\.Command\b|node:child_process|\b(?:testWith|needs)\(/;
-  return paths.flatMap(testFiles).filter((path) => signs.test(Deno.readTextFileSync(path)));
-}
-
-function testFiles(path: string): string[] {
-  if (Deno.statSync(path).isFile) return [path];
-  const entries = [...Deno.readDirSync(path)].sort((a, b) => a.name < b.name ? -1 : 1);
-  return entries.flatMap(({ name, isDirectory }) => {
-    if (isDirectory) return testFiles(`${path}/${name}`);
-    return /_test\.tsx?$/.test(name) ? [`${path}/${name}`] : [];
-  });
-}
-
 export function readSkips(path: string): Skip[] {
   const lines = (readText(path) ?? "").split("\n").filter((line) => line !== "");
   return lines.map((line): Skip => JSON.parse(line));
@@ -91,20 +60,6 @@ function readText(path: string): string | null {
     return Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
-
-function hasTests(path: string): boolean {
-  if (path.endsWith(".ts")) return true;
-  try {
-    return [...Deno.readDirSync(path)].some((entry) => {
-      return entry.isDirectory
-        ? hasTests(`${path}/${entry.name}`)
-        : /_test\.tsx?$/.test(entry.name);
-    });
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }

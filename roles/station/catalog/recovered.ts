@@ -6,9 +6,7 @@ const REASONS_KEY = "reasons";
 const REASON_CHARACTERS_MAX = 4000;
 const Reasons = z.array(z.string());
 
-/** How the catalog says that the station is in recovered state (control.md §4). */
-
-/** Why it is, in sentences; null when it is not. */
+/** Why the station is in recovered state (control.md §4), in sentences; null when it is not. */
 export function recoveredReasons({ meta }: Pick<Catalog, "meta">): string[] | null {
   if (meta.get(STATE_KEY)?.value !== "recovered") return null;
   try {
