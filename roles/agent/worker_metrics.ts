@@ -146,12 +146,12 @@ function writeConnections(text: MetricsText, rows: readonly ReadRow[]): void {
   const parents = new Map(rows.map((row) => [row.serial, row]));
   const open = rows.filter(({ kind }) => kind === "connection")
     .sort((a, b) => a.serial - b.serial);
-  const shown = open.slice(0, METRICS_CONNECTIONS_MAX).map(({ name, parent, cells, serial }) => {
-    const [, ...peer] = wordsOf(name);
+  const shown = open.slice(0, METRICS_CONNECTIONS_MAX).map(({ name, parent, cells }) => {
+    const [connection = "", ...peer] = wordsOf(name);
     const of = parents.get(parent);
     const target = of?.kind === "disk" ? wordsOf(of.name)[1] : of?.name;
     return {
-      labels: { connection: String(serial), export: target ?? "", peer: peer.join(":") },
+      labels: { connection, export: target ?? "", peer: peer.join(":") },
       cells,
     };
   });

@@ -45,10 +45,10 @@ export function meteredConnections(rows: readonly ReadRow[]): Metered[] {
   for (const row of rows) {
     const owner = row.kind === "connection" ? owners.get(row.parent) : undefined;
     if (owner === undefined) continue;
-    const [, address = "", port] = row.name.split(" ");
+    const [number = "", address = "", port] = row.name.split(" ");
     const isV6 = address.includes(":");
     const peer = port === undefined ? address : `${isV6 ? `[${address}]` : address}:${port}`;
-    const id = `${owner}/${row.serial}/${peer}`;
+    const id = `${owner}/${number}/${peer}`;
     found.push({ kind: "connection", id, connections: 1, cells: row.cells });
   }
   return found;

@@ -35,6 +35,7 @@ export class CounterTable {
   readonly #free: number[] = [];
   readonly #others: CounterRow;
   #lastSerial = 0;
+  #lastConnection = 0;
 
   /** Memory of its own when none is given, for tests. */
   constructor(buffer: SharedArrayBuffer = newCounterMemory()) {
@@ -46,6 +47,11 @@ export class CounterTable {
   /** Rows in use. */
   get size(): number {
     return this.#indexes.size;
+  }
+
+  /** A number that no connection of this process has had, of whichever server, for log and name. */
+  nextConnection(): number {
+    return ++this.#lastConnection;
   }
 
   add(options: RowOptions): CounterRow {

@@ -65,7 +65,6 @@ export class NbdServer {
   readonly #listeners = new Set<NbdListener>();
   readonly #stallTimer = new Operation(() => this.#sweep());
   readonly #goneTimer = new Operation(() => this.#lookAgain());
-  #lastId = 0;
   #whenEmpty: (() => void)[] = [];
 
   /** Throws DvsanError when no buffers are free. */
@@ -205,7 +204,7 @@ export class NbdServer {
       return null;
     }
     const connection = new ServerConnection({
-      id: ++this.#lastId,
+      id: counters.opened(),
       io: this.#io,
       handle,
       peer,
@@ -224,7 +223,6 @@ export class NbdServer {
       leaving: (shut) => this.#leaving.add(shut),
       closed: (over) => this.#closed(over, listener),
     });
-    counters.opened();
     this.#connections.add(connection);
     listener?.connections.add(connection);
     connection.start();

@@ -17,6 +17,7 @@ import type { ConnectionEnd, ExportEntry, ExportGate } from "./server_types.ts";
 
 /** What a connection needs of its server. */
 export interface ConnectionOptions {
+  /** As the log and its counters' name have it. */
   readonly id: number;
   readonly io: Io;
   readonly handle: Handle;

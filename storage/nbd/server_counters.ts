@@ -31,10 +31,12 @@ export class ServerCounters {
     this.#row = row;
   }
 
-  opened(): void {
+  /** The number of the connection that came. */
+  opened(): number {
     this.connections++;
     this.#row.add(SERVER_CELL.accepted, 1);
     this.#row.add(SERVER_CELL.connections, 1);
+    return this.#table.nextConnection();
   }
 
   closed(): void {

@@ -108,6 +108,7 @@ for (const kind of ["uring", "epoll"] as const) {
     assert.equal(read(4096, 4096), 5, "some of it is there, and the rest is not made up");
     assert.equal(errorsOf(on, 5), 2);
     assert.equal(on.lines.length, 1);
+    assert.deepEqual(on.numbers(), [on.lines[0]!.fields["connection"]]);
     assert.equal(read(0, 4096), 0);
     assert.ok(client.hear(4096).every((byte) => byte === 0x61));
     client.say(write(8192, new Uint8Array(512).fill(0x62)));

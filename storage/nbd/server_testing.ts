@@ -196,6 +196,12 @@ export class TestServer {
     return row;
   }
 
+  /** The numbers by which the counters know the connections in transmission. */
+  numbers(): number[] {
+    const rows = this.#reader.read().filter(({ kind }) => kind === "connection");
+    return rows.map(({ name }) => Number(name.split(" ")[0]));
+  }
+
   /** A connection, not greeted yet. */
   connect(server: NbdServer = this.server) {
     const [ours, theirs] = this.io.socketPair();
