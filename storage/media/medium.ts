@@ -23,6 +23,8 @@ export interface MediumOptions {
   readonly changed: () => void;
   /** Runs when it stops being ok, with `state` and `reason` set. */
   readonly failed?: (medium: Medium) => void;
+  /** Runs when a look cannot read its end; again only when one could meanwhile. */
+  readonly unreadable?: (medium: Medium, error: DvsanError) => void;
 }
 
 const END_IS_GONE =
@@ -53,6 +55,8 @@ export class Medium {
   readonly #changed: () => void;
   /** Runs when it stops being ok. */
   readonly #failing: (medium: Medium) => void;
+  readonly #unreadable: (medium: Medium, error: DvsanError) => void;
+  #isUnreadable = false;
   #label: Label;
   /** How copy B begins, once this process has written it. */
   #end: Uint8Array | null = null;
@@ -72,6 +76,7 @@ export class Medium {
   constructor(options: MediumOptions) {
     this.file = options.file;
     this.#failing = options.failed ?? (() => {});
+    this.#unreadable = options.unreadable ?? (() => {});
     this.id = options.label.mediumId;
     this.sizeBytes = options.label.sizeBytes;
     this.#label = options.label;
@@ -218,14 +223,17 @@ export class Medium {
   async #lookFor(end: Uint8Array): Promise<void> {
     try {
       const isThere = await this.#hasEnd(end);
+      this.#isUnreadable = false;
       // An update that came meanwhile looks for itself.
       if (isThere || !this.ok || this.#writing !== null || this.#end !== end) return;
       this.file.poison();
       this.errors++;
       this.fail("failed", END_IS_GONE);
     } catch (error) {
-      // What cannot be read now is found out by whoever needs it.
       if (!(error instanceof DvsanError)) throw error;
+      // What that means is found out by whoever needs it, but nobody may for a long time.
+      if (!this.#isUnreadable) this.#unreadable(this, error);
+      this.#isUnreadable = true;
     } finally {
       this.#looking = null;
     }

@@ -61,6 +61,8 @@ export class StoreState {
           this.continuity.broken(id);
           options.log.error(`a medium is ${state}`, { medium: id, path: file.path, reason });
         },
+        unreadable: ({ id }, { message }) =>
+          options.log.warn("a medium's end cannot be read", { medium: id, reason: message }),
       });
       this.media.set(medium.id, medium);
       this.continuity.of(medium.id);
