@@ -16,7 +16,7 @@ export const ROW_KINDS = [
   "export",
   /** A granted volume; its name is the volume's UUID. */
   "volume",
-  /** A client's connection in transmission; its name is "NUMBER PEER", with the number that the log has. */
+  /** A client's connection in transmission; its name is "NUMBER PEER", the log's number. */
   "connection",
   /** A medium; its name is its UUID and path, or the path of a stand-alone export. */
   "medium",
