@@ -41,13 +41,23 @@ export const LOOK_PAUSES_MAX = 1024;
 /** After a transfer of so much there is no looking for so many sleeps. */
 export const LOOK_BYTES_MAX = 16 * KIB;
 export const LOOK_LARGE_SLEEPS = 16;
-/** A sleep gathers for so long for each request that a receive brought of late, at most so long. */
+/**
+ * Between results and the next receive are so long for each request that a receive brought of late,
+ * at most so long.
+ */
 export const GATHER_EACH_US = 4;
 export const GATHER_US_MAX = 24;
-/** What receives brought of late is forgotten by this part with each receive and each sleep. */
+/** What receives brought of late is forgotten by this part with each receive and each turn. */
 export const GATHER_PARTS = 16;
-/** So many sleeps do not gather after a peer was served that has a single request under way. */
-export const GATHER_ALONE_SLEEPS = 8;
+/** So many turns do not wait after a peer was served that has a single request under way. */
+export const GATHER_ALONE_TURNS = 8;
+/**
+ * Who is served one by one is waited for that long, after so many turns, doubled each time up to
+ * the most: it may have more under way.
+ */
+export const GATHER_PROBE_US = 12;
+export const GATHER_PROBE_TURNS_MIN = 16;
+export const GATHER_PROBE_TURNS_MAX = 1024;
 /** A trial of two ways goes each for so long and so many times, once it has settled … */
 export const TRIAL_SETTLE_MS = 12;
 export const TRIAL_WINDOW_MS = 8;

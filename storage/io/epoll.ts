@@ -81,9 +81,6 @@ export class EpollIo extends EpollMachine implements Io {
     this.sendGathered(operation, handle, this.#segment, 1);
   }
 
-  /** It is woken for each: epoll cannot wait for several. */
-  brought(_handle: Handle, _count: number): void {}
-
   read(operation: Operation, handle: Handle, at: Transfer): void {
     const slot = this.start(operation, handle, SlotKind.read);
     if (slot === null) return;

@@ -99,6 +99,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
   }
 
   protected exchange(waits: boolean): void {
+    if (waits) this.gather();
     const helper = this.#helper;
     const isStarting = helper.isStarting;
     const leftMs = isStarting ? helper.startLeftMs(this.nowMs()) : Infinity;

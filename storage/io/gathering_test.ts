@@ -1,13 +1,44 @@
 import assert from "node:assert/strict";
-import { GATHER_ALONE_SLEEPS, GATHER_EACH_US, GATHER_US_MAX } from "../../protocol/core/limits.ts";
+import {
+  GATHER_ALONE_TURNS,
+  GATHER_EACH_US,
+  GATHER_PROBE_TURNS_MAX,
+  GATHER_PROBE_TURNS_MIN,
+  GATHER_PROBE_US,
+  GATHER_US_MAX,
+} from "../../protocol/core/limits.ts";
 import { Gathering } from "./gathering.ts";
 
-Deno.test("Gathering does not wait for a peer with one request under way", () => {
+/** In which of so many turns it waits for a peer whose receives bring so many requests. */
+function probesOf(turns: number, broughtAfterWait: number): number[] {
   const gathering = new Gathering({ timeMs: 0 });
-  for (let i = 0; i < 100; i++) {
-    gathering.brought(3, 1);
-    assert.equal(gathering.takeWaitUs(), 0);
+  const waits: number[] = [];
+  let hasWaited = false;
+  for (let turn = 0; turn < turns; turn++) {
+    gathering.brought(3, hasWaited ? broughtAfterWait : 1);
+    hasWaited = gathering.takeWaitUs() > 0;
+    if (hasWaited) waits.push(turn);
   }
+  return waits;
+}
+
+Deno.test("Gathering waits seldom, and ever more seldom, for a peer with one request", () => {
+  const waits = probesOf(4 * GATHER_PROBE_TURNS_MAX, 1);
+  const pauses = waits.map((turn, i) => turn - (waits[i - 1] ?? -1));
+  assert.deepEqual(pauses.slice(0, 3), [1, 2, 4].map((times) => times * GATHER_PROBE_TURNS_MIN));
+  assert.equal(pauses.at(-1), GATHER_PROBE_TURNS_MAX);
+});
+
+Deno.test("Gathering finds out that a peer that is served one by one has more under way", () => {
+  const turns = 10 * GATHER_PROBE_TURNS_MIN;
+  const waits = probesOf(turns, 8);
+  assert.equal(waits[0], GATHER_PROBE_TURNS_MIN - 1);
+  const first = waits[0]! + GATHER_ALONE_TURNS;
+  assert.deepEqual(waits.slice(1), Array.from({ length: turns - first }, (_, i) => first + i));
+});
+
+Deno.test("Gathering waits for no longer to find that out than for a few requests", () => {
+  assert.ok(GATHER_PROBE_US <= 4 * GATHER_EACH_US && GATHER_PROBE_US <= GATHER_US_MAX);
 });
 
 Deno.test("Gathering waits the longer the more a receive brought, up to a limit", () => {
@@ -45,14 +76,24 @@ Deno.test("Gathering does not wait when a receive has filled its buffer: more is
 
 Deno.test("Gathering does not wait while somebody has a single request under way", () => {
   const gathering = new Gathering({ timeMs: 0 });
-  for (let i = 0; i < 100; i++) {
+  let waits = 0;
+  for (let i = 0; i < 4 * GATHER_PROBE_TURNS_MAX; i++) {
     gathering.brought(3, 16);
     // The one with a single request is served now and then only.
-    if (i % GATHER_ALONE_SLEEPS === 0) gathering.brought(4, 1);
-    assert.equal(gathering.takeWaitUs(), 0);
+    if (i % GATHER_ALONE_TURNS === 0) gathering.brought(4, 1);
+    if (gathering.takeWaitUs() > 0) waits++;
   }
-  for (let i = 0; i < GATHER_ALONE_SLEEPS; i++) gathering.takeWaitUs();
+  // It may have had more under way.
+  assert.ok(waits <= 4 + Math.log2(GATHER_PROBE_TURNS_MAX / GATHER_PROBE_TURNS_MIN));
+  for (let i = 0; i < GATHER_ALONE_TURNS; i++) gathering.takeWaitUs();
   assert.ok(gathering.takeWaitUs() > 0);
+});
+
+Deno.test("Gathering does not forget what a peer has under way by receives without a wait", () => {
+  const gathering = new Gathering({ timeMs: 0 });
+  gathering.brought(3, 8);
+  for (let i = 0; i < 100; i++) gathering.brought(3, 1);
+  assert.equal(gathering.takeWaitUs(), GATHER_US_MAX);
 });
 
 Deno.test("Gathering does not take a peer for one with a single request by one small receive", () => {

@@ -141,7 +141,7 @@ export interface Io {
 
   /**
    * Tells that one receive on `handle` has brought `count` requests or replies. A turn that then
-   * has nothing to do may sleep until there are several, rather than be woken for each.
+   * has nothing to do may wait until there are several, rather than receive each by itself.
    */
   brought(handle: Handle, count: number): void;
 

@@ -8,6 +8,7 @@ import {
 import * as abi from "./abi.ts";
 import { DirectCalls, type Span } from "./direct_calls.ts";
 import { Errno } from "./errno.ts";
+import { Gathering } from "./gathering.ts";
 import { HandleKind } from "./handles.ts";
 import type { Handle, Off, Transfer } from "./io.ts";
 import { KernelIo, type KernelIoOptions } from "./kernel_io.ts";
@@ -28,6 +29,7 @@ export abstract class SlotIo extends KernelIo {
   protected readonly slots: Slot[] = [];
   protected slotsInUse = 0;
   readonly #free = new SlotQueue();
+  protected readonly gathering = new Gathering(this);
 
   constructor(options: KernelIoOptions) {
     super(options);
@@ -55,7 +57,7 @@ export abstract class SlotIo extends KernelIo {
     assert(this.handles.sending[index] === 0, ONE_OF_EACH);
     const result = this.sendNow(index, segments, count);
     const length = lengthOf(segments, count);
-    if (length >= LOOK_BYTES_MAX) this.movedMuch();
+    if (length >= count * LOOK_BYTES_MAX) this.movedMuch();
     const isOver = result === length || (result < 0 && result !== -Errno.EAGAIN);
     if (isOver) return this.completions.pushFirst(operation, result);
     const slot = this.#slotFor(operation, index, SlotKind.sendGathered);
@@ -98,7 +100,28 @@ export abstract class SlotIo extends KernelIo {
     return span;
   }
 
-  /** For adapters that sleep otherwise among large transfers. */
+  brought(handle: Handle, count: number): void {
+    const index = this.handles.find(handle);
+    if (index < 0) return;
+    this.gathering.brought(index, count);
+    this.served(index);
+  }
+
+  /**
+   * Lets peers send more before what they sent is received, if that pays: false when it was not
+   * waited for. Awake, since a sleep would take longer; and before the next receives are submitted,
+   * so that a peer wakes nobody while it sends.
+   */
+  protected gather(): boolean {
+    const us = this.gathering.takeWaitUs();
+    if (us === 0) return false;
+    const endMs = Math.min(this.timeMs + us / 1000, this.untilMs);
+    do this.readClock(); while (this.timeMs < endMs);
+    return true;
+  }
+
+  /** For adapters that look for work before they sleep. */
+  protected served(_index: number): void {}
   protected movedMuch(): void {}
 
   /** The count of what the socket takes at once, or an errno. */

@@ -8,13 +8,12 @@ import { assert } from "../../protocol/core/assert.ts";
 import * as abi from "./abi.ts";
 import { MappedMemory } from "./arena.ts";
 import { Errno } from "./errno.ts";
-import type { ArenaOptions, Handle } from "./io.ts";
+import type { ArenaOptions } from "./io.ts";
 import type { Libc } from "./libc.ts";
 import { type Slot, SlotKind } from "./slot.ts";
 import { AsideIo } from "./aside_io.ts";
 import { Alarm } from "./uring_alarm.ts";
 import { openRing, type UringBuffers, type UringParts } from "./uring_buffers.ts";
-import { Gathering } from "./gathering.ts";
 import { Eagerness, LOOKS_PER_CLOCK } from "./eagerness.ts";
 import { type EntryMemory, fillCancel, fillEntry } from "./uring_entries.ts";
 import type { CompletionSink, Ring } from "./uring_ring.ts";
@@ -41,7 +40,6 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
   readonly #alarm: Alarm;
   readonly #alarmSlot: Slot;
   readonly #eagerness = new Eagerness();
-  protected readonly gathering = new Gathering(this);
 
   constructor(options: UringOptions) {
     super({ ...options, socketFlags: 0, wakeFlags: 0 });
@@ -65,10 +63,7 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
     this.libc.call.prctl(abi.PR_SET_TIMERSLACK, TIMER_SLACK_NS);
   }
 
-  brought(handle: Handle, count: number): void {
-    const index = this.handles.find(handle);
-    if (index < 0) return;
-    this.gathering.brought(index, count);
+  protected override served(index: number): void {
     this.#eagerness.served(index);
   }
 
@@ -96,10 +91,9 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
 
   protected exchange(waits: boolean): void {
     const ring = this.#ring;
-    const gatherUs = waits ? this.gathering.takeWaitUs() : 0;
-    if (gatherUs > 0) ring.enter(this.leftMs(), gatherUs);
-    else if (waits && !this.#finds()) return this.#sleep();
-    else ring.enter(0);
+    const hasGathered = waits && this.gather();
+    if (waits && !this.#finds(hasGathered)) return this.#sleep();
+    if (!waits || ring.isBehind) ring.enter(0);
     this.readClock();
     ring.reap(this);
   }
@@ -129,13 +123,14 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
     this.#alarm.rang();
   }
 
-  /** Looks for results, if that pays. False: it is time to sleep. */
-  #finds(): boolean {
-    if (!this.#eagerness.looks || !this.#hasWorkedBriefly()) return false;
+  /** Looks for results, if that pays and nothing was gathered. False: it is time to sleep. */
+  #finds(hasGathered: boolean): boolean {
     const ring = this.#ring;
+    const looks = this.#eagerness.looks && (hasGathered || this.#hasWorkedBriefly());
+    if (!looks && !hasGathered) return false;
     if (ring.hasUnsubmitted) ring.enter(0);
     // Nothing is known of looking where a sleep would have ended at once as well.
-    return ring.hasResults || this.#look();
+    return ring.hasResults || (looks && this.#look());
   }
 
   #look(): boolean {
