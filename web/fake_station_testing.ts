@@ -51,6 +51,7 @@ const EMPTY_RECOVERY: RecoveryView = {
   list: "abc",
   differences: [],
   unseen: [],
+  members: [],
 };
 
 const SOUND_CATALOG: CatalogView = { file: "c", isSound: true, findings: [], setAside: [] };

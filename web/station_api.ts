@@ -194,6 +194,8 @@ export const RecoveryView = z.object({
   differences: z.array(DifferenceView),
   /** Units that did not tell in this run of the station what they hold. */
   unseen: z.array(z.string()),
+  /** Nodes that the catalog lets in, by role and name: it may know of no later revocation. */
+  members: z.array(z.string()),
 });
 export type RecoveryView = z.infer<typeof RecoveryView>;
 export const ConfirmInput = z.strictObject({ list: z.string().min(1).max(64) });

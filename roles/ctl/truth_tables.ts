@@ -2,6 +2,8 @@ import { formatSize } from "../process/sizes.ts";
 import { formatTable } from "../process/tables.ts";
 import type { CatalogView, DifferenceView, RecoveryView, UnitView } from "../../web/station_api.ts";
 
+const MEMBERS_SHOWN_MAX = 16;
+
 /** What `dvsan ctl` prints about what does not agree, without --json. */
 
 export function differencesText(differences: readonly DifferenceView[]): string {
@@ -31,13 +33,23 @@ export function recoveryText(view: RecoveryView): string {
   if (view.state === "recovered") {
     lines.push(
       "",
-      "A node that was revoked after both this catalog and station.json were written stands on no",
-      "list: revoke it again, and make new join keys (dvsan ctl key rotate).",
-      "Nothing is fenced, deleted or taken over before this list is confirmed. To confirm it:",
+      `Nodes that this catalog lets in: ${membersText(view.members)}.`,
+      "If one of them was revoked after both the catalog and station.json were written, revoke it",
+      "again (dvsan ctl node revoke NAME) and make new join keys (dvsan ctl key rotate).",
+      "Nothing is fenced, deleted or taken over, and nobody is granted anything new, before this",
+      "list is confirmed. To confirm it:",
       `  dvsan ctl recover --confirm ${view.list}`,
     );
   }
   return lines.join("\n");
+}
+
+function membersText(members: readonly string[]): string {
+  if (members.length === 0) return "none yet";
+  const more = members.length - MEMBERS_SHOWN_MAX;
+  const shown = members.slice(0, MEMBERS_SHOWN_MAX);
+  if (more > 0) return `${shown.join(", ")} and ${more} more (dvsan ctl hosts, dvsan ctl units)`;
+  return shown.length === 1 ? shown[0]! : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`;
 }
 
 export function catalogText(view: CatalogView): string {

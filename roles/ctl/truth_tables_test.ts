@@ -19,12 +19,17 @@ Deno.test("recoveryText() shows every difference in words, and how to confirm ex
     list: "0a1b2c3d4e5f",
     differences: [DIFFERENCE],
     unseen: ["u2"],
+    members: ['host "h1"', 'unit "u1"', 'unit "u2"'],
   };
   const text = recoveryText(RecoveryView.parse(view));
   for (const words of [...Object.values(DIFFERENCE).slice(1), "was missing", "u2"]) {
     assert.ok(text.includes(words), words);
   }
   assert.match(text, /dvsan ctl recover --confirm 0a1b2c3d4e5f$/);
+  assert.match(text, /lets in: host "h1", unit "u1" and unit "u2"\.\n.*revoke/);
+  const many = Array.from({ length: 1000 }, (_, i) => `host "h${i}"`);
+  const few = recoveryText({ ...view, members: many });
+  assert.match(few, /host "h15" and 984 more \(dvsan ctl hosts, dvsan ctl units\)\.$/m);
   assert.doesNotMatch(recoveryText({ ...view, state: "normal" }), /--confirm/);
 });
 
@@ -35,6 +40,7 @@ Deno.test("nothing is said to agree before all have told, and what was told last
     list: "0a1b2c3d4e5f",
     differences: [],
     unseen: ["u2"],
+    members: [],
   };
   assert.doesNotMatch(recoveryText(view), /agree/);
   assert.match(recoveryText({ ...view, unseen: [] }), /agree/);

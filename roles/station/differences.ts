@@ -46,20 +46,26 @@ function toldDifferences(pool: Pool): DifferenceView[] {
 export function recoveryView(pool: Pool): RecoveryView {
   // Who is away is no part of what is confirmed: who never told is, as unseen.
   const all = toldDifferences(pool);
-  const members = [...pool.catalog.nodes.values()].filter(({ id, role, admission }) =>
-    role === "unit" && admission === "admitted" && pool.observed.fresh(id) === null
+  const admitted = [...pool.catalog.nodes.values()].filter(({ admission }) =>
+    admission === "admitted"
   );
-  const unseen = [...members, ...strangers(pool)].map(({ name }) => name).sort();
+  const untold = admitted.filter(({ id, role }) =>
+    role === "unit" && pool.observed.fresh(id) === null
+  );
+  const unseen = [...untold, ...strangers(pool)].map(({ name }) => name).sort();
   const { state, reasons } = pool.standing;
   // Ages and progress change by themselves and are no part of what is confirmed.
   const stable = all.map(({ kind, subject, will, onConfirm }) => [kind, subject, will, onConfirm]);
-  const digest = createHash("sha256").update(JSON.stringify([stable, unseen])).digest("hex");
+  const members = admitted.map(({ role, name }) => `${role} "${name}"`).sort();
+  const told = JSON.stringify([stable, unseen, members]);
+  const digest = createHash("sha256").update(told).digest("hex");
   return {
     state,
     reasons: [...reasons],
     list: digest.slice(0, DIGEST_CHARACTERS),
     differences: all,
     unseen,
+    members,
   };
 }
 

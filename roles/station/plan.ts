@@ -50,6 +50,8 @@ export interface Plan {
   readonly difference: string | null;
   /** The step takes something away that a unit holds. */
   readonly destroys: boolean;
+  /** The step lets a host in that its unit lets in nowhere now. */
+  readonly admits?: boolean;
   /** What an operator's confirmation sets off, in words: "is fenced or deleted"; else null. */
   readonly confirms: string | null;
 }
@@ -70,7 +72,7 @@ export interface PlanInput {
   readonly isRebuilt: boolean;
   /** Its disk is ready, and its host a member: somebody is to use it. */
   readonly isInUse: boolean;
-  /** Recovered state: nothing is fenced or deleted before an operator confirmed. */
+  /** Recovered state: nothing is fenced or deleted, nobody let in before an operator confirmed. */
   readonly destroysNothing: boolean;
 }
 
@@ -90,10 +92,9 @@ const CONFIRM = 'the station is in recovered state and waits for "dvsan ctl reco
 /** Compares what is wanted of one volume with what its unit holds (control.md §4). Pure. */
 export function planVolume(input: PlanInput): Plan {
   const plan = planWanted(input);
-  const withheld = plan.destroys && input.destroysNothing;
-  return withheld
-    ? { ...plan, step: null, difference: `${plan.difference}, but ${CONFIRM}` }
-    : plan;
+  const withheld = (plan.destroys || plan.admits === true) && input.destroysNothing;
+  if (!withheld) return plan;
+  return { ...plan, step: null, difference: `${plan.difference}, but ${CONFIRM}` };
 }
 
 function planWanted(input: PlanInput): Plan {
@@ -272,9 +273,12 @@ function planGrant(volume: VolumeRow, input: Held): Plan {
   if ((order === 0 && held.grant?.state !== "active") || isFencedOff(held, grant)) return SHUT_OUT;
   const step: PlanStep = { kind: "grant", volume, grant, sequence };
   // Its own newer grant shuts a host out as a fence does.
-  return order < 0 && heldActive
-    ? destroy(step, "is to be granted anew, and its older grant fenced")
-    : act(step, "is to be granted");
+  if (order < 0 && heldActive) {
+    return destroy(step, "is to be granted anew, and its older grant fenced");
+  }
+  const plan = act(step, "is to be granted");
+  // An older catalog does not know who was revoked since.
+  return heldActive ? plan : { ...plan, admits: true, confirms: "is granted to its host" };
 }
 
 function act(step: PlanStep, difference: string | null): Plan {

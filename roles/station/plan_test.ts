@@ -186,8 +186,14 @@ Deno.test("planVolume() puts no new grant over one in use before an operator con
   const newer = { grant: { ...GRANT, counter: 6 } };
   assert.equal(planOf(newer).step?.kind, "grant");
   assert.equal(planOf({ ...newer, destroysNothing: true }).step, null);
-  const fenced = { ...newer, held: heldWith(grantOf(5, { state: "fenced" })) };
-  assert.equal(planOf({ ...fenced, destroysNothing: true }).step?.kind, "grant");
+  for (const grant of [grantOf(5, { state: "fenced" }), null]) {
+    const out = { ...newer, held: heldWith(grant) };
+    assert.equal(planOf(out).step?.kind, "grant");
+    const { step, difference, confirms } = planOf({ ...out, destroysNothing: true });
+    assert.equal(step, null, "whoever is out stays out: he may have been revoked since");
+    assert.match(difference ?? "", /is to be granted, but .*ctl recover/);
+    assert.equal(confirms, "is granted to its host");
+  }
   const grown = { grant: { ...GRANT, grantedBytes: 0 } };
   assert.equal(planOf({ ...grown, destroysNothing: true }).step?.kind, "grant", "the same one");
 });

@@ -122,7 +122,10 @@ export class Recovery {
     for (const id of [...pool.catalog.disks.keys()]) {
       // As it is now: bringing the one before it back took its time.
       const disk = pool.catalog.disks.get(id);
-      if (disk?.adopted === 0) await this.#takeBackLeftOver(disk);
+      if (disk?.adopted === 0 || (disk !== undefined && isNobodys(pool, disk))) {
+        await this.#takeBackLeftOver(disk);
+        continue;
+      }
       if (disk?.adopted !== 1 || uncertainty(pool, disk) !== null) continue;
       if (disk.state === "ready" && isToBeGranted(pool, disk)) continue;
       const isWhole = pool.catalog.legsOf(disk.id).every((leg) =>
@@ -267,6 +270,16 @@ export class Recovery {
     });
     this.#trouble = "";
   }
+}
+
+/** Half made for a host that was revoked meanwhile, and granted to nobody: nothing is in it. */
+function isNobodys(pool: Pool, disk: DiskRow): boolean {
+  const { catalog, observed } = pool;
+  return disk.state === "creating" && disk.adopted === 1 && uncertainty(pool, disk) === null &&
+    catalog.nodes.get(disk.hostId)?.admission === "revoked" &&
+    catalog.legsOf(disk.id).every(({ unitId, id }) =>
+      (observed.volume(unitId, id)?.grant ?? null) === null
+    );
 }
 
 function supersededWords(unit: string, info: StorageInfo): string {

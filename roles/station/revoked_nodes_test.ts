@@ -4,6 +4,7 @@ import { order, smallPool } from "./fake_pool_testing.ts";
 import { FakeHost, type FakeNode, type FakeWorld } from "./fake_world_testing.ts";
 
 const IDENTITY = "station.json";
+const OWN_DISK = "22222222-2222-4222-8222-222222222222";
 
 /** A host with a disk whose unit is away while an operator revokes it, and one without a disk. */
 async function twoRevoked() {
@@ -24,6 +25,20 @@ async function twoRevoked() {
   const after = await stopAndCopy(world);
   const grant = () => [...unit!.volumes.values()][0]!.grant!;
   return { world, unit: unit!, host, bare, before, after, grant };
+}
+
+/** The unit has fenced the one, and then the station's whole directory of before is put back. */
+async function allOfBefore() {
+  const { world, unit, bare, before, grant } = await twoRevoked();
+  await world.start();
+  assert.equal(await world.join(unit), null);
+  await world.pass(3000);
+  assert.equal(grant().state, "fenced");
+  await world.station.stop();
+  restore(world, before);
+  await world.start();
+  for (const node of [unit, bare]) assert.equal(await world.join(node), null);
+  return { world, unit, bare };
 }
 
 /** The station starts; who was revoked is refused, and the operator is told why. */
@@ -79,6 +94,35 @@ Deno.test("an older identity file learns from the catalog who was revoked", asyn
   await world.station.stop();
   restore(world, { files: new Map(world.files), catalogs: new Map() });
   await isRefused(world, [host, bare]);
+  await world.end();
+});
+
+Deno.test("where both are of before, who was revoked comes in, and is granted nothing before an operator who sees him there confirms", async () => {
+  const { world, unit, bare } = await allOfBefore();
+  const own = () => [...unit.volumes.values()].find(({ leg }) => leg.ownerName === "h2");
+  const made = await world.ask(bare, "STORAGE_REQUEST", order("own", 1, OWN_DISK));
+  await world.pass(10_000);
+  const { api } = world.station;
+  const { state, members } = api.recovery();
+  assert.deepEqual([state, members], ["recovered", ['host "h1"', 'host "h2"', 'unit "u1"']]);
+  assert.equal(own()?.grant, null);
+  const task = (await api.tasks()).find(({ id }) => id === made.task.id);
+  assert.match(task?.step ?? "", /is to be granted, but .*"dvsan ctl recover/);
+  await world.task((await api.revokeNode("h2", "a")).id);
+  await api.confirmRecovery(api.recovery().list, "a");
+  await world.pass(10_000);
+  assert.equal((await world.task(made.task.id)).state, "failed");
+  assert.equal(own(), undefined);
+  await world.end();
+});
+
+Deno.test("what was asked for meanwhile is granted once that is confirmed", async () => {
+  const { world, bare } = await allOfBefore();
+  const { task } = await world.ask(bare, "STORAGE_REQUEST", order("own", 1, OWN_DISK));
+  await world.pass(10_000);
+  const { api } = world.station;
+  await api.confirmRecovery(api.recovery().list, "a");
+  assert.equal((await world.task(task.id)).state, "done");
   await world.end();
 });
 

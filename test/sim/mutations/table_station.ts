@@ -45,4 +45,12 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     new: "        for (const waiting of all) waiting.resolve();\n",
     only: ["full", "users", "kill"],
   },
+  {
+    name: "let-in-by-an-older-catalog",
+    breaks: "nobody is granted anything new on an older catalog's word before that was confirmed",
+    file: "roles/station/plan.ts",
+    old: "  const withheld = (plan.destroys || plan.admits === true) && input.destroysNothing;\n",
+    new: "  const withheld = plan.destroys && input.destroysNothing;\n",
+    story: "revoked-in-no-backup",
+  },
 ];

@@ -60,8 +60,8 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     name: "recovered-station-destroys",
     breaks: "a station that is behind deletes and fences nothing before an operator confirmed",
     file: "roles/station/plan.ts",
-    old: "  const withheld = plan.destroys && input.destroysNothing;\n",
-    new: '  const withheld = plan.destroys && input.destroysNothing && input.unitId === "";\n',
+    old: "  const withheld = (plan.destroys || plan.admits === true) && input.destroysNothing;\n",
+    new: "  const withheld = plan.admits === true && input.destroysNothing;\n",
     story: "behind-with-tombstones",
   },
   {

@@ -1,7 +1,7 @@
 import { MIB } from "../../../protocol/core/limits.ts";
 import { labelsOf } from "../agreement/labels.ts";
 import { backupOf, loseCatalog, restore } from "../faults/station.ts";
-import { askStation } from "../operators/api.ts";
+import { askAgent, askStation } from "../operators/api.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { agree } from "../scenario/settle.ts";
 import type { UsedDisk } from "../scenario/users.ts";
@@ -169,6 +169,42 @@ export async function revokedThenRestored(scene: Scene): Promise<void> {
   await agree(scene);
   const left = grants().filter((state) => state !== "fenced");
   if (left.length > 0) sim.violated("story", `its grants are ${left.join(", ")}`);
+}
+
+/**
+ * A host is revoked and fenced, and then the station's whole directory of before is restored: of
+ * the revocation nothing is left, and the host comes in. What it asks for is granted to nobody
+ * before an operator has confirmed what the unit shows.
+ */
+export async function revokedInNoBackup(scene: Scene): Promise<void> {
+  const { sim, users, station, operator } = scene;
+  const disk = users.disks.find(({ state }) => state === "made") ?? users.request()!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  await agree(scene);
+  station.end("killed");
+  const old = backupOf(station.machine);
+  await reach(scene, "the station is back", () => station.isReady);
+  const { host } = disk;
+  scene.revoked.add(host);
+  for (const other of users.disks) if (other.host === host) users.forget(other);
+  await passTime(scene, 5000);
+  operator.revoke(host);
+  await passTime(scene, 10_000);
+  station.end("killed");
+  restore(station.machine, old);
+  await reach(scene, "the station is back with its old catalog", () => station.isReady);
+  await passTime(scene, 30_000);
+  askAgent(host, "create", { name: "more", sizeBytes: MIB }).catch(() => {});
+  await passTime(scene, 10_000);
+  const { pool } = await shown(scene);
+  if (pool.state !== "recovered") sim.violated("story", `the station is ${pool.state}`);
+  const made = labelsOf(scene).flatMap(({ label }) => label.volumes)
+    .filter(({ leg }) => leg.ownerName === host.name && leg.diskName === "more");
+  if (made.length === 0) sim.violated("story", "nothing was made for the host");
+  if (made.some(({ grant }) => grant !== null)) {
+    sim.violated("story", `${host.name} was granted a disk before that was confirmed`);
+  }
+  await agree(scene);
 }
 
 /**

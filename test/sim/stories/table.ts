@@ -6,6 +6,7 @@ import {
   olderBackup,
   oneEpochTwice,
   restoredBeforeGrowth,
+  revokedInNoBackup,
   revokedThenRestored,
   toldAnOlderMap,
 } from "./backups.ts";
@@ -81,6 +82,7 @@ export const STORY_NAMES = [
   "power-fails-again",
   "released-in-another-history",
   "restored-before-growth",
+  "revoked-in-no-backup",
   "revoked-then-restored",
   "rolled-back-to-before-start",
   "space-given-again",
@@ -138,6 +140,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "power-fails-again": { play: powerFailsAgain },
   "released-in-another-history": { plan: { hosts: 1 }, play: releasedInAnotherHistory },
   "restored-before-growth": { play: restoredBeforeGrowth },
+  "revoked-in-no-backup": { plan: { hosts: 2 }, play: revokedInNoBackup },
   "revoked-then-restored": { plan: { hosts: 2 }, play: revokedThenRestored },
   "rolled-back-to-before-start": { play: rolledBackToBeforeStart },
   "space-given-again": { plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: spaceGivenAgain },
