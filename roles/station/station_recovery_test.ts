@@ -172,7 +172,9 @@ Deno.test("of two stations with one key the earlier loses, says why, and changes
   await clone.start();
   await gather(clone, [...units, host]);
   assert.equal(clone.station.api.pool().state, "recovered");
-  await create(clone, host, order("three", 1, DISK.replace("1111-1111", "3333-3333")));
+  const third = order("three", 1, DISK.replace("1111-1111", "3333-3333"));
+  await clone.ask(host, "STORAGE_REQUEST", third);
+  await clone.pass(1000);
   await world.heartbeat(units[0]!, "something else");
   await world.pass(1000);
   assert.equal(world.station.api.pool().state, "superseded");
@@ -272,7 +274,7 @@ for (const what of ["made", "grown"] as const) {
     await gather(world, [...units, host]);
     const { api } = world.station;
     assert.equal(api.pool().state, "recovered");
-    for (const unit of units) unit.refuse.set("ACCESS_GRANT", new DvsanError("io", "no label"));
+    for (const unit of units) unit.refuse.set("VOLUME_CREATE", new DvsanError("io", "no label"));
     const { task } = what === "made"
       ? await world.ask(host, "STORAGE_REQUEST", order("db", 4))
       : await world.ask(host, "DISK_GROW", { diskId: DISK, sizeBytes: 25 * GIB });

@@ -8,6 +8,7 @@ import { DurableLabelsChecker } from "./durable_labels.ts";
 import { FencesChecker } from "./fences.ts";
 import { GrantedSpace } from "./granted_space.ts";
 import { InstancesChecker } from "./instances.ts";
+import { LabelOrderChecker } from "./label_order.ts";
 import { TellsChecker } from "./tells.ts";
 
 export interface DataCheckers {
@@ -28,6 +29,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const agentTells = new AgentTellsChecker(sim, blocks);
   const labels = new DurableLabelsChecker(sim, kernel.media);
   const instances = new InstancesChecker(sim, kernel.media);
+  const order = new LabelOrderChecker(sim);
   kernel.tap = {
     erases: (range) => {
       fences.erases(range);
@@ -37,6 +39,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
       blocks.wrote(write);
       fences.wrote(write);
       attachments.wrote(write);
+      order.wrote(write);
     },
     lost: (loss) => {
       const lost = places.blocksOf(loss);
@@ -53,13 +56,13 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
       sim.say(
         `judged: ${blocks.judged} blocks that were read, ${blocks.statuses} times what is allocated, ${fences.judged} blocks written to media, ` +
           `${fences.erased} ranges erased there, ${attachments.judged} and ${attachments.erased} of ` +
-          `them by the connection that asked for them, ${labels.judged} changes of labels, ${instances.judged} times the station that they name, ` +
+          `them by the connection that asked for them, ${labels.judged} changes of labels, ${order.judged} writes of their copies, ${instances.judged} times the station that they name, ` +
           `and ${tells.told} and ${agentTells.told} losses that were told, without and with an agent`,
       ),
   };
   return {
     // Before the one whom a flush tells that all is there.
-    all: [agentTells, blocks, fences, attachments, tells, labels, instances, tally],
+    all: [agentTells, blocks, fences, attachments, tells, labels, instances, order, tally],
     blocks,
     fences,
     attachments,

@@ -19,6 +19,14 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     only: ["power", "users"],
   },
   {
+    name: "copies-written-side-by-side",
+    breaks: "of a label's two copies one is durable while the other is written",
+    file: "storage/media/write_label.ts",
+    old: "  await file.write(0, copies.A);\n  await syncLabel(file);\n",
+    new: "  await file.write(0, copies.A);\n",
+    only: ["users"],
+  },
+  {
     name: "older-label-accepted",
     breaks: "a medium that was rolled back is recognised",
     file: "storage/media/accept_medium.ts",
