@@ -145,7 +145,8 @@ function labelLegs(scene: Scene, revoked: ReadonlySet<string>): Legs {
   return legs;
 }
 
-function booksOf(scene: Scene): { readonly host: string; readonly book: Assignment[] }[] {
+/** What hosts that are not revoked have in their books. */
+export function booksOf(scene: Scene): { readonly host: string; readonly book: Assignment[] }[] {
   return scene.hosts.filter(({ role }) => !scene.revoked.has(role)).map(({ role }) => {
     return { host: role.name, book: assignmentsOf(role.machine) };
   });

@@ -53,4 +53,18 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     new: "  const withheld = plan.destroys && input.destroysNothing;\n",
     story: "revoked-in-no-backup",
   },
+  {
+    name: "uncertain-disk-told",
+    breaks: "nobody is told of a disk of which not all legs were seen",
+    file: "roles/station/certainty.ts",
+    old: "  if (disk.adopted === 0) return null;\n",
+    new: "  if (disk.adopted >= 0) return null;\n",
+    also: [{
+      file: "roles/host/host.ts",
+      old:
+        '    if (held !== null && assignment.state !== "released") requireItsLegs(held, assignment);\n',
+      new: "",
+    }],
+    story: "leg-out-of-sight",
+  },
 ];

@@ -111,15 +111,8 @@ function cutUnit({ world, hosts, units: [unit] }: Scene, isCut: boolean): void {
 
 /** A disk on two units is flushed, and then all power fails, so that nobody replays anything. */
 export async function longDisk(scene: Scene): Promise<void> {
-  const { users, hosts, units } = scene;
-  // Whose flushes would sync the same media.
-  await releaseAll(scene);
-  const disk = users.request({ sizeBytes: LONG_BYTES / 2 })!;
-  await reach(scene, "a disk is there", () => disk.state === "made");
-  users.grow(disk, { sizeBytes: LONG_BYTES });
-  await passTime(scene, 3000);
-  disk.consumer.end("killed");
-  await reach(scene, "it lies on two units", () => disk.workload.sizeBytes >= LONG_BYTES);
+  const { hosts, units } = scene;
+  await onTwoUnits(scene);
   for (let round = 0; round < ROUNDS; round++) {
     await passTime(scene, 1000);
     await flushAll(scene);
@@ -127,6 +120,20 @@ export async function longDisk(scene: Scene): Promise<void> {
     for (const { role } of [...units, ...hosts]) role.machine.switchOn();
     await readAll(scene);
   }
+}
+
+/** The only disk there is: others' flushes would sync the same media. */
+export async function onTwoUnits(scene: Scene): Promise<UsedDisk> {
+  const { users } = scene;
+  await releaseAll(scene);
+  const disk = users.request({ sizeBytes: LONG_BYTES / 2 })!;
+  // An operator makes it, and then its host hears of it.
+  await reach(scene, "a disk is there", () => disk.state === "made" && disk.consumer.isReady);
+  users.grow(disk, { sizeBytes: LONG_BYTES });
+  await passTime(scene, 3000);
+  disk.consumer.end("killed");
+  await reach(scene, "it lies on two units", () => disk.workload.sizeBytes >= LONG_BYTES);
+  return disk;
 }
 
 /** More than one of the story's units can hold. */

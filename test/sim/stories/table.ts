@@ -10,7 +10,7 @@ import {
   revokedThenRestored,
   toldAnOlderMap,
 } from "./backups.ts";
-import { catalogLost, catalogLostLater } from "./catalog.ts";
+import { catalogLost, catalogLostLater, legOutOfSight } from "./catalog.ts";
 import {
   consumersGo,
   directConsumersGo,
@@ -75,6 +75,7 @@ export const STORY_NAMES = [
   "hosts-are-ahead",
   "killed-in-fence",
   "late-attach",
+  "leg-out-of-sight",
   "medium-away",
   "old-label-put-back",
   "older-backup",
@@ -130,6 +131,10 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "hosts-are-ahead": { play: hostsAreAhead },
   "killed-in-fence": { plan: { hosts: 2, inMemoryShare: 0 }, play: killedInFence },
   "late-attach": { plan: { hosts: 1, pauseMsMax: 4000 }, play: lateAttach },
+  "leg-out-of-sight": {
+    plan: { units: 2, hosts: 1, mediumBytes: 32 * 2 ** 20 },
+    play: legOutOfSight,
+  },
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
   "old-label-put-back": {
     plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 },
