@@ -1,4 +1,4 @@
-import type { Asker } from "../io/operation.ts";
+import { type Asker, NOBODY } from "../io/operation.ts";
 
 /**
  * Whether acknowledged changes were given up, and who was told. A flush speaks for all that was
@@ -10,8 +10,8 @@ export class LegLosses {
   /** Who came by then is told; -Infinity: nothing was lost. */
   #atMs = -Infinity;
   #told = new WeakSet<Asker>();
-  /** Called when somebody was told. */
-  wasTold: () => void = () => {};
+  /** Called when fewer are to be told: somebody was, or has left before that. */
+  fewerOwed: () => void = () => {};
   /** Nobody has heard of it yet. */
   isUntold = false;
 
@@ -24,6 +24,7 @@ export class LegLosses {
 
   /** A flush for `asker` is to fail. */
   isOwed(asker: Asker | null): boolean {
+    if (asker === NOBODY) return false;
     if (this.isUntold) return true;
     return asker !== null && asker.sinceMs <= this.#atMs && !this.#told.has(asker);
   }
@@ -31,6 +32,10 @@ export class LegLosses {
   tell(asker: Asker | null): void {
     this.isUntold = false;
     if (asker !== null) this.#told.add(asker);
-    this.wasTold();
+    this.fewerOwed();
+  }
+
+  letGo(asker: Asker): void {
+    if (this.isOwed(asker)) this.fewerOwed();
   }
 }

@@ -3,6 +3,7 @@ import { bytesEqual, hexOf } from "../../protocol/core/bytes.ts";
 import { LEG_RETURN_MS } from "../../protocol/core/limits.ts";
 import type { AttachAnswer } from "../../protocol/nbd/attach.ts";
 import type { Io } from "../io/io.ts";
+import type { Asker } from "../io/operation.ts";
 import type { LegQueue } from "./leg_queue.ts";
 import { LegTimer } from "./leg_timer.ts";
 
@@ -12,6 +13,8 @@ export interface LegMarks {
    * had none yet; null: no consumer can have written before that.
    */
   readonly before: string | null;
+  /** Who has the disk open. */
+  readonly askers: ReadonlySet<Asker>;
   /** This is the mark now, to be kept durably. */
   readonly marked: (volumeId: string, mark: string) => void;
 }
@@ -25,8 +28,8 @@ export interface LegMarks {
  * process tells a loss, by flushes that fail, when it attaches under another one.
  *
  * So a mark that is too old costs an error, and one that is too new would cost data: it is written
- * behind, and only after replays, and some time after losses were told. The book has none before
- * the first attachment, which counts as too old.
+ * behind, and only after replays, and some time after losses were told to all who are there. The
+ * book has none before the first attachment, which counts as too old.
  */
 export class UnitMemory {
   readonly #options: LegMarks;
@@ -54,7 +57,8 @@ export class UnitMemory {
     this.#kept = options.before;
     this.#pause = new LegTimer(of.io, () => this.#settle());
     // Whoever else had been there comes within this time, and an answer may still be on its way.
-    of.queue.losses.wasTold = () => this.#pause.set(LEG_RETURN_MS);
+    // Who has left may have been ended with this process, which is over before that.
+    of.queue.losses.fewerOwed = () => this.#pause.set(LEG_RETURN_MS);
   }
 
   /** True when writes of an earlier process may be gone: flushes will tell. */
@@ -93,6 +97,8 @@ export class UnitMemory {
     if (mark === null || mark === this.#kept) return;
     const { flushFailed, losses } = this.#queue;
     if (flushFailed || losses.isUntold || this.#pause.isSet) return;
+    // Who has not flushed since, and comes back to another process, has to be told by that.
+    for (const asker of this.#options.askers) if (losses.isOwed(asker)) return;
     this.#kept = mark;
     this.#options.marked(this.#volumeId, mark);
   }

@@ -193,6 +193,7 @@ export class LegQueue {
    * away. What was sent goes on: changes may have been done, and the rest ends with its connection.
    */
   letGo(asker: Asker): void {
+    this.losses.letGo(asker);
     let request = this.waiting.head;
     while (request !== null) {
       const next: LegRequest | null = request.next;

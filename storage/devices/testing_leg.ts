@@ -68,6 +68,7 @@ export class LegBench {
       ioTimeoutMs: 60_000,
       logBytes: 1024 * KIB,
       before: null,
+      askers: new Set(),
       marked: () => {},
       changed: () => {},
       ...rest,

@@ -78,6 +78,7 @@ export class TlsLegBench {
       ioTimeoutMs: 10 * timeoutMs,
       logBytes: 1024 * KIB,
       before: null,
+      askers: new Set(),
       marked: () => {},
       changed: () => {},
     });

@@ -8,6 +8,9 @@ export interface Asker {
   readonly sinceMs: number;
 }
 
+/** For what no client asked for: nobody hears what comes of it. */
+export const NOBODY: Asker = Object.freeze({ hasGone: true, sinceMs: Infinity });
+
 /**
  * One operation that its owner makes once and submits again and again. Between submission and
  * `done` it is busy: the buffers it names stay taken, also when its owner was thrown out.

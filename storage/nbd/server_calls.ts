@@ -9,6 +9,7 @@ import {
 } from "../../protocol/nbd/constants.ts";
 import type { RequestFields } from "../../protocol/nbd/request.ts";
 import type { Device } from "../devices/device.ts";
+import type { Asker } from "../io/operation.ts";
 import type { AllocationQuery, Handle, Io, Transfer, ZeroRange } from "../io/io.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { RequestOwner, ServerRequest } from "./server_request.ts";
@@ -26,6 +27,8 @@ export interface DeviceCallsOptions {
   readonly device: Device;
   /** Of the connection. */
   readonly counters: CounterRow;
+  /** Of the export. */
+  readonly askers?: Set<Asker> | undefined;
   /** Hears of each device error, with a positive errno. */
   readonly failed: (command: number, errno: number) => void;
 }
@@ -42,6 +45,7 @@ export class DeviceCalls implements RequestOwner {
   #stopped = false;
   readonly #device: Device;
   readonly #counters: CounterRow;
+  readonly #askers: Set<Asker> | undefined;
   readonly #transfer: Transfer = { off: 0, length: 0, position: 0, aside: false };
   readonly #readsAside: boolean;
   readonly #range: ZeroRange = { position: 0, length: 0, mayDiscard: false, fast: false };
@@ -58,6 +62,8 @@ export class DeviceCalls implements RequestOwner {
     const { inMemory, isOpenToAll } = device.traits;
     this.#readsAside = inMemory === true && isOpenToAll === true;
     this.#counters = counters;
+    this.#askers = options.askers;
+    this.#askers?.add(this);
   }
 
   get hasGone(): boolean {
@@ -112,6 +118,7 @@ export class DeviceCalls implements RequestOwner {
   /** Submits nothing more. */
   stop(): void {
     this.#stopped = true;
+    this.#askers?.delete(this);
     this.#device.letGo?.(this);
   }
 

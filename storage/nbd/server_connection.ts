@@ -143,11 +143,11 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   ready(entry: ExportEntry, terms: Terms, rest: Uint8Array): void {
     this.#options.counters.negotiationEnded();
     this.#io.cancel(this.#deadline);
-    const { device } = entry;
+    const { device, askers } = entry;
     const counters = this.#options.counters.addConnection(this, entry.counters, this.#io.nowMs());
     this.#counters = counters;
     const handle = this.#handle;
-    const options = { ...this.#options, ...terms, handle, device, counters };
+    const options = { ...this.#options, ...terms, handle, device, askers, counters };
     const session = new Session(this, options);
     this.#session = session;
     this.#alone = new AloneRequests(session, { ...options, host: this });

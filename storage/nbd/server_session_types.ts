@@ -3,6 +3,7 @@ import type { CounterRow } from "../counters/row.ts";
 import type { Agreed } from "../../protocol/nbd/request.ts";
 import type { Device } from "../devices/device.ts";
 import type { BufferUser, Handle, Io } from "../io/io.ts";
+import type { Asker } from "../io/operation.ts";
 import type { RequestPool } from "./server_request.ts";
 
 /** What connections share: buffers all of an Io, requests those of a server. */
@@ -35,6 +36,8 @@ export interface SessionOptions {
   readonly counters: CounterRow;
   /** Who its payload buffers are taken for. */
   readonly bufferUser: BufferUser;
+  /** Of the export. */
+  readonly askers?: Set<Asker> | undefined;
 }
 
 /** Why no more is parsed for now. */

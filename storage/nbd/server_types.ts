@@ -1,6 +1,7 @@
 import type { SocketAddress } from "../io/io.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
+import type { Asker } from "../io/operation.ts";
 
 /**
  * What the NBD server asks about exports. `StandaloneExports` answers for plain names; the grants'
@@ -39,6 +40,8 @@ export interface ExportEntry {
   readonly device: Device;
   /** Of the export: each connection counts for itself and, once it is over, for this. */
   readonly counters: CounterRow;
+  /** Who may ask: each connection puts itself in, and takes itself out when it submits no more. */
+  readonly askers?: Set<Asker>;
   /** GO was accepted: requests may follow. */
   opened(connection: GateConnection): void;
   /** Nothing more is under way or will be. Called once if `opened` was. */

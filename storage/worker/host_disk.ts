@@ -239,6 +239,7 @@ export class HostDisk {
       log: this.#options.log.with({ disk: this.#assignment.name }),
       assignment,
       attachments: this.#attachments,
+      askers: this.#gate.askers,
       // Nobody has written to a leg that is added later.
       before: this.#isMade || marks === null ? null : marks[assignment.volumeId] ?? "",
       changed: () => this.#changed(),
@@ -266,8 +267,7 @@ export class HostDisk {
   }
 
   get #isSettled(): boolean {
-    const state = this.#state();
-    return state === "ready" || state === "failed";
+    return ["ready", "failed"].includes(this.#state());
   }
 
   #changed(): void {

@@ -1,6 +1,7 @@
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
+import type { Asker } from "../io/operation.ts";
 import type {
   ConnectionEnd,
   ExportEntry,
@@ -18,6 +19,8 @@ import type {
 export class DiskGate implements ExportGate {
   /** Called when a connection came or went. */
   changed: () => void = () => {};
+  /** Who has the disk open. */
+  readonly askers = new Set<Asker>();
   readonly #name: string;
   readonly #device: () => Device;
   readonly #counters: CounterRow;
@@ -41,6 +44,7 @@ export class DiskGate implements ExportGate {
       name: this.#name,
       device: this.#device(),
       counters: this.#counters,
+      askers: this.askers,
       opened: changed,
       closed: changed,
     };

@@ -3,53 +3,10 @@ import { LEG_RETURN_MS } from "../../protocol/core/limits.ts";
 import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { assignmentOf, KIB } from "../devices/testing_leg.ts";
 import type { FakeUnit } from "../nbd/testing_unit.ts";
-import { type Consumer, diskOf, HostBench, OTHER_VOLUME } from "./testing_host.ts";
+import { diskOf, OTHER_VOLUME } from "./testing_host.ts";
+import { EIO, Returning } from "./testing_returning.ts";
 
 /** Consumers that come back by themselves to a host whose agent has ended with unflushed writes. */
-
-const EIO = -5;
-
-class Returning {
-  readonly host = new HostBench();
-  readonly unit = this.host.bench.unit();
-
-  stop(unit: FakeUnit = this.unit): void {
-    let stopped = false;
-    unit.stop(() => stopped = true);
-    this.host.bench.until(() => stopped);
-  }
-
-  /** Its process is started again: nothing is gone. */
-  start(unit: FakeUnit = this.unit): void {
-    unit.starts++;
-    unit.start();
-  }
-
-  /** Writes without a flush; then agent and unit end, the unit first. */
-  async writtenAndEnded(units: readonly FakeUnit[] = [this.unit]): Promise<void> {
-    await this.host.attach(diskOf(units));
-    const consumer = await this.consumer();
-    assert.equal(consumer.request(COMMAND.write, 0, { fill: 7 }), 0);
-    await this.ended(units);
-  }
-
-  async ended(units: readonly FakeUnit[] = [this.unit]): Promise<void> {
-    for (const unit of units) this.stop(unit);
-    await this.host.restart();
-  }
-
-  async consumer(): Promise<Consumer> {
-    return (await this.host.opened()).consumer;
-  }
-
-  flush(consumer: Consumer): number {
-    return consumer.request(COMMAND.flush, 0);
-  }
-
-  end(...more: readonly FakeUnit[]): Promise<void> {
-    return this.host.end([this.unit, ...more]);
-  }
-}
 
 Deno.test("consumers who are back before the unit are each told once of what its power cut took", async () => {
   const world = new Returning();
@@ -88,18 +45,6 @@ Deno.test("and so are those who are back some time after it", async () => {
   await world.end();
 });
 
-Deno.test("whoever comes first is told, however late that is", async () => {
-  const world = new Returning();
-  const { host, unit } = world;
-  await world.writtenAndEnded();
-  unit.reboot();
-  await host.attach(diskOf([unit]));
-  host.bench.pass(10 * LEG_RETURN_MS);
-  const first = await world.consumer();
-  assert.deepEqual([world.flush(first), world.flush(first)], [EIO, 0]);
-  await world.end();
-});
-
 Deno.test("nothing fails when processes of host and unit were restarted, and no machine", async () => {
   const world = new Returning();
   const { host, unit } = world;
@@ -109,30 +54,6 @@ Deno.test("nothing fails when processes of host and unit were restarted, and no 
   const consumer = await world.consumer();
   assert.equal(world.flush(consumer), 0);
   assert.equal(unit.device.durable[0], 7);
-  await world.end();
-});
-
-Deno.test("a loss is told by the next process when nobody was told by this one", async () => {
-  const world = new Returning();
-  const { host, unit } = world;
-  await world.writtenAndEnded();
-  unit.reboot();
-  for (let i = 0; i < 2; i++) {
-    await host.attach(diskOf([unit]));
-    // Its last flush is nobody's.
-    await host.restart();
-  }
-  await host.attach(diskOf([unit]));
-  assert.equal(world.flush(await world.consumer()), EIO);
-  await host.restart();
-  await host.attach(diskOf([unit]));
-  const again = await world.consumer();
-  assert.deepEqual([world.flush(again), world.flush(again)], [EIO, 0], "the others were not back");
-  host.bench.pass(2 * LEG_RETURN_MS);
-  await world.ended();
-  world.start();
-  await host.attach(diskOf([unit]));
-  assert.equal(world.flush(await world.consumer()), 0, "all were told");
   await world.end();
 });
 

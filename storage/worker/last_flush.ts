@@ -1,6 +1,7 @@
 import type { Log } from "../../protocol/core/log.ts";
 import type { Device } from "../devices/device.ts";
 import type { Io } from "../io/io.ts";
+import { NOBODY } from "../io/operation.ts";
 import type { IoPromises } from "../io/promises.ts";
 import { limited } from "./time_limit.ts";
 
@@ -12,9 +13,6 @@ export interface LastFlushOptions {
   /** Its name, for the log. */
   readonly disk: string;
 }
-
-/** Nobody hears of a loss by a flush that no consumer asked for. */
-const NOBODY = { hasGone: true, sinceMs: 0 };
 
 /** Before a disk is detached: makes durable what was written, or logs that it could not. */
 export async function lastFlush(device: Device, options: LastFlushOptions): Promise<void> {
