@@ -210,8 +210,8 @@ Deno.test("requestError() refuses TRIM and WRITE_ZEROES that were not offered", 
 Deno.test("wireErrorOf() says only what the protocol knows", () => {
   const allowed = new Set([0, 1, 5, 12, 22, 28, 75, 95, 108]);
   for (let errno = 0; errno < 140; errno++) assert.equal(allowed.has(wireErrorOf(errno)), true);
-  assert.equal(wireErrorOf(30), WIRE_ERROR.perm);
-  assert.equal(wireErrorOf(122), WIRE_ERROR.noSpace);
+  for (const errno of [13, 30]) assert.equal(wireErrorOf(errno), WIRE_ERROR.perm);
+  for (const errno of [27, 122]) assert.equal(wireErrorOf(errno), WIRE_ERROR.noSpace);
   assert.equal(wireErrorOf(110), WIRE_ERROR.io);
 });
 

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { testOn } from "../../test/needs.ts";
 import { KIB, MIB } from "../../protocol/core/limits.ts";
-import { COMMAND } from "../../protocol/nbd/constants.ts";
+import { DATA_CHUNK_BYTES } from "../../protocol/nbd/chunks.ts";
+import { CHUNK, COMMAND, OPTION } from "../../protocol/nbd/constants.ts";
+import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
 import type { Device } from "../devices/device.ts";
 import { ExtentsDevice } from "../devices/extents.ts";
 import { FileDevice } from "../devices/file.ts";
 import { MediumState } from "../devices/medium_state.ts";
 import type { Io } from "../io/io.ts";
-import { reply, request, TestServer, write } from "./server_testing.ts";
+import { goOption, reply, request, TestServer, write } from "./server_testing.ts";
 
 /** What stays with the kernel on its way between a file in memory and a client. */
 
@@ -66,6 +68,31 @@ for (const kind of ["uring", "epoll"] as const) {
         const heard = client.hear(length);
         assert.ok(heard.every((byte, i) => byte === data[i]), "and is read");
       }
+    }
+    on.close();
+  });
+
+  test(`NbdServer calls no data a hole whose bytes never came by (${kind})`, () => {
+    using file = new MemoryFile();
+    const on = new TestServer({
+      kind,
+      device: (io) => new FileDevice({ io, path: file.path, readOnly: false }),
+    });
+    const { client } = on.connect();
+    client.say(
+      encodeClientFlags(3),
+      encodeOption(OPTION.structuredReply, new Uint8Array(0)),
+      goOption("disk"),
+    );
+    client.hear(18 + 20 + 32 + 20);
+    for (const length of [32 * KIB, 256 * KIB, MIB]) {
+      const data = pattern(length, 7);
+      file.put(0, data);
+      client.say(request({ command: COMMAND.read, length }));
+      const head = client.hear(DATA_CHUNK_BYTES);
+      assert.equal(new DataView(head.buffer).getUint16(6), CHUNK.offsetData);
+      const heard = client.hear(length);
+      assert.ok(heard.every((byte, i) => byte === data[i]), `${length} bytes`);
     }
     on.close();
   });

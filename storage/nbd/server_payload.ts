@@ -28,7 +28,7 @@ export class HeldBuffers {
   constructor(of: {
     readonly io: Io;
     readonly bufferUser: BufferUser;
-    readonly device: Device;
+    readonly device: Pick<Device, "traits">;
   }) {
     this.#io = of.io;
     this.#user = of.bufferUser;
