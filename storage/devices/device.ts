@@ -14,6 +14,7 @@ export interface DeviceTraits {
   readonly minimumBlockBytes: number;
   /** What clients are told to use at least; when not given, that is the minimum itself. */
   readonly offeredBlockBytes?: number;
+  /** At least 512, as NBD has it. */
   readonly preferredBlockBytes: number;
   /**
    * Its bytes are in memory, and it hands buffers to the Io without looking into them. What is

@@ -262,7 +262,7 @@ export function exportInfoOf(device: Device): ExportInfo {
     ...(traits.offeredBlockBytes === undefined ? {} : {
       offeredBlockBytes: traits.offeredBlockBytes,
     }),
-    preferredBlockBytes: Math.max(512, traits.preferredBlockBytes),
+    preferredBlockBytes: traits.preferredBlockBytes,
     maximumPayloadBytes: NBD_PAYLOAD_BYTES_MAX,
   };
 }
