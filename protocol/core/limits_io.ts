@@ -62,8 +62,8 @@ export const GATHER_PROBE_TURNS_MAX = 1024;
 export const TRIAL_SETTLE_MS = 12;
 export const TRIAL_WINDOW_MS = 8;
 export const TRIAL_CALLS_MIN = 32;
-/** … without a longer pause, and takes the other way where that does so much more … */
-export const TRIAL_PAUSE_MS = 2;
+/** … without a pause longer than a turn, and takes the other way where that does so much more … */
+export const TRIAL_PAUSE_MS = 10;
 export const TRIAL_MARGIN = 1.05;
 /** … and keeps what it found for so long, in time with work. */
 export const TRIAL_HOLD_MS_MIN = 200;

@@ -8,6 +8,7 @@ import {
   TRIAL_WINDOW_MS,
 } from "../../protocol/core/limits.ts";
 
+const MARGIN = Math.log(TRIAL_MARGIN);
 /** Of the windows of a trial, those in which the other way is gone: neither comes first. */
 const GOES_OTHER_WAY = [false, true, true, false];
 
@@ -17,7 +18,9 @@ const GOES_OTHER_WAY = [false, true, true, false];
  * the worse by half on the next; and what a peer makes of it, only its next requests tell. So while
  * there is work without a pause, both ways are gone in turns, and what was done in each is counted,
  * once client and server have fallen into step with it: that takes them hundreds of requests.
- * The better one is kept for a while, for longer and longer as long as it proves to be that.
+ * The better one is kept for a while, for longer and longer as long as it proves to be that. A peer
+ * may change its pace by half within hundredths of a second for reasons of its own (BBR does). So
+ * a trial that says otherwise than those before is soon held again, and weighs as much as they do.
  */
 export class Trial {
   readonly #clock: { readonly timeMs: number };
@@ -35,9 +38,11 @@ export class Trial {
   #beganMs = 0;
   #calls = 0;
   #amount = 0;
-  /** Done in the best way and in the other, and the time that it took. */
+  /** Done in the first way and in the other, and the time that it took. */
   readonly #amounts = new Float64Array(2);
   readonly #times = new Float64Array(2);
+  /** How much faster the other way was in trials of late, as a logarithm; NaN: not known. */
+  readonly #gain = new Float64Array([NaN]);
 
   /** `clock`: handed over whole, since a fraction as an argument may cost an object each time. */
   constructor(clock: { readonly timeMs: number }) {
@@ -74,7 +79,7 @@ export class Trial {
     this.#amount += amount;
     const tookMs = timeMs - this.#beganMs;
     if (this.#calls < TRIAL_CALLS_MIN || tookMs < TRIAL_WINDOW_MS) return;
-    const index = this.isOther === this.#best ? 0 : 1;
+    const index = this.isOther ? 1 : 0;
     this.#amounts[index]! += this.#amount;
     this.#times[index]! += tookMs;
     this.#begin(this.#window + 1);
@@ -99,12 +104,12 @@ export class Trial {
   }
 
   #decide(): void {
-    if (this.#rateOf(1) > this.#rateOf(0) * TRIAL_MARGIN) {
-      this.#best = !this.#best;
-      this.#holdMs = TRIAL_HOLD_MS_MIN;
-    } else {
-      this.#holdMs = Math.min(2 * this.#holdMs, TRIAL_HOLD_MS_MAX);
-    }
+    const gain = this.#gain;
+    const gainNow = Math.log(this.#rateOf(1) / this.#rateOf(0));
+    gain[0] = Number.isNaN(gain[0]) ? gainNow : (gain[0]! + gainNow) / 2;
+    const contradicts = (this.#best ? -gainNow : gainNow) > MARGIN;
+    if ((this.#best ? -gain[0]! : gain[0]!) > MARGIN) this.#best = !this.#best;
+    this.#holdMs = contradicts ? TRIAL_HOLD_MS_MIN : Math.min(2 * this.#holdMs, TRIAL_HOLD_MS_MAX);
     this.isOther = this.#best;
     this.#leftMs = this.#holdMs;
   }

@@ -146,6 +146,27 @@ Deno.test("Trial keeps the better way over pauses, in which nothing is to be lea
   assert.equal(peer.firstMs, 0);
 });
 
+Deno.test("Trial takes no turn for a pause, however much is moved in one", () => {
+  // Eight requests of 1 MiB, between two looks at the clock.
+  const peer = new Peer({ first: 80, other: 100 });
+  for (let i = 0; i < 8; i++) peer.works(TRIAL_MS, 4);
+  peer.forget();
+  peer.works(TRIAL_HOLD_MS_MIN / 2, 4);
+  assert.equal(peer.firstMs, 0);
+});
+
+Deno.test("Trial keeps to the better way of a peer that changes its pace for reasons of its own", () => {
+  const peer = new Peer({ first: 0, other: 0 });
+  let random = 1;
+  while (peer.nowMs < 60_000) {
+    random = random * 48271 % 0x7fffffff;
+    const pace = 60 + 80 * random / 0x7fffffff;
+    peer.change({ first: pace, other: 1.25 * pace });
+    peer.works(20);
+  }
+  assert.ok(peer.firstMs < 0.06 * peer.nowMs, `${peer.firstMs} ms`);
+});
+
 Deno.test("Trial counts no pause as the time of a way, and decides nothing where all is pauses", () => {
   const seldom = new Peer({ first: 80, other: 1000 });
   seldom.works(1000, 2 * TRIAL_PAUSE_MS);
