@@ -98,6 +98,7 @@ export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
 export const TCP_KEEPCNT = 6;
+export const TCP_CONGESTION = 13;
 export const SHUT_RDWR = 2;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_MORE = 0x8000;

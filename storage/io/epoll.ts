@@ -34,7 +34,8 @@ export class EpollIo extends EpollMachine implements Io {
     this.begin(operation);
     const address = encodeInet(this.libc, to);
     if (address === null) return this.completions.push(operation, -Errno.EINVAL);
-    const fd = tcpSocket(this.libc, address.family, abi.SOCK_NONBLOCK);
+    const { family } = address;
+    const fd = tcpSocket(this.libc, { at: to, family, typeFlags: abi.SOCK_NONBLOCK });
     this.connect(operation, { address, fd });
   }
 

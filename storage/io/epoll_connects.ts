@@ -4,7 +4,7 @@ import * as abi from "./abi.ts";
 import type { RawAddress } from "./addresses.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
-import { connectResult, isOwnPeer } from "./kernel_sockets.ts";
+import { connected, connectResult } from "./kernel_sockets.ts";
 import { Operation } from "./operation.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 import { AsideIo } from "./aside_io.ts";
@@ -82,7 +82,7 @@ export abstract class EpollConnects extends AsideIo {
   #connected(slot: Slot, result: number): void {
     const handle = slot.position;
     const fd = this.handles.fileDescriptors[slot.handle]!;
-    const refused = result === 0 && isOwnPeer(this.libc, fd) ? -Errno.ECONNREFUSED : result;
+    const refused = connected(this.libc, fd, result);
     this.finishSlot(slot, refused === 0 ? handle : refused);
     if (refused !== 0) this.close(handle);
   }

@@ -7,6 +7,7 @@ import { HelperClient } from "./epoll_worker.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
 import type { ArenaOptions, Transfer } from "./io.ts";
+import { accepted } from "./kernel_sockets.ts";
 import type { Libc } from "./libc.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
 
@@ -249,7 +250,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
     const flags = abi.SOCK_NONBLOCK | abi.SOCK_CLOEXEC;
     const result = this.calls.accept(this.handles.fileDescriptors[slot.handle]!, flags);
     if (wouldBlock(result)) return false;
-    this.finishSlot(slot, this.opened(result, HandleKind.stream));
+    this.finishSlot(slot, this.opened(accepted(this.libc, result), HandleKind.stream));
     return true;
   }
 

@@ -4,16 +4,44 @@ import * as abi from "./abi.ts";
 import { decodeAddress, encodeInet, encodeUnix, type RawAddress } from "./addresses.ts";
 import { Errno } from "./errno.ts";
 import type { SocketAddress } from "./io.ts";
+import { isLoopback, isWithinMachine, unpace } from "./kernel_pacing.ts";
 import { cString, type Libc } from "./libc.ts";
 
 const OWNER_ONLY = 0o600;
 
-/** A stream socket for TCP, without delay and with keep-alive, or a negated errno. */
-export function tcpSocket(libc: Libc, family: number, typeFlags: number): number {
+/**
+ * A stream socket for TCP that is to listen or be connected at `at`, without delay and with
+ * keep-alive, or a negated errno.
+ */
+export function tcpSocket(
+  libc: Libc,
+  { at, family, typeFlags }: { at: SocketAddress; family: number; typeFlags: number },
+): number {
   const fd = libc.call.socket(family, abi.SOCK_STREAM | abi.SOCK_CLOEXEC | typeFlags, 0);
   if (fd < 0) return libc.error();
   setTcpOptions(libc, fd);
+  // Before it is connected: once begun, pacing does not end altogether.
+  if (isLoopback(at)) unpace(libc, fd);
   return fd;
+}
+
+/** A socket that was accepted, or a negated errno in its place. */
+export function accepted(libc: Libc, fd: number): number {
+  if (fd >= 0) unpaceWithin(libc, fd);
+  return fd;
+}
+
+/** What a connect has come to, 0 or a negated errno: one to the socket itself is refused. */
+export function connected(libc: Libc, fd: number, result: number): number {
+  if (result !== 0) return result;
+  if (isOwnPeer(libc, fd)) return -Errno.ECONNREFUSED;
+  unpaceWithin(libc, fd);
+  return 0;
+}
+
+function unpaceWithin(libc: Libc, fd: number): void {
+  const local = addressOfSocket(libc, fd, "local");
+  if (isWithinMachine(local, addressOfSocket(libc, fd, "peer"))) unpace(libc, fd);
 }
 
 /** Accepted sockets inherit these from their listener. */
@@ -43,7 +71,7 @@ const LINGER_NOT = new Int32Array([1, 0]);
  * also hands out, it can give that very port to a connect as its own end. The socket's close is
  * then a reset: otherwise the port would stay taken for a minute for who is about to listen there.
  */
-export function isOwnPeer(libc: Libc, fd: number): boolean {
+function isOwnPeer(libc: Libc, fd: number): boolean {
   const local = addressOfSocket(libc, fd, "local");
   const peer = addressOfSocket(libc, fd, "peer");
   const isSame = local.port === peer.port && local.address === peer.address;
@@ -59,7 +87,8 @@ export function listenTcpSocket(
 ): number {
   const address = encodeInet(libc, options.at);
   if (address === null) return -Errno.EINVAL;
-  const fd = tcpSocket(libc, address.family, options.typeFlags);
+  const { family } = address;
+  const fd = tcpSocket(libc, { ...options, family });
   if (fd < 0) return fd;
   setOption(libc, { fd, level: abi.SOL_SOCKET, name: abi.SO_REUSEADDR, value: 1 });
   return bindAndListen(libc, { fd, address, backlog: options.backlog });

@@ -43,7 +43,8 @@ export class UringIo extends UringMachine implements Io {
     this.begin(operation);
     const address = encodeInet(this.libc, to);
     if (address === null) return this.completions.push(operation, -Errno.EINVAL);
-    this.connect(operation, { address, fd: tcpSocket(this.libc, address.family, 0) });
+    const fd = tcpSocket(this.libc, { at: to, family: address.family, typeFlags: 0 });
+    this.connect(operation, { address, fd });
   }
 
   connectUnix(operation: Operation, path: string): void {

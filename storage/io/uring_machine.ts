@@ -7,7 +7,7 @@ import { type Off, RECEIVE_BUFFER_BYTES, type Transfer } from "./io.ts";
 import type { Operation } from "./operation.ts";
 import { UringBase, type UringOptions } from "./uring_base.ts";
 import { type Slot, SlotKind, SlotQueue } from "./slot.ts";
-import { isOwnPeer } from "./kernel_sockets.ts";
+import { accepted, connected } from "./kernel_sockets.ts";
 import { LentBuffers } from "./uring_lent.ts";
 
 const ZERO_RANGE = abi.FALLOC_ZERO_RANGE | abi.FALLOC_KEEP_SIZE;
@@ -215,14 +215,14 @@ export abstract class UringMachine extends UringBase {
       this.libc.call.close(result);
       this.finishSlot(slot, -Errno.ECANCELED);
     } else {
-      this.finishSlot(slot, this.opened(result, HandleKind.stream));
+      this.finishSlot(slot, this.opened(accepted(this.libc, result), HandleKind.stream));
     }
   }
 
   #connected(slot: Slot, result: number): void {
     const handle = slot.position;
     const fd = this.handles.fileDescriptors[slot.handle]!;
-    const refused = result === 0 && isOwnPeer(this.libc, fd) ? -Errno.ECONNREFUSED : result;
+    const refused = connected(this.libc, fd, result);
     if (refused === 0 && !slot.cancelled) return this.finishSlot(slot, handle);
     this.finishSlot(slot, slot.cancelled ? -Errno.ECANCELED : refused);
     this.close(handle);
