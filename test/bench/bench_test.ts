@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { figuresOf, formatFigures, formatNumber, formatTable, medianOf } from "./figures.ts";
 import { ratioToBest } from "./figures.ts";
 import { fioArguments, parseFio } from "./fio.ts";
-import { readSettings } from "./settings.ts";
+import { readSettings, withoutCongestion } from "./settings.ts";
 import { barsOf, verdictOf } from "./bars.ts";
 import { CELLS, QUICK } from "./cells.ts";
 import type { Sample } from "./data_path.ts";
@@ -121,6 +121,7 @@ Deno.test("readSettings() reads parts and limits, and says what is wrong", () =>
     latency: false,
     cells: ["r4k-32"],
     servers: ["nbdkit-1"],
+    congestion: null,
     json: null,
   });
   const quick = readSettings(["--quick", "--json", "x"]);
@@ -128,8 +129,19 @@ Deno.test("readSettings() reads parts and limits, and says what is wrong", () =>
   assert.deepEqual([quick.rounds, quick.latency, quick.json], [3, false, "x"]);
   assert.ok(!quick.servers.includes("qemu-nbd-io_uring"));
   const wrong = [["--rounds", "0"], ["--seconds", "0"], ["--cells", "x"], ["--servers", "x"]];
-  for (const args of [...wrong, ["--fast"]]) {
+  for (const args of [...wrong, ["--fast"], ["--congestion", "a b"]]) {
     assert.equal(typeof readSettings(args), "string", args.join(" "));
+  }
+});
+
+Deno.test("withoutCongestion() leaves the arguments of a bench that is under it already", () => {
+  const rest = ["--quick", "--cells", "R1m-8"];
+  for (const named of [["--congestion", "cubic"], ["--congestion=cubic"]]) {
+    const settings = readSettings([...named, ...rest]);
+    assert.ok(typeof settings !== "string");
+    assert.equal(settings.congestion, "cubic");
+    assert.deepEqual(withoutCongestion([...named, ...rest]), rest);
+    assert.deepEqual(withoutCongestion([...rest, ...named]), rest);
   }
 });
 

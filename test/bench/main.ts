@@ -1,9 +1,10 @@
 import { needs } from "../needs.ts";
+import { benchUnder, congestionControl, congestionLacks } from "./congestion.ts";
 import { type DataPathResult, measureDataPath } from "./data_path.ts";
 import { measureLatency } from "./latency.ts";
 import { canPin } from "./processes.ts";
 import { dataPathReport, jsonReport, latencyReport } from "./report.ts";
-import { readSettings, USAGE } from "./settings.ts";
+import { readSettings, USAGE, withoutCongestion } from "./settings.ts";
 
 /** tmpfs: what is measured is the path, not a disk. */
 const FOLDER = "/dev/shm";
@@ -20,6 +21,7 @@ async function main(): Promise<number> {
     console.error(`${settings}\n${USAGE}`);
     return 2;
   }
+  if (settings.congestion !== null) return await benchInNamespace(settings.congestion);
   const directory = Deno.makeTempDirSync({ dir: FOLDER, prefix: "dvsan-bench-" });
   const diskDirectory = Deno.makeTempDirSync({ dir: DISK_FOLDER, prefix: "dvsan-bench-" });
   const run = { ...settings, directory, diskDirectory, signal: interruption() };
@@ -46,6 +48,14 @@ async function main(): Promise<number> {
   }
 }
 
+/** The same bench, where sockets have this congestion control. */
+function benchInNamespace(congestion: string): Promise<number> | number {
+  const lacking = congestionLacks();
+  if (lacking === null) return benchUnder(congestion, withoutCongestion(Deno.args));
+  console.error(`Cannot run under ${congestion}: ${lacking}.`);
+  return 1;
+}
+
 /** Aborts at SIGINT and SIGTERM. */
 function interruption(): AbortSignal {
   const interrupted = new AbortController();
@@ -59,7 +69,8 @@ function machine(): string {
   const processor = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1];
   const load = Deno.loadavg()[0]?.toFixed(1);
   return `${navigator.hardwareConcurrency} processors (${processor ?? Deno.build.arch}), Linux ` +
-    `${Deno.osRelease()}, Deno ${Deno.version.deno}, load before the run ${load}`;
+    `${Deno.osRelease()}, congestion control ${congestionControl()}, Deno ` +
+    `${Deno.version.deno}, load before the run ${load}`;
 }
 
 Deno.exit(await main());

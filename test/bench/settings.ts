@@ -11,6 +11,8 @@ export interface BenchSettings {
   /** Names. */
   readonly cells: readonly string[];
   readonly servers: readonly string[];
+  /** The kernel's congestion control for all servers and clients; null: as it is here. */
+  readonly congestion: string | null;
   /** Where to write all samples as JSON, or null. */
   readonly json: string | null;
 }
@@ -32,11 +34,13 @@ const CELL_NAMES = CELLS.map(({ name }) => name);
 const SERVER_NAMES = CONTENDERS.map(({ name }) => name);
 
 export const USAGE = `Usage: deno task bench [--quick] [--rounds N] [--seconds S]
-  [--cells CELL[,CELL…]] [--servers SERVER[,SERVER…]] [--latency] [--json FILE]
+  [--cells CELL[,CELL…]] [--servers SERVER[,SERVER…]] [--latency]
+  [--congestion NAME] [--json FILE]
 
 --quick is three rounds of 0.3 seconds of the cells that the others follow. Without --cells and
 --servers everything is measured, power-on and requests too; --latency measures only those, or them
-in addition to the cells named.
+in addition to the cells named. --congestion runs all of it in a network namespace of its own, where
+net.ipv4.tcp_congestion_control is NAME, for servers and clients alike; it needs root.
 Cells: ${CELL_NAMES.join(", ")}
 Servers: ${SERVER_NAMES.join(", ")}`;
 
@@ -52,6 +56,7 @@ export function readSettings(args: readonly string[]): BenchSettings | string {
         cells: { type: "string" },
         servers: { type: "string" },
         json: { type: "string" },
+        congestion: { type: "string" },
         latency: { type: "boolean" },
         quick: { type: "boolean" },
       },
@@ -76,5 +81,14 @@ export function readSettings(args: readonly string[]): BenchSettings | string {
   const unknown = cells.find((name) => !CELL_NAMES.includes(name)) ??
     servers.find((name) => !SERVER_NAMES.includes(name));
   if (unknown !== undefined) return `There is no cell or server "${unknown}".`;
-  return { rounds, seconds, latency, cells, servers, json: values.json ?? null };
+  const { json = null, congestion = null } = values;
+  if (congestion !== null && !/^[a-z0-9_]{1,15}$/.test(congestion)) {
+    return "--congestion is the name of a congestion control, such as cubic.";
+  }
+  return { rounds, seconds, latency, cells, servers, congestion, json };
+}
+
+/** The arguments for the bench that runs under the control that they name. */
+export function withoutCongestion(args: readonly string[]): string[] {
+  return args.filter((arg, i) => !/^--congestion(=|$)/.test(arg) && args[i - 1] !== "--congestion");
 }
