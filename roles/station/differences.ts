@@ -208,7 +208,8 @@ function stepWords(step: PlanStep): string {
 
 function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
   const why = disk.state === "released" ? null : uncertainty(pool, disk);
-  const host = pool.catalog.nodes.get(disk.hostId)?.name ?? disk.hostId;
+  const owner = pool.catalog.nodes.get(disk.hostId);
+  const host = owner?.name ?? disk.hostId;
   const subject = `disk "${disk.name}" of host "${host}"`;
   const isUntold = disk.version > disk.deliveredVersion;
   const isGoing = disk.state === "releasing" || disk.state === "released";
@@ -224,6 +225,8 @@ function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
     };
   }
   if (why !== null) return uncertainDifference(pool, disk, { subject, host, why });
+  // Whoever was revoked is told of nothing any more.
+  if (owner?.admission === "revoked") return null;
   if (disk.adopted === 1 && disk.version === 0 && disk.state === "ready") {
     return rebuiltDifference(pool, disk, { subject, host });
   }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import { HOST_DELIVERY_MS_MAX } from "../../../protocol/core/limits.ts";
+import type { DiskRow } from "../catalog/rows.ts";
 import type { Pool } from "../pool.ts";
 import { sizeText } from "../words.ts";
 import { mustDisk, raiseLegs, takeBack } from "./legs.ts";
@@ -47,11 +48,11 @@ export async function giveUp(
     const disk = pool.catalog.disks.get(diskId);
     if (disk === undefined) return error;
     await pool.catalog.commit([{ table: "disks", put: { ...disk, adopted: 1 } }]);
-    const later = disk.state === "creating" ? "made" : "grown";
+    const later = laterWords(pool, disk);
     return new DvsanError(
       error instanceof DvsanError ? error.code : "internal",
       `${reason} The station's catalog is not certain, so nothing is taken back: disk ` +
-        `"${disk.name}" is ${later} to its end once an operator has confirmed the differences ` +
+        `"${disk.name}" is ${later} once an operator has confirmed the differences ` +
         "(dvsan ctl recover). Do not ask for another in its place.",
       { cause: error },
     );
@@ -59,6 +60,13 @@ export async function giveUp(
   task.log(`Taking back what was made: ${reason}`);
   await takeBack(pool, diskId, reason.slice(0, 500));
   return error;
+}
+
+/** See Recovery.settle. */
+function laterWords({ nodes }: Pool, { hostId, state }: DiskRow): string {
+  const isRevoked = nodes.row(hostId)?.admission === "revoked";
+  if (state === "creating") return isRevoked ? "taken back" : "made to its end";
+  return isRevoked ? "left as it is" : "grown to its end";
 }
 
 /** A host that is away gets the map when it is back; nobody waits for it for ever. */
