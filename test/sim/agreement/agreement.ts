@@ -1,6 +1,7 @@
 import type { Assignment } from "../../../protocol/config/bodies.ts";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type {
+  DifferenceView,
   DiskView,
   HostView,
   PoolView,
@@ -21,6 +22,8 @@ export interface PoolPicture {
   readonly volumes: readonly VolumeView[];
   readonly disks: readonly DiskView[];
   readonly tasks: readonly TaskRecord[];
+  /** As `dvsan ctl differences` shows them. */
+  readonly differing: readonly DifferenceView[];
 }
 
 /** One leg, as somebody sees it; the same text where all agree. */
@@ -35,6 +38,7 @@ export async function pictureOf(scene: Scene): Promise<PoolPicture> {
     volumes: await get("/volumes"),
     disks: await get("/disks"),
     tasks: await get("/tasks?limit=1000"),
+    differing: await get("/differences"),
   };
 }
 
@@ -58,7 +62,7 @@ export async function differencesOf(
 }
 
 function seenByStation(scene: Scene, picture: PoolPicture): string[] {
-  const { pool, units, hosts, volumes, disks, tasks } = picture;
+  const { pool, units, hosts, volumes, disks, tasks, differing } = picture;
   const isRevoked = (host: string) => [...scene.revoked].some(({ name }) => name === host);
   const found: string[] = [];
   if (pool.state !== "normal") found.push(`the station's state is ${pool.state}`);
@@ -76,6 +80,9 @@ function seenByStation(scene: Scene, picture: PoolPicture): string[] {
   }
   for (const { id, unit, difference } of volumes) {
     if (difference !== null) found.push(`volume ${id} on ${unit}: ${difference}`);
+  }
+  for (const { subject, wanted, held, waits } of differing) {
+    found.push(`${subject}: wanted ${wanted}, held ${held}, waits: ${waits}`);
   }
   for (const { id, name, host, state, reason } of disks) {
     if (mayNotReturn(scene, id)) found.push(`disk ${host}/${name} was released, and is back`);

@@ -67,4 +67,12 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     }],
     story: "leg-out-of-sight",
   },
+  {
+    name: "difference-that-never-goes",
+    breaks: "what is shown to differ is what somebody waits for, and goes in the end",
+    file: "roles/station/differences.ts",
+    old: '  if (owner?.admission === "revoked") return null;\n',
+    new: "",
+    story: "revoked-in-no-backup",
+  },
 ];
