@@ -185,13 +185,16 @@ type Held = PlanInput & { readonly held: VolumeInfo };
 function planHeld(volume: VolumeRow, input: Held): Plan {
   const { held } = input;
   const { sequence } = held;
+  const trouble = held.state === "failed" || held.state === "incomplete"
+    ? `${held.state}: ${held.reason ?? "the unit gives no reason"}`
+    : null;
+  // A creation that its medium's failing cut off may be on no label: it is not made yet, and is
+  // asked for again should the unit hold nothing of it once the medium was opened anew.
+  if (trouble !== null && volume.created === 0 && held.state === "failed") return wait(trouble);
   const place = volume.number === held.number && volume.startLba === held.startLba;
   if (volume.created === 0 || !place) return act({ kind: "keep", volume, held }, null);
   const learned = planLearning(volume, input);
   if (learned !== null) return learned;
-  const trouble = held.state === "failed" || held.state === "incomplete"
-    ? `${held.state}: ${held.reason ?? "the unit gives no reason"}`
-    : null;
   const grant = planGrant(volume, input);
   if (grant.step?.kind === "revoke") {
     // The unit shuts the host out even where its labels cannot say so yet.

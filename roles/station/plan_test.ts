@@ -162,6 +162,17 @@ Deno.test("planVolume() forgets what was adopted without a grant, and is gone", 
   }
 });
 
+Deno.test("planVolume() counts as made what a unit holds, and not what a failed medium cut off", () => {
+  const volume: VolumeRow = { ...ROW, created: 0, publishedBytes: 0 };
+  const held = heldWith(null);
+  assert.equal(planOf({ volume, held, grant: null }).step?.kind, "keep");
+  const reason = "its medium failed";
+  const begun = planOf({ volume, held: { ...held, state: "failed", reason }, grant: null });
+  assert.deepEqual([begun.step, begun.difference], [null, "failed: its medium failed"]);
+  // Opened anew, the medium's label has nothing of it.
+  assert.equal(planOf({ volume, held: null, grant: null }).step?.kind, "create");
+});
+
 Deno.test("planVolume() tells of a fence that only the label knows", () => {
   const held = heldWith(grantOf(5, { state: "fenced" }));
   const learned = { ...GRANT, state: "revoked" as const };
