@@ -9,6 +9,7 @@ import { FencesChecker } from "./fences.ts";
 import { GrantedSpace } from "./granted_space.ts";
 import { InstancesChecker } from "./instances.ts";
 import { LabelOrderChecker } from "./label_order.ts";
+import { labelLossInWords, labelWriteInWords } from "./label_words.ts";
 import { TellsChecker } from "./tells.ts";
 
 export interface DataCheckers {
@@ -36,12 +37,16 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
       attachments.erases(range);
     },
     wrote: (write) => {
+      const label = labelWriteInWords(write);
+      if (label !== null) sim.say(label);
       blocks.wrote(write);
       fences.wrote(write);
       attachments.wrote(write);
       order.wrote(write);
     },
     lost: (loss) => {
+      const label = labelLossInWords(loss);
+      if (label !== null) sim.say(label);
       const lost = places.blocksOf(loss);
       if (loss.isStillRead) blocks.writebackFailed(loss.medium.path, lost);
       else blocks.storageLost(lost);
