@@ -1,3 +1,4 @@
+import type { Assignment } from "../../../protocol/config/bodies.ts";
 import { KIB } from "../../../protocol/core/limits.ts";
 import {
   COMMAND,
@@ -15,6 +16,7 @@ import type { SimMachine } from "../machines/machine.ts";
 import type { Incarnation } from "../process/incarnation.ts";
 import { turnsOf } from "../process/turns.ts";
 import { BLOCK_BYTES, type Checker, type ConsumerRequest } from "../types.ts";
+import { bordersOf } from "./borders.ts";
 import { Opening, type Way } from "./opening.ts";
 import type { Workload } from "./workload.ts";
 
@@ -23,7 +25,8 @@ const REPLY_TIMEOUT_MS = 24 * 3_600_000;
 /** Consumers that ask for structured replies, as the kernel's client does not. */
 const STRUCTURED_SHARE = 0.6;
 const DESCRIPTORS_MAX = 8;
-const CONSUMER_BUFFERS = [{ bytes: 8 * KIB, count: 16 }, { bytes: 68 * KIB, count: 32 }] as const;
+/** For requests of a few blocks; headers are shorter. */
+const CONSUMER_BUFFERS = [{ bytes: 4 * KIB, count: 48 }, { bytes: 32 * KIB, count: 128 }] as const;
 
 export interface ConsumerOptions {
   readonly machine: SimMachine;
@@ -79,7 +82,10 @@ export class Consumer {
         owner.sim.say(`${owner.name}: ${opened.reason}`);
         return this.#over.resolve();
       }
-      workload.opened(this.#diskId(), opened.sizeBytes);
+      const { sizeBytes } = opened;
+      const { diskId, legs } = this.#assignment();
+      const { media } = this.#o.machine.world.kernel;
+      workload.opened({ diskId, sizeBytes, borders: () => bordersOf(legs, media.values()) });
       this.#terms = opened.terms;
       this.#era = workload.eraOf(way.kind === "direct" ? owner.name : this.#o.agent());
       process.ready({ ready: "host", id: owner.name, name: owner.name, control: "" });
@@ -101,21 +107,26 @@ export class Consumer {
   /** Keeps asking, with pauses. */
   #next(): void {
     const { owner, workload } = this.#o;
-    if (this.#isWaiting || this.#connection === null || !owner.alive) return;
-    if (!this.#connection.hasRoom || this.#pending.size >= workload.depth) return;
+    if (this.#isWaiting || !owner.alive || !this.#hasRoom) return;
     this.#isWaiting = true;
     owner.sim.after(workload.pauseMs(), `${owner.name}: time for another request`, () => {
       this.#isWaiting = false;
-      if (!owner.alive || this.#connection?.hasRoom !== true) return;
-      const request = workload.next({
-        consumer: owner.name,
-        era: this.#era,
-        isDirect: this.#o.way.kind === "direct",
-        bootId: this.#o.machine.bootId,
-      }, this.#terms);
-      if (request !== null) this.#ask(request);
+      if (!owner.alive) return;
+      for (let left = workload.burst(); left > 0 && this.#hasRoom; left--) {
+        const request = workload.next({
+          consumer: owner.name,
+          era: this.#era,
+          isDirect: this.#o.way.kind === "direct",
+          bootId: this.#o.machine.bootId,
+        }, this.#terms);
+        if (request !== null) this.#ask(request);
+      }
       this.#next();
     });
+  }
+
+  get #hasRoom(): boolean {
+    return this.#connection?.hasRoom === true && this.#pending.size < this.#o.workload.depth;
   }
 
   #ask(request: ConsumerRequest): void {
@@ -158,7 +169,7 @@ export class Consumer {
       `${owner.name} is answered ${wordsOf(request)}: ${error === 0 ? "done" : `error ${error}`}`,
     );
     this.#tell((checker) => checker.answered?.(request, error, data));
-    if (error === 0) this.#o.workload.done(request);
+    this.#o.workload.done(request, error);
     if (off >= 0) this.#io.buffers.release(off);
     this.#next();
   }
@@ -192,9 +203,10 @@ export class Consumer {
   }
 
   /** As the host's agent knows it: stamps tell whose they are. */
-  #diskId(): string {
+  #assignment(): Pick<Assignment, "diskId" | "legs"> {
     const { machine, name } = this.#o;
-    return assignmentsOf(machine).find((assignment) => assignment.name === name)?.diskId ?? "";
+    const found = assignmentsOf(machine).find((assignment) => assignment.name === name);
+    return found ?? { diskId: "", legs: [] };
   }
 }
 

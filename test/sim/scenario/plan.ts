@@ -47,8 +47,9 @@ export interface Plan {
   readonly tearBytes: number;
   /** Media can zero without writing. */
   readonly zeroesFast: boolean;
-  /** Requests of one consumer under way, and the longest pause between two. */
+  /** Requests of one consumer under way, those of them asked at once, and the longest pause. */
   readonly depth: number;
+  readonly burstMax: number;
   readonly pauseMsMax: number;
   /** The share of zeroes and TRIMs that are of some MiB. */
   readonly longShare: number;
@@ -76,18 +77,21 @@ const CHAOS_STEPS = 12_000;
 /** Most runs have a few kinds of faults: with all of them at once nothing else gets done. */
 const KINDS_MAX = 7;
 
+/** As many seeds in a row as there are kinds of faults have each of them at least once. */
 export function planOf(seed: number, options: PlanOptions = {}): Plan {
   const chance = new Chance(`plan ${seed}`);
   const pick = <T>(from: readonly T[]): T => from[chance.below(from.length)]!;
-  const kinds = shuffled(FAULT_KINDS, chance).slice(0, 1 + chance.below(KINDS_MAX));
+  const first = FAULT_KINDS[seed % FAULT_KINDS.length]!;
+  const others = shuffled(FAULT_KINDS.filter((kind) => kind !== first), chance);
+  const kinds = [first, ...others.slice(0, chance.below(KINDS_MAX))];
   const drawn: Omit<Plan, "faults"> = {
     seed,
     units: 1 + chance.below(3),
     hosts: 1 + chance.below(2),
     mediaPerUnit: pick([1, 1, 2]),
     mediumBytes: pick([32, 48, 64]) * MIB,
-    depth: pick([1, 2, 4, 8]),
-    pauseMsMax: pick([100, 500, 2000, 8000]),
+    depth: pick([2, 8, 16, 16]),
+    pauseMsMax: pick([100, 300, 1000, 2000]),
     ioTimeoutMs: pick([5_000, 60_000, 600_000]),
     faultPauseSteps: pick([100, 250, 600, 1500]),
     chaosSteps: options.chaosSteps ?? CHAOS_STEPS,
@@ -98,6 +102,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     mediumKind: pick(["file", "file", "block"]),
     tearBytes: pick([512, 4096]),
     flushesSeldom: chance.below(3) === 0,
+    burstMax: pick([2, 8, 16, 16]),
   };
   // Grown, released and new disks meet whatever strikes.
   if (!kinds.includes("users") && chance.below(2) === 0) kinds.push("users");

@@ -1,7 +1,8 @@
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import { MIB } from "../../../protocol/core/limits.ts";
 import { Consumer } from "../consumers/consumer.ts";
-import { Workload } from "../consumers/workload.ts";
+import type { Way } from "../consumers/opening.ts";
+import { Workload, type WorkloadOptions } from "../consumers/workload.ts";
 import { stateOf } from "../machines/cluster.ts";
 import { SimRole } from "../machines/role.ts";
 import { askAgent, askStation } from "../operators/api.ts";
@@ -33,7 +34,7 @@ export class Users {
   readonly #scene: Scene;
   #number = 0;
   #requests = 0;
-  #direct = 0;
+  #others = 0;
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -171,6 +172,21 @@ export class Users {
     this.#scene.sim.tell((checker) => checker.diskReleased?.(disk.workload.diskId));
   }
 
+  /** Another consumer of a disk, beside its own, that asks for something else. */
+  beside({ host, name, key }: UsedDisk, workload: Workload): SimRole {
+    const role = `${key} beside ${++this.#others}`;
+    return consumerOf({ role, host, name, way: agentOf(host, name), workload });
+  }
+
+  /** As the plan has them, but for what is given. */
+  workload(other: Partial<WorkloadOptions> = {}): Workload {
+    const { sim, plan } = this.#scene;
+    const { depth, burstMax, pauseMsMax, longShare, flushesSeldom } = plan;
+    const nextId = () => ++this.#requests;
+    const planned = { depth, burstMax, pauseMsMax, longShare, flushesSeldom, nextId };
+    return new Workload(sim, { ...planned, ...other });
+  }
+
   pause(isPaused: boolean): void {
     for (const { workload } of this.disks) workload.isPaused = isPaused;
   }
@@ -188,36 +204,16 @@ export class Users {
       at: { address: address!, port: Number(port) },
       token: pathname.slice(1),
     } as const;
-    const { machine } = host;
-    const agent = () => "";
-    disk.direct = new SimRole(
-      machine,
-      `${key} without agent ${++this.#direct}`,
-      (process, owner) =>
-        new Consumer({ machine, owner, process, name, way, agent, workload }).run(),
-    );
+    const role = `${key} without agent ${++this.#others}`;
+    disk.direct = consumerOf({ role, host, name, way, workload });
     disk.direct.start();
   }
 
   #use(host: SimRole, name: string): UsedDisk {
-    const { sim, plan } = this.#scene;
     const key = `${host.name}/${name}`;
-    const workload = new Workload(sim, {
-      depth: plan.depth,
-      pauseMsMax: plan.pauseMsMax,
-      longShare: plan.longShare,
-      flushesSeldom: plan.flushesSeldom,
-      nextId: () => ++this.#requests,
-    });
-    const { machine } = host;
-    const way = { kind: "agent", socketPath: `${stateOf(machine)}/disks/${name}.sock` } as const;
-    const agent = () => host.owner?.name ?? "";
-    const consumer = new SimRole(
-      machine,
-      key,
-      (process, owner) =>
-        new Consumer({ machine, owner, process, name, way, agent, workload }).run(),
-    );
+    const workload = this.workload();
+    const way = agentOf(host, name);
+    const consumer = consumerOf({ role: key, host, name, way, workload });
     const disk: UsedDisk = {
       key,
       name,
@@ -248,6 +244,31 @@ export class Users {
       },
     );
   }
+}
+
+interface ConsumerRole {
+  /** The name of its process. */
+  readonly role: string;
+  readonly host: SimRole;
+  /** Of the disk. */
+  readonly name: string;
+  readonly way: Way;
+  readonly workload: Workload;
+}
+
+/** The processes of a consumer on a host, one after another. */
+function consumerOf({ role, host, name, way, workload }: ConsumerRole): SimRole {
+  const { machine } = host;
+  const agent = () => way.kind === "agent" ? host.owner?.name ?? "" : "";
+  return new SimRole(
+    machine,
+    role,
+    (process, owner) => new Consumer({ machine, owner, process, name, way, agent, workload }).run(),
+  );
+}
+
+function agentOf({ machine }: SimRole, name: string): Way {
+  return { kind: "agent", socketPath: `${stateOf(machine)}/disks/${name}.sock` };
 }
 
 function directly({ name }: UsedDisk): { readonly name: string; readonly direct: boolean } {

@@ -1,10 +1,9 @@
-import { MIB, VOLUME_HEADER_BYTES } from "../../../protocol/core/limits.ts";
+import { MIB } from "../../../protocol/core/limits.ts";
 import { NO_FAULTS } from "../../../storage/io/sim_faults.ts";
 import { labelsOf } from "../agreement/labels.ts";
 import { askStation } from "../operators/api.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { agree } from "../scenario/settle.ts";
-import { BLOCK_BYTES } from "../types.ts";
 import { flushAll, readAll } from "./flushes.ts";
 import { releaseAll } from "./space.ts";
 import { pass, passTime, reach, shown } from "./story.ts";
@@ -112,13 +111,14 @@ export async function halfCarriedAndBack(scene: Scene): Promise<void> {
  * flush, and then behind writes of which some are durable by themselves, also across the media.
  */
 export async function twoMediaFlushed(scene: Scene): Promise<void> {
-  const { users, hosts, units } = scene;
+  const { sim, users, hosts, units } = scene;
   // Whose flushes would sync the same media.
   await releaseAll(scene);
   const disk = users.request({ sizeBytes: TWO_MEDIA_BYTES })!;
   const isUsed = () => disk.state === "made" && disk.workload.sizeBytes >= TWO_MEDIA_BYTES;
   await reach(scene, "the disk is used", isUsed);
-  disk.workload.crossAt(secondMediumAt(scene) / BLOCK_BYTES);
+  const [volume] = labelsOf(scene)[0]!.label.volumes;
+  if (volume!.media.length !== 2) sim.violated("story", "the disk does not lie on two media");
   for (let round = 0; round < ROUNDS; round++) {
     await passTime(scene, 1000);
     if (round % 2 === 0) await flushAll(scene);
@@ -126,11 +126,4 @@ export async function twoMediaFlushed(scene: Scene): Promise<void> {
     for (const { role } of [...units, ...hosts]) role.machine.switchOn();
     await readAll(scene);
   }
-}
-
-/** Where the only disk goes on on its second medium, in bytes from the disk's start. */
-function secondMediumAt(scene: Scene): number {
-  const { media, extents: [first] } = labelsOf(scene)[0]!.label.volumes[0]!;
-  if (media.length !== 2) scene.sim.violated("story", `the disk lies on ${media.length} media`);
-  return first![2] * MIB - VOLUME_HEADER_BYTES;
 }

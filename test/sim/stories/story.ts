@@ -19,6 +19,7 @@ export const STORY_PLAN = {
   units: 1,
   mediaPerUnit: 1,
   depth: 8,
+  burstMax: 1,
   pauseMsMax: 100,
   ioTimeoutMs: 600_000,
   inMemoryShare: 0,
