@@ -8,7 +8,7 @@ import { isDataWrite, passTime, reach } from "./story.ts";
 export async function growsSlowly(scene: Scene): Promise<void> {
   const { world: { kernel }, users, hosts } = scene;
   const disk = users.request({ sizeBytes: 2 * MIB })!;
-  await reach(scene, "a disk is there", () => disk.state === "made");
+  await reach(scene, "a disk is used", () => disk.workload.sizeBytes > 0);
   kernel.mediaFault = (call) => call.kind === "write" && !isDataWrite(scene, call) ? "hold" : "ok";
   users.grow(disk, { sizeBytes: 8 * MIB });
   users.pause(true);
