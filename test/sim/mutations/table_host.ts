@@ -142,6 +142,15 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     only: ["users"],
   },
   {
+    name: "left-unread-and-begun-later",
+    breaks: "what a client that has gone left unread is not begun, when requests are free again",
+    file: "storage/nbd/server_session.ts",
+    old: '    if (this.#calls.hasGone) return this.#host.failed("the client has gone");\n' +
+      "    this.#goOn();\n",
+    new: "    this.#goOn();\n",
+    story: "requests-run-out",
+  },
+  {
     name: "gone-client-counts-as-told",
     breaks: "of a loss somebody is told who is there",
     file: "storage/devices/held.ts",

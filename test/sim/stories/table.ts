@@ -48,6 +48,7 @@ import {
   twoMediaFlushed,
 } from "./media.ts";
 import { attackerCopies } from "./network.ts";
+import { requestsRunOut } from "./requests.ts";
 import { consumersReturn } from "./returns.ts";
 import { spaceGivenAgain } from "./space.ts";
 
@@ -82,6 +83,7 @@ export const STORY_NAMES = [
   "one-epoch-twice",
   "power-fails-again",
   "released-in-another-history",
+  "requests-run-out",
   "restored-before-growth",
   "revoked-in-no-backup",
   "revoked-then-restored",
@@ -144,6 +146,16 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "one-epoch-twice": { play: oneEpochTwice },
   "power-fails-again": { play: powerFailsAgain },
   "released-in-another-history": { plan: { hosts: 1 }, play: releasedInAnotherHistory },
+  "requests-run-out": {
+    plan: {
+      hosts: 1,
+      units: 2,
+      mediumBytes: 32 * 2 ** 20,
+      depth: 16,
+      pauseMsMax: 4,
+    },
+    play: requestsRunOut,
+  },
   "restored-before-growth": { play: restoredBeforeGrowth },
   "revoked-in-no-backup": { plan: { hosts: 2 }, play: revokedInNoBackup },
   "revoked-then-restored": { plan: { hosts: 2 }, play: revokedThenRestored },
