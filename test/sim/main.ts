@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { runHours, runMany, runOne, runTree, seedsFrom, shrink } from "./command/runs.ts";
+import { runHours, runKept, runMany, runOne, runTree, seedsFrom, shrink } from "./command/runs.ts";
 import { STORY_NAMES, type StoryName } from "./stories/table.ts";
 import { FAULT_KINDS, type FaultKind } from "./scenario/plan.ts";
 
@@ -8,6 +8,7 @@ const USAGE = `Usage: deno task sim [WHAT] [HOW]
 What to run (the seeds of this tree when nothing is said, as the tests do):
   --seed N            one seed, twice; the two traces must be the same
   --seeds 3,10..20    many seeds, once each
+  --kept              the seeds that found a bug, each with the faults that it needs
   --hours H           fresh seeds until the time is over: a night's run
   --shrink N          fewer kinds of faults and fewer events for a seed that fails
   --mutations [NAME]  plants bugs, one at a time, and shows that each one is caught
@@ -32,6 +33,7 @@ async function main(): Promise<number> {
     options: {
       seed: { type: "string" },
       seeds: { type: "string" },
+      kept: { type: "boolean" },
       hours: { type: "string" },
       shrink: { type: "string" },
       mutations: { type: "boolean" },
@@ -74,6 +76,7 @@ async function main(): Promise<number> {
     return await runOne(numberOf(values.seed), { options, trace: values.trace ?? null, around });
   }
   if (values.hours !== undefined) return await runHours(Number(values.hours), { jobs, options });
+  if (values.kept === true) return await runKept();
   if (values.seeds === undefined) return await runTree(jobs);
   const untilViolated = values["until-violated"] === true;
   return await runMany({ seeds: seedsOf(values.seeds), jobs, options, untilViolated });

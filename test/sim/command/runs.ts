@@ -52,7 +52,7 @@ export async function runMany(o: ManyOptions): Promise<number> {
   const left = [...o.seeds];
   return await inJobs(o.jobs, async (status) => {
     if (left.length === 0 || (o.untilViolated === true && status !== 0)) return null;
-    return await runThere(left.splice(0, share), o.options);
+    return await runThere(seedFlags(left.splice(0, share), o.options));
   });
 }
 
@@ -67,7 +67,7 @@ export async function runHours(
     if (Date.now() >= endMs) return null;
     const from = next;
     next += SEEDS_PER_PROCESS;
-    return await runThere(seedsFrom(from, next - 1), options);
+    return await runThere(seedFlags(seedsFrom(from, next - 1), options));
   });
 }
 
@@ -91,8 +91,23 @@ async function inJobs(
 /** The seeds of this very tree, and every seed that ever found a bug. */
 export async function runTree(jobs: number): Promise<number> {
   const { from, to } = seedsOfTree();
-  const seeds = [...KEPT_SEEDS.map(({ seed }) => seed), ...seedsFrom(from, to)];
-  return await runMany({ seeds, jobs, options: {} });
+  const seeds = seedsFrom(from, to);
+  const share = Math.ceil(seeds.length / jobs / 4);
+  const processes = [["--kept"]];
+  while (seeds.length > 0) processes.push(seedFlags(seeds.splice(0, share), {}));
+  return await inJobs(jobs, async () => {
+    const next = processes.shift();
+    return next === undefined ? null : await runThere(next);
+  });
+}
+
+/** Every seed that ever found a bug, with the faults that it needs. */
+export async function runKept(): Promise<number> {
+  let status = 0;
+  for (const { seed, only } of KEPT_SEEDS) {
+    status = Math.max(status, await runHere({ seeds: [seed], jobs: 1, options: { only } }));
+  }
+  return status;
 }
 
 /** Leaves out what a failure does not need. */
@@ -136,21 +151,26 @@ async function runHere({ seeds, options, untilViolated }: ManyOptions): Promise<
   return status;
 }
 
-async function runThere(seeds: readonly number[], options: PlanOptions): Promise<number> {
+/** In a process of its own, which is told what to run. */
+async function runThere(what: readonly string[]): Promise<number> {
   const { code, signal } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-prompt", "--quiet", "--no-check"],
       new URL("../main.ts", import.meta.url).pathname,
-      ...["--seeds", seeds.join(","), ...flagsOf(options)],
+      ...what,
     ],
     stdin: "null",
     stdout: "inherit",
     stderr: "inherit",
   }).spawn().status;
   if (signal !== null) {
-    console.log(`${signal} ended the process of seeds ${seeds.join(", ")}: not all of them ran`);
+    console.log(`${signal} ended the process of ${what.join(" ")}: not all of them ran`);
   }
   return code;
+}
+
+function seedFlags(seeds: readonly number[], options: PlanOptions): string[] {
+  return ["--seeds", seeds.join(","), ...flagsOf(options)];
 }
 
 /** What the command line says for these options: without them a seed is another run. */
