@@ -3,7 +3,7 @@ import type { Checker } from "../types.ts";
 import { AgentTellsChecker } from "./agent_tells.ts";
 import { BlocksChecker } from "./blocks.ts";
 import { unitFails } from "./testing_blocks.ts";
-import { Complaints, History } from "./testing_history.ts";
+import { Complaints, DISK, History, shown } from "./testing_history.ts";
 
 /** A disk that is used through its host's agent. */
 class Bench {
@@ -138,4 +138,39 @@ Deno.test("tells: what replaced another and was lost with it is owed for itself"
   bench.lose();
   history.flush();
   assert.match(bench.texts[0] ?? "", /but 1 blocks of host1.* \(r2 and/);
+});
+
+Deno.test("tells: what a replay leaves out is owed to nobody, and only one of two is left out", () => {
+  const bench = new Bench();
+  const { history, blocks } = bench;
+  const [one, other] = [history.ask("write"), history.ask("write")];
+  history.done(one);
+  history.done(other);
+  unitFails(blocks);
+  blocks.wrote({ bytes: shown(0, [other.version]), position: 0, isWhole: true });
+  blocks.ended("host1");
+  history.flush();
+  assert.deepEqual(bench.texts, []);
+  bench.lose();
+  history.done(history.ask("read"), shown(0, [0]));
+  assert.match(bench.texts[0] ?? "", /cannot be/, "it was flushed");
+  const again = new Bench();
+  const both = [again.history.ask("write"), again.history.ask("write")];
+  for (const request of both) again.history.done(request);
+  again.lose();
+  again.history.flush();
+  assert.match(again.texts[0] ?? "", /but 1 blocks of host1.* \(r2 and/);
+});
+
+Deno.test("tells: zeroes that were repeated are there again, and others are not", () => {
+  for (const block of [0, 1]) {
+    const bench = new Bench();
+    const { history, blocks } = bench;
+    history.done(history.ask("zero"));
+    unitFails(blocks);
+    blocks.erased(() => [{ diskId: DISK, block }]);
+    blocks.ended("host1");
+    history.flush();
+    assert.equal(bench.texts.length, block);
+  }
 });

@@ -33,6 +33,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const order = new LabelOrderChecker(sim);
   kernel.tap = {
     erases: (range) => {
+      blocks.erased(() => places.blocksIn(range));
       fences.erases(range);
       attachments.erases(range);
     },

@@ -149,6 +149,21 @@ export class BlocksChecker implements Checker {
     }
   }
 
+  /** The same for what zeroes or discards: in these blocks, which are only asked for if need be. */
+  erased(blocksIn: () => readonly DiskBlock[]): void {
+    const lost = new Map<string, Change[]>();
+    for (const { id, blocks } of this.#disks.values()) {
+      for (const [block, { unflushed }] of blocks) {
+        const gone = unflushed.filter(({ isErasure, isLost }) => isErasure && isLost);
+        if (gone.length > 0) lost.set(`${id} ${block}`, gone);
+      }
+    }
+    if (lost.size === 0) return;
+    for (const { diskId, block } of blocksIn()) {
+      for (const change of lost.get(`${diskId} ${block}`) ?? []) change.isThere();
+    }
+  }
+
   /** What was acknowledged, not flushed, and is on no unit and in no agent any more. */
   missed(diskId: string): readonly Acknowledged[] {
     return this.#disks.get(diskId)?.unflushed.filter(({ change }) => change.isMissed) ?? [];

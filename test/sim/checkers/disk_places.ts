@@ -3,7 +3,7 @@ import { VOLUME_HEADER_BYTES } from "../../../protocol/core/limits.ts";
 import type { Label, VolumeRecord } from "../../../protocol/label/label.ts";
 import type { SimMedium } from "../../../storage/io/sim_medium.ts";
 import { PIECE_BYTES } from "../../../storage/io/sim_pieces.ts";
-import type { SimLoss } from "../../../storage/io/sim_world.ts";
+import type { SimErasure, SimLoss } from "../../../storage/io/sim_world.ts";
 import { BLOCK_BYTES, type WorkerAnswer } from "../types.ts";
 import { copiesSeen, piecesIn } from "./label_copies.ts";
 
@@ -49,6 +49,15 @@ export class DiskPlaces {
           });
       })
     );
+  }
+
+  /** Those in a range of a medium. */
+  blocksIn(
+    { medium, position, length }: Pick<SimErasure, "medium" | "position" | "length">,
+  ): DiskBlock[] {
+    const count = Math.ceil(length / PIECE_BYTES);
+    const positions = Array.from({ length: count }, (_, i) => position + i * PIECE_BYTES);
+    return this.blocksOf({ medium, positions });
   }
 
   #learn({ diskId, legs }: Assignment): void {

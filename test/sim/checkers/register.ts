@@ -21,7 +21,7 @@ export class Change {
   isLost = false;
   /** Of the medium whose cache could not write it back: perhaps only that still has it. */
   cachedBy: string | null = null;
-  /** What had been asked for after it when it was lost. */
+  /** What was not done before it when it was lost. */
   #later: readonly Change[] = [];
   /** In words, for a report. */
   readonly what: string;
@@ -55,9 +55,9 @@ export class Change {
   }
 
   /**
-   * It vanished, and who wrote it has to hear so. Not where it had been replaced: something later
-   * had been asked for when it was lost, and that was acknowledged then or since. If that is lost
-   * as well, it is missed for itself.
+   * It vanished, and who wrote it has to hear so. Not where it had been replaced: something else
+   * had been asked for when it was lost, and was acknowledged later than it, then or since, so that
+   * a replay leaves this one out. If that is lost as well, it is missed for itself.
    */
   get isMissed(): boolean {
     return this.mayVanish && !this.#later.some(({ isAcknowledged }) => isAcknowledged);
@@ -67,12 +67,17 @@ export class Change {
     return this.left === "anything" || this.left.value === value;
   }
 
+  /** It zeroed or discarded. */
+  get isErasure(): boolean {
+    return this.sources.length === 0 && this.gives(0);
+  }
+
   /** The write of this version, and no other change. */
   isOf(version: Value): boolean {
     return this.sources.length === 0 && this.left !== "anything" && this.left.value === version;
   }
 
-  /** `later`: of its block, what was asked for after it was done. */
+  /** `later`: of its block, what was done after it, or is not yet. */
   isGone(later: readonly Change[]): void {
     if (!this.isLost) this.#later = later;
     this.isLost = true;
@@ -122,7 +127,7 @@ export class BlockRegister {
   /** A unit has lost what was not flushed; `path`: of the medium whose cache still shows it. */
   lost(path: string | null): void {
     for (const change of this.unflushed) {
-      change.isGone(this.#changes.filter(({ askedAt }) => askedAt > change.doneAt));
+      change.isGone(this.#changes.filter(({ doneAt }) => doneAt > change.doneAt));
       if (path !== null) change.cachedBy = path;
     }
   }

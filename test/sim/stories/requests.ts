@@ -17,9 +17,9 @@ const SLOW_MS = 600;
 
 /**
  * Consumers of a disk on two units have all the requests under way that its host has objects for,
- * of which one unit takes its time. What another one asks of the other unit waits; it is killed, and
- * its next process asks for newer things, which wait behind. As requests become free, one by one,
- * the older ones are not begun any more: they would be done after newer ones.
+ * of which one unit takes its time. What another one asks of the other unit waits; it is killed,
+ * and its next process asks for newer things, which wait behind. As requests become free, one by
+ * one, the older ones are not begun any more: they would be done after newer ones.
  */
 export async function requestsRunOut(scene: Scene): Promise<void> {
   const { world: { kernel }, users } = scene;
