@@ -55,6 +55,8 @@ export async function oldLabelPutBack(scene: Scene): Promise<void> {
     return { position, bytes };
   });
   await reach(scene, "the unit is back", () => role.isReady);
+  // And the station has read what it has room for.
+  await passTime(scene, 3000);
   const disk = users.request({ sizeBytes: 8 * MIB })!;
   await reach(scene, "a disk is made", () => disk.state === "made");
   await pass(scene, 800);
