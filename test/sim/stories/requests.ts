@@ -5,7 +5,7 @@ import {
 import { labelsOf } from "../agreement/labels.ts";
 import type { Mix, Workload } from "../consumers/workload.ts";
 import type { Scene } from "../scenario/scene.ts";
-import { diskOnTwoUnits, readAll } from "./flushes.ts";
+import { onTwoUnits, readAll } from "./flushes.ts";
 import { passTime, reach } from "./story.ts";
 
 const ROUNDS = 6;
@@ -23,7 +23,7 @@ const SLOW_MS = 600;
  */
 export async function requestsRunOut(scene: Scene): Promise<void> {
   const { world: { kernel }, users } = scene;
-  const disk = await diskOnTwoUnits(scene);
+  const disk = await onTwoUnits(scene);
   const own = disk.workload;
   users.pause(true);
   const slow = labelsOf(scene).find(({ label: { volumes: [volume] } }) => volume!.leg.leg === 1)!;
