@@ -243,7 +243,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/devices/extents_at_once.ts",
     old: "    state.changed(piece.position, piece.length);\n",
     new: "",
-    only: ["power"],
+    story: "flushed-in-memory",
   },
   {
     name: "reply-begun-anew",

@@ -140,6 +140,22 @@ export async function onTwoUnits(scene: Scene): Promise<UsedDisk> {
 const LONG_BYTES = 40 * 2 ** 20;
 
 /**
+ * A unit writes to files in memory, each small request that comes by itself inside one call. A few
+ * of these are flushed, and then all power fails, so that nobody replays anything.
+ */
+export async function flushedInMemory(scene: Scene): Promise<void> {
+  const { users, hosts, units } = scene;
+  for (const { workload } of users.disks) workload.mix = [["write", 100]];
+  for (let round = 0; round < 2 * ROUNDS; round++) {
+    await passTime(scene, 60);
+    await flushAll(scene);
+    for (const { role } of [...units, ...hosts]) role.machine.cutPower();
+    for (const { role } of [...units, ...hosts]) role.machine.switchOn();
+    await readAll(scene);
+  }
+}
+
+/**
  * Devices take their time for each write, so that changes of the same blocks, asked for side by
  * side, could meet in the unit. Which of them is left nobody promises; but once they were answered
  * and read, the same is read after every replay, and after power cuts without one.

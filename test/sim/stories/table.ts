@@ -31,6 +31,7 @@ import { copyInItsPlace, oldLabelPutBack } from "./copies.ts";
 import { directHeldWrite, grantReplacesHeld } from "./direct.ts";
 import { releasedInAnotherHistory } from "./histories.ts";
 import {
+  flushedInMemory,
   flushedWhileAway,
   longDisk,
   powerFailsAgain,
@@ -64,6 +65,7 @@ export const STORY_NAMES = [
   "direct-consumers-go",
   "direct-held-write",
   "fenced-while-poisoned",
+  "flushed-in-memory",
   "flushed-while-away",
   "generation-given-twice",
   "grant-replaces-held",
@@ -118,6 +120,10 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "direct-consumers-go": { plan: { hosts: 1 }, play: directConsumersGo },
   "direct-held-write": { plan: { hosts: 1 }, play: directHeldWrite },
   "fenced-while-poisoned": { plan: { hosts: 2 }, play: fencedWhilePoisoned },
+  "flushed-in-memory": {
+    plan: { hosts: 1, inMemoryShare: 1, depth: 1 },
+    play: flushedInMemory,
+  },
   "flushed-while-away": { play: flushedWhileAway },
   "generation-given-twice": { play: generationGivenTwice },
   "grant-replaces-held": { plan: { hosts: 1 }, play: grantReplacesHeld },
