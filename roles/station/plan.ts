@@ -5,7 +5,7 @@ import {
 } from "../../protocol/config/bodies.ts";
 import type { GrantRow, TombstoneRow, VolumeRow } from "./catalog/rows.ts";
 import { isFencedOff, isUnknown } from "./evidence.ts";
-import { sizeText, timeText } from "./words.ts";
+import { fencingWords, sizeText } from "./words.ts";
 
 /** The next thing to do about one volume so that its unit comes nearer to what is wanted. */
 export type PlanStep =
@@ -294,10 +294,4 @@ function destroy(step: PlanStep, difference: string): Plan {
 
 function wait(difference: string): Plan {
   return { step: null, difference, destroys: false, confirms: null };
-}
-
-function fencingWords(grant: VolumeInfo["grant"]): string {
-  if (grant?.state !== "fencing") return "its grant is to be fenced";
-  const { fencingForMs } = grant;
-  return `being fenced${fencingForMs === undefined ? "" : ` for ${timeText(fencingForMs)}`}`;
 }

@@ -1,3 +1,4 @@
+import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import { KIB } from "../../protocol/core/limits.ts";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
@@ -31,4 +32,11 @@ export function listText(names: readonly string[]): string {
 /** "7.12": epoch and counter. */
 export function formatGeneration(generation: { epoch: number; counter: number }): string {
   return `${generation.epoch}.${generation.counter}`;
+}
+
+/** Of a grant that is to be fenced. */
+export function fencingWords(grant: VolumeInfo["grant"]): string {
+  if (grant?.state !== "fencing") return "its grant is to be fenced";
+  const { fencingForMs } = grant;
+  return `being fenced${fencingForMs === undefined ? "" : ` for ${timeText(fencingForMs)}`}`;
 }
