@@ -78,7 +78,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/plan.ts",
     old: "  if (isUnknown(held.grant, grant)) {\n",
     new: "  if (isUnknown(held.grant, grant) && held.sequence < 0) {\n",
-    only: ["catalog", "direct"],
+    story: "generation-given-twice",
   },
   {
     name: "twins-generation-taken-for-ones-own",
