@@ -62,8 +62,8 @@ export const NBD_REQUESTS_PER_SERVER_MAX = 4096;
 export const NBD_REPLY_BATCH_BYTES = 32 * KIB;
 /** So many rounds of a turn a reply may wait for that of a request whose payload is coming. */
 export const NBD_REPLY_WAITS_MAX = 6;
-/** A request of so much at most that comes by itself to a medium in memory goes in one go. */
-export const NBD_ALONE_BYTES_MAX = 16 * KIB;
+/** Requests of so much at most to a medium in memory are served in one go. */
+export const NBD_AT_ONCE_BYTES_MAX = 16 * KIB;
 /** Of a medium in memory requests of so much are served one by one, each connection's. */
 export const NBD_SERIAL_BYTES_MIN = 64 * KIB;
 /** Payload buffers that one connection may hold: one largest payload, or 32 of 1 MiB. */

@@ -6,7 +6,7 @@ import { errnoName } from "../io/errno.ts";
 import type { BufferUser, Handle, Io, SocketAddress } from "../io/io.ts";
 import { Operation } from "../io/operation.ts";
 import type { DeviceErrors } from "./device_errors.ts";
-import { AloneRequests } from "./server_alone.ts";
+import { AtOnceRequests } from "./server_at_once.ts";
 import type { ServerCounters } from "./server_counters.ts";
 import { Negotiator, type NegotiatorHost, type Terms } from "./server_negotiator.ts";
 import type { RequestPool } from "./server_request.ts";
@@ -63,7 +63,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
   readonly #deadline = new Operation(() => this.#deadlinePassed());
   readonly #negotiator: Negotiator;
   #session: Session | null = null;
-  #alone: AloneRequests | null = null;
+  #atOnce: AtOnceRequests | null = null;
   /** Of its requests, from GO on. */
   #counters: CounterRow | null = null;
   #state: State = "open";
@@ -150,7 +150,7 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
     const options = { ...this.#options, ...terms, handle, device, askers, counters };
     const session = new Session(this, options);
     this.#session = session;
-    this.#alone = new AloneRequests(session, { ...options, host: this });
+    this.#atOnce = new AtOnceRequests(session, { ...options, host: this });
     const source = { bytes: rest, view: new DataView(rest.buffer, rest.byteOffset, rest.length) };
     session.take(source, 0, rest.length);
     this.#goOn(session);
@@ -261,7 +261,8 @@ export class ServerConnection implements NegotiatorHost, SessionHost {
 
   #takeReceived(off: number, count: number): void {
     if (this.#session !== null) {
-      if (this.#alone?.serve(off, count) !== true) this.#session.take(this.#io, off, off + count);
+      const served = this.#atOnce?.serve(off, count) ?? 0;
+      if (served < count) this.#session.take(this.#io, off + served, off + count);
       return;
     }
     this.#negotiator.take(this.#io.bytes.subarray(off, off + count));

@@ -67,8 +67,7 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
   }
 
   get waitsFor(): Shared | null {
-    if (this.#pause === "requests") return "request";
-    return this.#pause === "buffer" ? "buffer" : null;
+    return this.#pause === "requests" ? "request" : this.#pause === "buffer" ? "buffer" : null;
   }
 
   /** Since when its client keeps what is shared by not reading or sending; Infinity: not. */
@@ -272,10 +271,11 @@ export class Session implements CallsHost, ReplyOwner, RequestWaiter {
     this.#host.progressed();
   }
 
-  /** For AloneRequests: its reply, or what is left of that, has to wait for the socket. */
-  unsent(request: ServerRequest): void {
+  /** For AtOnceRequests: a reply that waits for the socket, or for others if none is the last. */
+  unsent(request: ServerRequest, isLast = false): void {
     this.#taken++;
     this.#replies.add(request);
+    if (isLast) this.#replies.run();
   }
 
   replyDone(request: ServerRequest): void {

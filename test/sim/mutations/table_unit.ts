@@ -248,7 +248,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
   {
     name: "reply-begun-anew",
     breaks: "of a reply that the socket did not take whole, the rest follows",
-    file: "storage/nbd/server_alone.ts",
+    file: "storage/nbd/server_at_once.ts",
     old: "      request.replyAt += sent;\n      request.replyBytes -= sent;\n",
     new: "      request.replyBytes -= sent * 0;\n",
     only: ["weather"],

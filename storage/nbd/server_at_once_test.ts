@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { testOn } from "../../test/needs.ts";
 import { concat } from "../../protocol/core/bytes.ts";
-import { KIB, MIB, NBD_ALONE_BYTES_MAX } from "../../protocol/core/limits.ts";
+import {
+  KIB,
+  MIB,
+  NBD_AT_ONCE_BYTES_MAX,
+  NBD_REQUESTS_PER_CONNECTION_MAX,
+} from "../../protocol/core/limits.ts";
 import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
 import { CELL, TYPE } from "../counters/layout.ts";
 import type { AtOnce, Device } from "../devices/device.ts";
@@ -9,12 +14,12 @@ import { FileDevice } from "../devices/file.ts";
 import type { Io, Transfer } from "../io/io.ts";
 import { type RawClient, reply, request, TestServer, until, write } from "./server_testing.ts";
 
-/** Requests that come by themselves to a file in memory, which are served inside one call. */
+/** Small requests to a file in memory, which are served inside one call. */
 
 const SIZE_BYTES = 4 * MIB;
 const EIO = 5;
 /** As many as the file has room for. */
-const ASKED_MAX = SIZE_BYTES / NBD_ALONE_BYTES_MAX;
+const ASKED_MAX = SIZE_BYTES / NBD_AT_ONCE_BYTES_MAX;
 
 /** A file in memory, and how often it was asked at once. */
 class Counted implements AtOnce {
@@ -37,7 +42,7 @@ class Counted implements AtOnce {
 }
 
 class Place implements Disposable {
-  readonly path = Deno.makeTempFileSync({ dir: "/dev/shm", prefix: "dvsan-alone-" });
+  readonly path = Deno.makeTempFileSync({ dir: "/dev/shm", prefix: "dvsan-at-once-" });
   readonly on: TestServer;
   counted: Counted | null = null;
 
@@ -92,16 +97,59 @@ for (const kind of ["uring", "epoll"] as const) {
     assert.equal(cells[CELL.submitted], 0);
   });
 
+  test(`NbdServer serves small requests that come together at once, in order (${kind})`, () => {
+    using place = new Place(kind);
+    const { client } = place.on.attach();
+    const [first, second] = [pattern(KIB, 1), pattern(KIB, 2)];
+    const said = [write(KIB, first), read(KIB, KIB, 2), write(KIB, second), read(KIB, KIB, 4)];
+    client.say(...said);
+    assert.deepEqual(reply(client.hear(16)), [0, 1]);
+    assert.deepEqual(reply(client.hear(16)), [0, 2]);
+    assert.deepEqual(client.hear(KIB), first);
+    assert.deepEqual(reply(client.hear(16)), [0, 1]);
+    assert.deepEqual(reply(client.hear(16)), [0, 4]);
+    assert.deepEqual(client.hear(KIB), second);
+    assert.equal(place.counted!.asked, said.length);
+    assert.equal(place.on.counted().cells[CELL.submitted], 0);
+  });
+
+  test(`NbdServer serves the first of those that come together at once (${kind})`, () => {
+    using place = new Place(kind);
+    const { client } = place.on.attach();
+    const data = pattern(512, 7);
+    const flush = request({ command: COMMAND.flush });
+    assert.equal(place.atOnce(client, write(0, data), flush, write(512, data)), 1);
+    const cut = write(1024, data);
+    client.say(write(512, data), cut.subarray(0, 100));
+    for (let i = 0; i < 5; i++) place.on.io.turn(0);
+    assert.equal(place.counted!.asked, 2);
+    client.say(cut.subarray(100));
+    for (let i = 0; i < 2; i++) assert.equal(reply(client.hear(16))[0], 0);
+    assert.equal(place.counted!.asked, 2);
+    const read3 = read(0, 3 * 512);
+    assert.equal(place.atOnce(client, read3), 1, "and goes on in step");
+    assert.deepEqual(client.hear(3 * 512), concat(data, data, data));
+  });
+
+  test(`NbdServer takes no more at once than a connection may have under way (${kind})`, () => {
+    using place = new Place(kind);
+    const { client } = place.on.attach();
+    const count = NBD_REQUESTS_PER_CONNECTION_MAX + 10;
+    const said = Array.from({ length: count }, (_, i) => write(i, Uint8Array.of(i)));
+    assert.equal(place.atOnce(client, ...said), NBD_REQUESTS_PER_CONNECTION_MAX);
+    assert.equal(place.atOnce(client, read(0, count)), 1, "and goes on in step");
+    assert.deepEqual(client.hear(count), Uint8Array.from({ length: count }, (_, i) => i));
+  });
+
   test(`NbdServer takes what is not such a request the other way (${kind})`, () => {
     using place = new Place(kind);
     const { client } = place.on.attach();
     const data = pattern(512, 7);
-    assert.equal(place.atOnce(client, write(0, data), write(512, data)), 0, "two together");
     const fua = request({ command: COMMAND.write, length: 512, flags: COMMAND_FLAGS.fua });
     assert.equal(place.atOnce(client, concat(fua, data)), 0, "durably");
     assert.equal(place.atOnce(client, request({ command: COMMAND.flush })), 0, "no bytes");
-    assert.equal(place.atOnce(client, read(0, NBD_ALONE_BYTES_MAX + 1)), 0, "long");
-    client.hear(NBD_ALONE_BYTES_MAX + 1);
+    assert.equal(place.atOnce(client, read(0, NBD_AT_ONCE_BYTES_MAX + 1)), 0, "long");
+    client.hear(NBD_AT_ONCE_BYTES_MAX + 1);
     assert.equal(place.atOnce(client, read(0, 0)), 0, "empty");
     // In two pieces: of a header, and of a payload.
     for (const cut of [10, 28, 100]) {
@@ -122,7 +170,7 @@ for (const kind of ["uring", "epoll"] as const) {
   test(`NbdServer keeps what a socket does not take of a reply at once (${kind})`, () => {
     using place = new Place(kind);
     const { client } = place.on.attach();
-    const length = NBD_ALONE_BYTES_MAX;
+    const length = NBD_AT_ONCE_BYTES_MAX;
     const content = pattern(SIZE_BYTES, 3);
     Deno.writeFileSync(place.path, content);
     client.listening = false;
@@ -164,7 +212,7 @@ for (const kind of ["uring", "epoll"] as const) {
     using place = new Place(kind);
     const { client } = place.on.attach();
     client.listening = false;
-    for (let i = 0; i < 30; i++) client.say(read(0, NBD_ALONE_BYTES_MAX));
+    for (let i = 0; i < 30; i++) client.say(read(0, NBD_AT_ONCE_BYTES_MAX));
     client.close();
     until(place.on.io, () => place.on.server.counters.connections === 0, "the end");
     assert.equal(place.on.ends.length, 1);
