@@ -7,17 +7,17 @@ interface DataWorkerSettings {
   readonly io: "uring" | "epoll" | null;
   readonly limits: DataLimits;
   /** For who stands between two others: see WorkerStart. */
-  readonly longSlices?: boolean;
+  readonly standsBetween?: boolean;
 }
 
 /** Begins to load the data worker of a unit or host: it is slow, so let it be the first thing. */
 export function spawnDataWorker(
-  { io, limits, longSlices = false }: DataWorkerSettings,
+  { io, limits, standsBetween = false }: DataWorkerSettings,
   process: ProcessContext,
 ): DataWorker {
   return new DataWorker({
     mainUrl: process.mainUrl,
-    start: { io: io ?? "uring", bootId: process.machine.bootId, limits, longSlices },
+    start: { io: io ?? "uring", bootId: process.machine.bootId, limits, standsBetween },
     log: process.log,
     onFatal: (error) => process.fail(error),
   });

@@ -256,14 +256,14 @@ const HOST = defineCommand({
     limits: hostLimits(given),
   }),
   run: async (settings, process) => {
-    const worker = await spawnDataWorker({ ...settings, longSlices: true }, process);
+    const worker = await spawnDataWorker({ ...settings, standsBetween: true }, process);
     return await (await import("../host/main.ts")).runHost(settings, { process, worker });
   },
 });
 
 /** It loads its program in its own thread while this one loads the role's. */
 async function spawnDataWorker(
-  settings: (UnitSettings | HostSettings) & { readonly longSlices?: boolean },
+  settings: (UnitSettings | HostSettings) & { readonly standsBetween?: boolean },
   process: ProcessContext,
 ) {
   return (await import("../agent/data_worker.ts")).spawnDataWorker(settings, process);

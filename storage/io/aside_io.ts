@@ -9,9 +9,8 @@ import { type Aside, Asides, type AsideTransfer } from "./asides.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind } from "./handles.ts";
 import type { Handle, Off } from "./io.ts";
-import type { KernelIoOptions } from "./kernel_io.ts";
 import { type Slot, SlotKind } from "./slot.ts";
-import { lengthOf, SlotIo } from "./slot_io.ts";
+import { lengthOf, SlotIo, type SlotIoOptions } from "./slot_io.ts";
 import { Trial } from "./trial.ts";
 
 /**
@@ -26,7 +25,7 @@ export abstract class AsideIo extends SlotIo {
   readonly #wholeTrial = new Trial(this);
   readonly #halfTrial = new Trial(this);
 
-  constructor(options: KernelIoOptions) {
+  constructor(options: SlotIoOptions) {
     super(options);
     this.asides = new Asides(this.libc, this.arena.address);
     this.buffers.released = (off, length) => this.#released(off, length);

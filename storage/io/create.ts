@@ -16,8 +16,11 @@ export interface IoOptions {
   readonly helperUrl?: string;
   /** How long that may take; HELPER_START_MS_MAX when not given. */
   readonly helperStartMsMax?: number;
-  /** Asks the scheduler for long slices for the calling thread: see lengthenSlices. */
-  readonly longSlices?: boolean;
+  /**
+   * For each of its requests two others work as well, which may share its processor: it asks for
+   * long slices (see lengthenSlices), and gathers asleep (see Gathering) or not at all (epoll).
+   */
+  readonly standsBetween?: boolean;
   /** Opens the C library; for tests, which make calls of it fail. */
   readonly openLibc?: () => Libc;
 }
@@ -27,14 +30,14 @@ export interface IoOptions {
  * be had; the caller may then ask for epoll.
  */
 export function createIo(options: IoOptions): Io {
-  const { kind, openLibc, longSlices, ...rest } = options;
+  const { kind, openLibc, ...rest } = options;
   const libc = openLibc?.() ?? new Libc();
   // A write beyond the limit of file sizes is to be a result, EFBIG, as every other error. By
   // itself the signal would end the process, and so one client's write all others' connections.
   libc.call.signal(abi.SIGXFSZ, abi.SIG_IGN);
   const io = kind === "uring" ? new UringIo({ ...rest, libc }) : new EpollIo({ ...rest, libc });
   // Only where there is a seam: who is refused uring asks for epoll next.
-  if (longSlices === true) lengthenSlices(libc);
+  if (options.standsBetween === true) lengthenSlices(libc);
   return io;
 }
 

@@ -47,7 +47,7 @@ Deno.test("createBestIo asks the scheduler once, also where it takes epoll in th
       ioUringSetup: () => fail(Errno.ENOSYS),
       schedGetAttr: () => fail(++asked),
     }));
-  createBestIo({ arena: ARENA, openLibc, longSlices: true }).io.destroy();
+  createBestIo({ arena: ARENA, openLibc, standsBetween: true }).io.destroy();
   assert.equal(asked, 1);
 });
 

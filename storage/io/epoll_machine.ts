@@ -31,6 +31,7 @@ export interface EpollOptions {
   readonly helperUrl?: string | undefined;
   readonly helperStartMsMax?: number | undefined;
   readonly libc?: Libc | undefined;
+  readonly standsBetween?: boolean | undefined;
 }
 
 /**
@@ -56,6 +57,7 @@ export abstract class EpollMachine extends EpollConnects implements EventSink {
       socketFlags: abi.SOCK_NONBLOCK,
       wakeFlags: abi.EFD_NONBLOCK,
       libc: options.libc,
+      standsBetween: options.standsBetween,
     });
     this.#set = new EpollSet(this.libc);
     this.#helperFd = this.libc.call.eventfd(0, abi.EFD_CLOEXEC | abi.EFD_NONBLOCK);

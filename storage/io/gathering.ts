@@ -24,6 +24,9 @@ const BROUGHT_MAX = 2 ** 15 / GATHER_PARTS;
  * since that one would wait in vain. Where the wait costs more than it saves, a trial finds it out,
  * and nobody waits either.
  *
+ * Units and exports wait awake, since waking takes longer than the wait. A host would take the
+ * processor from its consumer or its unit with that, so it waits asleep.
+ *
  * Who is not waited for is served one by one, however much it has under way, and so passes for one
  * with a single request. So it is waited for now and then, and seldom where that was in vain.
  */

@@ -18,6 +18,11 @@ import { Slot, SlotKind, SlotQueue } from "./slot.ts";
 
 const ONE_OF_EACH = "a stream has one receive and one send under way";
 
+export interface SlotIoOptions extends KernelIoOptions {
+  /** See createIo: nothing is gathered awake. */
+  readonly standsBetween?: boolean | undefined;
+}
+
 /**
  * A KernelIo whose operations under way each have a slot, made once and used again. What can be
  * done at once is done by direct calls, which are here as well.
@@ -30,9 +35,11 @@ export abstract class SlotIo extends KernelIo {
   protected slotsInUse = 0;
   readonly #free = new SlotQueue();
   protected readonly gathering = new Gathering(this);
+  protected readonly standsBetween: boolean;
 
-  constructor(options: KernelIoOptions) {
+  constructor(options: SlotIoOptions) {
     super(options);
+    this.standsBetween = options.standsBetween === true;
     this.messages = new Messages(this.libc, this.arena.address);
     this.calls = new DirectCalls(this.libc);
   }
@@ -113,6 +120,7 @@ export abstract class SlotIo extends KernelIo {
    * so that a peer wakes nobody while it sends.
    */
   protected gather(): boolean {
+    if (this.standsBetween) return false;
     const us = this.gathering.takeWaitUs();
     if (us === 0) return false;
     const endMs = Math.min(this.timeMs + us / 1000, this.untilMs);

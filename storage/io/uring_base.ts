@@ -24,6 +24,7 @@ const CANCEL_OF_0 = -1;
 export interface UringOptions {
   readonly arena: ArenaOptions;
   readonly libc?: Libc | undefined;
+  readonly standsBetween?: boolean | undefined;
 }
 
 /**
@@ -91,11 +92,22 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
 
   protected exchange(waits: boolean): void {
     const ring = this.#ring;
+    if (waits && this.standsBetween && this.#gathersAsleep()) return;
     const hasGathered = waits && this.gather();
     if (waits && !this.#finds(hasGathered)) return this.#sleep();
     if (!waits || ring.isBehind) ring.enter(0);
     this.readClock();
     ring.reap(this);
+  }
+
+  /** False: there is nothing to gather. */
+  #gathersAsleep(): boolean {
+    const us = this.gathering.takeWaitUs();
+    if (us === 0) return false;
+    this.#ring.enter(this.leftMs(), us);
+    this.readClock();
+    this.#ring.reap(this);
+    return true;
   }
 
   /** Since the last results: whoever has worked for long need not save the time of a wake-up. */

@@ -58,7 +58,7 @@ function openIo(start: WorkerStart, log: Log): Io {
   const options = {
     arena: { classes: WORKER_BUFFERS },
     helperUrl: scope.location.href,
-    longSlices: start.longSlices ?? false,
+    standsBetween: start.standsBetween ?? false,
   };
   if (start.io === "epoll") return createIo({ ...options, kind: "epoll" });
   const { io, whyNotUring } = createBestIo(options);

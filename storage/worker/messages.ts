@@ -39,8 +39,8 @@ export interface WorkerStart {
   readonly counters: SharedArrayBuffer;
   /** DATA_LIMITS when not given. */
   readonly limits?: DataLimits;
-  /** For who stands between two others: see lengthenSlices. */
-  readonly longSlices?: boolean;
+  /** See createIo. */
+  readonly standsBetween?: boolean;
 }
 
 /** A stand-alone export: a name and a file or block device. */
