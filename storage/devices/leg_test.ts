@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { bytesEqual } from "../../protocol/core/bytes.ts";
+import { ForgetfulDevice } from "../nbd/testing_forgetful.ts";
 import { FaultProxy, overwrite } from "../nbd/testing_proxy.ts";
 import { assignmentOf, DeviceBench, KIB, LegBench } from "./testing_leg.ts";
 
@@ -275,4 +276,20 @@ Deno.test("a volume of another size is not used: smaller is refused, larger is w
   second.update(assignmentOf(unit));
   bench.ready(second);
   bench.end([leg, second], [unit]);
+});
+
+Deno.test("a unit that proves one size of a volume and serves another is not used", () => {
+  for (const sizeBytes of [64 * KIB, 256 * KIB]) {
+    const bench = new LegBench();
+    const unit = bench.unit({ sizeBytes: 128 * KIB });
+    const find = unit.find.bind(unit);
+    unit.find = (connection, name) => ({
+      ...find(connection, name),
+      device: new ForgetfulDevice(bench.io, sizeBytes),
+    });
+    const leg = bench.leg(unit);
+    bench.until(() => /told two sizes/.test(leg.status().reason ?? ""));
+    assert.notEqual(leg.status().state, "ready");
+    bench.end([leg], [unit]);
+  }
 });

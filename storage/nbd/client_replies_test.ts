@@ -93,8 +93,8 @@ const data = (offset: number, length: number, last = true) =>
 const hole = (offset: number, length: number, last = true) =>
   chunk(CHUNK.offsetHole, [[offset, 8], [length, 4]], { last });
 const none = chunk(CHUNK.none, []);
-const failure = (last: boolean) =>
-  chunk(CHUNK.error, [[5, 4], [3, 2]], { last, data: new Uint8Array(3) });
+const failure = (last: boolean, error = 5) =>
+  chunk(CHUNK.error, [[error, 4], [3, 2]], { last, data: new Uint8Array(3) });
 const status = (runs: readonly number[], o: { id?: number; last?: boolean } = {}) =>
   chunk(
     CHUNK.blockStatus,
@@ -129,6 +129,8 @@ Deno.test("ReplyIntake takes what a server may send, in pieces of any size", () 
   const pieces = new Bench({}).take(RIGHT[2]![2]);
   assert.deepEqual(pieces.data, new Uint8Array(100).fill(1050 & 255, 50));
   assert.equal(new Bench({}).take(failure(true)).request.error, 5);
+  const twice = new Bench({}).take(join(failure(false, 28), failure(true)));
+  assert.equal(twice.request.error, 28, "the first is what went wrong");
 });
 
 Deno.test("ReplyIntake ends a status where its request ends, and keeps what there is room for", () => {
