@@ -20,7 +20,11 @@ export function swap(scene: Scene): void {
   if (paths.some((path) => scene.copies.has(path))) return;
   const free = take(scene, paths);
   if (free === null) return;
-  const change = () => whileDown([one.role, other.role], () => exchange(scene, paths));
+  const change = () =>
+    whileDown([one.role, other.role], () => {
+      writeBack(scene, paths);
+      exchange(scene, paths);
+    });
   change();
   lasting(scene, {
     what: `the media ${paths.join(" and ")} have changed places`,
@@ -132,6 +136,17 @@ function take(scene: Scene, paths: readonly string[]): (() => void) | null {
 function whileDown(roles: readonly SimRole[], run: () => void): void {
   for (const role of roles) role.end("killed");
   run();
+}
+
+/**
+ * Machines write back what they hold of media that are taken out of them. It would go with the
+ * other machine's power else, and no unit could know.
+ */
+function writeBack({ world }: Scene, paths: readonly string[]): void {
+  for (const path of paths) {
+    const medium = world.kernel.media.get(path)!;
+    medium.restore(medium.image());
+  }
 }
 
 function exchange({ world }: Scene, [one, other]: readonly [string, string]): void {

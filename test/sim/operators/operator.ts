@@ -90,9 +90,9 @@ export class Operator {
             () => this.#forget(id, { path, unit: name }),
           );
         }
-        if (state === "foreign") this.#wipeOn(name, path);
         // It was out when the unit looked at the paths that it was given, and is there again.
         const isBack = state === "refused" && world.kernel.media.get(path)?.isGone === false;
+        if (state === "foreign" || isBack) this.#wipeOn(name, path);
         if (state !== "poisoned" && state !== "failed" && !isBack) continue;
         this.#try(
           `reopen medium ${isBack ? path : id} of ${name}`,
