@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { decodeCopy } from "../../protocol/label/codec.ts";
+import { fromUtf8, utf8 } from "../../protocol/core/bytes.ts";
 import { LABEL_REGION_BYTES } from "../../protocol/core/limits.ts";
 import { banGlobals } from "./core/bans.ts";
 import { Simulation } from "./core/simulation.ts";
@@ -79,6 +80,26 @@ Deno.test("copies of media do not change places: taken away, they would take a m
     assert.deepEqual([...scene.copies], []);
     assert.deepEqual([...world.kernel.media.keys()].sort(), own.sort());
   }, { units: 3, mediaPerUnit: 2 });
+});
+
+Deno.test("machines write back what they hold of media that change places", async () => {
+  await play("written back", (scene) => {
+    const { sim, world, units, heals } = scene;
+    // Behind a label, where no unit zeroes anything.
+    const position = LABEL_REGION_BYTES / 2;
+    const held = units.map(({ plan: { devices: [path] } }) => world.kernel.media.get(path!)!);
+    for (const medium of held) medium.write(utf8(medium.path), position);
+    swap(scene);
+    assert.equal(heals.size, 1, "it has struck");
+    const durable = held.map((medium) => {
+      const bytes = new Uint8Array(utf8("/unit1/a.img").length);
+      medium.readDurable(bytes, position);
+      return fromUtf8(bytes);
+    });
+    assert.deepEqual(durable, ["/unit1/a.img", "/unit2/a.img"]);
+    assert.equal(sim.violation, null);
+    return Promise.resolve();
+  }, { units: 2, mediaPerUnit: 1 });
 });
 
 Deno.test("a snapshot that no label tells from what came after is not put back", async () => {

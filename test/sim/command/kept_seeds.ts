@@ -138,4 +138,14 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
       "the checker of told losses missed what a replay had left out or zeroed, and what had been " +
       "written side by side",
   },
+  {
+    seed: 98_033,
+    only: ["copy", "wipe", "restart", "direct", "swap", "power"],
+    reason: "of media that had changed places, what one machine held went with the other's power",
+  },
+  {
+    seed: 98_036,
+    only: ["wipe", "adopt", "clocks", "media-errors", "users"],
+    reason: "a device that was out when its unit was to wipe it was opened again and again",
+  },
 ];
