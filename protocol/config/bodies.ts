@@ -130,6 +130,8 @@ export const VolumeInfo = z.strictObject({
   sequence: Count,
   state: z.enum(["zeroing", "ready", "incomplete", "failed"]),
   reason: Text.optional(),
+  /** Its creation is not on its labels yet: nobody may rely on what a power cut could undo. */
+  making: z.literal(true).optional(),
   zeroedBytes: Bytes,
   /** With header and rounding: what zeroedBytes runs up to. */
   allocatedBytes: Bytes,

@@ -87,6 +87,7 @@ const SHUT_OUT: Plan = {
 const NO_LONGER_HELD =
   "the unit no longer holds it: a medium is missing or was replaced, or it was " +
   "released and this catalog was written before: then release it again";
+const BEING_MADE = "its unit is making it, and its labels do not have it yet";
 const CONFIRM = 'the station is in recovered state and waits for "dvsan ctl recover --confirm"';
 
 /** Compares what is wanted of one volume with what its unit holds (control.md §4). Pure. */
@@ -101,7 +102,9 @@ function planWanted(input: PlanInput): Plan {
   const { volume, held, tombstone } = input;
   if (tombstone !== null) return planBurial(tombstone, input);
   if (volume === null) {
-    return held === null ? AGREED : act({ kind: "adopt", held }, "not known here: will be adopted");
+    if (held === null) return AGREED;
+    if (held.making === true) return wait(`not known here, and ${BEING_MADE}`);
+    return act({ kind: "adopt", held }, "not known here: will be adopted");
   }
   if (volume.unitId !== input.unitId) {
     if (held === null) return AGREED;
@@ -188,9 +191,9 @@ function planHeld(volume: VolumeRow, input: Held): Plan {
   const trouble = held.state === "failed" || held.state === "incomplete"
     ? `${held.state}: ${held.reason ?? "the unit gives no reason"}`
     : null;
-  // A creation that its medium's failing cut off may be on no label: it is not made yet, and is
-  // asked for again should the unit hold nothing of it once the medium was opened anew.
-  if (trouble !== null && volume.created === 0 && held.state === "failed") return wait(trouble);
+  // Should the unit hold nothing of it later, after a power cut, or once a medium that failed was
+  // opened anew, it is asked for again.
+  if (volume.created === 0 && held.making === true) return wait(trouble ?? BEING_MADE);
   const place = volume.number === held.number && volume.startLba === held.startLba;
   if (volume.created === 0 || !place) return act({ kind: "keep", volume, held }, null);
   const learned = planLearning(volume, input);

@@ -162,14 +162,19 @@ Deno.test("planVolume() forgets what was adopted without a grant, and is gone", 
   }
 });
 
-Deno.test("planVolume() counts as made what a unit holds, and not what a failed medium cut off", () => {
+Deno.test("planVolume() counts as made what a unit's labels hold, and not what it is making", () => {
   const volume: VolumeRow = { ...ROW, created: 0, publishedBytes: 0 };
   const held = heldWith(null);
   assert.equal(planOf({ volume, held, grant: null }).step?.kind, "keep");
-  const reason = "its medium failed";
-  const begun = planOf({ volume, held: { ...held, state: "failed", reason }, grant: null });
-  assert.deepEqual([begun.step, begun.difference], [null, "failed: its medium failed"]);
-  // Opened anew, the medium's label has nothing of it.
+  const making = { ...held, making: true as const };
+  for (const begun of [making, { ...making, state: "failed" as const, reason: "its medium" }]) {
+    const { step, difference } = planOf({ volume, held: begun, grant: null });
+    assert.equal(step, null);
+    assert.match(difference ?? "", /failed: its medium|labels do not have it yet/);
+    // Nor is it adopted by a catalog that does not know it.
+    assert.equal(planOf({ volume: null, held: begun, grant: null }).step, null);
+  }
+  // After a power cut, or once a medium that failed was opened anew, the label has nothing of it.
   assert.equal(planOf({ volume, held: null, grant: null }).step?.kind, "create");
 });
 

@@ -47,3 +47,29 @@ Deno.test("a stalled medium holds up no fence or volume on others for a station 
   await assert.rejects(again.accept(STATION), { code: "stale-epoch" });
   await again.close();
 });
+
+Deno.test("a volume is told of as one that is being made until its label is durable", async () => {
+  const medium = new MemoryMedium({ path: "/slow", sizeBytes: 80 * MIB });
+  const source = medium.source();
+  const gate = Promise.withResolvers<void>();
+  let isStalled = false;
+  const open = async () => {
+    const file = await source.open();
+    const write: typeof file.write = async (position, bytes) => {
+      if (isStalled) await gate.promise;
+      return await file.write(position, bytes);
+    };
+    return { ...file, write };
+  };
+  const store = await UnitStore.open([{ ...source, open }], storeOptions());
+  await store.accept(STATION);
+  await store.idle();
+  isStalled = true;
+  const creating = store.volumeCreate(createBody(1, 40 * MIB));
+  while (store.storageInfo().volumes.length === 0) await Promise.resolve();
+  assert.equal(store.storageInfo().volumes[0]!.making, true);
+  gate.resolve();
+  assert.equal((await creating).making, undefined);
+  assert.equal(store.storageInfo().volumes[0]!.making, undefined);
+  await store.close();
+});

@@ -31,6 +31,8 @@ export class Volume {
    * nobody may rely on a grant or a fence that a power cut could undo.
    */
   durable: Pick<VolumeRecord, "grant"> | null = null;
+  /** Its creation is not, or not for certain, on its labels. */
+  isMaking = false;
   /** Changes of one volume run one after another. */
   turn: Promise<unknown> = Promise.resolve();
 
@@ -108,6 +110,7 @@ export function volumeInfoOf(volume: Volume, media: Media, nowMs: number): Volum
     sequence: record.sequence,
     state: trouble?.state ?? (zeroed < allocated ? "zeroing" : "ready"),
     ...(trouble === null ? {} : { reason: trouble.reason.slice(0, 1024) }),
+    ...(volume.isMaking && { making: true }),
     zeroedBytes: zeroed * EXTENT_STEP_BYTES,
     allocatedBytes: allocated * EXTENT_STEP_BYTES,
     leg: record.leg,

@@ -56,6 +56,7 @@ export async function createVolume(state: StoreState, body: VolumeCreate): Promi
   const own = mediaOf(state, record);
   for (const medium of own) medium.checkFits(withRecord(record));
   const volume = new Volume(record, null);
+  volume.isMaking = true;
   state.volumes.set(record.id, volume);
   // Begun before anything is awaited, so that nobody else is given this space or number. A number
   // is never used again, also when the volume's media are away at the next start.
@@ -66,6 +67,7 @@ export async function createVolume(state: StoreState, body: VolumeCreate): Promi
   ]);
   return await inTurn(volume, async () => {
     await writing;
+    volume.isMaking = false;
     return changed(state, volume);
   });
 }

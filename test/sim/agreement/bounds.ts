@@ -24,6 +24,31 @@ const CATALOG_BYTES_MAX = 8 * 2 ** 20;
 const TABLE_ROWS_MAX = 1000;
 
 /**
+ * Buffers that each process has out, and the most that it holds by itself and for what it is asked
+ * and has not answered. What a consumer left that has gone may be under way for a while yet.
+ */
+export function buffersOf(scene: Scene): { process: string; is: number; most: number }[] {
+  return [...scene.world.kernel.residents].flatMap((resident) => {
+    if (!(resident instanceof SimIo)) return [];
+    const process = resident.place?.process ?? "";
+    return [{ process, is: resident.buffers.out, most: mostBuffersOf(scene, process) }];
+  });
+}
+
+function mostBuffersOf({ units, hosts, users }: Scene, process: string): number {
+  const [name] = process.split("#");
+  const asked = users.disks.reduce((sum, { workload }) => sum + workload.underWay, 0);
+  const unit = units.find(({ role }) => role.name === name);
+  // Each of its media is looked at every now and then.
+  if (unit !== undefined) return SERVER_BUFFERS + unit.plan.devices.length + asked;
+  const host = hosts.find(({ role }) => role.name === name);
+  if (host === undefined) return CLIENT_BUFFERS + asked;
+  const disks = assignmentsOf(host.role.machine);
+  const ofDisks = disks.map(({ legs }) => SERVER_BUFFERS + CLIENT_BUFFERS * legs.length);
+  return ofDisks.reduce((sum, count) => sum + count, SERVER_BUFFERS + LEG_REPLAYS_MAX + asked);
+}
+
+/**
  * Nothing grows without bound: events that wait; and once all agree and nobody asks for anything,
  * each process's timers, operations, buffers and handles, files, and the catalog's tables. What a
  * process keeps in its memory alone is looked at by the tests of its tables' limits.
@@ -49,14 +74,12 @@ export class BoundsChecker implements Checker {
     this.#within("open Ios", "", { is: residents.size, most: processes });
     this.#within("listeners", "", { is: listeners.size, most: processes });
     this.#within("descriptors", "", { is: detached.size, most: processes });
+    for (const { process, is, most } of buffersOf(this.#scene)) {
+      this.#within("buffers", `of ${process}`, { is, most });
+    }
     for (const resident of residents) {
       if (!(resident instanceof SimIo)) continue;
       const of = `of ${resident.place?.process}`;
-      const { out } = resident.buffers;
-      this.#within("buffers", of, {
-        is: out,
-        most: this.#buffersOf(resident.place?.process ?? ""),
-      });
       this.#within("handles", of, { is: resident.openCount, most: HANDLES_MAX });
     }
     for (const { owner } of roles) {
@@ -72,21 +95,6 @@ export class BoundsChecker implements Checker {
     this.#lookAtCatalog();
     const usual = [...this.#seen].map(([what, most]) => `${most} ${what}`);
     sim.say(`at the end there are at most: ${usual.join(", ")}`);
-  }
-
-  /** What a process holds by itself, and for what it was asked and has not answered. */
-  #buffersOf(process: string): number {
-    const { units, hosts, users } = this.#scene;
-    const [name] = process.split("#");
-    const asked = users.disks.reduce((sum, { workload }) => sum + workload.underWay, 0);
-    const unit = units.find(({ role }) => role.name === name);
-    // Each of its media is looked at every now and then.
-    if (unit !== undefined) return SERVER_BUFFERS + unit.plan.devices.length + asked;
-    const host = hosts.find(({ role }) => role.name === name);
-    if (host === undefined) return CLIENT_BUFFERS + asked;
-    const disks = assignmentsOf(host.role.machine);
-    const ofDisks = disks.map(({ legs }) => SERVER_BUFFERS + CLIENT_BUFFERS * legs.length);
-    return ofDisks.reduce((sum, count) => sum + count, SERVER_BUFFERS + LEG_REPLAYS_MAX + asked);
   }
 
   #lookAtCatalog(): void {

@@ -132,6 +132,16 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     reason: "a creation that a failing medium cut off counted as made, and was missed for ever",
   },
   {
+    seed: 200_022,
+    only: ["stalls", "weather", "clone", "copy", "direct", "kill", "clocks", "users"],
+    reason: "a creation that a stalled medium held up counted as made, and was missed for ever",
+  },
+  {
+    seed: 462_186_864,
+    only: ["weather", "clocks", "streams", "users"],
+    reason: "the bounds did not wait for what a consumer had left under way that had gone",
+  },
+  {
     seed: 98_002,
     only: ["mid-call", "slow"],
     reason:

@@ -46,10 +46,8 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
     name: "unknown-volume-deleted",
     breaks: "volumes that the station does not know are adopted, never deleted",
     file: "roles/station/plan.ts",
-    old:
-      '    return held === null ? AGREED : act({ kind: "adopt", held }, "not known here: will be adopted");\n',
-    new: "    if (held === null) return AGREED;\n" +
-      "    const { id: volumeId, sequence, grant } = held;\n" +
+    old: '    return act({ kind: "adopt", held }, "not known here: will be adopted");\n',
+    new: "    const { id: volumeId, sequence, grant } = held;\n" +
       '    if (grant?.state === "active") {\n' +
       '      return act({ kind: "revoke", volumeId, generation: grant.generation, sequence }, "x");\n' +
       "    }\n" +

@@ -3,6 +3,14 @@ import type { Mutation } from "./mutation.ts";
 /** Bugs in what a unit does with data, grants and fences. */
 export const UNIT_MUTATIONS: readonly Mutation[] = [
   {
+    name: "creation-told-before-it-is-durable",
+    breaks: "a volume that a power cut could undo is not counted as made",
+    file: "storage/media/volume_changes.ts",
+    old: "  volume.isMaking = true;\n",
+    new: "",
+    only: ["stalls", "weather", "clone", "copy", "direct", "kill", "clocks", "users"],
+  },
+  {
     name: "fence-acknowledged-before-durable",
     breaks: "a fence holds from its acknowledgement on, also after the unit restarts",
     file: "storage/media/access_changes.ts",

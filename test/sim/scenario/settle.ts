@@ -1,4 +1,5 @@
 import { differencesOf } from "../agreement/agreement.ts";
+import { buffersOf } from "../agreement/bounds.ts";
 import type { Workload } from "../consumers/workload.ts";
 import type { Sim } from "../types.ts";
 import type { Scene } from "./scene.ts";
@@ -13,6 +14,9 @@ const LOOKS = 3;
 /** What consumers may take for their last flushes and reads. */
 const CONCLUDE_MS_MAX = 20 * 60_000;
 const CONCLUDE_STEPS_MAX = 60_000;
+
+/** What may take longest of what was begun before: a stall, or a stream that is held up. */
+const REST_MS_MAX = 5 * 60_000;
 
 /**
  * Faults are over: waits until station, units and hosts agree, then has every disk flushed and read
@@ -42,6 +46,25 @@ export async function settle(scene: Scene): Promise<void> {
   await conclude(scene, disks, { what: "the last reads", isDone: (one) => one.isConcluded });
   // Deep ones asked for the same several times.
   await conclude(scene, disks, { what: "a request", isDone: ({ underWay }) => underWay === 0 });
+  await rest(scene);
+}
+
+/**
+ * Waits for what consumers left that have gone: a medium may stand still over it, or its reply be
+ * held up. Whether it ever ends is the bounds' to judge.
+ */
+async function rest(scene: Scene): Promise<void> {
+  const { sim } = scene;
+  if (sim.violation !== null) return;
+  const isOver = () => buffersOf(scene).every(({ is, most }) => is <= most);
+  const untilMs = sim.nowMs() + REST_MS_MAX;
+  let ends = false;
+  const look = () => {
+    ends = isOver() || sim.nowMs() > untilMs;
+    if (!ends) sim.later(LOOK_MS, "an inspector looks whether all are at rest", look);
+  };
+  look();
+  await sim.run({ until: () => ends, steps: CONCLUDE_STEPS_MAX });
 }
 
 /** What an operator asked for may have failed later: a disk is there once somebody has seen it. */
