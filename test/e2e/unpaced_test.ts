@@ -29,10 +29,11 @@ testWith({
     }
     /** Congestion controls of the server's ends, by the other end's address. */
     const controls = new Map<string, string>();
-    await waitFor("both to be connected", async () => {
+    // The kernel connects them; once the server has accepted one, it greets.
+    await waitFor("both to be greeted", async () => {
       const filter = ["-tinH", "state", "established", `( sport = :${PORT} )`];
       const { stdout } = await lab.run("server", "ss", filter);
-      const pattern = /^\S+\s+\S+\s+\S+\s+(\S+):\d+\s*\n\s+([a-z]+) /gm;
+      const pattern = /^\S+\s+\S+\s+\S+\s+(\S+):\d+\s*\n\s+([a-z]+) .*\bbytes_sent:/gm;
       for (const [, peer = "", found = ""] of stdout.matchAll(pattern)) controls.set(peer, found);
       return controls.size === 2;
     });
