@@ -43,7 +43,7 @@ export class Operator {
   }
 
   /** Looks at the pool, and does what it asks of a person. */
-  mend({ pool, units, hosts, disks, volumes }: PoolPicture): void {
+  mend({ pool, units, hosts, disks, volumes, tasks }: PoolPicture): void {
     const { station, moved, users, wiped, world, units: all } = this.#scene;
     if (pool.state === "superseded") {
       this.#try("restart the station, whose twin is gone", () => station.stop());
@@ -60,7 +60,11 @@ export class Operator {
       const isGivenBack = users.disks.some((disk) =>
         disk.key === `${host}/${name}` && disk.state === "released"
       );
-      if (isGivenBack && (state === "degraded" || state === "direct")) {
+      // Its task was taken, and then could not be written down: it says that nothing was changed.
+      const hasFailed = tasks.some((task) =>
+        task.state === "failed" && task.title === `Release disk "${name}"`
+      );
+      if (isGivenBack && (hasFailed || state === "degraded" || state === "direct")) {
         this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
       }
       const disk = users.present.find(({ workload }) => workload.diskId === id);
