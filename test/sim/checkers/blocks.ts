@@ -90,7 +90,9 @@ export class BlocksChecker implements Checker {
           change.doneAt = Math.min(change.doneAt, now);
           change.isAcknowledged = true;
           if (request.fua) change.isDurable = true;
-          else disk.unflushed.push({ request, change, answeredAt: now });
+          if (change.leavesAnythingYet || !request.fua) {
+            disk.unflushed.push({ request, change, answeredAt: now });
+          }
         }
     }
   }
@@ -194,6 +196,7 @@ export class BlocksChecker implements Checker {
       if (answeredAt > askedAt) return true;
       // What was lost before and that nobody could repeat did not come back by a flush.
       if (!change.mayVanish) change.isDurable = true;
+      change.isFlushed = change.isDurable;
       return false;
     });
   }

@@ -167,6 +167,28 @@ good("a trim that its host repeats, and that leaves something else then", ({ his
   history.read(0, 0);
 });
 
+good("a durable trim that its host repeats, and that leaves something else then", ({ history }) => {
+  const before = history.write(0);
+  history.done(history.ask("trim", 0, { fua: true }));
+  history.read(0, before);
+  history.read(0, 0);
+  history.flush();
+  history.read(0, 0);
+});
+
+bad(
+  "something else after a durable trim that was flushed and seen",
+  /after that, r4 read/,
+  (it) => {
+    const { history } = it;
+    const before = history.write(0);
+    history.done(history.ask("trim", 0, { fua: true }));
+    history.flush();
+    history.read(0, 0);
+    return () => history.read(0, before);
+  },
+);
+
 bad("something else after a trim that was flushed and seen", /after that, r4 read/, (it) => {
   const { history } = it;
   const before = history.write(0);

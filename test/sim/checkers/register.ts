@@ -15,6 +15,8 @@ export class Change {
   isAcknowledged = false;
   /** It is covered by a FLUSH or was a FUA write that was answered. */
   isDurable = false;
+  /** It is covered by a FLUSH: its host repeats it no more, as it may a FUA one that is durable. */
+  isFlushed = false;
   /** The host that could repeat it does not remember it any more. */
   isForgotten = false;
   /** A unit may have lost it since it was done. */
@@ -38,7 +40,7 @@ export class Change {
     this.askedAt = o.askedAt;
     this.what = o.what;
     this.sources = o.sources ?? [];
-    this.isPassing = this.sources.some(({ left, isDurable }) => left === "anything" && !isDurable);
+    this.isPassing = this.sources.some((source) => source.leavesAnythingYet);
   }
 
   /** Nobody promised that it stays: it was not flushed, and both who had it lost it. */
@@ -61,6 +63,12 @@ export class Change {
    */
   get isMissed(): boolean {
     return this.mayVanish && !this.#later.some(({ isAcknowledged }) => isAcknowledged);
+  }
+
+  /** A TRIM that may be repeated. */
+  get leavesAnythingYet(): boolean {
+    if (this.left !== "anything") return false;
+    return !this.isDurable || (!this.isFlushed && !this.isForgotten);
   }
 
   gives(value: Value): boolean {

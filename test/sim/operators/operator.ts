@@ -60,11 +60,8 @@ export class Operator {
       const isGivenBack = users.disks.some((disk) =>
         disk.key === `${host}/${name}` && disk.state === "released"
       );
-      // Its task was taken, and then could not be written down: it says that nothing was changed.
-      const hasFailed = tasks.some((task) =>
-        task.state === "failed" && task.title === `Release disk "${name}"`
-      );
-      if (isGivenBack && (hasFailed || state === "degraded" || state === "direct")) {
+      const isRefused = state === "degraded" || state === "direct" || hasFailed(tasks, name);
+      if (isGivenBack && isRefused) {
         this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
       }
       const disk = users.present.find(({ workload }) => workload.diskId === id);
@@ -172,4 +169,9 @@ function isThere(units: PoolPicture["units"], mediumId: string): boolean {
   return units.some(({ media }) =>
     media.some(({ id, state }) => id === mediumId && state !== "missing")
   );
+}
+
+/** A release that was taken, and then could not be written down, says that nothing was changed. */
+function hasFailed(tasks: PoolPicture["tasks"], disk: string): boolean {
+  return tasks.some(({ state, title }) => state === "failed" && title === `Release disk "${disk}"`);
 }
