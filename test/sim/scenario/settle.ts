@@ -94,7 +94,8 @@ export async function agree(scene: Scene): Promise<void> {
       if (differences.length > 0 && picture !== null) scene.operator.mend(picture);
     }, (error) => sim.violated("bug", String(error?.stack ?? error)));
   };
-  look();
+  // In an event of its own: the last one may have been a packet's, which is not why anybody acts.
+  sim.later(0, "an inspector looks whether all agree", look);
   const until = () => looks >= LOOKS || sim.nowMs() > untilMs;
   await sim.run({ until, steps: AGREE_STEPS_MAX });
   if (looks >= LOOKS || sim.violation !== null) return;
