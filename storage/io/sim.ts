@@ -20,6 +20,15 @@ export class SimIo extends SimMediaIo implements io.Io {
     return this.handles.used;
   }
 
+  /** Something that has a buffer is under way: on a medium, a send, a receive of just so much. */
+  get hasBuffersUnderWay(): boolean {
+    return [...this.pending.values()].some(({ index, cancel }) => {
+      const object = this.objects[index];
+      if (!(object instanceof SimStream)) return cancel === null;
+      return object.send !== null || object.receive?.exactly === true;
+    });
+  }
+
   accept(operation: Operation, listener: io.Handle): void {
     const index = this.begin(operation, listener, "an accept");
     if (index < 0) return;

@@ -23,15 +23,24 @@ const FILE_BYTES_MAX = 16 * 2 ** 10;
 const CATALOG_BYTES_MAX = 8 * 2 ** 20;
 const TABLE_ROWS_MAX = 1000;
 
+export interface BuffersOut {
+  readonly process: string;
+  readonly is: number;
+  readonly most: number;
+  /** Operations with buffers are under way: those may be what a consumer left that has gone. */
+  readonly isBusy: boolean;
+}
+
 /**
  * Buffers that each process has out, and the most that it holds by itself and for what it is asked
- * and has not answered. What a consumer left that has gone may be under way for a while yet.
+ * and has not answered.
  */
-export function buffersOf(scene: Scene): { process: string; is: number; most: number }[] {
+export function buffersOf(scene: Scene): BuffersOut[] {
   return [...scene.world.kernel.residents].flatMap((resident) => {
     if (!(resident instanceof SimIo)) return [];
     const process = resident.place?.process ?? "";
-    return [{ process, is: resident.buffers.out, most: mostBuffersOf(scene, process) }];
+    const { buffers: { out: is }, hasBuffersUnderWay: isBusy } = resident;
+    return [{ process, is, most: mostBuffersOf(scene, process), isBusy }];
   });
 }
 

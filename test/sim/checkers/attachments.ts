@@ -103,7 +103,9 @@ export class AttachmentsChecker implements Checker {
   #whyNotErased(process: string, { volume, position, length }: GrantedPiece): string | null {
     this.#letIn.learn(volume.id, volume.grant?.direct);
     const all = this.#letIn.of(process, volume.id);
-    const present = all.filter(({ supersededBy }) => supersededBy === null);
+    // Of those who asked for the same by one token, one that is in comes before who waits for it.
+    const present = all.filter(({ supersededBy }) => supersededBy === null)
+      .sort((a, b) => Number(b.isLetIn) - Number(a.isLetIn));
     const erased = { begin: position, end: position + length };
     // Who asked for the same on a newer connection repeats it: both may ask, one may do it.
     const askers = this.#take(present, erased) ?? this.#take([...present, ...all], erased);

@@ -178,6 +178,38 @@ Deno.test("attachments: what comes by a token may be kept back, and throws out o
   assert.match(bench.complaints.texts[0] ?? "", /only connection 1 had brought/);
 });
 
+Deno.test("attachments: of two by one token who was replaced is caught, whether or not it was shut", () => {
+  for (const erases of [false, true]) {
+    const bench = new Bench();
+    const [one, other] = [bench.connect(TOKEN), bench.connect(TOKEN)];
+    one.writes(1);
+    one.writes(3);
+    one.zeroes(0, MIB);
+    other.writes(2);
+    bench.lands(1);
+    bench.lands(3);
+    bench.lands(2);
+    assert.deepEqual(bench.complaints.texts, []);
+    if (erases) bench.erases(0, MIB);
+    else bench.lands(3);
+    assert.match(bench.complaints.texts[0] ?? "", /only connection 1 had .*connection 2 had/);
+  }
+});
+
+Deno.test("attachments: of two by one token who is in did what both had asked for", () => {
+  const bench = new Bench();
+  const [silent, present] = [bench.connect(TOKEN), bench.connect(TOKEN)];
+  silent.zeroes(0, MIB);
+  silent.isLost();
+  present.writes(1);
+  present.zeroes(0, MIB);
+  bench.lands(1);
+  bench.erases(0, MIB);
+  present.writes(2);
+  bench.lands(2);
+  assert.deepEqual(bench.complaints.texts, []);
+});
+
 Deno.test("attachments: what was let in before a newer grant is caught, what comes later is not", () => {
   const bench = new Bench();
   const older = bench.connect();

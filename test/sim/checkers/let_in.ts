@@ -49,8 +49,9 @@ export interface LetInEvents {
  * only while none of it was lost: one that was over before another came belongs to an older one,
  * and so does one that the unit itself shut before the other was let in. An agent sends no request
  * before it is let in; what comes by a token may be kept back, so there the first change that is
- * seen on a medium shows it. A unit that tells of a newer grant has shut out all whom it had let in
- * before.
+ * seen on a medium shows it. By a token there is one connection and the newest wins: whoever is
+ * seen to be in has taken over from whoever was, whether or not the unit shut that one. A unit that
+ * tells of a newer grant has shut out all whom it had let in before.
  */
 export class LetIn {
   readonly #events: LetInEvents;
@@ -112,11 +113,15 @@ export class LetIn {
   letIn(newer: Connection): void {
     if (newer.isLetIn) return;
     newer.isLetIn = true;
+    const isByToken = !VOLUME_ID.test(newer.exportName);
     for (const older of this.of(newer.process, this.volumeOf(newer))) {
       if (older === newer || older.supersededBy !== null) continue;
       const wasLostBefore = older.overAt < newer.openedAt;
       const wasShut = older.overAt === Infinity && older.end.stream.shut;
-      if (wasLostBefore || wasShut) older.supersededBy = `connection ${newer.number}`;
+      const wasReplaced = isByToken && older.isLetIn;
+      if (wasLostBefore || wasShut || wasReplaced) {
+        older.supersededBy = `connection ${newer.number}`;
+      }
     }
   }
 

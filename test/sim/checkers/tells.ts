@@ -1,7 +1,7 @@
 import type { StorageInfo } from "../../../protocol/config/bodies.ts";
 import type { Checker, ConsumerRequest, Sim, WorkerAnswer } from "../types.ts";
 
-/** Who uses a disk by a token, over all connections. */
+/** Who uses a disk by a token, over all connections, and whoever throws out whom. */
 interface DirectUser {
   /** "host1/d3 without agent 1": each has a token of its own. */
   readonly name: string;
@@ -47,7 +47,7 @@ export class TellsChecker implements Checker {
     const { diskId, consumer, isDirect, kind, fua, id } = request;
     // The agent has the disk: the tokens are void.
     if (!isDirect) return void this.#users.delete(diskId);
-    const name = consumer.split("#")[0]!;
+    const name = userOf(consumer);
     let user = this.#users.get(diskId);
     if (user?.name !== name) {
       user = { name, sinceMs: Infinity, hasUnflushed: false, owedSince: null };
@@ -70,7 +70,7 @@ export class TellsChecker implements Checker {
 
   ended(process: string, { power }: { readonly power: boolean }): void {
     for (const [diskId, user] of this.#users) {
-      if (user.name === process) {
+      if (user.name === userOf(process)) {
         // Its unit syncs what it wrote, and nothing is left to lose; or it could not, and tells.
         user.sinceMs = Infinity;
         user.hasUnflushed = false;
@@ -113,4 +113,9 @@ export class TellsChecker implements Checker {
       "that it had not flushed, and no flush has failed since that somebody was there to hear of";
     this.#sim.violated(this.name, text);
   }
+}
+
+/** Of "host1/d3 without agent 1#2", and of "host1/d3 without agent 1, second#1". */
+function userOf(consumer: string): string {
+  return consumer.split(/[#,]/)[0]!;
 }

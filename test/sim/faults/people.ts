@@ -1,6 +1,9 @@
 import type { Scene } from "../scenario/scene.ts";
 import { lasting } from "./lasting.ts";
 
+/** How often somebody else comes by a token that is in use. */
+const SECONDS_MAX = 4;
+
 /** An operator ends a host's membership: its disks are lost to it, whatever it still does. */
 export function revoke(scene: Scene): void {
   const { sim, hosts, users, operator, revoked } = scene;
@@ -18,9 +21,15 @@ export function direct(scene: Scene): void {
   if (able.length === 0) return;
   const disk = sim.pick(able);
   users.handOut(disk);
+  const forMs = 500 + 20_000 * sim.fraction();
+  // Some share a token, or start anew while the former one still runs elsewhere.
+  for (let comes = sim.below(SECONDS_MAX); comes > 0; comes--) {
+    const words = `somebody else may come by the token of ${disk.key}`;
+    sim.after(forMs * sim.fraction(), words, () => users.comeBesideDirect(disk));
+  }
   lasting(scene, {
     what: `${disk.key} is used without the agent`,
-    forMs: 500 + 20_000 * sim.fraction(),
+    forMs,
     undo: () => users.giveBack(disk),
   });
 }

@@ -158,4 +158,40 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     new: "        told();\n",
     story: "direct-consumers-go",
   },
+  {
+    name: "trim-repeated-over-what-replaced-it",
+    breaks: "a replayed TRIM undoes nothing that came after it",
+    file: "storage/devices/leg_replay_plan.ts",
+    old: "    for (const gap of later.add({ start: position, end: position + length })) {\n",
+    new: "    if (change.command === 4) {\n" +
+      "      pieces.unshift({ sequence, skip: 0, length });\n      continue;\n    }\n" +
+      "    for (const gap of later.add({ start: position, end: position + length })) {\n",
+    story: "trims-repeated",
+  },
+  {
+    name: "trim-repeated-after-a-flush",
+    breaks: "what a flush covers is not repeated, so that a block keeps what was read after that",
+    file: "storage/devices/leg_queue.ts",
+    old: "    this.log.releaseBefore(request.mark);\n",
+    new: "    this.log.releaseBefore(Math.max(this.log.begin, request.mark - 2));\n",
+    story: "trims-repeated",
+  },
+  {
+    name: "loss-untold-when-there-is-newer",
+    breaks: "what an earlier process wrote is told, whatever this one has written over it",
+    file: "storage/devices/leg_memory.ts",
+    old: "this.#queue.unknownBefore && this.#before !== mark;\n",
+    new: "this.#queue.unknownBefore &&\n" +
+      "      this.#before !== mark && this.#queue.log.isEmpty;\n",
+    story: "consumers-return-and-write",
+  },
+  {
+    name: "buffer-kept-for-minutes",
+    breaks: "a disk that is detached gives its buffers back as soon as nothing of it is under way",
+    file: "storage/devices/leg_link.ts",
+    old: "    this.#options.io.buffers.release(this.#buffer);\n",
+    new: "    const { io } = this.#options;\n" +
+      "    new LegTimer(io, () => io.buffers.release(this.#buffer)).set(280_000);\n",
+    only: ["users"],
+  },
 ];

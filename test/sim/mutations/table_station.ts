@@ -75,4 +75,13 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     new: "",
     story: "revoked-in-no-backup",
   },
+  {
+    name: "release-must-be-asked-twice",
+    breaks: "a disk that somebody gives back is released, or its task says that nothing was done",
+    file: "roles/station/tasks/disk_release.ts",
+    old: "    await untilUnitsReturned(pool, task.signal);\n",
+    new: '    if (disk.state === "ready") throw new DvsanError("unavailable", "Ask again.");\n' +
+      "    await untilUnitsReturned(pool, task.signal);\n",
+    only: ["users"],
+  },
 ];

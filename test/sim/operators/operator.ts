@@ -173,5 +173,8 @@ function isThere(units: PoolPicture["units"], mediumId: string): boolean {
 
 /** A release that was taken, and then could not be written down, says that nothing was changed. */
 function hasFailed(tasks: PoolPicture["tasks"], disk: string): boolean {
-  return tasks.some(({ state, title }) => state === "failed" && title === `Release disk "${disk}"`);
+  return tasks.some(({ state, title, error }) =>
+    state === "failed" && title === `Release disk "${disk}"` &&
+    error?.message.includes("Nothing was changed") === true
+  );
 }

@@ -50,17 +50,21 @@ export async function settle(scene: Scene): Promise<void> {
 }
 
 /**
- * Waits for what consumers left that have gone: a medium may stand still over it, or its reply be
- * held up. Whether it ever ends is the bounds' to judge.
+ * Waits for what consumers left that have gone, for as long as it is under way: a medium may stand
+ * still over it, or its reply be held up. What is kept when nothing is under way is waited for no
+ * longer, and whether it all ends is the bounds' to judge.
  */
 async function rest(scene: Scene): Promise<void> {
   const { sim } = scene;
   if (sim.violation !== null) return;
-  const isOver = () => buffersOf(scene).every(({ is, most }) => is <= most);
   const untilMs = sim.nowMs() + REST_MS_MAX;
   let ends = false;
+  let idleLooks = 0;
   const look = () => {
-    ends = isOver() || sim.nowMs() > untilMs;
+    const tooMany = buffersOf(scene).filter(({ is, most }) => is > most);
+    // What has just ended may be given back a little later.
+    idleLooks = tooMany.some(({ isBusy }) => isBusy) ? 0 : idleLooks + 1;
+    ends = tooMany.length === 0 || idleLooks >= LOOKS || sim.nowMs() > untilMs;
     if (!ends) sim.later(LOOK_MS, "an inspector looks whether all are at rest", look);
   };
   look();

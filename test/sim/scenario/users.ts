@@ -1,11 +1,9 @@
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import { MIB } from "../../../protocol/core/limits.ts";
-import { Consumer } from "../consumers/consumer.ts";
-import type { Way } from "../consumers/opening.ts";
 import { Workload, type WorkloadOptions } from "../consumers/workload.ts";
-import { stateOf } from "../machines/cluster.ts";
-import { SimRole } from "../machines/role.ts";
+import type { SimRole } from "../machines/role.ts";
 import { askAgent, askStation } from "../operators/api.ts";
+import { agentOf, byToken, consumerOf, type DirectUse } from "./consumer_roles.ts";
 import type { Scene } from "./scene.ts";
 
 const DISKS_MAX = 4;
@@ -22,7 +20,7 @@ export interface UsedDisk {
   /** Whoever released it was told that it is done. */
   isGone: boolean;
   /** A consumer that was handed the disk without the agent, and goes on when it was taken back. */
-  direct: SimRole | null;
+  direct: DirectUse | null;
 }
 
 /** How long people wait before they ask for the same again. */
@@ -142,6 +140,16 @@ export class Users {
     });
   }
 
+  /** Somebody else comes by the token that a disk is used by: the newest connection wins. */
+  comeBesideDirect({ direct, key }: UsedDisk): void {
+    if (direct === null || direct.second.isRunning) return;
+    this.#scene.sim.say(`somebody else uses the token of ${key}`);
+    direct.second.wanted = true;
+    direct.second.start();
+    // Who was thrown out does not come again by itself.
+    direct.second.wanted = false;
+  }
+
   /** The agent is to have it again; whoever uses it without may not have heard of that. */
   giveBack(disk: UsedDisk): void {
     const { sim } = this.#scene;
@@ -205,8 +213,8 @@ export class Users {
       token: pathname.slice(1),
     } as const;
     const role = `${key} without agent ${++this.#others}`;
-    disk.direct = consumerOf({ role, host, name, way, workload });
-    disk.direct.start();
+    disk.direct = byToken({ role, host, name, way, workload });
+    disk.direct.consumer.start();
   }
 
   #use(host: SimRole, name: string): UsedDisk {
@@ -246,31 +254,6 @@ export class Users {
   }
 }
 
-interface ConsumerRole {
-  /** The name of its process. */
-  readonly role: string;
-  readonly host: SimRole;
-  /** Of the disk. */
-  readonly name: string;
-  readonly way: Way;
-  readonly workload: Workload;
-}
-
-/** The processes of a consumer on a host, one after another. */
-function consumerOf({ role, host, name, way, workload }: ConsumerRole): SimRole {
-  const { machine } = host;
-  const agent = () => way.kind === "agent" ? host.owner?.name ?? "" : "";
-  return new SimRole(
-    machine,
-    role,
-    (process, owner) => new Consumer({ machine, owner, process, name, way, agent, workload }).run(),
-  );
-}
-
-function agentOf({ machine }: SimRole, name: string): Way {
-  return { kind: "agent", socketPath: `${stateOf(machine)}/disks/${name}.sock` };
-}
-
 function directly({ name }: UsedDisk): { readonly name: string; readonly direct: boolean } {
   return { name, direct: true };
 }
@@ -278,7 +261,9 @@ function directly({ name }: UsedDisk): { readonly name: string; readonly direct:
 function endDirect(disk: UsedDisk): void {
   const { direct } = disk;
   if (direct === null) return;
-  direct.wanted = false;
-  direct.end("killed");
+  for (const consumer of [direct.consumer, direct.second]) {
+    consumer.wanted = false;
+    consumer.end("killed");
+  }
   disk.direct = null;
 }

@@ -164,7 +164,7 @@ export async function directConsumersGo(scene: Scene): Promise<void> {
   await reach(scene, "a disk is made", () => disk.state === "made");
   for (const other of users.present) if (other !== disk) other.workload.isPaused = true;
   users.handOut(disk);
-  await reach(scene, "it is used without its agent", () => disk.direct?.isReady === true);
+  await reach(scene, "it is used without its agent", () => disk.direct?.consumer.isReady === true);
   const { machine } = unit!.role;
   let flushes = 0;
   sim.checkers.push({
@@ -178,7 +178,7 @@ export async function directConsumersGo(scene: Scene): Promise<void> {
     machine.cutPower();
     machine.switchOn();
     await reach(scene, "the unit is back", () => unit!.role.isReady);
-    await reach(scene, "so is its consumer", () => disk.direct?.isReady === true);
+    await reach(scene, "so is its consumer", () => disk.direct?.consumer.isReady === true);
     let syncs = 0;
     const before = flushes;
     kernel.mediaFault = ({ kind }) => {
@@ -188,7 +188,7 @@ export async function directConsumersGo(scene: Scene): Promise<void> {
     };
     await reach(scene, "a flush is under way", () => syncs > 0);
     await passTime(scene, 100);
-    disk.direct!.end("killed");
+    disk.direct!.consumer.end("killed");
     await passTime(scene, 500);
     kernel.mediaFault = () => "ok";
     kernel.releaseHeld();

@@ -10,7 +10,7 @@ async function handedOut(scene: Scene): Promise<UsedDisk> {
   await reach(scene, "a disk is made", () => disk.state === "made");
   for (const other of users.present) if (other !== disk) other.workload.isPaused = true;
   users.handOut(disk);
-  await reach(scene, "it is used without its agent", () => disk.direct?.isReady === true);
+  await reach(scene, "it is used without its agent", () => disk.direct?.consumer.isReady === true);
   return disk;
 }
 
@@ -35,7 +35,7 @@ export async function directHeldWrite(scene: Scene): Promise<void> {
   for (let i = 0; i < 6; i++) {
     await passTime(scene, 500);
     await reach(scene, "a write is held", holdOne(scene));
-    disk.direct!.end("killed");
+    disk.direct!.consumer.end("killed");
     await passTime(scene, HELD_MS);
     kernel.releaseHeld();
     await passTime(scene, 500);
@@ -62,4 +62,38 @@ export async function grantReplacesHeld(scene: Scene): Promise<void> {
     await passTime(scene, 1000);
     users.endDirect();
   }
+}
+
+/**
+ * Somebody else comes by the token that a disk is used by: one connection, the newest wins. The one
+ * before is thrown out, at times while a write of its stays in the device, and the new one served;
+ * and then the other way round.
+ */
+export async function twoByOneToken(scene: Scene): Promise<void> {
+  const { sim, world: { kernel }, users } = scene;
+  const disk = await handedOut(scene);
+  const { consumer, second } = disk.direct!;
+  let served = "";
+  sim.checkers.push({
+    name: "story",
+    answered: ({ consumer: by }) => {
+      served = by.split("#")[0]!;
+    },
+  });
+  for (let i = 0; i < 6; i++) {
+    await passTime(scene, 500);
+    consumer.wanted = false;
+    if (i % 2 === 1) await reach(scene, "a write is held", holdOne(scene));
+    users.comeBesideDirect(disk);
+    await passTime(scene, i % 2 === 1 ? HELD_MS : 0);
+    kernel.releaseHeld();
+    kernel.mediaFault = () => "ok";
+    await reach(scene, "who came last is served", () => served === second.name);
+    await reach(scene, "the one before was thrown out", () => !consumer.isRunning);
+    consumer.wanted = true;
+    consumer.start();
+    await reach(scene, "the first one is served again", () => served === consumer.name);
+    await reach(scene, "the second one was thrown out", () => !second.isRunning);
+  }
+  users.endDirect();
 }

@@ -37,7 +37,7 @@ export async function releasedInAnotherHistory(scene: Scene): Promise<void> {
 
   // Its grant is newer than the one of whoever released it.
   users.handOut(disk);
-  await reach(scene, "it is used without its agent", () => disk.direct?.isReady === true);
+  await reach(scene, "it is used without its agent", () => disk.direct?.consumer.isReady === true);
   users.endDirect();
   users.giveBack(disk);
   await agree(scene);

@@ -1,7 +1,8 @@
 import { LEG_RETURN_MS } from "../../../protocol/core/limits.ts";
 import type { Scene } from "../scenario/scene.ts";
+import type { Checker } from "../types.ts";
 import { flushAll } from "./flushes.ts";
-import { passTime } from "./story.ts";
+import { passTime, reach } from "./story.ts";
 
 /** Until an agent and its consumers are there again, and unit and agent have met. */
 const BACK_MS = 8000;
@@ -14,6 +15,18 @@ type Ending = (scene: Scene) => Promise<void>;
  * is there, or a flush has failed before one succeeds; and none fails where only processes ended.
  */
 export async function consumersReturn(scene: Scene): Promise<void> {
+  await comeBackAfter(scene, [...LOSSES, processesEnd, flushedBefore]);
+}
+
+/**
+ * The same, where the next agents' consumers have written over some of what the first ones left,
+ * before the unit loses both: the new ones' writes are replayed, and the rest is told.
+ */
+export async function consumersReturnAndWrite(scene: Scene): Promise<void> {
+  await comeBackAfter(scene, new Array<Ending>(6).fill(lostWithNewer));
+}
+
+async function comeBackAfter(scene: Scene, endings: readonly Ending[]): Promise<void> {
   const { sim, users } = scene;
   let isAllThere = false;
   sim.checkers.push({
@@ -23,13 +36,13 @@ export async function consumersReturn(scene: Scene): Promise<void> {
       sim.violated("story", `a flush of ${consumer} (r${id}) failed, and nothing had been lost`);
     },
   });
-  for (const end of [...LOSSES, processesEnd, flushedBefore]) {
+  for (const end of endings) {
     for (const { workload } of users.disks) workload.flushesSeldom = true;
     users.pause(false);
     await passTime(scene, 1000);
     users.pause(true);
     await passTime(scene, 300);
-    isAllThere = !LOSSES.includes(end);
+    isAllThere = end === processesEnd || end === flushedBefore;
     await end(scene);
     await flushAll(scene);
     isAllThere = false;
@@ -77,6 +90,27 @@ const LOSSES: readonly Ending[] = [
     machineOf(scene).switchOn();
   },
 ];
+
+async function lostWithNewer(scene: Scene): Promise<void> {
+  const { sim, users } = scene;
+  endAgents(scene);
+  await passTime(scene, BACK_MS);
+  let written = 0;
+  const checker: Checker = {
+    name: "story",
+    answered: ({ kind }) => {
+      if (kind === "write") written++;
+    },
+  };
+  sim.checkers.push(checker);
+  // Only a little: a FUA write or a flush syncs what the first ones wrote, too.
+  users.pause(false);
+  await reach(scene, "something was written", () => written > 0);
+  users.pause(true);
+  sim.checkers.splice(sim.checkers.indexOf(checker), 1);
+  await passTime(scene, 300);
+  unitRestarts(scene);
+}
 
 /** What a process was given stays with its machine's kernel. */
 async function processesEnd(scene: Scene): Promise<void> {

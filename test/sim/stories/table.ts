@@ -28,7 +28,7 @@ import {
   zeroesAreFenced,
 } from "./fences.ts";
 import { copyInItsPlace, oldLabelPutBack } from "./copies.ts";
-import { directHeldWrite, grantReplacesHeld } from "./direct.ts";
+import { directHeldWrite, grantReplacesHeld, twoByOneToken } from "./direct.ts";
 import { releasedInAnotherHistory } from "./histories.ts";
 import {
   flushedInMemory,
@@ -50,8 +50,9 @@ import {
 } from "./media.ts";
 import { attackerCopies } from "./network.ts";
 import { requestsRunOut } from "./requests.ts";
-import { consumersReturn } from "./returns.ts";
+import { consumersReturn, consumersReturnAndWrite } from "./returns.ts";
 import { spaceGivenAgain } from "./space.ts";
+import { trimsRepeated } from "./trims.ts";
 
 /** What `--story` knows. */
 export const STORY_NAMES = [
@@ -61,6 +62,7 @@ export const STORY_NAMES = [
   "catalog-lost-later",
   "consumers-go",
   "consumers-return",
+  "consumers-return-and-write",
   "copy-in-its-place",
   "direct-consumers-go",
   "direct-held-write",
@@ -103,6 +105,8 @@ export const STORY_NAMES = [
   "slow-syncs",
   "syncs-fail",
   "told-an-older-map",
+  "trims-repeated",
+  "two-by-one-token",
   "two-media-flushed",
   "writes-meet",
   "zeroes-are-fenced",
@@ -116,6 +120,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "catalog-lost-later": { play: catalogLostLater },
   "consumers-go": { plan: { hosts: 1, depth: 40, pauseMsMax: 1 }, play: consumersGo },
   "consumers-return": { play: consumersReturn },
+  "consumers-return-and-write": { play: consumersReturnAndWrite },
   "copy-in-its-place": { play: copyInItsPlace },
   "direct-consumers-go": { plan: { hosts: 1 }, play: directConsumersGo },
   "direct-held-write": { plan: { hosts: 1 }, play: directHeldWrite },
@@ -179,6 +184,8 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "slow-syncs": { play: slowSyncs },
   "syncs-fail": { play: syncsFail },
   "told-an-older-map": { play: toldAnOlderMap },
+  "trims-repeated": { plan: { hosts: 1, mediumKind: "block" }, play: trimsRepeated },
+  "two-by-one-token": { plan: { hosts: 1 }, play: twoByOneToken },
   "two-media-flushed": {
     plan: { hosts: 1, mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20, flushesSeldom: true },
     play: twoMediaFlushed,
