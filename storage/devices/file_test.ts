@@ -1,14 +1,22 @@
 import assert from "node:assert/strict";
+import { LATENCY_BUCKETS } from "../../protocol/core/counted.ts";
 import { MIB } from "../../protocol/core/limits.ts";
-import { createBestIo } from "../io/create.ts";
+import { COUNTER_CELLS, latencyCell, latencyClassOf, TYPE } from "../counters/layout.ts";
+import { latencyCountOf } from "../counters/reader.ts";
+import { CounterRow } from "../counters/row.ts";
+import { createBestIo, createIo } from "../io/create.ts";
 import type { Operation } from "../io/operation.ts";
+import { slowLibc } from "../io/testing_faults.ts";
 import { resultOf } from "./device_contract.ts";
 import { FileDevice } from "./file.ts";
 
 const ARENA = { classes: [{ bytes: 4096, count: 1 }] };
 
-function newFile(): string {
-  const path = Deno.makeTempFileSync({ prefix: "dvsan-file-" });
+function newFile(dir?: string): string {
+  const path = Deno.makeTempFileSync({
+    ...dir === undefined ? {} : { dir },
+    prefix: "dvsan-file-",
+  });
   Deno.truncateSync(path, MIB);
   return path;
 }
@@ -38,6 +46,28 @@ Deno.test("FileDevice syncs with what is to be durable, and with nothing else", 
     }
   }
   io.buffers.release(off);
+  device.close();
+  io.destroy();
+  Deno.removeSync(path);
+});
+
+Deno.test("a medium's latencies are told where its transfers are done inside a call, too", () => {
+  const io = createIo({ kind: "epoll", arena: ARENA, openLibc: () => slowLibc(3) });
+  const path = newFile("/dev/shm");
+  const device = new FileDevice({ io, path, readOnly: false });
+  const cells = new Float64Array(COUNTER_CELLS);
+  device.state.countInto(new CounterRow(cells, 0));
+  const at = { off: io.buffers.take(4096), position: 0, length: 4096 };
+  assert.equal(resultOf(io, (o) => device.read(o, at)), 4096);
+  assert.equal(device.atOnce!.read(at), 4096);
+  assert.equal(resultOf(io, (o) => device.write(o, at, false)), 4096);
+  assert.equal(device.atOnce!.write(at), 4096);
+  for (const latencyClass of [TYPE.read, TYPE.write].map(latencyClassOf)) {
+    assert.equal(latencyCountOf(cells, latencyClass), 2);
+    const sumMs = cells[latencyCell(latencyClass) + LATENCY_BUCKETS]!;
+    assert.ok(sumMs >= 2 * 2.9, `${sumMs} ms`);
+  }
+  io.buffers.release(at.off);
   device.close();
   io.destroy();
   Deno.removeSync(path);

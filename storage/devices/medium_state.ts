@@ -130,12 +130,12 @@ export class MediumState implements TurnTask {
   began(type: number, since: Since): void {
     this.#counters.begin(type);
     this.#counters.submitted();
-    since.ms = this.#io.timeMs;
+    since.ms = this.#io.preciseMs;
   }
 
   /** It ended, with the bytes that it was about or a negated errno. */
   ended(type: number, since: Since, result: number): void {
-    const latencyUs = Math.min((this.#io.timeMs - since.ms) * 1000, LATENCY_US_MAX) | 0;
+    const latencyUs = Math.min((this.#io.preciseMs - since.ms) * 1000, LATENCY_US_MAX) | 0;
     this.#counters.completed();
     if (result >= 0) this.#counters.end(type, result, latencyUs);
     else this.#counters.fail(type, -result, latencyUs);

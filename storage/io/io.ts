@@ -65,6 +65,11 @@ export interface Io {
    * is garbage wherever the compiler does not put that function into its caller.
    */
   readonly timeMs: number;
+  /**
+   * The same, read again after each transfer of a medium that was done inside a call: what tells
+   * how long requests took. A turn that serves many of them takes long itself.
+   */
+  readonly preciseMs: number;
 
   // Cold and synchronous: a Handle or count, or a negated errno.
   listenTcp(at: SocketAddress, options: { backlog: number }): Handle;

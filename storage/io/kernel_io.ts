@@ -6,6 +6,7 @@ import { Completions } from "./completions.ts";
 import { Errno } from "./errno.ts";
 import { HandleKind, HandleTable } from "./handles.ts";
 import type * as io from "./io.ts";
+import { KernelClock } from "./kernel_clock.ts";
 import { mediumGeometry, openMediumFile, unlockMedium } from "./kernel_files.ts";
 import { mediumIdentity } from "./kernel_identity.ts";
 import * as sockets from "./kernel_sockets.ts";
@@ -44,10 +45,10 @@ export abstract class KernelIo {
   #dead = false;
   /** What the clock said last. */
   timeMs = 0;
+  preciseMs = 0;
   /** When the turn's wait ends at the latest; a field, since a fraction is not to be answered. */
   protected untilMs = 0;
-  readonly #clock: MappedMemory;
-  readonly #clockWords: Uint32Array;
+  protected readonly clock: KernelClock;
 
   constructor(options: KernelIoOptions) {
     this.libc = options.libc ?? new Libc();
@@ -56,8 +57,7 @@ export abstract class KernelIo {
     this.arena = new MappedMemory(this.libc, this.buffers.sizeBytes);
     this.bytes = this.arena.bytes;
     this.view = this.arena.view;
-    this.#clock = new MappedMemory(this.libc, 16);
-    this.#clockWords = new Uint32Array(this.#clock.buffer, 0, 4);
+    this.clock = new KernelClock(this.libc);
     this.wakeFd = this.libc.call.eventfd(0, abi.EFD_CLOEXEC | options.wakeFlags);
     assert(this.wakeFd >= 0, "an eventfd can be made");
     this.readClock();
@@ -68,10 +68,8 @@ export abstract class KernelIo {
   }
 
   protected readClock(): void {
-    this.libc.call.clock_gettime(abi.CLOCK_MONOTONIC, this.#clock.pointer);
-    const words = this.#clockWords;
-    const seconds = words[1]! * 2 ** 32 + words[0]!;
-    this.timeMs = seconds * 1000 + words[2]! / 1e6;
+    this.clock.read();
+    this.preciseMs = this.timeMs = this.clock.timeMs;
   }
 
   /** How much of the turn's wait is left by now: 0 or more, maybe Infinity. */
@@ -240,7 +238,7 @@ export abstract class KernelIo {
     }
     this.libc.call.close(this.wakeFd);
     this.arena.discard();
-    this.#clock.discard();
+    this.clock.discard();
     this.libc.close();
   }
 

@@ -69,6 +69,11 @@ export abstract class SimLife {
     return this.timeMs;
   }
 
+  /** Nothing takes time inside a call. */
+  get preciseMs(): number {
+    return this.timeMs;
+  }
+
   timer(operation: Operation, delayMs: number): void {
     this.submitting("a timer");
     assert(!operation.busy, "an operation is submitted once at a time");

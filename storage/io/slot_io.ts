@@ -93,12 +93,22 @@ export abstract class SlotIo extends KernelIo {
 
   readAtOnce(handle: Handle, at: Transfer): number {
     const fd = this.handles.fileDescriptors[this.live(handle)]!;
-    return this.calls.readMedium(fd, this.#spanOfTransfer(at));
+    const result = this.calls.readMedium(fd, this.#spanOfTransfer(at));
+    this.#readPreciseClock();
+    return result;
   }
 
   writeAtOnce(handle: Handle, at: Transfer): number {
     const fd = this.handles.fileDescriptors[this.live(handle)]!;
-    return this.calls.writeMedium(fd, this.#spanOfTransfer(at));
+    const result = this.calls.writeMedium(fd, this.#spanOfTransfer(at));
+    this.#readPreciseClock();
+    return result;
+  }
+
+  /** A medium has been waited for. */
+  #readPreciseClock(): void {
+    this.clock.read();
+    this.preciseMs = this.clock.timeMs;
   }
 
   #spanOfTransfer({ off, length, position }: Transfer): Span {
@@ -229,6 +239,7 @@ export abstract class SlotIo extends KernelIo {
   protected override performLate(operation: Operation): number {
     const slot = this.slots[operation.ioSlot]!;
     const outcome = this.#outcomeOf(slot, this.copyNow(slot));
+    this.#readPreciseClock();
     this.#giveSlotBack(slot);
     return outcome;
   }

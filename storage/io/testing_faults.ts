@@ -52,6 +52,16 @@ export function interruptedLibc(options: { readonly cutsReceives: boolean }): Li
   });
 }
 
+/** A C library whose calls on media take so long, and all of it inside the call. */
+export function slowLibc(ms: number): Libc {
+  const late = <Of extends unknown[]>(call: (...of: Of) => number) => (...of: Of) => {
+    const endMs = performance.now() + ms;
+    while (performance.now() < endMs);
+    return call(...of);
+  };
+  return new Libc((calls) => ({ ...calls, pread: late(calls.pread), pwrite: late(calls.pwrite) }));
+}
+
 /** Errnos by the call that fails with them. */
 export type Failures = Partial<Record<keyof LibcCalls, number>>;
 

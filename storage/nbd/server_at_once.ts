@@ -38,6 +38,8 @@ export class AtOnceRequests implements RequestOwner {
   readonly #reader = new RequestReader();
   readonly #form: ReplyForm;
   readonly #meter: RequestMeter;
+  /** When those came that are being served. */
+  #cameMs = 0;
   readonly #transfer: Transfer = { off: 0, length: 0, position: 0, aside: false };
 
   constructor(session: Session, options: AtOnceOptions) {
@@ -57,6 +59,7 @@ export class AtOnceRequests implements RequestOwner {
     const end = off + count;
     let at = off;
     let served = 0;
+    this.#cameMs = this.#options.io.preciseMs;
     while (end - at >= REQUEST_HEADER_BYTES && served < NBD_REQUESTS_PER_CONNECTION_MAX) {
       const request = this.#admit(at, end);
       if (request === null) break;
@@ -100,6 +103,7 @@ export class AtOnceRequests implements RequestOwner {
     }
     request.fill(reader, 0);
     this.#meter.begin(request);
+    request.startedMs = this.#cameMs;
     if (!isRead) return request;
     held.hold(request, buffer);
     payload.receiveBytesMax = RECEIVE_BUFFER_BYTES;

@@ -7,8 +7,10 @@ import {
   NBD_AT_ONCE_BYTES_MAX,
   NBD_REQUESTS_PER_CONNECTION_MAX,
 } from "../../protocol/core/limits.ts";
+import { LATENCY_BUCKETS } from "../../protocol/core/counted.ts";
 import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
-import { CELL, TYPE } from "../counters/layout.ts";
+import { CELL, latencyCell, TYPE } from "../counters/layout.ts";
+import { latencyCountOf } from "../counters/reader.ts";
 import type { AtOnce, Device } from "../devices/device.ts";
 import { FileDevice } from "../devices/file.ts";
 import type { Io, Transfer } from "../io/io.ts";
@@ -24,6 +26,8 @@ const ASKED_MAX = SIZE_BYTES / NBD_AT_ONCE_BYTES_MAX;
 /** A file in memory, and how often it was asked at once. */
 class Counted implements AtOnce {
   asked = 0;
+  /** How long each takes at least. */
+  delayMs = 0;
   readonly #inner: AtOnce;
 
   constructor(inner: AtOnce) {
@@ -32,6 +36,8 @@ class Counted implements AtOnce {
 
   read(at: Transfer): number {
     this.asked++;
+    const endMs = performance.now() + this.delayMs;
+    while (performance.now() < endMs);
     return this.#inner.read(at);
   }
 
@@ -129,6 +135,18 @@ for (const kind of ["uring", "epoll"] as const) {
     const read3 = read(0, 3 * 512);
     assert.equal(place.atOnce(client, read3), 1, "and goes on in step");
     assert.deepEqual(client.hear(3 * 512), concat(data, data, data));
+  });
+
+  test(`NbdServer counts how long requests that came together took, each with its wait (${kind})`, () => {
+    using place = new Place(kind);
+    const { client } = place.on.attach();
+    place.counted!.delayMs = 4;
+    client.say(...[1, 2, 3].map((cookie) => read(0, 512, cookie)));
+    client.hear(3 * (16 + 512));
+    const { cells } = place.on.counted();
+    assert.equal(latencyCountOf(cells, 0), 3);
+    const sumMs = cells[latencyCell(0) + LATENCY_BUCKETS]!;
+    assert.ok(sumMs >= 4 + 8 + 12, `${sumMs} ms`);
   });
 
   test(`NbdServer takes no more at once than a connection may have under way (${kind})`, () => {

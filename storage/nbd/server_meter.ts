@@ -6,7 +6,8 @@ import type { ServerRequest } from "./server_request.ts";
 
 /**
  * Counts the requests of one connection, and how long each took: from its header until its reply
- * was ready to leave. The clock is the Io's, read once a turn, so that is the precision.
+ * was ready to leave. The clock is the Io's, which is read once a turn and after each transfer that
+ * was done inside a call, so that is the precision.
  */
 export class RequestMeter {
   readonly #io: Io;
@@ -19,13 +20,13 @@ export class RequestMeter {
 
   /** It was taken; once, and then `end` or `drop`. */
   begin(request: ServerRequest): void {
-    request.startedMs = this.#io.timeMs;
+    request.startedMs = this.#io.preciseMs;
     this.#row.begin(typeOfCommand(request.command));
   }
 
   /** Its outcome is in `request.error`, and its reply leaves now. */
   end(request: ServerRequest): void {
-    const ms = this.#io.timeMs - request.startedMs;
+    const ms = this.#io.preciseMs - request.startedMs;
     const latencyUs = Math.min(ms * 1000, LATENCY_US_MAX) | 0;
     request.startedMs = NOT_COUNTED;
     const type = typeOfCommand(request.command);
