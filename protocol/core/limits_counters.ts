@@ -2,7 +2,7 @@
 
 /** Rows of counters of one data worker, 1.25 KiB each; who finds none shares one. */
 export const COUNTER_ROWS = 4096;
-/** Of a row's name, in UTF-8; the rest is cut off. */
+/** Of a row's name, in UTF-8; a longer one loses its middle. */
 export const COUNTER_NAME_BYTES = 256;
 /** Tries of a reader that meets rows being made; then it answers what it read last. */
 export const COUNTER_READS_MAX = 1000;

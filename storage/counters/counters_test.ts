@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { utf8 } from "../../protocol/core/bytes.ts";
 import { COUNTER_NAME_BYTES, LATENCY_US_MAX } from "../../protocol/core/limits.ts";
 import { nodeFigures } from "./figures.ts";
 import { ERROR_KINDS, LATENCY_BOUNDS_MS, LATENCY_BUCKETS } from "../../protocol/core/counted.ts";
@@ -112,12 +113,20 @@ Deno.test("CounterTable leaves no request out when every row is taken", () => {
   assert.deepEqual(nodeFigures(reader.read(), 1).writtenBytes, 1024);
 });
 
-Deno.test("CounterTable cuts long names between characters", () => {
+Deno.test("CounterTable cuts long names between characters, and two names stay two", () => {
   const { table, reader } = make();
-  const name = `${"x".repeat(COUNTER_NAME_BYTES - 1)}ü and more`;
-  table.add({ kind: "medium", name, nowMs: 0 });
-  const read = reader.read().find((row) => row.kind === "medium")!;
-  assert.equal(read.name, "x".repeat(COUNTER_NAME_BYTES - 1));
+  const kept = ["x".repeat(COUNTER_NAME_BYTES), "ü".repeat(COUNTER_NAME_BYTES / 2)];
+  const cut = ["1", "2"].flatMap((middle) =>
+    ["", "x"].map((first) => `/${first}${"ü".repeat(300)}${middle}${"ö".repeat(300)}/disk`)
+  );
+  for (const name of [...kept, ...cut]) table.add({ kind: "medium", name, nowMs: 0 });
+  const names = reader.read().filter(({ kind }) => kind === "medium").map(({ name }) => name);
+  assert.deepEqual(names.slice(0, 2), kept);
+  assert.equal(new Set(names).size, names.length);
+  for (const name of names.slice(2)) {
+    assert.match(name, /^\/x?ü{40,}…[0-9a-f]{12}…ö{40,}\/disk$/);
+    assert.ok(utf8(name).length <= COUNTER_NAME_BYTES);
+  }
 });
 
 Deno.test("CounterReader answers what it read last while rows are being made", () => {

@@ -77,18 +77,12 @@ export class CounterReader {
   }
 }
 
-/** A name that was cut within a character loses that character. */
 function textOf(names: Uint8Array, index: number): string {
   const at = index * COUNTER_NAME_BYTES;
   // A copy: decoders do not take shared memory.
   const bytes = names.slice(at, at + COUNTER_NAME_BYTES);
   const end = bytes.indexOf(0);
-  const whole = end < 0 ? bytes : bytes.subarray(0, end);
-  for (let cut = 0; cut < 4; cut++) {
-    const text = fromUtf8(whole.subarray(0, whole.length - cut));
-    if (text !== null) return text;
-  }
-  return "";
+  return fromUtf8(end < 0 ? bytes : bytes.subarray(0, end)) ?? "";
 }
 
 /** The rows of a kind, each with the counts of its open connections added to its own. */

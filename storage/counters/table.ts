@@ -1,5 +1,4 @@
 import { assert, defined } from "../../protocol/core/assert.ts";
-import { utf8 } from "../../protocol/core/bytes.ts";
 import { COUNTER_NAME_BYTES } from "../../protocol/core/limits.ts";
 import {
   CELL,
@@ -11,11 +10,12 @@ import {
   ROW_KINDS,
   type RowKind,
 } from "./layout.ts";
+import { counterName } from "./names.ts";
 import { CounterRow } from "./row.ts";
 
 export interface RowOptions {
   readonly kind: Exclude<RowKind, "free" | "others">;
-  /** Cut off where it is too long for its place. */
+  /** As `counterName` cuts it where it is too long for its place. */
   readonly name: string;
   /** What it is a part of, and what its counts go to when it is removed. */
   readonly parent?: CounterRow;
@@ -100,7 +100,7 @@ export class CounterTable {
     row.set(CELL.parent, parent?.get(CELL.serial) ?? 0);
     row.set(CELL.sinceMs, options.nowMs);
     row.set(CELL.kind, ROW_KINDS.indexOf(kind));
-    const name = utf8(options.name).subarray(0, COUNTER_NAME_BYTES);
+    const name = counterName(options.name);
     const nameAt = index * COUNTER_NAME_BYTES;
     names.fill(0, nameAt, nameAt + COUNTER_NAME_BYTES);
     names.set(name, nameAt);
