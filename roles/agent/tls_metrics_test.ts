@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { parseMetrics, valueOf } from "../../protocol/metrics/testing_parser.ts";
 import { MetricsText } from "../../protocol/metrics/text.ts";
-import { newTlsCounters, TlsCounters, tlsFigures } from "../../storage/tls/counters.ts";
+import {
+  newTlsCounters,
+  TLS_FAILURES,
+  TLS_SIDES,
+  TlsCounters,
+  tlsFigures,
+} from "../../storage/tls/counters.ts";
 import { writeTls } from "./tls_metrics.ts";
 
 Deno.test("TLS handshakes are counted by side and by reason, over all workers", () => {
@@ -24,4 +30,24 @@ Deno.test("TLS handshakes are counted by side and by reason, over all workers", 
   assert.equal(valueOf(families, "dvsan_tls_handshakes_total", { side: "client" }), 0);
   assert.deepEqual([failed("client", "certificate"), failed("server", "timeout")], [1, 1]);
   assert.equal(failed("server", "certificate"), 0);
+});
+
+Deno.test("no two outcomes of TLS handshakes are counted as one", () => {
+  const buffer = newTlsCounters();
+  const counters = new TlsCounters(buffer);
+  counters.connections(1);
+  const expected = [1];
+  for (const side of TLS_SIDES) {
+    for (const why of [null, ...TLS_FAILURES]) {
+      const count = expected.length + 1;
+      for (let i = 0; i < count; i++) {
+        if (why === null) counters.succeeded(side);
+        else counters.failed(side, why);
+      }
+      expected.push(count);
+    }
+  }
+  const { connections, succeeded, failed } = tlsFigures([buffer]);
+  const counted = TLS_SIDES.flatMap((side) => [succeeded[side], ...Object.values(failed[side])]);
+  assert.deepEqual([connections, ...counted], expected);
 });

@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { nodeUri } from "../../protocol/certificates/node_uri.ts";
-import type { TlsCredentials } from "./messages.ts";
-import { TlsPipe, type TlsPipeTimes } from "./pipe.ts";
+import { bytesEqual } from "../../protocol/core/bytes.ts";
+import { TlsPipe } from "./pipe.ts";
 import { credentialsOf, Descriptors, Talker, UNIT_ID } from "./testing.ts";
+import { accepted, connectPipes, PATIENT, serve, UNIT_URI } from "./testing_pipes.ts";
 import { decodeVerdict, encodeVerdict } from "./verdict.ts";
-
-const UNIT_URI = nodeUri("unit", UNIT_ID);
-/** Where no test is about time: none that the slowest machine needs. */
-const PATIENT: Required<TlsPipeTimes> = { handshakeMs: 600_000, lingerMs: 600_000 };
 
 Deno.test("TlsPipes at both ends carry what is said, both ways, and each end of it", async () => {
   await using link = connectPipes({});
@@ -24,6 +20,7 @@ Deno.test("TlsPipes at both ends carry what is said, both ways, and each end of 
   assert.equal(link.server.text, "from the hostone more", "a half-closed side is still heard");
   await link.finish();
   assert.deepEqual(link.failures, []);
+  assert.deepEqual(link.ends.toSorted(), ["client", "server"], "each is told once");
 });
 
 Deno.test("a TlsPipe holds no more than its buffers when nobody reads", async () => {
@@ -40,6 +37,26 @@ Deno.test("a TlsPipe holds no more than its buffers when nobody reads", async ()
   await link.server.end();
   const { bytes } = link.server;
   assert.ok(bytes.length >= sent && bytes.every((byte) => byte === 7));
+});
+
+Deno.test("a TlsPipe carries every byte as it was said, also to a peer that is slow to read", async () => {
+  await using link = connectPipes({});
+  await link.client.until(() => link.client.bytes.length === 1);
+  link.client.socket.pause();
+  const length = 64 * 1024;
+  const piece = (number: number) =>
+    Uint8Array.from({ length }, (_, at) => (at + (at >> 8) + number * 7) & 255);
+  let said = 0;
+  while (await accepted(link.server, piece(said++)));
+  link.server.socket.end();
+  link.client.socket.resume();
+  await link.client.end();
+  const heard = link.client.bytes.subarray(1);
+  assert.equal(heard.length, said * length);
+  for (let number = 0; number < said; number++) {
+    const own = heard.subarray(number * length, (number + 1) * length);
+    assert.ok(bytesEqual(own, piece(number)), `piece ${number} of ${said}`);
+  }
 });
 
 Deno.test("a TlsPipe lets nobody in whose certificate another authority signed", async () => {
@@ -86,6 +103,7 @@ Deno.test("a TlsPipe as a client refuses a unit with another unit's certificate"
   assert.ok(verdict.kind === "failed");
   assert.match(verdict.reason, /names urn:dvsan:unit:abab.* was expected/);
   await link.finish();
+  assert.ok(!link.secured.includes("client"));
 });
 
 Deno.test("a TlsPipe as a client refuses a host's certificate with the right id", async () => {
@@ -160,86 +178,6 @@ Deno.test("a TlsPipe with credentials that are none fails, and closes both sides
   assert.equal(failures.length, 1);
   for (const talker of talkers) await talker.close();
 });
-
-/** Whether a piece left within a moment; it is written in any case. */
-function accepted(talker: Talker, piece: Uint8Array): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), 200);
-    talker.socket.write(piece, () => {
-      clearTimeout(timer);
-      resolve(true);
-    });
-  });
-}
-
-interface ServeOptions {
-  readonly socket: number;
-  readonly plain: number;
-  readonly credentials?: TlsCredentials;
-  readonly times?: TlsPipeTimes;
-}
-
-function serve({ socket, plain, credentials = credentialsOf("unit"), times }: ServeOptions) {
-  const failures: string[] = [];
-  const { promise: closed, resolve } = Promise.withResolvers<void>();
-  const events = {
-    secured: () => {},
-    failed: (reason: string) => void failures.push(reason),
-    closed: resolve,
-  };
-  new TlsPipe({ id: 1, side: "server", socket, plain }, {
-    credentials,
-    events,
-    times: { ...PATIENT, ...times },
-  });
-  return { closed, failures };
-}
-
-/** A unit's pipe and a host's, connected; `client` and `server` are the data workers' ends. */
-function connectPipes(
-  options: { client?: TlsCredentials; server?: TlsCredentials; times?: TlsPipeTimes },
-) {
-  const descriptors = new Descriptors();
-  const [clientSocket, serverSocket] = descriptors.pair();
-  const [clientPlain, clientEnd] = descriptors.pair();
-  const [serverPlain, serverEnd] = descriptors.pair();
-  const failures: string[] = [];
-  const events = (who: string) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const failed = (reason: string) => void failures.push(`${who}: ${reason}`);
-    return { secured: () => {}, failed, closed: resolve, promise };
-  };
-  const [clientEvents, serverEvents] = [events("client"), events("server")];
-  const times = { ...PATIENT, ...options.times };
-  const serverPipe = new TlsPipe(
-    { id: 1, side: "server", socket: serverSocket, plain: serverPlain },
-    { credentials: options.server ?? credentialsOf("unit"), events: serverEvents, times },
-  );
-  const clientPipe = new TlsPipe(
-    { id: 2, side: "client", uri: UNIT_URI, socket: clientSocket, plain: clientPlain },
-    { credentials: options.client ?? credentialsOf("host"), events: clientEvents, times },
-  );
-  const client = new Talker(clientEnd);
-  const server = new Talker(serverEnd);
-  const closed = Promise.all([clientEvents.promise, serverEvents.promise]);
-  return {
-    client,
-    server,
-    clientPipe,
-    serverPipe,
-    failures,
-    closed,
-    serverClosed: serverEvents.promise,
-    /** As the data workers do: who hears an end closes its own. */
-    finish: () => Promise.all([client.close(), server.close(), closed]),
-    async [Symbol.asyncDispose]() {
-      clientPipe.destroy();
-      serverPipe.destroy();
-      await Promise.all([client.close(), server.close(), closed]);
-      descriptors[Symbol.dispose]();
-    },
-  };
-}
 
 /** What a client says first in a handshake that would succeed. */
 async function clientHello(descriptors: Descriptors): Promise<Uint8Array> {

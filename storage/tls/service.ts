@@ -13,6 +13,7 @@ const TELL_AGAIN_MS = 10_000;
 export class TlsService {
   readonly #log: Log;
   readonly #connectionsMax: number;
+  readonly #tellAgainMs: number;
   readonly #counters: TlsCounters;
   readonly #pipes = new Map<number, TlsPipe>();
   #credentials: TlsCredentials | null = null;
@@ -21,15 +22,18 @@ export class TlsService {
   #whenEmpty: (() => void) | null = null;
 
   constructor(
-    { log, connectionsMax, counters }: {
+    { log, connectionsMax, counters, tellAgainMs }: {
       readonly log: Log;
       readonly connectionsMax?: number;
       readonly counters?: TlsCounters;
+      /** TELL_AGAIN_MS when not given. */
+      readonly tellAgainMs?: number;
     },
   ) {
     this.#log = log;
     this.#counters = counters ?? new TlsCounters();
     this.#connectionsMax = connectionsMax ?? TLS_CONNECTIONS_MAX;
+    this.#tellAgainMs = tellAgainMs ?? TELL_AGAIN_MS;
   }
 
   /** For connections from now on. */
@@ -100,6 +104,6 @@ export class TlsService {
     }
     this.#log.warn("a client could not be secured by TLS", { reason, before: this.#untold });
     this.#untold = 0;
-    this.#quiet = setTimeout(() => this.#quiet = null, TELL_AGAIN_MS);
+    this.#quiet = setTimeout(() => this.#quiet = null, this.#tellAgainMs);
   }
 }

@@ -9,18 +9,21 @@ import { decodeVerdict } from "./verdict.ts";
 /** A service, and jobs for it whose other ends are held by the test. */
 class World implements AsyncDisposable {
   readonly lines: string[] = [];
+  /** What each line says of how many were not told before it. */
+  readonly before: number[] = [];
   readonly #descriptors = new Descriptors();
   readonly #talkers: Talker[] = [];
   readonly service: TlsService;
   readonly #counted = newTlsCounters();
   #lastId = 0;
 
-  constructor(connectionsMax: number) {
-    const log = createLog(({ message, fields }) =>
-      void this.lines.push(`${message}: ${fields.reason}`)
-    );
+  constructor(connectionsMax: number, options: { readonly tellAgainMs?: number } = {}) {
+    const log = createLog(({ message, fields }) => {
+      this.lines.push(`${message}: ${fields["reason"]}`);
+      this.before.push(Number(fields["before"]));
+    });
     const counters = new TlsCounters(this.#counted);
-    this.service = new TlsService({ log, connectionsMax, counters });
+    this.service = new TlsService({ log, connectionsMax, counters, ...options });
   }
 
   get figures() {
@@ -46,14 +49,15 @@ class World implements AsyncDisposable {
 
 Deno.test("TlsService refuses jobs until it has credentials, and tells legs why", async () => {
   await using world = new World(4);
-  const server = world.job({ side: "server" });
-  await Promise.all([server.peer.end(), server.worker.end()]);
-  assert.equal(server.worker.bytes.length, 0);
   const client = world.job({ side: "client", uri: "urn:dvsan:unit:x" });
   await client.worker.end();
   const verdict = decodeVerdict(client.worker.bytes);
   assert.ok(verdict.kind === "failed" && /no certificate yet/.test(verdict.reason));
-  assert.equal(world.lines.length, 1, "a leg tells its own failures");
+  assert.equal(world.lines.length, 0, "a leg tells its own failures");
+  const server = world.job({ side: "server" });
+  await Promise.all([server.peer.end(), server.worker.end()]);
+  assert.equal(server.worker.bytes.length, 0);
+  assert.equal(world.lines.length, 1);
   const { failed, connections } = world.figures;
   assert.deepEqual([failed.server.no_credentials, failed.client.no_credentials], [1, 1]);
   assert.equal(connections, 0);
@@ -85,7 +89,30 @@ Deno.test("TlsService tells the first of many failures, and counts the others", 
     peer.socket.end("no TLS at all");
     await Promise.all([peer.end(), worker.end()]);
   }
-  assert.equal(world.lines.length, 1);
+  assert.deepEqual(world.before, [0]);
   const { server } = world.figures.failed;
   assert.equal(server.protocol + server.peer_left, 5);
+});
+
+Deno.test("TlsService tells of failures again after a while, and how many there were", async () => {
+  await using world = new World(8, { tellAgainMs: 0 });
+  for (let told = 1; told <= 3; told++) {
+    while (world.lines.length < told) {
+      world.job({ side: "server" });
+      world.job({ side: "server" });
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+  const [first, ...later] = world.before;
+  assert.equal(first, 0);
+  const { no_credentials } = world.figures.failed.server;
+  assert.equal(later.reduce((sum, before) => sum + before, 0), no_credentials - 3 - 1);
+});
+
+Deno.test("TlsService gives up handshakes when it stops", async () => {
+  await using world = new World(8);
+  world.service.use(credentialsOf("unit"));
+  world.job({ side: "server" });
+  await world.service.stop();
+  assert.equal(world.figures.failed.server.given_up, 1);
 });

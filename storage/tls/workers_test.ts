@@ -12,6 +12,14 @@ const BROKEN = `onmessage = ({ data }) => {
   if ("job" in data) throw new Error("out of order");
 };`;
 
+/** Tells by lines of the log what it is told. */
+const RECORDER = `const worker = crypto.randomUUID();
+onmessage = ({ data: { credentials, job, ended, stop } }) => {
+  const said = credentials?.certificate ?? (job && "job " + job.id) ?? (ended && "ended " + ended);
+  const message = JSON.stringify({ worker, said });
+  postMessage(stop ? { stopped: true } : { log: { level: "info", message, fields: {} } });
+};`;
+
 function open(mainUrl: string, count: number) {
   const failures: unknown[] = [];
   const onFatal = (error: unknown) => void failures.push(error);
@@ -54,6 +62,36 @@ Deno.test("TlsWorkers spread connections over as many workers as there may be", 
   await Promise.all([units.workers.stop(), hosts.workers.stop()]);
   assert.equal(units.workers.figures.connections, 0);
   assert.deepEqual([units.failures, hosts.failures], [[], []]);
+});
+
+Deno.test("TlsWorkers tell each worker its own, and all of them of a new certificate", async () => {
+  const heard: { readonly worker: string; readonly said: string }[] = [];
+  const recording = createLog(({ message }) => void heard.push(JSON.parse(message)));
+  const mainUrl = `data:text/javascript,${encodeURIComponent(RECORDER)}`;
+  const onFatal = (error: unknown) => assert.fail(String(error));
+  const workers = new TlsWorkers({ mainUrl, log: recording, onFatal, count: 2 });
+  const hears = async (said: string, by: number): Promise<string[]> => {
+    const found = () => heard.filter((each) => each.said === said).map(({ worker }) => worker);
+    while (found().length < by) await new Promise((resolve) => setTimeout(resolve, 1));
+    assert.equal(found().length, by, said);
+    return found();
+  };
+  const order = (id: number) =>
+    workers.order({ job: { id, side: "server", socket: -1, plain: -1 } });
+  workers.use({ ...credentialsOf("unit"), certificate: "old" });
+  order(1);
+  order(2);
+  const [first, second] = [await hears("job 1", 1), await hears("job 2", 1)];
+  assert.notDeepEqual(first, second);
+  await hears("old", 2);
+  workers.use({ ...credentialsOf("unit"), certificate: "new" });
+  assert.equal(new Set(await hears("new", 2)).size, 2);
+  for (let i = 0; i < 2; i++) workers.order({ ended: 2 });
+  assert.deepEqual(await hears("ended 2", 1), second);
+  order(3);
+  assert.deepEqual(await hears("job 3", 1), second, "it has none any more");
+  await hears("ended 2", 1);
+  await workers.stop();
 });
 
 Deno.test("a TLS worker that fails is told once, in words, which ends the process", async () => {
