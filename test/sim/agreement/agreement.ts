@@ -52,6 +52,7 @@ export async function differencesOf(
   }
   try {
     const picture = await pictureOf(scene);
+    requireStillRevoked(scene, picture);
     const differences = seenByStation(scene, picture);
     if (differences.length === 0) differences.push(...seenFromOutside(scene, picture));
     return { differences, picture };
@@ -93,9 +94,19 @@ function seenByStation(scene: Scene, picture: PoolPicture): string[] {
   return found;
 }
 
+/** Who was revoked stays so, and not only because an operator does it again. */
+function requireStillRevoked({ sim, world, shownRevoked }: Scene, { hosts }: PoolPicture): void {
+  for (const { name, state } of hosts) {
+    if (state === "revoked") shownRevoked.add(name);
+    else if (shownRevoked.has(name) && !world.hasOtherCatalogs) {
+      sim.violated("agreement", `${name} was revoked, and is ${state}`);
+    }
+  }
+}
+
 /** A disk stays released once that was said, but for a catalog that forgot so. */
-function mayNotReturn({ users, plan }: Scene, diskId: string): boolean {
-  if (plan.faults.includes("catalog") || plan.faults.includes("clone")) return false;
+function mayNotReturn({ users, world }: Scene, diskId: string): boolean {
+  if (world.hasOtherCatalogs) return false;
   return users.disks.some(({ isGone, workload }) => isGone && workload.diskId === diskId);
 }
 

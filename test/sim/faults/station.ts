@@ -80,6 +80,7 @@ export function backupOf(machine: SimMachine): Backup {
 
 /** The station, which is not running, holds this and nothing else. */
 export function restore(machine: SimMachine, { files, database }: Backup): void {
+  machine.world.hasOtherCatalogs = true;
   const state = stateOf(machine);
   for (const path of [...machine.files.keys()]) {
     if (path.startsWith(`${state}/`)) machine.files.delete(path);

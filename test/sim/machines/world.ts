@@ -15,6 +15,8 @@ export class SimWorldOfMachines {
   readonly machines = new Map<string, SimMachine>();
   /** Machines that look for the station and are led to another address than the first one's. */
   readonly leads = new Map<string, string>();
+  /** A station has a catalog that is not its newest, or another station has one, too. */
+  hasOtherCatalogs = false;
   /** How many faults cut each way between two machines. */
   readonly #cuts = new Map<string, number>();
   readonly #delays = new Map<string, number>();

@@ -84,4 +84,19 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
       "    await untilUnitsReturned(pool, task.signal);\n",
     only: ["users"],
   },
+  {
+    name: "revocation-not-durable",
+    breaks: "who was revoked stays so when the station starts anew",
+    file: "roles/station/tasks/node_revoke.ts",
+    old:
+      '  await pool.catalog.commit([\n    { table: "nodes", put: { ...node, admission: "revoked" } },\n',
+    new: '  pool.catalog.note({ table: "nodes", put: { ...node, admission: "revoked" } });\n' +
+      "  await pool.catalog.commit([\n",
+    also: [{
+      file: "roles/station/tasks/node_revoke.ts",
+      old: "  const advice = pool.revoked.add(node);\n",
+      new: "  const advice = node.name === null ? pool.revoked.add(node) : null;\n",
+    }],
+    only: ["revoke", "restart"],
+  },
 ];

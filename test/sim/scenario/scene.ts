@@ -31,6 +31,8 @@ export class Scene {
   readonly operator: Operator;
   /** Hosts whose membership an operator ended. */
   readonly revoked = new Set<SimRole>();
+  /** Hosts that the station has shown as revoked. */
+  readonly shownRevoked = new Set<string>();
   /** What takes the faults back that last. */
   readonly heals = new Set<() => void>();
   /** Ids of disks whose content an operator gave up. */
