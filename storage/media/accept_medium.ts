@@ -118,8 +118,8 @@ export function lostLabel(file: MediumFile, options: UnitStoreOptions): MediumIn
     if (known.identity !== file.identity || options.forgotten?.includes(id)) continue;
     if (file.identity === null && known.path !== file.path) continue;
     const reason = "this is the device that this unit served it on, and its label is gone from " +
-      "both ends. Put it back from a copy; or have the medium forgotten and the unit restarted, " +
-      "and the device is labelled anew";
+      "both ends. Put it back from a copy; or have the medium forgotten and the device reopened " +
+      "then, which labels it anew";
     const sequence = options.knownSequences[id] ?? 0;
     return infoOf(file, { state: "missing", id, reason, sequence });
   }

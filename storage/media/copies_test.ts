@@ -154,6 +154,13 @@ Deno.test("a device whose label is gone is not labelled anew before its medium w
     assert.deepEqual([found?.id, found?.path, found?.state, more], [id, "/a", "missing", []]);
     assert.match(found!.reason!, /its label is gone from both ends/);
     assert.equal(medium.peek(20 * MIB + 4096, 1)[0], 7);
+    const giving = await UnitStore.open([medium.source(wipe)], storeOptions({ ...known, seed: 2 }));
+    giving.forgetMedium(id!);
+    const [left, ...others] = giving.storageInfo().media;
+    assert.deepEqual([left?.path, left?.state, others], ["/a", "refused", []]);
+    assert.match(left!.reason!, /was given up. It is labelled anew/);
+    assert.notEqual(left!.id, id);
+    await giving.close();
     const [fresh] = await open([id!]);
     assert.equal(fresh!.state, "ok");
     assert.notEqual(fresh!.id, id);

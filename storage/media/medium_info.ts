@@ -1,9 +1,12 @@
+import { createHash } from "node:crypto";
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import {
   EXTENT_STEP_BYTES,
   EXTENTS_PER_VOLUME_MAX,
   VOLUME_HEADER_BYTES,
 } from "../../protocol/core/limits.ts";
+import { randomUuid } from "../../protocol/core/random.ts";
+import { infoOf } from "./accept_medium.ts";
 import { largestSteps, type Space } from "./allocate.ts";
 import type { Medium } from "./medium.ts";
 import { intersect, totalOf } from "./ranges.ts";
@@ -65,4 +68,22 @@ export function missingInfo(id: string, sequence: number): MediumInfo {
     sequence,
     errors: 0,
   };
+}
+
+/** So that the station's operator sees it too; the same path has the same id at every start. */
+export function refusedInfo(
+  { path, reason }: { readonly path: string; readonly reason: string },
+): MediumInfo {
+  const hash = new Uint8Array(createHash("sha256").update(`dvsan refused ${path}`).digest());
+  const id = randomUuid({ bytes: (count) => hash.slice(0, count) });
+  return infoOf({ path, sizeBytes: 0 }, { state: "refused", id, reason, sequence: 0 });
+}
+
+/** What is told of a missing medium after it was given up: of its device, should that be there. */
+export function givenUpInfo({ id, path }: MediumInfo): MediumInfo[] {
+  if (path === "") return [];
+  const reason =
+    `it held medium ${id}, which was given up. It is labelled anew, and what is left ` +
+    "on it zeroed, once it is reopened or the unit is restarted";
+  return [refusedInfo({ path, reason })];
 }

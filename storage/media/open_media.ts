@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { randomUuid } from "../../protocol/core/random.ts";
 import {
@@ -16,6 +15,7 @@ import { adoptedLabel } from "./adopt_label.ts";
 import { besideServed, type Candidate, chosenOf, duplicateOf } from "./copies.ts";
 import { findContent, wipe } from "./detect.ts";
 import type { MediumFile, MediumSource, Wipe } from "./medium_file.ts";
+import { refusedInfo } from "./medium_info.ts";
 import type { RefusedMedium, UnitStoreOptions } from "./store_types.ts";
 import { writeCopies, writeLabel } from "./write_label.ts";
 
@@ -41,7 +41,7 @@ export async function openMedia(
     if (one.kind === "reported") reported.push(one.info);
     else if (one.kind === "refused") {
       refused.push({ path: one.path, error: one.error });
-      reported.push(refusedInfo(one));
+      reported.push(refusedInfo({ path: one.path, reason: one.error.message }));
     }
   }
   const candidates = opened.filter((one) => one.kind === "ok");
@@ -276,15 +276,4 @@ async function labelFresh(file: MediumFile, options: UnitStoreOptions): Promise<
   await writeLabel(file, label);
   options.log.info("labelled a new medium", { path: file.path, medium: label.mediumId });
   return { kind: "ok", file, label };
-}
-
-/** So that the station's operator sees it too; the same path has the same id at every start. */
-function refusedInfo({ path, error }: RefusedMedium): MediumInfo {
-  const hash = new Uint8Array(createHash("sha256").update(`dvsan refused ${path}`).digest());
-  return infoOf({ path, sizeBytes: 0 }, {
-    state: "refused",
-    id: randomUuid({ bytes: (count) => hash.slice(0, count) }),
-    reason: error.message,
-    sequence: 0,
-  });
 }

@@ -12,7 +12,7 @@ import { type Space } from "./allocate.ts";
 import { MediaContinuity } from "./media_continuity.ts";
 import { Medium } from "./medium.ts";
 import { highestOf, VolumeNumbers } from "./numbers.ts";
-import { devicesOf, mediumInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
+import { devicesOf, givenUpInfo, mediumInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
 import type { OpenedMedia } from "./open_media.ts";
 import { resolveVolumes } from "./resolve.ts";
 import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
@@ -212,7 +212,7 @@ export class StoreState {
     if (at < 0) {
       throw new DvsanError("busy", `Cannot forget medium ${mediumId}: it is not a missing one.`);
     }
-    this.#reported.splice(at, 1);
+    this.#reported.splice(at, 1, ...givenUpInfo(this.#reported[at]!));
     this.#forgotten.add(mediumId);
     for (const volume of this.volumes.values()) {
       const missing = volume.record.media.filter((id) => !this.media.has(id));

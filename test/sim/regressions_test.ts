@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { decodeCopy } from "../../protocol/label/codec.ts";
 import { fromUtf8, utf8 } from "../../protocol/core/bytes.ts";
 import { LABEL_REGION_BYTES } from "../../protocol/core/limits.ts";
+import { labelsOf } from "./agreement/labels.ts";
 import { banGlobals } from "./core/bans.ts";
 import { Simulation } from "./core/simulation.ts";
 import { stateOf } from "./machines/cluster.ts";
 import { copy, rollback, swap } from "./faults/media_moves.ts";
 import { type Plan, planOf } from "./scenario/plan.ts";
 import { Scene } from "./scenario/scene.ts";
+import { agree } from "./scenario/settle.ts";
 import { killedInFence } from "./stories/fences.ts";
 import { pass, STORY_PLAN } from "./stories/story.ts";
 
@@ -126,4 +128,23 @@ Deno.test("a fence that a unit was killed in, before its label said so, is told 
     await pass(scene, 2000);
     await killedInFence(scene);
   }, { ...STORY_PLAN, hosts: 2, inMemoryShare: 0 });
+});
+
+Deno.test("a device whose label is gone is used again once its medium was given up", async () => {
+  await play("blank", async (scene) => {
+    const { world, units: [unit] } = scene;
+    const path = unit!.plan.devices[0]!;
+    await pass(scene, 2000);
+    assert.equal(labelsOf(scene).length, 1);
+    unit!.role.end("killed");
+    const medium = world.kernel.media.get(path)!;
+    medium.restore({ sizeBytes: medium.sizeBytes, pieces: new Map() });
+    scene.hasWiped = true;
+    await agree(scene);
+    assert.equal(labelsOf(scene).length, 1);
+    assert.deepEqual(scene.shown?.units[0]?.media.map((one) => [one.path, one.state]), [[
+      path,
+      "ok",
+    ]]);
+  }, STORY_PLAN);
 });

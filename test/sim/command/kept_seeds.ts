@@ -175,4 +175,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
       "what an operator did once the faults were over counted as the answer to the copy of a " +
       "packet that had come in the last event",
   },
+  {
+    seed: 300_135,
+    only: ["swap", "catalog", "replays", "wipe", "adopt", "slow", "mid-call"],
+    reason: "a device whose medium was given up was neither used nor told of",
+  },
 ];

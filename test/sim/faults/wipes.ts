@@ -72,10 +72,9 @@ function wipeElsewhere(
 
 /** The same device, and nothing is on it: the unit knows it, and asks a person. */
 function blank(scene: Scene, path: string): void {
-  const { sim, world: { kernel }, blanked } = scene;
+  const { sim, world: { kernel } } = scene;
   const medium = defined(kernel.media.get(path), "the device was there before");
   medium.restore({ sizeBytes: medium.sizeBytes, pieces: new Map() });
-  blanked.add(path);
   sim.say(`${path} is blank now`);
 }
 

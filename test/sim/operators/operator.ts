@@ -88,10 +88,11 @@ export class Operator {
         if (state === "missing" && isLost) {
           this.#try(
             `forget medium ${id} of ${name}`,
-            () => this.#forget(id, { path, unit: name }),
+            () => this.#ask("POST", `/units/${name}/media/${id}`, { action: "forget", yes: true }),
           );
         }
-        // It was out when the unit looked at the paths that it was given, and is there again.
+        // It was out when the unit looked at the paths that it was given, and is there again; or
+        // it was made blank, and what it held has been given up.
         const isBack = state === "refused" && world.kernel.media.get(path)?.isGone === false;
         if (state === "foreign" || isBack) this.#wipeOn(name, path);
         if (state !== "poisoned" && state !== "failed" && !isBack) continue;
@@ -108,16 +109,6 @@ export class Operator {
     const found = this.#scene.units.find(({ plan }) => plan.name === unit);
     if (found?.plan.wipes.has(path) !== true) return;
     this.#try(`restart ${unit}, which is to wipe ${path}`, () => found.role.stop());
-  }
-
-  /** A device that was made blank is labelled anew by a unit that starts without knowing it. */
-  async #forget(
-    id: string,
-    { path, unit }: { readonly path: string; readonly unit: string },
-  ): Promise<void> {
-    const { units, blanked } = this.#scene;
-    await this.#ask("POST", `/units/${unit}/media/${id}`, { action: "forget", yes: true });
-    if (blanked.delete(path)) units.find(({ plan }) => plan.name === unit)?.role.stop();
   }
 
   #revokeAgain(hosts: PoolPicture["hosts"]): void {

@@ -52,8 +52,6 @@ export class Scene {
   shown: PoolPicture | null = null;
   /** A medium's content was given up, perhaps of one that held no disk. */
   hasWiped = false;
-  /** Paths of devices that a person made blank, until their units label them anew. */
-  readonly blanked = new Set<string>();
   /** No faults any more. */
   isHealed = false;
 
