@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { decodeCopy } from "../../protocol/label/codec.ts";
 import { fromUtf8, utf8 } from "../../protocol/core/bytes.ts";
-import { LABEL_REGION_BYTES } from "../../protocol/core/limits.ts";
+import { LABEL_REGION_BYTES, MIB } from "../../protocol/core/limits.ts";
 import { labelsOf } from "./agreement/labels.ts";
 import { banGlobals } from "./core/bans.ts";
 import { Simulation } from "./core/simulation.ts";
 import { stateOf } from "./machines/cluster.ts";
 import { copy, rollback, swap } from "./faults/media_moves.ts";
+import { askStation } from "./operators/api.ts";
 import { type Plan, planOf } from "./scenario/plan.ts";
 import { Scene } from "./scenario/scene.ts";
 import { agree } from "./scenario/settle.ts";
 import { killedInFence } from "./stories/fences.ts";
-import { pass, STORY_PLAN } from "./stories/story.ts";
+import { isDataWrite, pass, passTime, reach, STORY_PLAN } from "./stories/story.ts";
 
 /** Taken before Deno is banned. */
 const { makeTempDirSync, removeSync } = Deno;
@@ -128,6 +129,30 @@ Deno.test("a fence that a unit was killed in, before its label said so, is told 
     await pass(scene, 2000);
     await killedInFence(scene);
   }, { ...STORY_PLAN, hosts: 2, inMemoryShare: 0 });
+});
+
+Deno.test("a release that had not begun when its station was killed is asked for again", async () => {
+  await play("released again", async (scene) => {
+    const { users, station, world: { kernel } } = scene;
+    await pass(scene, 2000);
+    const disk = users.request({ sizeBytes: 2 * MIB })!;
+    await reach(scene, "a disk is used", () => disk.workload.sizeBytes > 0);
+    // The growth waits for a label, and the release for the growth.
+    kernel.mediaFault = (call) =>
+      call.kind === "write" && !isDataWrite(scene, call) ? "hold" : "ok";
+    users.grow(disk, { sizeBytes: 8 * MIB });
+    await passTime(scene, 1000);
+    users.forget(disk);
+    void askStation(station, { method: "DELETE", path: "/disks/host1%2Fd1" })
+      .then(() => disk.isGone = true);
+    await reach(scene, "an operator was told that it is done", () => disk.isGone);
+    station.end("killed");
+    kernel.mediaFault = () => "ok";
+    kernel.releaseHeld();
+    await agree(scene);
+    assert.deepEqual(scene.shown?.disks, []);
+    assert.ok(scene.shown?.tasks.some(({ state }) => state === "cancelled"), "it was cut off");
+  }, STORY_PLAN);
 });
 
 Deno.test("a device whose label is gone is used again once its medium was given up", async () => {

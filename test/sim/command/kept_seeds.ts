@@ -176,6 +176,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
       "packet that had come in the last event",
   },
   {
+    seed: 300_079,
+    only: ["full", "mid-call", "copy", "streams", "users"],
+    reason: "nobody asked again for a release that had not begun when its station was killed",
+  },
+  {
     seed: 300_135,
     only: ["swap", "catalog", "replays", "wipe", "adopt", "slow", "mid-call"],
     reason: "a device whose medium was given up was neither used nor told of",

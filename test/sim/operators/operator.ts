@@ -60,7 +60,7 @@ export class Operator {
       const isGivenBack = users.disks.some((disk) =>
         disk.key === `${host}/${name}` && disk.state === "released"
       );
-      const isRefused = state === "degraded" || state === "direct" || hasFailed(tasks, name);
+      const isRefused = state === "degraded" || state === "direct" || hasEndedUndone(tasks, name);
       if (isGivenBack && isRefused) {
         this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
       }
@@ -162,10 +162,13 @@ function isThere(units: PoolPicture["units"], mediumId: string): boolean {
   );
 }
 
-/** A release that was taken, and then could not be written down, says that nothing was changed. */
-function hasFailed(tasks: PoolPicture["tasks"], disk: string): boolean {
+/**
+ * A release that was taken, and then could not be written down, or that its station was restarted
+ * before, says that nothing was changed.
+ */
+function hasEndedUndone(tasks: PoolPicture["tasks"], disk: string): boolean {
   return tasks.some(({ state, title, error }) =>
-    state === "failed" && title === `Release disk "${disk}"` &&
+    (state === "failed" || state === "cancelled") && title === `Release disk "${disk}"` &&
     error?.message.includes("Nothing was changed") === true
   );
 }
