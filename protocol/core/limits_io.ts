@@ -35,6 +35,8 @@ export const LOOK_CREDIT = 4;
 export const LOOK_GAP_MS = 0.005;
 /** A sleep shorter than this, with the time that waking takes, was short. */
 export const LOOK_SLEEP_MS = 0.12;
+/** Who stands between two others does not look while one of them has more under way. */
+export const LOOK_REQUESTS_MAX = 8;
 /** Short sleeps before it tries again; doubled with each vain try, up to the most. */
 export const LOOK_PAUSES_MIN = 16;
 export const LOOK_PAUSES_MAX = 1024;

@@ -182,15 +182,13 @@ export const Feature = {
   SINGLE_MMAP: 1 << 0,
   NODROP: 1 << 1,
   EXT_ARG: 1 << 8,
-  MIN_TIMEOUT: 1 << 15,
 } as const;
 
 export const ENTER_GETEVENTS = 1;
 export const ENTER_EXT_ARG = 8;
 export const ENTER_REGISTERED_RING = 16;
-/** struct io_uring_getevents_arg: sigmask, its size, the minimum wait, and the timespec. */
+/** struct io_uring_getevents_arg: sigmask, its size, a minimum wait, and the timespec. */
 export const GETEVENTS_ARG_BYTES = 24n;
-export const GETEVENTS_ARG_MIN_WAIT_WORD = 3;
 export const GETEVENTS_ARG_TIMESPEC_WORD = 4;
 
 /** In the flags of the submission ring: results wait for the next io_uring_enter. */

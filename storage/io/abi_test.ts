@@ -64,7 +64,6 @@ const LAYOUTS: readonly Row[] = [
   [abi.CQE_RESULT * 4, 8, "offsetof(struct io_uring_cqe, res)"],
   [abi.CQE_FLAGS * 4, 12, "offsetof(struct io_uring_cqe, flags)"],
   [abi.GETEVENTS_ARG_BYTES, 24n, "sizeof(struct io_uring_getevents_arg)"],
-  [abi.GETEVENTS_ARG_MIN_WAIT_WORD * 4, 12, "offsetof(struct io_uring_getevents_arg, ts) - 4"],
   [abi.GETEVENTS_ARG_TIMESPEC_WORD * 4, 16, "offsetof(struct io_uring_getevents_arg, ts)"],
   [abi.RSRC_UPDATE_BYTES, 16, "sizeof(struct io_uring_rsrc_update)"],
   [8, 8, "offsetof(struct io_uring_rsrc_update, data)"],

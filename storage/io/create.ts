@@ -18,7 +18,8 @@ export interface IoOptions {
   readonly helperStartMsMax?: number;
   /**
    * For each of its requests two others work as well, which may share its processor: it asks for
-   * long slices (see lengthenSlices), and gathers asleep (see Gathering) or not at all (epoll).
+   * long slices (see lengthenSlices), does not gather (see Gathering), and does not look for work
+   * while many requests are under way (uring).
    */
   readonly standsBetween?: boolean;
   /** Opens the C library; for tests, which make calls of it fail. */

@@ -7,6 +7,7 @@ import {
   GATHER_PROBE_US,
   GATHER_US_MAX,
   IO_HANDLES_MAX,
+  LOOK_REQUESTS_MAX,
 } from "../../protocol/core/limits.ts";
 import { Trial } from "./trial.ts";
 
@@ -25,7 +26,8 @@ const BROUGHT_MAX = 2 ** 15 / GATHER_PARTS;
  * and nobody waits either.
  *
  * Units and exports wait awake, since waking takes longer than the wait. A host would take the
- * processor from its consumer or its unit with that, so it waits asleep.
+ * processor from its consumer or its unit with that, and asleep it takes too long, so it does not
+ * wait at all: what comes while it is woken is as good as waited for.
  *
  * Who is not waited for is served one by one, however much it has under way, and so passes for one
  * with a single request. So it is waited for now and then, and seldom where that was in vain.
@@ -45,9 +47,11 @@ export class Gathering {
   #probePause = GATHER_PROBE_TURNS_MIN;
   /** Its other way is not to gather. */
   readonly #trial: Trial;
+  readonly #neverWaits: boolean;
 
-  constructor(clock: { readonly timeMs: number }) {
+  constructor(clock: { readonly timeMs: number }, options: { neverWaits?: boolean } = {}) {
     this.#trial = new Trial(clock);
+    this.#neverWaits = options.neverWaits === true;
   }
 
   /** One receive on the handle at `index` has brought so many requests or replies. */
@@ -56,7 +60,8 @@ export class Gathering {
     const before = this.#usual[index]!;
     const brought = Math.min(count, BROUGHT_MAX) * GATHER_PARTS;
     // Otherwise a small receive says nothing about the peer.
-    const least = this.#hasWaited ? before - Math.ceil(before / GATHER_PARTS) : before;
+    const forgets = this.#hasWaited || this.#neverWaits;
+    const least = forgets ? before - Math.ceil(before / GATHER_PARTS) : before;
     const usual = Math.max(least, brought);
     this.#usual[index] = usual;
     if (usual < 2 * GATHER_PARTS) this.#alone = GATHER_ALONE_TURNS;
@@ -70,6 +75,11 @@ export class Gathering {
   bringsOne(index: number): boolean {
     const usual = this.#usual[index]!;
     return usual > 0 && usual < 2 * GATHER_PARTS;
+  }
+
+  /** Peers that were served of late have so many under way that looking for more is no gain. */
+  get hasMany(): boolean {
+    return this.#recent > LOOK_REQUESTS_MAX * GATHER_PARTS;
   }
 
   /** A receive has filled its buffer: more is there already. */
@@ -89,7 +99,7 @@ export class Gathering {
     const isMore = this.#more;
     this.#recent = recent - Math.ceil(recent / GATHER_PARTS);
     this.#more = false;
-    if (isMore) return 0;
+    if (isMore || this.#neverWaits) return 0;
     if (this.#alone > 0) {
       this.#alone--;
       return this.#probes() ? GATHER_PROBE_US : 0;

@@ -6,6 +6,7 @@ import {
   GATHER_PROBE_TURNS_MIN,
   GATHER_PROBE_US,
   GATHER_US_MAX,
+  LOOK_REQUESTS_MAX,
 } from "../../protocol/core/limits.ts";
 import { Gathering } from "./gathering.ts";
 
@@ -134,4 +135,26 @@ Deno.test("Gathering ends where more is done without it, and goes on where less 
   const dearSleep = waitsOf({ gathered: 0.05, atOnce: 0.1 });
   assert.deepEqual(new Set(dearSleep.slice(-10)), new Set([GATHER_US_MAX]));
   assert.ok(dearSleep.includes(0), "both ways were tried");
+});
+
+Deno.test("Gathering never waits where that was asked for, and still knows who has many", () => {
+  const gathering = new Gathering({ timeMs: 0 }, { neverWaits: true });
+  assert.equal(gathering.hasMany, false);
+  gathering.brought(3, LOOK_REQUESTS_MAX);
+  assert.equal(gathering.hasMany, false);
+  gathering.brought(3, LOOK_REQUESTS_MAX + 1);
+  assert.equal(gathering.hasMany, true);
+  assert.equal(gathering.takeWaitUs(), 0);
+  // Others with a single request do not make it forget at once, but turns do.
+  gathering.brought(4, 1);
+  for (let turn = 0; turn < GATHER_ALONE_TURNS; turn++) assert.equal(gathering.takeWaitUs(), 0);
+  assert.equal(gathering.hasMany, false);
+  // Nor does one stay known for what it had under way once, though nobody is ever waited for.
+  gathering.brought(3, 128);
+  for (let i = 0; i < 128; i++) {
+    gathering.brought(3, 1);
+    assert.equal(gathering.takeWaitUs(), 0);
+  }
+  assert.equal(gathering.hasMany, false);
+  assert.equal(gathering.bringsOne(3), true);
 });

@@ -145,8 +145,9 @@ export interface Io {
   sendAtOnce(handle: Handle, off: Off, length: number): number;
 
   /**
-   * Tells that one receive on `handle` has brought `count` requests or replies. A turn that then
-   * has nothing to do may wait until there are several, rather than receive each by itself.
+   * Tells that one receive on `handle` has brought `count` requests; or replies, and then also how
+   * many more are awaited. A turn that then has nothing to do may wait until there are several,
+   * rather than receive each by itself, or not look for more of them.
    */
   brought(handle: Handle, count: number): void;
 

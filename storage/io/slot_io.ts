@@ -19,7 +19,7 @@ import { Slot, SlotKind, SlotQueue } from "./slot.ts";
 const ONE_OF_EACH = "a stream has one receive and one send under way";
 
 export interface SlotIoOptions extends KernelIoOptions {
-  /** See createIo: nothing is gathered awake. */
+  /** See createIo: nothing is gathered. */
   readonly standsBetween?: boolean | undefined;
 }
 
@@ -34,12 +34,13 @@ export abstract class SlotIo extends KernelIo {
   protected readonly slots: Slot[] = [];
   protected slotsInUse = 0;
   readonly #free = new SlotQueue();
-  protected readonly gathering = new Gathering(this);
-  protected readonly standsBetween: boolean;
+  protected readonly gathering: Gathering;
+  readonly #standsBetween: boolean;
 
   constructor(options: SlotIoOptions) {
     super(options);
-    this.standsBetween = options.standsBetween === true;
+    this.#standsBetween = options.standsBetween === true;
+    this.gathering = new Gathering(this, { neverWaits: this.#standsBetween });
     this.messages = new Messages(this.libc, this.arena.address);
     this.calls = new DirectCalls(this.libc);
   }
@@ -130,7 +131,6 @@ export abstract class SlotIo extends KernelIo {
    * so that a peer wakes nobody while it sends.
    */
   protected gather(): boolean {
-    if (this.standsBetween) return false;
     const us = this.gathering.takeWaitUs();
     if (us === 0) return false;
     const endMs = Math.min(this.timeMs + us / 1000, this.untilMs);
@@ -138,7 +138,12 @@ export abstract class SlotIo extends KernelIo {
     return true;
   }
 
-  /** For adapters that look for work before they sleep. */
+  /** For adapters that look for work before they sleep: whether they may. */
+  protected get mayLook(): boolean {
+    return !this.#standsBetween || !this.gathering.hasMany;
+  }
+
+  /** For the same. */
   protected served(_index: number): void {}
   protected movedMuch(): void {}
 

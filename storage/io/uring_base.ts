@@ -92,22 +92,11 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
 
   protected exchange(waits: boolean): void {
     const ring = this.#ring;
-    if (waits && this.standsBetween && this.#gathersAsleep()) return;
     const hasGathered = waits && this.gather();
     if (waits && !this.#finds(hasGathered)) return this.#sleep();
     if (!waits || ring.isBehind) ring.enter(0);
     this.readClock();
     ring.reap(this);
-  }
-
-  /** False: there is nothing to gather. */
-  #gathersAsleep(): boolean {
-    const us = this.gathering.takeWaitUs();
-    if (us === 0) return false;
-    this.#ring.enter(this.leftMs(), us);
-    this.readClock();
-    this.#ring.reap(this);
-    return true;
   }
 
   /** Since the last results: whoever has worked for long need not save the time of a wake-up. */
@@ -138,7 +127,8 @@ export abstract class UringBase extends AsideIo implements CompletionSink {
   /** Looks for results, if that pays and nothing was gathered. False: it is time to sleep. */
   #finds(hasGathered: boolean): boolean {
     const ring = this.#ring;
-    const looks = this.#eagerness.looks && (hasGathered || this.#hasWorkedBriefly());
+    const mayLook = this.mayLook && this.#eagerness.looks;
+    const looks = mayLook && (hasGathered || this.#hasWorkedBriefly());
     if (!looks && !hasGathered) return false;
     if (ring.hasUnsubmitted) ring.enter(0);
     // Nothing is known of looking where a sleep would have ended at once as well.

@@ -4,6 +4,7 @@ import {
   GATHER_PROBE_TURNS_MIN,
   LOOK_GAP_MS,
   LOOK_PAUSES_MIN,
+  LOOK_REQUESTS_MAX,
 } from "../../protocol/core/limits.ts";
 import { Libc } from "./libc.ts";
 import { Operation } from "./operation.ts";
@@ -65,8 +66,11 @@ class Peer {
     assert.equal(Number(this.#real.call.write(this.#fd, this.#byte, 1n)), 1);
   }
 
-  /** Serves one byte after the other; answers how often nothing was waited for. */
-  serve(io: UringIo): number {
+  /**
+   * Serves one byte after the other, each of which stands for so many requests; answers how often
+   * nothing was waited for.
+   */
+  serve(io: UringIo, requests: number): number {
     const [own, other] = io.socketPair();
     this.#fd = io.detach(other);
     this.sleeps = 0;
@@ -77,7 +81,7 @@ class Peer {
       io.receive(operation, own);
       while (operation.busy) io.turn(1000);
       assert.equal(operation.result, 1);
-      io.brought(own, 1);
+      io.brought(own, requests);
       io.buffers.release(operation.off);
     }
     this.#real.call.close(this.#fd);
@@ -86,11 +90,12 @@ class Peer {
   }
 }
 
-function looksOf(stepMs: number): number {
+function looksOf(stepMs: number, of: { between?: boolean; requests?: number } = {}): number {
   const peer = new Peer(stepMs);
-  const io = new UringIo({ arena: ARENA, libc: peer.libc });
+  const { between = false, requests = 1 } = of;
+  const io = new UringIo({ arena: ARENA, libc: peer.libc, standsBetween: between });
   try {
-    return peer.serve(io);
+    return peer.serve(io, requests);
   } finally {
     io.destroy();
   }
@@ -106,4 +111,11 @@ test("UringIo goes on looking for what comes while it looks", () => {
 test("UringIo looks seldom where somebody else runs before something comes", () => {
   const tries = looksOf(LOOK_GAP_MS * 2) - PROBES;
   assert.ok(tries >= 1 && tries <= 3, `${tries} looks`);
+});
+
+test("UringIo between two others looks while few requests are under way, and else sleeps", () => {
+  const stepMs = LOOK_GAP_MS / 10;
+  const few = looksOf(stepMs, { between: true, requests: LOOK_REQUESTS_MAX });
+  assert.ok(few >= CYCLES - 2 * LOOK_PAUSES_MIN, `${few} looks`);
+  assert.equal(looksOf(stepMs, { between: true, requests: LOOK_REQUESTS_MAX + 1 }), 0);
 });

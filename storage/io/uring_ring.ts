@@ -16,9 +16,6 @@ const FLAG_SETS = [
   COMMON_FLAGS | SetupFlag.SUBMIT_ALL | SetupFlag.COOP_TASKRUN | SetupFlag.TASKRUN_FLAG,
 ];
 
-/** A sleep that gathers is ended early by as many results; more than come in its time. */
-const GATHERED_MAX = 64;
-
 /** Takes each completion: the low word of its user data, its result and its flags. */
 export interface CompletionSink {
   completed(user: number, result: number, flags: number): void;
@@ -41,8 +38,6 @@ export class Ring {
   readonly #completionTailAt: number;
   readonly #completionsAt: number;
   readonly #completionMask: number;
-  /** The kernel can wait for several results for a time (Linux 6.12). */
-  readonly #canGather: boolean;
   /** What `enter` names the ring by: its descriptor, or its place among those registered. */
   #enterFd: number;
   #enterFlags = abi.ENTER_GETEVENTS;
@@ -55,7 +50,6 @@ export class Ring {
     const { fd, params } = setUp(libc);
     this.#fd = fd;
     this.#enterFd = fd;
-    this.#canGather = (params[5]! & Feature.MIN_TIMEOUT) !== 0;
     const sq = (word: number) => params[abi.URING_PARAMS_SQ_OFF_AT / 4 + word]!;
     const cq = (word: number) => params[abi.URING_PARAMS_CQ_OFF_AT / 4 + word]!;
     this.#entryCount = params[0]!;
@@ -107,26 +101,18 @@ export class Ring {
     return at;
   }
 
-  /**
-   * Submits what was filled and waits at most `waitMs` for a completion; no limit is the cheapest.
-   * With `gatherUs` it waits so long for several, and then for one.
-   */
-  enter(waitMs: number, gatherUs = 0): void {
+  /** Submits what was filled and waits at most `waitMs` for a result; no limit is the cheapest. */
+  enter(waitMs: number): void {
     if (waitMs === 0) return this.#enter(0, null);
-    const gathers = this.#canGather && gatherUs > 0;
-    if (waitMs === Infinity && !gathers) return this.#enter(1, null);
+    if (waitMs === Infinity) return this.#enter(1, null);
     const words = this.#argument.words;
-    let timespec = 0;
-    if (waitMs !== Infinity) {
-      const seconds = Math.floor(waitMs / 1000);
-      words[8] = seconds | 0;
-      words[10] = Math.min(999_999_999, Math.ceil((waitMs - seconds * 1000) * 1e6));
-      timespec = this.#argument.address + 32;
-    }
+    const seconds = Math.floor(waitMs / 1000);
+    words[8] = seconds | 0;
+    words[10] = Math.min(999_999_999, Math.ceil((waitMs - seconds * 1000) * 1e6));
+    const timespec = this.#argument.address + 32;
     words[abi.GETEVENTS_ARG_TIMESPEC_WORD] = timespec | 0;
     words[abi.GETEVENTS_ARG_TIMESPEC_WORD + 1] = (timespec / 2 ** 32) | 0;
-    words[abi.GETEVENTS_ARG_MIN_WAIT_WORD] = gathers ? gatherUs : 0;
-    this.#enter(gathers ? GATHERED_MAX : 1, this.#argument.pointer);
+    this.#enter(1, this.#argument.pointer);
   }
 
   /** Something was filled that the kernel does not have yet. */

@@ -1,5 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
-import { KIB, MIB, SEND_SEGMENTS_MAX } from "../../protocol/core/limits.ts";
+import { KIB, MIB, NBD_SEND_BATCH_BYTES, SEND_SEGMENTS_MAX } from "../../protocol/core/limits.ts";
 import { COMMAND, REQUEST_HEADER_BYTES } from "../../protocol/nbd/constants.ts";
 import { writeRequest } from "../../protocol/nbd/request.ts";
 import { errnoName } from "../io/errno.ts";
@@ -45,8 +45,9 @@ const TICKS_PER_TIMEOUT = 4;
 
 /**
  * A client's connection in transmission. Requests that come up in one turn leave in one gathered
- * send, each payload from where it lies; replies are read from what `receive` brings, and large
- * payloads straight into the place they are for. Nothing is allocated for a request.
+ * send, or before its end where much is to be sent, each payload from where it lies; replies are
+ * read from what `receive` brings, and large payloads straight into the place they are for. Nothing
+ * is allocated for a request.
  *
  * A server can make it end, never hang: cookies carry a slot and a rising number, a reply that fits
  * no request that was sent ends the connection, and so does silence.
@@ -61,6 +62,8 @@ export class ClientConnection implements RepliesHost {
   /** The requests in the send under way. */
   readonly #sending: ClientRequest[] = new Array(CLIENT_SLOTS);
   #sendingCount = 0;
+  /** Payload of the requests that wait for a send. */
+  #unsentBytes = 0;
   /** Replies of one receive. */
   #repliedCount = 0;
   /** The most that the next receive takes: a header, when large payloads follow them. */
@@ -119,7 +122,10 @@ export class ClientConnection implements RepliesHost {
       return this.#io.atTurnEnd(this.#hereTask);
     }
     this.#slots.put(request);
-    this.#io.atTurnEnd(this.#sendTask);
+    if (request.command === COMMAND.write) this.#unsentBytes += request.length;
+    // The unit has something to do while the rest of the turn's requests are taken.
+    if (this.#unsentBytes >= NBD_SEND_BATCH_BYTES && !this.#sendOperation.busy) this.#send();
+    else this.#io.atTurnEnd(this.#sendTask);
   }
 
   /** Says DISC and ends; nothing may be outstanding. */
@@ -158,6 +164,7 @@ export class ClientConnection implements RepliesHost {
         segments[count * 2] = request.off;
         segments[count * 2 + 1] = request.length;
         count++;
+        this.#unsentBytes -= request.length;
       }
     }
     if (count > 0) this.#io.sendGathered(this.#sendOperation, this.#handle, segments, count);
@@ -195,7 +202,8 @@ export class ClientConnection implements RepliesHost {
       this.#repliedCount = 0;
       if (this.#state === "open") this.#replies.take(off, off + operation.result);
       this.#io.buffers.release(off);
-      this.#io.brought(this.#handle, this.#repliedCount);
+      const isReply = this.#repliedCount > 0;
+      this.#io.brought(this.#handle, isReply ? this.#repliedCount + this.outstanding : 0);
     } else if (operation.result === 0) {
       this.drop("the unit closed the connection");
     } else {
