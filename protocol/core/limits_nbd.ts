@@ -60,7 +60,7 @@ export const NBD_REQUESTS_PER_CONNECTION_MAX = 128;
 export const NBD_REQUESTS_PER_SERVER_MAX = 4096;
 /** Replies of one turn leave when there are so many bytes of them, and at its end. */
 export const NBD_REPLY_BATCH_BYTES = 32 * KIB;
-/** Payloads for a unit leave when there are so many bytes of them, not only when a turn ends. */
+/** Payloads smaller than this leave for a unit when there is so much of them, or a turn ends. */
 export const NBD_SEND_BATCH_BYTES = 32 * KIB;
 /** So many rounds of a turn a reply may wait for that of a request whose payload is coming. */
 export const NBD_REPLY_WAITS_MAX = 6;

@@ -62,7 +62,7 @@ export class ClientConnection implements RepliesHost {
   /** The requests in the send under way. */
   readonly #sending: ClientRequest[] = new Array(CLIENT_SLOTS);
   #sendingCount = 0;
-  /** Payload of the requests that wait for a send. */
+  /** Of small payloads that wait for a send. */
   #unsentBytes = 0;
   /** Replies of one receive. */
   #repliedCount = 0;
@@ -122,7 +122,8 @@ export class ClientConnection implements RepliesHost {
       return this.#io.atTurnEnd(this.#hereTask);
     }
     this.#slots.put(request);
-    if (request.command === COMMAND.write) this.#unsentBytes += request.length;
+    const isSmall = request.length < NBD_SEND_BATCH_BYTES;
+    if (isSmall && request.command === COMMAND.write) this.#unsentBytes += request.length;
     // The unit has something to do while the rest of the turn's requests are taken.
     if (this.#unsentBytes >= NBD_SEND_BATCH_BYTES && !this.#sendOperation.busy) this.#send();
     else this.#io.atTurnEnd(this.#sendTask);
@@ -154,6 +155,7 @@ export class ClientConnection implements RepliesHost {
     const segments = this.#segments;
     let count = 0;
     this.#sendingCount = 0;
+    this.#unsentBytes = 0;
     while (this.#slots.hasUnsent && count + 2 <= SEND_SEGMENTS_MAX) {
       const request = this.#slots.nextUnsent(this.#io.view, this.#headers);
       this.#sending[this.#sendingCount++] = request;
@@ -164,7 +166,6 @@ export class ClientConnection implements RepliesHost {
         segments[count * 2] = request.off;
         segments[count * 2 + 1] = request.length;
         count++;
-        this.#unsentBytes -= request.length;
       }
     }
     if (count > 0) this.#io.sendGathered(this.#sendOperation, this.#handle, segments, count);

@@ -11,6 +11,7 @@ import { ClientRequest } from "./client_request.ts";
 import { until } from "./server_testing.ts";
 
 const WRITE_BYTES = 4 * KIB;
+const LARGE_BYTES = 64 * KIB;
 
 /** Notes what its user sends, and what it is told that receives have brought. */
 class NotingIo extends SimIo {
@@ -39,7 +40,7 @@ class Bench implements Disposable {
   readonly connection: ClientConnection;
   readonly answered: ClientRequest[] = [];
   readonly #requests: ClientRequest[] = [];
-  readonly #off = this.io.buffers.take(WRITE_BYTES);
+  readonly #off = this.io.buffers.take(LARGE_BYTES);
 
   constructor() {
     const [handle, peer] = this.io.socketPair();
@@ -52,10 +53,10 @@ class Bench implements Disposable {
     });
   }
 
-  submit(command: number, count: number): void {
+  submit(command: number, count: number, length = WRITE_BYTES): void {
     for (let i = 0; i < count; i++) {
       const request = new ClientRequest();
-      Object.assign(request, { command, length: WRITE_BYTES, off: this.#off });
+      Object.assign(request, { command, length, off: this.#off });
       this.#requests.push(request);
       this.connection.submit(request);
     }
@@ -103,6 +104,16 @@ Deno.test("ClientConnection sends all short requests of a turn at its end", () =
   assert.deepEqual(on.io.sends, []);
   until(on.io, () => on.io.sends.length > 0, "that they left");
   assert.deepEqual(on.io.sends, [40 * REQUEST_HEADER_BYTES + EACH_BYTES]);
+});
+
+Deno.test("ClientConnection sends what is large, and what came before it, when the turn ends", () => {
+  using on = new Bench();
+  on.submit(COMMAND.write, BATCH - 1);
+  on.submit(COMMAND.write, 2, LARGE_BYTES);
+  assert.deepEqual(on.io.sends, []);
+  until(on.io, () => on.io.sends.length > 0, "that they left");
+  const large = 2 * (REQUEST_HEADER_BYTES + LARGE_BYTES);
+  assert.deepEqual(on.io.sends, [(BATCH - 1) * EACH_BYTES + large]);
 });
 
 Deno.test("ClientConnection tells how many requests were under way when replies came", () => {
