@@ -16,6 +16,18 @@ export const HeldDisk = z.strictObject({
 });
 export type HeldDisk = z.infer<typeof HeldDisk>;
 
+/**
+ * How far a station's catalog is, durably: its count of commits, in the run of that instance. Nodes
+ * keep the last one they heard and tell it, so that a station whose whole state directory was put
+ * back from a copy learns it from them.
+ */
+export const CatalogMark = z.strictObject({
+  epoch: Count,
+  instance: z.string().min(1).max(64),
+  commits: Count,
+});
+export type CatalogMark = z.infer<typeof CatalogMark>;
+
 export const Heartbeat = z.strictObject({
   /** Unit: StorageInfo.revision. Host: digest of the assignments it holds (diskId, version). */
   digest: z.string().max(128),
@@ -24,6 +36,8 @@ export const Heartbeat = z.strictObject({
   meters: Meters.optional(),
   /** Host: some of its disks, by turns, when the station's last digest was another one. */
   disks: z.array(HeldDisk).max(HELD_LEGS_TOLD_MAX).optional(),
+  /** The last that this node heard from a station with this key. */
+  catalog: CatalogMark.optional(),
 });
 /** `digest`: what the station believes the node holds; it pulls or pushes when they differ. */
 export const HeartbeatAnswer = z.strictObject({
@@ -31,4 +45,6 @@ export const HeartbeatAnswer = z.strictObject({
   epoch: Count,
   /** Somebody looks at figures: the next heartbeats tell all that changed. */
   watched: z.boolean().optional(),
+  /** In place of what the node told, which the station needs no more. */
+  catalog: CatalogMark.optional(),
 });

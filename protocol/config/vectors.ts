@@ -67,7 +67,11 @@ export function buildVectors(): Map<string, Vector> {
     receiver: station,
   });
   const answer = pagesOf(
-    encodeBody(REQUESTS.HEARTBEAT.answer, { digest: "7", epoch: 3 }),
+    encodeBody(REQUESTS.HEARTBEAT.answer, {
+      digest: "7",
+      epoch: 3,
+      catalog: { epoch: 3, instance: "a later one", commits: 12 },
+    }),
   );
   vectors.set("heartbeat-ack", {
     packet: seal(station, whole("ACK", 1, answer.revision), answer.pages[0]!),
@@ -136,6 +140,7 @@ export const VECTOR_HEARTBEAT = {
     others: 4,
     errors: [1, 5, 0, 0, 2],
   },
+  catalog: { epoch: 2, instance: "an earlier one", commits: 9 },
 };
 
 export function vectorNode(role: "unit" | "host"): KeyPair {

@@ -38,5 +38,7 @@ export const COPY_SHOWN_MS = 10 * 60_000;
 export const CATALOG_RETRY_MS = 2000;
 /** What a unit cannot keep in its state directory is tried again after this. */
 export const STATE_RETRY_MS = 5000;
+/** A node writes how far the station's catalog is after this, and once for all meanwhile. */
+export const HEARD_CATALOG_KEPT_MS = 10_000;
 /** Starts of a station, and other stations with its key, that its catalog remembers. */
 export const STATION_INSTANCES_KEPT = 200;

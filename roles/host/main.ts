@@ -65,7 +65,7 @@ export async function runHost(settings: HostSettings, context: HostContext): Pro
   certificate.ask(link);
   const said = saying(host, new OwnAddresses(process.machine, worker));
   const answered = (digest: string) => host.wanted(digest);
-  const heartbeats = nodeHeartbeats(worker, { link, process, said, answered });
+  const heartbeats = nodeHeartbeats(worker, { node, link, process, said, answered });
   await host.start();
   heartbeats.beatNow();
   const service = new DiskService({ host, book, link, clock, random });

@@ -4,8 +4,9 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 import { EPOCH_MAX, STATION_INSTANCES_KEPT } from "../../protocol/core/limits.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { Generation } from "../../protocol/config/bodies.ts";
+import type { CatalogMark } from "../../protocol/config/heartbeat_bodies.ts";
 import { isBelieved } from "./believable.ts";
-import type { Catalog } from "./catalog/catalog.ts";
+import type { Catalog, Change } from "./catalog/catalog.ts";
 import { beginRecovered, recoveredReasons } from "./catalog/recovered.ts";
 import type { Marks } from "./marks.ts";
 
@@ -20,9 +21,17 @@ const BEHIND = "The catalog is older than this station: what units hold goes fir
 const Instances = z.object({
   /** Of lower epochs nothing is known here. */
   floor: z.number().int().nonnegative(),
-  list: z.array(z.object({ epoch: z.number().int().nonnegative(), instance: z.string() })),
+  /** What nodes have heard of runs up to this one was confirmed with what the catalog has. */
+  confirmed: z.number().int().nonnegative().default(0),
+  list: z.array(z.object({
+    epoch: z.number().int().nonnegative(),
+    instance: z.string(),
+    /** Of this catalog's own runs: how many commits it had at the end of that one. */
+    commits: z.number().int().nonnegative().optional(),
+  })),
 });
 type Instances = z.infer<typeof Instances>;
+type Seen = Instances["list"][number];
 
 /**
  * The station's place in the order of stations (control.md §4): an epoch, raised durably at every
@@ -62,8 +71,7 @@ export class Epoch {
     // Nothing shows it any more once the epoch is written.
     await beginRecovered(catalog, behind);
     catalog.countFrom(marks.commits, (commits) => keepCount(marks, commits));
-    await epoch.raiseAbove(Math.max(stored, marks.epoch));
-    await epoch.remember(epoch.station);
+    await epoch.#beginRun(stored);
     return { epoch, behind };
   }
 
@@ -91,20 +99,65 @@ export class Epoch {
     return instance !== "" && epoch >= floor && !list.some((one) => one.instance === instance);
   }
 
+  /** How far the catalog is, durably. */
+  get mark(): CatalogMark {
+    return { ...this.station, commits: this.#catalog.commits };
+  }
+
+  /**
+   * Whether this catalog has lost what a node has heard of: later commits of a run than it had at
+   * that run's end, or a run that it knows nothing of. Marks are told when they are durable, so no
+   * crash can bring that about.
+   */
+  isBehind(heard: CatalogMark): boolean {
+    if (heard.instance === this.instance) return heard.commits > this.#catalog.commits;
+    const known = this.#instances.list.find(({ instance }) => instance === heard.instance);
+    if (known === undefined) {
+      return heard.epoch > this.#instances.confirmed && this.isStrange(heard);
+    }
+    return known.commits !== undefined && heard.commits > known.commits;
+  }
+
+  /** What differs is confirmed with this change: nodes that were away have heard of nothing new. */
+  confirmed(): Change {
+    const list = this.#instances.list.map(({ epoch, instance, commits }) =>
+      instance === this.instance ? { epoch, instance, commits } : { epoch, instance }
+    );
+    return this.#put({ ...this.#instances, confirmed: this.#value, list });
+  }
+
+  /** The run before this one is over: nothing that is committed from here on was told in it. */
+  async #beginRun(stored: number): Promise<void> {
+    const { commits } = this.#catalog;
+    const { list } = this.#instances;
+    const last = list.findLast((one) => one.commits !== undefined);
+    // It may have gone above a higher epoch meanwhile.
+    const ended = (one: Seen) => ({ ...one, epoch: Math.max(one.epoch, stored), commits });
+    const all = list.map((one) => one === last ? ended(one) : one);
+    this.#instances = { ...this.#instances, list: all };
+    await this.remember({ epoch: this.#value + 1, instance: this.instance, commits });
+    await this.raiseAbove(this.#value);
+  }
+
   /** Durable when it resolves: it is not strange any more. */
-  async remember(seen: { readonly epoch: number; readonly instance: string }): Promise<void> {
+  async remember(seen: Seen): Promise<void> {
     const { list, floor } = this.#instances;
     if (seen.instance === "" || list.some(({ instance }) => instance === seen.instance)) return;
-    const all = [...list, { epoch: seen.epoch, instance: seen.instance }];
+    const { epoch, instance, commits } = seen;
+    const all = [...list, { epoch, instance, ...(commits === undefined ? {} : { commits }) }];
     const dropped = all.splice(0, Math.max(0, all.length - STATION_INSTANCES_KEPT));
     const none = list.length === 0 ? seen.epoch : 0;
-    const next = {
+    const next = this.#put({
+      ...this.#instances,
       floor: Math.max(floor, none, ...dropped.map(({ epoch }) => epoch + 1)),
       list: all,
-    };
+    });
+    await this.#catalog.commit([next]);
+  }
+
+  #put(next: Instances): Change {
     this.#instances = next;
-    const put = { key: INSTANCES_KEY, value: JSON.stringify(next) };
-    await this.#catalog.commit([{ table: "meta", put }]);
+    return { table: "meta", put: { key: INSTANCES_KEY, value: JSON.stringify(next) } };
   }
 
   /** Goes above `seen`, durably, before anything is said under the new epoch. */
@@ -154,6 +207,6 @@ function parse(text: string): Instances {
   try {
     return Instances.parse(JSON.parse(text));
   } catch {
-    return { floor: 0, list: [] };
+    return { floor: 0, confirmed: 0, list: [] };
   }
 }

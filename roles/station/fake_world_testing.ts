@@ -1,13 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
-import type { Clock, Timer } from "../../protocol/core/clock.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import { createLog } from "../../protocol/core/log.ts";
 import { defined } from "../../protocol/core/assert.ts";
-import { fromPlainError, toPlainError } from "../../protocol/core/errors.ts";
-import { DvsanError } from "../../protocol/core/errors.ts";
+import { DvsanError, fromPlainError, toPlainError } from "../../protocol/core/errors.ts";
 import { assignmentsDigest } from "../../protocol/config/digest.ts";
 import type { Assignment, NodeHello } from "../../protocol/config/bodies.ts";
-import type { HeldDisk } from "../../protocol/config/heartbeat_bodies.ts";
+import type { CatalogMark, HeldDisk } from "../../protocol/config/heartbeat_bodies.ts";
 import type { KnownNode, StationLink } from "../../protocol/config/link.ts";
 import {
   type AnswerBody,
@@ -18,50 +16,9 @@ import {
 import { keyPairOf, nodeIdOf } from "../../protocol/noise/keys.ts";
 import { STATION_TICK_MS } from "../../protocol/core/limits.ts";
 import type { TaskRecord } from "../../web/station_api.ts";
+import { FakeClock, settle } from "./fake_clock_testing.ts";
 import type { Admission, Station } from "./ports.ts";
 import { createStation } from "./station.ts";
-
-/** Time that moves only when a test says so. */
-class FakeClock implements Clock {
-  #now = 0;
-  #timers: { atMs: number; run: () => void }[] = [];
-
-  nowMs(): number {
-    return this.#now;
-  }
-  wallMs(): number {
-    return 1_000_000 + this.#now;
-  }
-  after(delayMs: number, run: () => void): Timer {
-    const timer = { atMs: this.#now + delayMs, run };
-    this.#timers.push(timer);
-    return { cancel: () => void (this.#timers = this.#timers.filter((other) => other !== timer)) };
-  }
-  /** Runs everything due within `ms`, one timer after the other. */
-  async pass(ms: number): Promise<void> {
-    const endMs = this.#now + ms;
-    for (;;) {
-      await settle();
-      const [next] = this.#timers.toSorted((a, b) => a.atMs - b.atMs);
-      if (next === undefined || next.atMs > endMs) break;
-      this.#timers = this.#timers.filter((other) => other !== next);
-      this.#now = Math.max(this.#now, next.atMs);
-      next.run();
-    }
-    this.#now = endMs;
-    await settle();
-  }
-  /** Time goes by in which nothing runs, and then all that is due. */
-  async standStill(ms: number): Promise<void> {
-    this.#now += ms;
-    await this.pass(0);
-  }
-}
-
-/** Lets every promise that can go on go on: nothing here waits for the machine. */
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 300; turn++) await Promise.resolve();
-}
 
 /** A fixed sequence, different for each seed. */
 function fakeRandom(seed: number): Random {
@@ -79,6 +36,8 @@ export interface FakeNode {
   readonly hello: NodeHello;
   readonly publicKey: Uint8Array;
   readonly id: string;
+  /** What it tells with its next heartbeat. */
+  heard?: CatalogMark;
   answer<N extends RequestName>(name: N, body: RequestBody<N>): Promise<AnswerBody<N>>;
 }
 
@@ -88,6 +47,7 @@ export class FakeHost implements FakeNode {
   readonly id: string;
   readonly hello: NodeHello;
   readonly assignments = new Map<string, Assignment>();
+  heard?: CatalogMark;
 
   constructor(name: string, seed: number) {
     this.publicKey = keyPairOf(fakeRandom(seed).bytes(32)).publicKey;
@@ -244,8 +204,13 @@ export class FakeWorld {
   }
 
   async heartbeat(node: FakeNode, digest: string, disks?: HeldDisk[]): Promise<void> {
-    const body = { digest, dataAddresses: node.hello.dataAddresses, figures: NO_FIGURES };
-    await this.ask(node, "HEARTBEAT", disks === undefined ? body : { ...body, disks });
+    const { heard, hello: { dataAddresses } } = node;
+    const { catalog } = await this.ask(node, "HEARTBEAT", {
+      ...{ digest, dataAddresses, figures: NO_FIGURES },
+      ...(disks === undefined ? {} : { disks }),
+      ...(heard === undefined ? {} : { catalog: heard }),
+    });
+    if (catalog !== undefined) node.heard = catalog;
     await settle();
   }
 

@@ -51,13 +51,14 @@ function presenceHandlers(running: () => Running): Handlers<KnownNode> {
     return row;
   };
   return {
-    HEARTBEAT: (body, from) => {
+    HEARTBEAT: async (body, from) => {
       const { pool } = running();
       pool.nodes.heartbeat(from.id, body);
       const row = pool.nodes.row(from.id);
       if (row === null || row.admission !== "admitted") {
-        return Promise.resolve({ digest: body.digest, epoch: pool.epoch.value });
+        return { digest: body.digest, epoch: pool.epoch.value };
       }
+      const catalog = await pool.heardMarks.told(row, body.catalog);
       const digest = row.role === "unit"
         ? String(pool.observed.fresh(row.id)?.revision ?? "")
         : pool.delivery.digest(row.id);
@@ -74,11 +75,12 @@ function presenceHandlers(running: () => Running): Handlers<KnownNode> {
       }
       const nowMs = pool.world.clock.nowMs();
       const watched = pool.nodes.presence(row.id)?.load.isWatched(nowMs) ?? false;
-      return Promise.resolve({
+      return {
         digest,
         epoch: pool.epoch.value,
         ...(watched ? { watched } : {}),
-      });
+        ...(catalog === undefined ? {} : { catalog }),
+      };
     },
     UNIT_SHUTDOWN: (body, from) => {
       running().pool.nodes.goodbye(goodbye(from, "unit").id, body);

@@ -4,6 +4,7 @@ import type { DiskRow } from "./catalog/rows.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Events } from "./events.ts";
+import type { HeardMarks } from "./heard_marks.ts";
 import type { NewerMaps } from "./newer_maps.ts";
 import type { Nodes } from "./nodes.ts";
 import type { Observed } from "./observed.ts";
@@ -31,6 +32,7 @@ export interface Pool {
   readonly standing: Standing;
   readonly strays: Strays;
   readonly newerMaps: NewerMaps;
+  readonly heardMarks: HeardMarks;
   /** Media that a unit adopts for an operator now. */
   readonly adopting: Set<string>;
 }

@@ -87,7 +87,7 @@ export class Recovery {
   /** An operator confirms the list that was shown; DvsanError "busy" when it is another now. */
   async confirm(list: string, owner: string): Promise<void> {
     const { pool } = this.#o;
-    const { standing, events, catalog, reconciler, delivery } = pool;
+    const { standing, events, catalog, epoch, reconciler, delivery } = pool;
     requireStanding(pool, "confirm the differences");
     if (standing.state === "normal") {
       throw new DvsanError("busy", "The station is not in recovered state: nothing is to confirm.");
@@ -100,7 +100,7 @@ export class Recovery {
           "with: dvsan ctl recover",
       );
     }
-    await standing.confirm();
+    await standing.confirm([epoch.confirmed()]);
     const text = `${owner} confirmed the list of differences ${list}: the recovery is over.`;
     events.say({ kind: "station.confirmed", severity: "warn", subject: owner, text });
     for (const row of catalog.nodes.values()) {

@@ -1,5 +1,5 @@
 import { DvsanError } from "../../protocol/core/errors.ts";
-import type { Catalog } from "./catalog/catalog.ts";
+import type { Catalog, Change } from "./catalog/catalog.ts";
 import {
   NOT_RECOVERED,
   reasonsChange,
@@ -90,15 +90,16 @@ export class Standing {
   /**
    * An operator has seen the differences. DvsanError "busy" when another one confirms just now, or
    * when more came to light meanwhile: the state stays, and there is another list to confirm.
+   * `also` is written with it.
    */
-  async confirm(): Promise<void> {
+  async confirm(also: readonly Change[] = []): Promise<void> {
     if (this.#isConfirming) throw new DvsanError("busy", "Somebody else confirms just now.");
     const evidence = this.#evidence;
     this.#isConfirming = true;
     // What comes to light from here on writes the state anew, behind this.
     this.#kept = null;
     try {
-      await this.#o.catalog.commit(NOT_RECOVERED);
+      await this.#o.catalog.commit([...NOT_RECOVERED, ...also]);
     } finally {
       this.#isConfirming = false;
     }

@@ -14,6 +14,7 @@ import { Delivery } from "./delivery.ts";
 import { Epoch } from "./epoch.ts";
 import { Events } from "./events.ts";
 import { linkEvents } from "./handlers.ts";
+import { HeardMarks } from "./heard_marks.ts";
 import { StationIdentity } from "./identity.ts";
 import { Marks } from "./marks.ts";
 import { writeStation } from "./metrics.ts";
@@ -204,7 +205,8 @@ class StationRole implements Station {
       );
     const delivery = new Delivery({ ...shared, mayTell, onNewer });
     const strays = new Strays({ world, catalog, events, observed, standing, link });
-    const made = { watch, nodes, observed, reconciler, delivery, strays, newerMaps };
+    const heardMarks = new HeardMarks({ world, epoch, standing });
+    const made = { watch, nodes, observed, reconciler, delivery, strays, newerMaps, heardMarks };
     const pool: Pool = { ...parts, ...made, adopting: new Set() };
     return pool;
   }

@@ -72,7 +72,7 @@ async function runPooled(settings: PooledUnitSettings, context: UnitContext): Pr
     await worker.call("checkMedia", null);
     return { digest: String(revision), dataAddresses: dataAddresses() };
   };
-  const heartbeats = nodeHeartbeats(worker, { link, process, said });
+  const heartbeats = nodeHeartbeats(worker, { node, link, process, said });
   changed = () => heartbeats.beatNow();
   heartbeats.beatNow();
   const source = { role: "unit", name: settings.name, worker, tls, link } as const;

@@ -1,4 +1,5 @@
 import type { Mutation } from "./mutation.ts";
+import { NOT_DOUBTED } from "./table_station.ts";
 
 /** Bugs in what a host's agent does with its disks. */
 export const HOST_MUTATIONS: readonly Mutation[] = [
@@ -123,6 +124,7 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     old:
       "    if (held !== null && held.version > assignment.version) throw olderMap(held, assignment);\n",
     new: "    if (held !== null && held.version < 0) throw olderMap(held, assignment);\n",
+    also: [NOT_DOUBTED],
     story: "told-an-older-map",
   },
   {

@@ -1,4 +1,11 @@
-import type { Mutation } from "./mutation.ts";
+import type { Edit, Mutation } from "./mutation.ts";
+
+/** The station believes its whole state directory, whatever nodes have heard. */
+export const NOT_DOUBTED: Edit = {
+  file: "roles/station/heard_marks.ts",
+  old: "    if (heard === undefined || !epoch.isBehind(heard)) return epoch.mark;\n",
+  new: "    if (heard === undefined || heard.commits >= 0) return epoch.mark;\n",
+};
 
 /** Bugs in what a station orders and tells, with a catalog that may be of another history. */
 export const STATION_MUTATIONS: readonly Mutation[] = [
@@ -8,6 +15,7 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/plan.ts",
     old: "  if (grant !== null && compareGenerations(grant.generation, known) > 0) {\n",
     new: "  if (held.sequence < 0 && compareGenerations(grant!.generation, known) > 0) {\n",
+    also: [NOT_DOUBTED],
     story: "released-in-another-history",
   },
   {
@@ -25,6 +33,7 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     file: "roles/station/epoch_mark.ts",
     old: '    if (held.state !== "ready" || held.grant?.state !== "active") continue;\n',
     new: "    if (held.sequence > 0) continue;\n",
+    also: [NOT_DOUBTED],
     story: "released-in-another-history",
   },
   {
@@ -52,6 +61,28 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     old: "  const withheld = (plan.destroys || plan.admits === true) && input.destroysNothing;\n",
     new: "  const withheld = plan.destroys && input.destroysNothing;\n",
     story: "revoked-in-no-backup",
+  },
+  {
+    name: "whole-directory-not-doubted",
+    breaks: "a station whose whole directory is an older copy learns from nodes that it is behind",
+    ...NOT_DOUBTED,
+    story: "revoked-unseen",
+  },
+  {
+    name: "commits-of-a-run-not-compared",
+    breaks: "a copy of within a station's run is known to be older, though it knows that run",
+    file: "roles/station/epoch.ts",
+    old: "    return known.commits !== undefined && heard.commits > known.commits;\n",
+    new: "    return false;\n",
+    story: "revoked-unseen",
+  },
+  {
+    name: "heard-commits-not-kept",
+    breaks: "nodes remember how far the catalog was, over their restarts",
+    file: "roles/agent/heard_catalog.ts",
+    old: "    this.#timer ??= this.#o.clock.after(HEARD_CATALOG_KEPT_MS, () => this.#keep());\n",
+    new: "",
+    story: "revoked-unseen",
   },
   {
     name: "uncertain-disk-told",

@@ -64,7 +64,7 @@ export async function restoredBeforeGrowth(scene: Scene): Promise<void> {
 
 /**
  * A disk grows, and the station's whole directory of before is restored while no unit is in its
- * reach: it has no reason to doubt its catalog, and its host is to take no older map from it.
+ * reach: none of them can make it doubt its catalog, and its host is to take no older map from it.
  */
 export async function toldAnOlderMap(scene: Scene): Promise<void> {
   const { users, station } = scene;

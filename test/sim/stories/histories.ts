@@ -49,6 +49,36 @@ export async function releasedInAnotherHistory(scene: Scene): Promise<void> {
   expectHeld(scene, disk);
 }
 
+/**
+ * A host without a disk is revoked, and then the station's whole directory of before is put back:
+ * the revocation is on no label and in no file of the station's. Nodes have heard that there was
+ * more, and remember it when all of them were restarted, too. What is confirmed is not asked again.
+ */
+export async function revokedUnseen(scene: Scene): Promise<void> {
+  const { sim, users, station, hosts, units, revoked, operator } = scene;
+  await agree(scene);
+  const host = hosts.find(({ role }) => users.disks.every((disk) => disk.host !== role))!.role;
+  // A copy of a station that runs has the run's name already, and one of before has not.
+  if (sim.chance(0.5)) station.end("killed");
+  const old = backupOf(station.machine);
+  await reach(scene, "the station is back", () => station.isReady);
+  await passTime(scene, 10_000);
+  revoked.add(host);
+  operator.revoke(host);
+  await passTime(scene, 15_000);
+  station.end("killed");
+  if (sim.chance(0.5)) { for (const { role } of [...units, ...hosts]) role.end("killed"); }
+  restore(station.machine, old);
+  for (const state of ["recovered", "normal"]) {
+    await reach(scene, "the station is back", () => station.isReady);
+    await passTime(scene, 15_000);
+    const { pool } = await shown(scene);
+    if (pool.state !== state) sim.violated("story", `the station is ${pool.state}`);
+    await agree(scene);
+    station.end("killed");
+  }
+}
+
 /** The station as it was then; and then it is put back to before that, and everybody hears it. */
 async function releaseUnheard(scene: Scene, disk: UsedDisk): Promise<Backup> {
   const { station } = scene;

@@ -29,7 +29,7 @@ import {
 } from "./fences.ts";
 import { copyInItsPlace, oldLabelPutBack } from "./copies.ts";
 import { directHeldWrite, grantReplacesHeld, twoByOneToken } from "./direct.ts";
-import { releasedInAnotherHistory } from "./histories.ts";
+import { releasedInAnotherHistory, revokedUnseen } from "./histories.ts";
 import {
   flushedInMemory,
   flushedWhileAway,
@@ -91,6 +91,7 @@ export const STORY_NAMES = [
   "restored-before-growth",
   "revoked-in-no-backup",
   "revoked-then-restored",
+  "revoked-unseen",
   "rolled-back-to-before-start",
   "space-given-again",
   "grows-slowly",
@@ -170,6 +171,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "restored-before-growth": { play: restoredBeforeGrowth },
   "revoked-in-no-backup": { plan: { hosts: 2 }, play: revokedInNoBackup },
   "revoked-then-restored": { plan: { hosts: 2 }, play: revokedThenRestored },
+  "revoked-unseen": { plan: { hosts: 3 }, play: revokedUnseen },
   "rolled-back-to-before-start": { play: rolledBackToBeforeStart },
   "space-given-again": { plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: spaceGivenAgain },
   "grows-slowly": { play: growsSlowly },
