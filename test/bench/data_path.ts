@@ -5,6 +5,7 @@ import {
   directLacks,
   directPlace,
   EXPORT_BYTES,
+  fillFiles,
   type Place,
   tlsLacks,
   tlsPlace,
@@ -69,7 +70,8 @@ export async function measureDataPath(run: BenchRun): Promise<DataPathResult> {
     await using stack = new AsyncDisposableStack();
     const servers = await startAll(run, medium, { stack, leftOut });
     for (const contender of servers.keys()) started.add(contender);
-    const source = await tmpfsPlace(run.directory).filled(`source-${medium}`);
+    const source = `${run.directory}/source-${medium}.img`;
+    fillFiles([source]);
     await warmUp([...servers.values()], own, { ...run, source });
     await measureRounds({ ...run, source }, { cells: own, servers, samples });
   }
@@ -82,10 +84,13 @@ async function startAll(
   medium: Medium,
   { stack, leftOut }: { stack: AsyncDisposableStack; leftOut: string[] },
 ): Promise<Map<Contender, Server>> {
-  const place = await placeOf(run, medium);
+  const wanted = CONTENDERS.filter(({ name, media }) =>
+    run.servers.includes(name) && media.includes(medium)
+  );
+  const files = wanted.filter(({ role }) => role !== "disk").map(({ name }) => name);
+  const place = await placeOf(run, medium, files);
   const servers = new Map<Contender, Server>();
-  for (const contender of CONTENDERS) {
-    if (!run.servers.includes(contender.name) || !contender.media.includes(medium)) continue;
+  for (const contender of wanted) {
     const reason = missing(contender);
     try {
       if (reason !== null) throw new Error(reason);
@@ -98,14 +103,18 @@ async function startAll(
   return servers;
 }
 
-async function placeOf(run: BenchRun, medium: Medium): Promise<Place> {
+async function placeOf(
+  run: BenchRun,
+  medium: Medium,
+  files: readonly string[],
+): Promise<Place> {
   switch (medium) {
     case "tmpfs":
-      return tmpfsPlace(run.directory);
+      return tmpfsPlace(run.directory, files);
     case "direct":
-      return directPlace(run.diskDirectory);
+      return directPlace(run.diskDirectory, files);
     case "tls":
-      return await tlsPlace(`${run.directory}/tls`);
+      return await tlsPlace(`${run.directory}/tls`, files);
   }
 }
 

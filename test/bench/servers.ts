@@ -28,6 +28,7 @@ export interface Contender {
   readonly media: readonly Medium[];
   /** Left out of quick runs: another one of its kind is the better one nearly everywhere. */
   readonly isSecondary?: true;
+  /** Over the file of its place that has its name; a disk's units make theirs. */
   readonly start: (place: Place, stack: AsyncDisposableStack) => Promise<Server>;
 }
 
@@ -63,7 +64,7 @@ function ours(io: "uring" | "epoll"): Contender {
     // TLS ends in a worker beside the data path, whichever kernel interface that has.
     media: io === "uring" ? ALL : BOTH,
     start: async (place, stack) => {
-      const path = await place.filled(io, stack);
+      const path = await place.filled(`dvsan-${io}`, stack);
       const flags = ["--export", `bench=${path}`, "--nbd", "127.0.0.1:0", "--io", io];
       const unit = stack.use(new Running(dvsan("unit", ...flags, ...tlsFlags(place))));
       const { nbd } = JSON.parse(await unit.firstLine);
@@ -108,7 +109,7 @@ function nbdkit(threads: number): Contender {
     tool: "nbdkit",
     media: threads === 1 ? ["tmpfs"] : ["tmpfs", "tls"],
     start: async (place, stack) => {
-      const path = await place.filled(`nbdkit${threads}`, stack);
+      const path = await place.filled(`nbdkit-${threads}`, stack);
       const tls = place.certificates === undefined
         ? []
         : ["--tls=require", `--tls-certificates=${place.certificates}`, "--tls-verify-peer"];
@@ -130,7 +131,7 @@ function qemuNbd(aio: "native" | "io_uring"): Contender {
     tool: "qemu-nbd",
     media: aio === "native" ? ALL : BOTH,
     start: async (place, stack) => {
-      const path = await place.filled(`qemu-${aio}`, stack);
+      const path = await place.filled(`qemu-nbd-${aio}`, stack);
       const where = ["--bind=127.0.0.1", "--export-name=bench"];
       const credentials = `tls-creds-x509,id=tls,endpoint=server,dir=${place.certificates}`;
       const tls = place.certificates === undefined
@@ -178,7 +179,7 @@ function device(): Contender {
     tool: null,
     media: BOTH,
     start: async (place, stack) => {
-      const path = await place.filled("device", stack);
+      const path = await place.filled("no server", stack);
       return {
         target: { kind: "path", path, direct: place.medium === "direct" },
         processIds: [],
