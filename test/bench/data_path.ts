@@ -71,7 +71,7 @@ export async function measureDataPath(run: BenchRun): Promise<DataPathResult> {
     const servers = await startAll(run, medium, { stack, leftOut });
     for (const contender of servers.keys()) started.add(contender);
     const source = `${run.directory}/source-${medium}.img`;
-    fillFiles([source]);
+    fillFiles([source], "tmpfs");
     await warmUp([...servers.values()], own, { ...run, source });
     await measureRounds({ ...run, source }, { cells: own, servers, samples });
   }

@@ -5,9 +5,11 @@ import { output } from "./processes.ts";
 
 /** All servers serve as much, each from a file or device of its own, written from end to end. */
 export const EXPORT_BYTES = 256 * 1024 * 1024;
-const BLOCK_BYTES = 1024 * 1024;
-/** Of one file before it is the next one's turn; also the most random bytes of one call. */
-const PIECE_BYTES = 65_536;
+const FILL_BYTES = 1024 * 1024;
+/** Of one call of `getRandomValues`. */
+const RANDOM_BYTES_MAX = 65_536;
+/** Of one file before it is the next one's turn: on tmpfs, and on a disk, where a piece is whole. */
+const PIECE_BYTES = { tmpfs: 65_536, direct: 8 * FILL_BYTES };
 
 /** Where servers get what they serve. */
 export interface Place {
@@ -21,7 +23,7 @@ export interface Place {
 
 /** A folder on tmpfs, with new files of these names in it. */
 export function tmpfsPlace(directory: string, names: readonly string[]): Place {
-  fillFiles(names.map((name) => pathOf(directory, name)));
+  fillFiles(names.map((name) => pathOf(directory, name)), "tmpfs");
   return {
     medium: "tmpfs",
     directory,
@@ -43,8 +45,7 @@ export function tlsLacks(): string | null {
 
 /** Loop devices over files of a folder on a disk, past the page cache of the file below. */
 export function directPlace(directory: string, names: readonly string[]): Place {
-  // One after the other: a disk's files are to lie in one piece each.
-  for (const name of names) fillFiles([pathOf(directory, name)]);
+  fillFiles(names.map((name) => pathOf(directory, name)), "direct");
   return {
     medium: "direct",
     directory,
@@ -67,21 +68,34 @@ function pathOf(directory: string, name: string): string {
 }
 
 /**
- * Makes files of EXPORT_BYTES, a piece of each in turns, so that their pages lie side by side in
- * memory: what a write of 1 MiB costs depends by up to a quarter on where the file's pages lie, and
- * of files that were written one after the other each keeps a place of its own. The bytes are
- * random: holes and zeroes would make reads cheaper than they are.
+ * Makes files of EXPORT_BYTES, a piece of each in turns, so that they lie side by side in memory or
+ * on the disk: what a transfer of 1 MiB costs depends on where that is, by up to a quarter, and of
+ * files that are written one after the other each has a place of its own. The bytes are random:
+ * holes and zeroes would make reads cheaper than they are.
  */
-export function fillFiles(paths: readonly string[]): void {
-  const block = new Uint8Array(BLOCK_BYTES);
-  const piece = (at: number) => block.subarray(at % BLOCK_BYTES, at % BLOCK_BYTES + PIECE_BYTES);
-  for (let at = 0; at < BLOCK_BYTES; at += PIECE_BYTES) crypto.getRandomValues(piece(at));
-  using stack = new DisposableStack();
-  const files = paths.map((path) =>
-    stack.use(Deno.openSync(path, { write: true, createNew: true }))
-  );
-  for (let at = 0; at < EXPORT_BYTES; at += PIECE_BYTES) {
-    for (const file of files) file.writeSync(piece(at));
+export function fillFiles(paths: readonly string[], medium: "tmpfs" | "direct"): void {
+  const block = new Uint8Array(FILL_BYTES);
+  for (let at = 0; at < FILL_BYTES; at += RANDOM_BYTES_MAX) {
+    crypto.getRandomValues(block.subarray(at, at + RANDOM_BYTES_MAX));
   }
-  for (const file of files) file.syncSync();
+  const pieceBytes = PIECE_BYTES[medium];
+  using stack = new DisposableStack();
+  const open = (path: string) => Deno.openSync(path, { write: true, createNew: true });
+  const files = paths.map((path) => stack.use(open(path)));
+  for (let at = 0; at < EXPORT_BYTES; at += pieceBytes) {
+    for (const file of files) writePiece(file, block, { at, pieceBytes });
+  }
+}
+
+function writePiece(
+  file: Deno.FsFile,
+  block: Uint8Array,
+  { at, pieceBytes }: { readonly at: number; readonly pieceBytes: number },
+): void {
+  for (let done = 0; done < pieceBytes;) {
+    const from = (at + done) % FILL_BYTES;
+    done += file.writeSync(block.subarray(from, Math.min(from + pieceBytes - done, FILL_BYTES)));
+  }
+  // A file system on a disk finds a place for what is to be written out, all of it at once.
+  file.syncDataSync();
 }
