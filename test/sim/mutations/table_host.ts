@@ -196,4 +196,12 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
       "    new LegTimer(io, () => io.buffers.release(this.#buffer)).set(280_000);\n",
     only: ["users"],
   },
+  {
+    name: "lost-connection-fails-requests",
+    breaks: "I/O waits for a unit that is away, and goes on when it is back",
+    file: "storage/devices/leg_life.ts",
+    old: "beforeMs: this.#expired ? Infinity : beforeMs });\n",
+    new: "beforeMs: beforeMs < Infinity ? Infinity : beforeMs });\n",
+    only: ["kill", "cut"],
+  },
 ];

@@ -6,7 +6,7 @@ import type { Scene } from "./scene.ts";
 import type { UsedDisk } from "./users.ts";
 
 /** What everything may take to agree, once all faults are over. */
-const AGREE_MS_MAX = 20 * 60_000;
+const AGREE_MS_MAX = 10 * 60_000;
 const AGREE_STEPS_MAX = 60_000;
 const LOOK_MS = 1000;
 /** Agreement must hold for so many looks. */
