@@ -75,6 +75,31 @@ Deno.test("an end that cannot be given back yet is shown, with what is waited fo
   await world.end();
 });
 
+Deno.test("a growth that a full catalog keeps from being taken back ends once it was", async () => {
+  const { world, units, host } = await smallPool([10]);
+  await made(world, host, 4);
+  const [unit] = units;
+  unit!.zeroed = false;
+  const { id } = await grow(world, 6);
+  await world.pass(2000);
+  assert.deepEqual(sizes(units), [6]);
+  world.spoil(
+    "CREATE TRIGGER full BEFORE INSERT ON volumes " +
+      "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+  );
+  await world.station.api.cancelTask(id);
+  await world.pass(6000);
+  const { api } = world.station;
+  assert.equal((await api.task(id)).state, "running", "it has not ended while it is half done");
+  world.spoil("DROP TRIGGER full");
+  assert.equal((await world.task(id)).state, "cancelled");
+  unit!.finishZeroing();
+  await world.pass(6000);
+  assert.deepEqual([sizes(units), api.differences()], [[4], []]);
+  assert.deepEqual(api.disks().map(({ sizeBytes }) => sizeBytes / GIB), [4]);
+  await world.end();
+});
+
 Deno.test("a growth that was granted unheard is learned, though its task failed", async () => {
   const { world, units, host } = await smallPool([10]);
   await made(world, host, 4);

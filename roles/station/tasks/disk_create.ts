@@ -40,26 +40,40 @@ export async function giveUp(
   options: { readonly task: TaskContext; readonly error: unknown },
 ): Promise<unknown> {
   const { task, error } = options;
-  const reason = messageOf(error);
   if (error instanceof Error && error.name === "Stopping") return error;
-  if (pool.standing.state !== "normal") {
-    task.log("Nothing is taken back: the catalog is not certain. See: dvsan ctl differences");
-    // Once it is, the disk is finished: what is half made may have been whole before.
-    const disk = pool.catalog.disks.get(diskId);
-    if (disk === undefined) return error;
-    await pool.catalog.commit([{ table: "disks", put: { ...disk, adopted: 1 } }]);
-    const later = laterWords(pool, disk);
-    return new DvsanError(
-      error instanceof DvsanError ? error.code : "internal",
-      `${reason} The station's catalog is not certain, so nothing is taken back: disk ` +
-        `"${disk.name}" is ${later} once an operator has confirmed the differences ` +
-        "(dvsan ctl recover). Do not ask for another in its place.",
-      { cause: error },
-    );
-  }
-  task.log(`Taking back what was made: ${reason}`);
-  await takeBack(pool, diskId, reason.slice(0, 500));
+  task.log(
+    pool.standing.state === "normal"
+      ? `Taking back what was made: ${messageOf(error)}`
+      : "Nothing is taken back: the catalog is not certain. See: dvsan ctl differences",
+  );
+  const give = () =>
+    pool.standing.state === "normal"
+      ? takenBack(pool, diskId, error)
+      : leftForLater(pool, diskId, error);
+  // A disk that was never told to its host is taken back later, too (Recovery); of one that is in
+  // use nobody could say later whether what is half grown was granted and told since.
+  const isNew = pool.catalog.disks.get(diskId)?.state === "creating";
+  return await (isNew ? give() : task.surely(give));
+}
+
+async function takenBack(pool: Pool, diskId: string, error: unknown): Promise<unknown> {
+  await takeBack(pool, diskId, messageOf(error).slice(0, 500));
   return error;
+}
+
+async function leftForLater(pool: Pool, diskId: string, error: unknown): Promise<unknown> {
+  // Once it is certain, the disk is finished: what is half made may have been whole before.
+  const disk = pool.catalog.disks.get(diskId);
+  if (disk === undefined) return error;
+  await pool.catalog.commit([{ table: "disks", put: { ...disk, adopted: 1 } }]);
+  const later = laterWords(pool, disk);
+  return new DvsanError(
+    error instanceof DvsanError ? error.code : "internal",
+    `${messageOf(error)} The station's catalog is not certain, so nothing is taken back: disk ` +
+      `"${disk.name}" is ${later} once an operator has confirmed the differences ` +
+      "(dvsan ctl recover). Do not ask for another in its place.",
+    { cause: error },
+  );
 }
 
 /** See Recovery.settle. */

@@ -18,6 +18,11 @@ export interface TaskContext {
   lock(keys: readonly string[]): Promise<void>;
   /** From here on it can no longer be cancelled; throws when it was just before. */
   commitTo(text: string): void;
+  /**
+   * Runs what the catalog is to take, again and again while it takes nothing (a full disk), also
+   * after a cancellation. Error "Stopping" when the station stops before: the task goes on then.
+   */
+  surely<T>(run: () => Promise<T>): Promise<T>;
 }
 
 /**

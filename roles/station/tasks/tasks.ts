@@ -1,8 +1,6 @@
 import { assert, defined } from "../../../protocol/core/assert.ts";
 import { DvsanError, type PlainError, toPlainError } from "../../../protocol/core/errors.ts";
-import { wait } from "../../../protocol/core/clock.ts";
 import {
-  CATALOG_RETRY_MS,
   TASK_LOG_LINES_MAX,
   TASKS_ACTIVE_MAX,
   TASKS_KEPT_MAX,
@@ -27,6 +25,7 @@ import {
   type TaskWork,
   viewOf,
 } from "./task.ts";
+import { untilKept } from "./until_kept.ts";
 
 interface Live {
   readonly abort: AbortController;
@@ -232,6 +231,7 @@ export class Tasks {
         live.cancellable = false;
         this.#step(id, text);
       },
+      surely: (run) => this.#surely(run),
     };
   }
 
@@ -260,17 +260,13 @@ export class Tasks {
     );
   }
 
-  /** A catalog that takes nothing now (a full disk) is waited for: every task ends. */
+  #surely<T>(run: () => Promise<T>): Promise<T> {
+    return untilKept(run, { clock: this.#o.world.clock, signal: this.#stopping.signal });
+  }
+
   async #endSurely(id: string, error: PlainError | null): Promise<void> {
     if (error !== null) this.#log(id, error.message);
-    for (;;) {
-      try {
-        return await this.#end(id, error);
-      } catch (refusal) {
-        if (!(refusal instanceof DvsanError)) throw refusal;
-        await wait(this.#o.world.clock, CATALOG_RETRY_MS, this.#stopping.signal);
-      }
-    }
+    await this.#surely(() => this.#end(id, error));
   }
 
   async #end(id: string, error: PlainError | null): Promise<void> {

@@ -185,4 +185,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["swap", "catalog", "replays", "wipe", "adopt", "slow", "mid-call"],
     reason: "a device whose medium was given up was neither used nor told of",
   },
+  {
+    seed: 300_737,
+    only: ["copy", "full", "users"],
+    reason: "a growth that a full catalog kept from being taken back stayed half done",
+  },
 ];
