@@ -27,6 +27,7 @@ function makeHeartbeats() {
     },
   };
   const digests: string[] = [];
+  const answered: number[] = [];
   const lines: string[] = [];
   const world = { digest: "a", answer: answerOf(1) as Promise<unknown>, lines };
   const link: AgentLink = {
@@ -58,9 +59,10 @@ function makeHeartbeats() {
     clock,
     log: createLog((line) => line.level === "warn" && lines.push(line.message)),
     body: () => Promise.resolve({ digest: world.digest, dataAddresses: [], figures }),
+    answered: ({ epoch }) => void answered.push(epoch),
   });
   const waiting = () => timers.filter((timer) => !timer.cancelled);
-  return { heartbeats, digests, world, waiting };
+  return { heartbeats, digests, world, waiting, answered };
 }
 
 Deno.test("Heartbeats goes on after each answer and after each failure", async () => {
@@ -78,7 +80,7 @@ Deno.test("Heartbeats goes on after each answer and after each failure", async (
 });
 
 Deno.test("Heartbeats sends changes at once, one heartbeat at a time", async () => {
-  const { heartbeats, digests, world } = makeHeartbeats();
+  const { heartbeats, digests, world, waiting } = makeHeartbeats();
   const answered = Promise.withResolvers<unknown>();
   world.answer = answered.promise;
   heartbeats.beatNow();
@@ -91,6 +93,9 @@ Deno.test("Heartbeats sends changes at once, one heartbeat at a time", async () 
   answered.resolve({ digest: "", epoch: 1 });
   await settle();
   assert.deepEqual(digests, ["a", "b"]);
+  heartbeats.beatNow();
+  await settle();
+  assert.equal(waiting().length, 1, "the one that was due is not sent as well");
   heartbeats.stop();
 });
 
@@ -106,7 +111,7 @@ Deno.test("Heartbeats is silent once it was stopped", async () => {
 });
 
 Deno.test("Heartbeats tells in words that a station with an older epoch answers", async () => {
-  const { heartbeats, world } = makeHeartbeats();
+  const { heartbeats, world, answered } = makeHeartbeats();
   for (const epoch of [3, 4, 4, 2, 2]) {
     world.answer = answerOf(epoch);
     heartbeats.beatNow();
@@ -115,4 +120,5 @@ Deno.test("Heartbeats tells in words that a station with an older epoch answers"
   heartbeats.stop();
   assert.equal(world.lines.length, 1);
   assert.match(world.lines[0]!, /a second one runs with its key/);
+  assert.deepEqual(answered, [3, 4, 4, 2, 2]);
 });

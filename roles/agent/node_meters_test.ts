@@ -6,6 +6,7 @@ import {
   CONNECTIONS_PER_HEARTBEAT_MAX,
   METERS_BYTES_MAX,
   METERS_BYTES_WATCHED_MAX,
+  METERS_PER_HEARTBEAT_MAX,
   PACKET_BYTES_MAX,
   VOLUMES_PER_UNIT_MAX,
 } from "../../protocol/core/limits.ts";
@@ -182,4 +183,49 @@ Deno.test("NodeMeters tells of many connections while somebody watches, and of n
   assert.ok(watched.connections!.every(([kind, , open]) => kind === "connection" && open === 1));
   for (const row of rows) table.remove(row);
   assert.deepEqual(meters.tell().meters.connections, []);
+});
+
+Deno.test("NodeMeters goes back to what fits one packet when nobody watches any more", () => {
+  const { meters, work } = busyUnit();
+  meters.tell();
+  meters.answered({ watched: true });
+  meters.tell();
+  meters.answered({});
+  work();
+  assert.equal(meters.tell().meters.whole, false);
+});
+
+Deno.test("NodeMeters tells of no more things at once than the station takes", () => {
+  const { meters } = busyUnit(METERS_PER_HEARTBEAT_MAX + 20);
+  meters.tell();
+  meters.answered({ watched: true });
+  const { rows, whole } = meters.tell().meters;
+  assert.deepEqual([rows.length, whole], [METERS_PER_HEARTBEAT_MAX, false]);
+});
+
+Deno.test("NodeMeters tells anew of what was gone for a while", () => {
+  const memory = newCounterMemory(8);
+  const table = new CounterTable(memory);
+  const meters = new NodeMeters(new CounterReader(memory), clock);
+  const name = "55555555-5555-4555-8555-555555555555";
+  const told = () => {
+    const { rows } = meters.tell().meters;
+    meters.answered({});
+    return rows.length;
+  };
+  const row = table.add({ kind: "volume", name, nowMs: 0 });
+  assert.deepEqual([told(), told()], [1, 0]);
+  table.remove(row);
+  assert.equal(told(), 0);
+  table.add({ kind: "volume", name, nowMs: 0 });
+  assert.equal(told(), 1);
+});
+
+Deno.test("NodeMeters holds a connection for busy whose requests are not answered", () => {
+  const { meters, rows } = busyConnections(100, "unix");
+  meters.tell();
+  meters.answered({});
+  for (let i = 0; i < 3; i++) rows[70]!.begin(TYPE.write);
+  const [busiest] = meters.tell().meters.connections!;
+  assert.deepEqual([busiest![1].split("/")[1], busiest![3]], ["71", 3]);
 });

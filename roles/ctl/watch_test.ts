@@ -72,44 +72,80 @@ Deno.test("loadText() leaves out latencies, then cuts names, where a line is sho
   assert.match(text.split("\n")[1]!, /^unit1 +\/dev\/.*….*3d4 /);
 });
 
-for (const json of [true, false]) {
-  Deno.test(`watchLoad() goes on until it is asked to stop${json ? ", a line each time" : ""}`, async () => {
-    const stop = new AbortController();
-    const said: string[] = [];
-    let asked = 0;
-    const clock = {
-      nowMs: () => 0,
-      wallMs: () => 5,
-      after: (_: number, run: () => void) => {
-        const isLast = asked === 3;
-        queueMicrotask(() => {
-          if (isLast) stop.abort(new DvsanError("cancelled", "stopping"));
-          else run();
-        });
-        return { cancel: () => {} };
-      },
-    };
-    const client = {
-      get: (path: string) => {
-        asked++;
-        assert.equal(path, "/load/volumes");
-        return Promise.resolve([row("a/0", asked)]) as never;
-      },
-    };
-    const stdout = {
-      line: (text: string) => said.push(text),
-      write: (text: string) => said.push(text),
-      isTerminal: !json,
-      columns: 80,
-    };
-    const watching = watchLoad("volumes", {
-      client,
-      json,
-      process: { clock, signal: stop.signal, stdout } as never,
-    });
-    await watching.catch((error) => assert.equal(error.code, "cancelled"));
-    assert.equal(asked, 3);
-    if (json) assert.deepEqual(said.map((text) => JSON.parse(text).volumes.length), [1, 1, 1]);
-    else assert.ok(said.slice(1).every((text) => text.startsWith("\x1b[H")), "drawn in place");
-  });
+Deno.test("loadText() counts writes for busy, and what nothing is known of last", () => {
+  const writing = row("w/0", 0);
+  const perSecond = { ...writing.load!.perSecond, writes: 50, writtenBytes: 8192 };
+  const rows = [{ ...row("none", 1), load: null }, row("r/0", 20), {
+    ...writing,
+    load: { ...writing.load!, perSecond },
+  }];
+  const lines = loadText("volumes", rows).split("\n").slice(1);
+  assert.deepEqual(lines.map((line) => line.split(/ +/)[1]), ["w/0", "r/0", "none"]);
+  assert.match(lines[0]!, / 0 +50 +4 KiB\/s +8 KiB\/s /);
+  assert.match(loadText("volumes", rows, { rowsMax: 0 }), /w\/0.*\n… and 2 more/);
+});
+
+/** What is written for `rows` in the first three seconds, and how long each wait is. */
+async function watched(
+  rows: readonly LoadRow[],
+  { json = false, ...terminal }: { json?: boolean; columns?: number; rows?: number } = {},
+) {
+  const stop = new AbortController();
+  const said: string[] = [];
+  const waits: number[] = [];
+  const clock = {
+    nowMs: () => 0,
+    wallMs: () => 5.4,
+    after: (ms: number, run: () => void) => {
+      const isLast = waits.push(ms) === 3;
+      queueMicrotask(() => {
+        if (isLast) stop.abort(new DvsanError("cancelled", "stopping"));
+        else run();
+      });
+      return { cancel: () => {} };
+    },
+  };
+  const paths: string[] = [];
+  const client = {
+    get: (path: string) => {
+      paths.push(path);
+      return Promise.resolve(rows) as never;
+    },
+  };
+  const stdout = {
+    line: (text: string) => said.push(text),
+    write: (text: string) => said.push(text),
+    isTerminal: true,
+    columns: 80,
+    ...terminal,
+  };
+  const process = { clock, signal: stop.signal, stdout } as never;
+  const watching = watchLoad("volumes", { client, json, process });
+  await watching.catch((error) => assert.equal(error.code, "cancelled"));
+  assert.deepEqual(paths, Array(3).fill("/load/volumes"));
+  assert.deepEqual(waits, Array(3).fill(1000));
+  return said;
 }
+
+Deno.test("watchLoad() goes on until it is asked to stop, a line each time", async () => {
+  const said = await watched([row("a/0", 1)], { json: true });
+  const lines = said.map((text) => JSON.parse(text));
+  assert.deepEqual(lines.map(({ atMs, volumes }) => [atMs, volumes.length]), Array(3).fill([5, 1]));
+});
+
+Deno.test("watchLoad() draws in place what a terminal has room for, until it is asked to stop", async () => {
+  const rows = Array.from({ length: 40 }, (_, i) => row(`volume${i}/0`, i));
+  for (const room of [{ columns: 80, rows: 6 }, { columns: 20, rows: 10 }, { columns: 80 }]) {
+    const [cleared, ...frames] = await watched(rows, room);
+    assert.equal(cleared, "\x1b[2J");
+    assert.equal(frames.length, 3);
+    for (const frame of frames) {
+      // deno-lint-ignore no-control-regex
+      const [, drawn = ""] = /^\x1b\[H(.*)\x1b\[J$/s.exec(frame) ?? [];
+      const lines = drawn.split("\x1b[K\n");
+      assert.equal(lines.pop(), "", "each line's old rest is erased");
+      assert.equal(lines.length, (room.rows ?? 24) - 1);
+      for (const line of lines) assert.ok([...line].length <= room.columns, line);
+    }
+  }
+});

@@ -149,3 +149,52 @@ Deno.test("NodeLoad keeps the connections that the last heartbeat told of, and n
   hear(3000, []);
   assert.equal(load.look("connection", 3000).size, 0);
 });
+
+Deno.test("NodeLoad knows a node that started anew by its clock, whatever its sums", () => {
+  const load = new NodeLoad();
+  const connections = (reads: number): Meter[] => {
+    const [, , ...numbers] = meter(reads);
+    return [["connection", `${ID}/1/unix`, ...numbers]];
+  };
+  const hear = (nowMs: number, uptimeMs: number, reads: number, rows: Meter[]) => {
+    const meters = { rows, whole: false, connections: connections(reads) };
+    load.heard({ figures: figures(uptimeMs), meters }, nowMs);
+  };
+  hear(1000, 60_000, 100, [meter(100), meter(100, "gone")]);
+  hear(2000, 500, 200, [meter(200)]);
+  const volumes = load.look("volume", 2000);
+  assert.deepEqual([...volumes.keys()], [ID], "of the other one nothing is known in this run");
+  assert.equal(volumes.get(ID)!.perSecond.reads, null);
+  assert.equal(load.look("connection", 2000).get(`${ID}/1/unix`)!.perSecond.reads, null);
+});
+
+Deno.test("NodeLoad keeps the rates of what a heartbeat had no room for", () => {
+  const load = new NodeLoad();
+  for (const [nowMs, reads, whole] of [[1000, 100, true], [2000, 300, true]] as const) {
+    const rows = [meter(reads)];
+    load.heard({ figures: figures(nowMs, reads), meters: { rows, whole } }, nowMs);
+  }
+  load.heard({ figures: figures(3000, 400), meters: { rows: [], whole: false } }, 3000);
+  const { perSecond, ageMs } = load.look("volume", 3000).get(ID)!;
+  assert.deepEqual([perSecond.reads, ageMs], [200, 1000]);
+  load.heard({ figures: figures(4000, 450), meters: { rows: [], whole: true } }, 4000);
+  assert.equal(load.look("node", 4000).get("")!.perSecond.reads, 50, "the node is told each time");
+});
+
+Deno.test("NodeLoad makes no rates of sums that fell, nor of no time", () => {
+  const load = new NodeLoad();
+  const hear = (nowMs: number, writtenBytes: number, writeMicros: number) => {
+    const numbers = [1, 0, 0, 0, writtenBytes, 0, writeMicros, 0, 0];
+    tell(
+      load,
+      { nowMs, uptimeMs: nowMs },
+      Meter.parse(["volume", ID, ...numbers, [], [], [], [], []]),
+    );
+    return load.look("volume", nowMs).get(ID)!.perSecond.writtenBytes;
+  };
+  assert.equal(hear(1000, 4096, 50), null);
+  assert.equal(hear(3000, 8192, 60), 2048);
+  assert.equal(hear(3000, 12_288, 70), null);
+  assert.equal(hear(4000, 16_384, 10), null, "its latencies fell");
+  assert.equal(hear(5000, 20_480, 20), 4096);
+});

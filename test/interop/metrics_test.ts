@@ -105,7 +105,9 @@ async function checkLoad(pool: Pool, asked: Asked): Promise<void> {
       const { text, status } = await tryFetch(`${pool.web}/api/v1/load/${kind}`, pool.adminToken);
       assert.equal(status, 200, text);
       const [row] = LoadRow.array().parse(JSON.parse(text));
-      const load = row?.load ?? null;
+      const isOfHost = ["disks", "hosts", "legs"].includes(kind);
+      assert.equal(row?.node, isOfHost ? "h1" : "u1", kind);
+      const load = row.load;
       for (const rate of Object.values(load?.perSecond ?? {})) assert.ok((rate ?? 0) >= 0);
       if (load !== null && kind !== "units" && kind !== "hosts") {
         const { read = [] } = load.latencyHistogram;
