@@ -103,7 +103,9 @@ async function qemuImg({ uri, sizeBytes }: Target): Promise<void> {
 async function copies({ uri, sizeBytes }: Target): Promise<void> {
   // Written back to nbdkit, which checks every byte that it is given.
   const script = `nbdcopy --flush "$uri" "${uri}" && nbdcopy "${uri}" "$uri"`;
-  await runTool("nbdkit", "sparse-random", String(sizeBytes), "seed=7", "--run", script);
+  // On a socket of its own, since NBD's port is taken where another run or a server is.
+  const nbdkit = ["--unix", "-", "sparse-random", String(sizeBytes), "seed=7", "--run", script];
+  await runTool("nbdkit", ...nbdkit);
 }
 
 async function fio({ uri, sizeBytes }: Target): Promise<void> {
