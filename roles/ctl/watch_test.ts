@@ -140,7 +140,7 @@ Deno.test("watchLoad() draws in place what a terminal has room for, until it is 
     assert.equal(cleared, "\x1b[2J");
     assert.equal(frames.length, 3);
     for (const frame of frames) {
-      // deno-lint-ignore no-control-regex
+      // deno-lint-ignore no-control-regex -- a terminal is told by them
       const [, drawn = ""] = /^\x1b\[H(.*)\x1b\[J$/s.exec(frame) ?? [];
       const lines = drawn.split("\x1b[K\n");
       assert.equal(lines.pop(), "", "each line's old rest is erased");
