@@ -8,7 +8,7 @@ export const UNIT_MUTATIONS: readonly Mutation[] = [
     file: "storage/media/volume_changes.ts",
     old: "  volume.isMaking = true;\n",
     new: "",
-    only: ["stalls", "weather", "clone", "copy", "direct", "kill", "clocks", "users"],
+    story: "creation-undone",
   },
   {
     name: "fence-acknowledged-before-durable",

@@ -69,3 +69,25 @@ export async function slowLabels(scene: Scene): Promise<void> {
   }
   kernel.mediaDelayMs = () => 0;
 }
+
+/**
+ * A unit's medium stands still over the label of a new volume while a restarted station asks what
+ * there is, and then the unit's power fails: the volume never was, and is made again.
+ */
+export async function creationUndone(scene: Scene): Promise<void> {
+  const { world: { kernel }, users, station, units: [unit] } = scene;
+  const { machine } = unit!.role;
+  for (let i = 0; i < 3; i++) {
+    kernel.mediaDelayMs = (call) => call.kind === "write" && !isDataWrite(scene, call) ? 60_000 : 0;
+    const disk = users.request({ sizeBytes: 2 * MIB });
+    await passTime(scene, 3000);
+    station.end("killed");
+    await reach(scene, "the station is back", () => station.isReady);
+    await passTime(scene, 12_000);
+    kernel.mediaDelayMs = () => 0;
+    machine.cutPower();
+    machine.switchOn();
+    await reach(scene, "the disk is made", () => disk === null || disk.state === "made");
+    await passTime(scene, 5000);
+  }
+}

@@ -40,7 +40,7 @@ import {
   slowSyncs,
   writesMeet,
 } from "./flushes.ts";
-import { growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
+import { creationUndone, growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import {
   halfCarriedAndBack,
   mediumAway,
@@ -64,6 +64,7 @@ export const STORY_NAMES = [
   "consumers-return",
   "consumers-return-and-write",
   "copy-in-its-place",
+  "creation-undone",
   "direct-consumers-go",
   "direct-held-write",
   "fenced-while-poisoned",
@@ -123,6 +124,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "consumers-return": { play: consumersReturn },
   "consumers-return-and-write": { play: consumersReturnAndWrite },
   "copy-in-its-place": { play: copyInItsPlace },
+  "creation-undone": { plan: { pauseMsMax: 2000 }, play: creationUndone },
   "direct-consumers-go": { plan: { hosts: 1 }, play: directConsumersGo },
   "direct-held-write": { plan: { hosts: 1 }, play: directHeldWrite },
   "fenced-while-poisoned": { plan: { hosts: 2 }, play: fencedWhilePoisoned },
