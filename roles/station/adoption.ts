@@ -37,7 +37,16 @@ export function adoption(
     startLba: held.startLba,
   };
   return [
-    { table: "disks", put: { ...disk, adopted: 1, sizeBytes: disk.sizeBytes + sizeBytes } },
+    {
+      table: "disks",
+      put: {
+        ...disk,
+        // A change of access that not all units took: its other legs were perhaps found before.
+        ...(held.grant?.direct !== undefined && { access: "direct" as const }),
+        adopted: 1,
+        sizeBytes: disk.sizeBytes + sizeBytes,
+      },
+    },
     { table: "volumes", put: volume },
     ...(held.grant === null ? [] : [grantFromLabel(held.id, held.grant)]),
     ...(catalog.tombstones.has(held.id) ? [{ table: "tombstones", remove: held.id } as const] : []),

@@ -23,3 +23,23 @@ Deno.test("adoption() brings a disk back that was released without knowing of it
   });
   assert.deepEqual(tombstone, { table: "tombstones", remove: VOLUME });
 });
+
+Deno.test("adoption() of legs with different access makes a disk that is not the agent's", () => {
+  const ofAgent = { sizeBytes: 8, state: "active", generation: { epoch: 1, counter: 2 } };
+  const direct = { tokenHash: new Uint8Array(32), addresses: ["192.0.2.7"] };
+  const grants = [ofAgent, { ...ofAgent, direct }];
+  for (const order of [[0, 1], [1, 0]]) {
+    const disks = new Map<string, unknown>();
+    const catalog = { disks, tombstones: new Map(), legsOf: () => [] } as unknown as Catalog;
+    for (const leg of order) {
+      const place = { diskId: DISK, leg, diskName: "db", ownerId: "h", layout: "linear" };
+      const held = { id: `${leg}`, leg: place, sizeBytes: 8, grant: grants[leg] };
+      const found = { unitId: "u", held: held as unknown as VolumeInfo, wallMs: 1 };
+      const [change] = adoption(catalog, found);
+      assert.ok(change?.table === "disks" && "put" in change);
+      disks.set(DISK, change.put);
+    }
+    const { access, sizeBytes } = disks.get(DISK) as { access: string; sizeBytes: number };
+    assert.deepEqual({ access, sizeBytes }, { access: "direct", sizeBytes: 16 }, `${order}`);
+  }
+});
