@@ -147,7 +147,7 @@ export class BlocksChecker implements Checker {
     for (const { diskHash, block, version } of stampsIn(bytes, position)) {
       const disk = this.#disks.get(this.#names.get(diskHash) ?? "");
       const changes = disk?.blocks.get(block)?.changes ?? [];
-      for (const change of changes) if (change.isOf(version)) change.isThere();
+      for (const change of changes) if (change.isOf(version)) change.isThere(++this.#now);
     }
   }
 
@@ -162,7 +162,7 @@ export class BlocksChecker implements Checker {
     }
     if (lost.size === 0) return;
     for (const { diskId, block } of blocksIn()) {
-      for (const change of lost.get(`${diskId} ${block}`) ?? []) change.isThere();
+      for (const change of lost.get(`${diskId} ${block}`) ?? []) change.isThere(++this.#now);
     }
   }
 

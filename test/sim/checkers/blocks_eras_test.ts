@@ -1,3 +1,4 @@
+import type { ConsumerRequest } from "../types.ts";
 import type { BlocksChecker } from "./blocks.ts";
 import { bad, type Bench, FIRST_BLOCKS, good, unitFails } from "./testing_blocks.ts";
 import { DISK, shown } from "./testing_history.ts";
@@ -157,6 +158,35 @@ good("the loss of what its host had repeated, by the next power cut", ({ history
   checker.ended("host1");
   history.read(0, before);
 });
+
+/** Zeroes that a power cut took, and that nobody repeats: another request is writing them again. */
+function zeroesOnceMore({ history, checker }: Bench): { before: number; again: ConsumerRequest } {
+  const before = history.write(0);
+  history.flush();
+  history.done(history.ask("zero", 0));
+  unitFails(checker);
+  checker.ended("host1");
+  return { before, again: history.ask("zero", 0) };
+}
+
+good("the loss of zeroes that were written again in a read's time", (it) => {
+  const { before, again } = zeroesOnceMore(it);
+  const read = it.history.ask("read", 0);
+  it.checker.erased(() => FIRST_BLOCKS);
+  it.history.done(read, shown(0, [before]));
+  it.history.done(again);
+  it.history.read(0, 0);
+});
+
+bad(
+  "the loss of zeroes that were written again before a read",
+  /after that, r3 wrote zer/,
+  (it) => {
+    const { before } = zeroesOnceMore(it);
+    it.checker.erased(() => FIRST_BLOCKS);
+    return () => it.history.read(0, before);
+  },
+);
 
 good("a trim that its host repeats, and that leaves something else then", ({ history }) => {
   const before = history.write(0);

@@ -30,6 +30,8 @@ export class DurableLabelsChecker implements Checker {
   readonly #zeroed = new Map<string, number>();
   /** Since when a unit is known to serve a medium, by "unit1" and the medium's id. */
   readonly #servedSinceMs = new Map<string, number>();
+  /** Paths that a unit tells as refused: it may have them open still, where one is stalled. */
+  readonly #refused = new Map<string, ReadonlySet<string>>();
   /** Answers that were looked at. */
   judged = 0;
 
@@ -72,6 +74,8 @@ export class DurableLabelsChecker implements Checker {
 
   /** What a unit tells of grants and fences is as durable as what it acknowledges. */
   #checkTold(unit: string, { volumes, media }: StorageInfo): void {
+    const refused = media.filter(({ state }) => state === "refused").map(({ path }) => path);
+    this.#refused.set(unit, new Set(refused));
     for (const { id, state } of media) {
       const key = `${unit} ${id}`;
       if (state !== "ok") this.#servedSinceMs.delete(key);
@@ -162,10 +166,10 @@ export class DurableLabelsChecker implements Checker {
     this.#zeroed.set(volumeId, step);
   }
 
-  /** The media that the unit serves: it has them open. */
+  /** The media that the unit serves: it has them open, and does not tell them as refused. */
   #served(unit: string): SimMedium[] {
-    return [...this.#media.values()].filter((medium) =>
-      medium.held && medium.path.startsWith(`/${unit}/`)
+    return [...this.#media.values()].filter(({ held, path }) =>
+      held && path.startsWith(`/${unit}/`) && this.#refused.get(unit)?.has(path) !== true
     );
   }
 

@@ -91,6 +91,23 @@ Deno.test("labels: a change that stands on both durable copies is in order", () 
   assert.deepEqual(complaintsOf(empty, "volumeDelete", {}), []);
 });
 
+Deno.test("labels: a blank device counts as served, but where its unit tells that it refused it", () => {
+  const blank = new SimMedium("/unit1/b.img", { sizeBytes: 16 * MIB, isVolatile: true });
+  blank.held = true;
+  const texts = (state: string) => {
+    const complaints = new Complaints();
+    const checker = new DurableLabelsChecker(complaints, new Map([[blank.path, blank]]));
+    const grant = { generation: GENERATION, hostId: HOST, sizeBytes: MIB, state: "active" };
+    const volumes = [{ id: VOLUME, state: "ready", grant }];
+    const result = { media: [{ id: MEDIUM, path: blank.path, state }], volumes };
+    const answer = { process: "unit1", result, error: null, askedAtMs: 0 };
+    checker.workerAnswered({ ...answer, call: "storageInfo", params: null });
+    return complaints.texts;
+  };
+  assert.deepEqual(texts("refused"), []);
+  assert.match(texts("ok")[0] ?? "", /no durable copy of the label of .unit1.b.img/);
+});
+
 Deno.test("labels: a fence that was acknowledged before it is durable is caught", () => {
   const medium = mediumWith(labelWith([recordWith("active")]), "AB", true);
   const fenced = encodeCopies({ ...labelWith([recordWith("fenced")]), sequence: 3 });

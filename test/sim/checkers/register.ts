@@ -23,6 +23,8 @@ export class Change {
   isLost = false;
   /** Of the medium whose cache could not write it back: perhaps only that still has it. */
   cachedBy: string | null = null;
+  /** When it came back after it was lost. */
+  #backAt = -Infinity;
   /** What was not done before it when it was lost. */
   #later: readonly Change[] = [];
   /** In words, for a report. */
@@ -48,6 +50,13 @@ export class Change {
     if (this.isPassing) return true;
     if (this.sources.length > 0) return this.sources.some((source) => source.mayVanish);
     return !this.isDurable && this.isForgotten && this.isLost;
+  }
+
+  /** As `mayVanish`, for a read that was asked for then: it may have come back in its time. */
+  mayBeAwayFor(read: { readonly askedAt: number }): boolean {
+    if (this.mayVanish) return true;
+    if (this.sources.length > 0) return this.sources.some((source) => source.mayBeAwayFor(read));
+    return this.isForgotten && this.#backAt > read.askedAt;
   }
 
   get isSettled(): boolean {
@@ -91,8 +100,9 @@ export class Change {
     this.isLost = true;
   }
 
-  /** Its unit has it, whatever was lost before. */
-  isThere(): void {
+  /** Its unit has it, whatever was lost before; `since`: -Infinity where it had never been away. */
+  isThere(since: number): void {
+    if (this.isLost) this.#backAt = since;
     this.isLost = false;
     this.cachedBy = null;
   }
@@ -158,7 +168,7 @@ export class BlockRegister {
     for (const source of sources) {
       const over = this.#changes.find((other) =>
         other !== source && other.askedAt > source.doneAt && other.doneAt < read.askedAt &&
-        !other.mayVanish
+        !other.mayBeAwayFor(read)
       );
       if (over === undefined) return null;
       why = `${source.what}; after that, ${over.what}`;
@@ -183,7 +193,7 @@ export class BlockRegister {
     const only = sources.length === 1 ? sources[0]! : null;
     if (only !== null && value !== 0 && only.left !== "anything") {
       only.doneAt = Math.min(only.doneAt, read.answeredAt);
-      if (only.cachedBy !== null && read.isOnMedium(only.cachedBy)) only.isThere();
+      if (only.cachedBy !== null && read.isOnMedium(only.cachedBy)) only.isThere(-Infinity);
     }
     const view = new Change({ left: { value }, askedAt: read.askedAt, what: read.what, sources });
     view.doneAt = read.answeredAt;

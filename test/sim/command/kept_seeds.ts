@@ -190,4 +190,16 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["copy", "full", "users"],
     reason: "a growth that a full catalog kept from being taken back stayed half done",
   },
+  {
+    seed: 330_409,
+    only: ["cut", "adopt", "full", "direct", "catalog", "clone", "stalls", "users"],
+    reason:
+      "zeroes that were lost came back while a read was on its way, and the checker of blocks " +
+      "judged it as if they had never been away",
+  },
+  {
+    seed: 330_476,
+    only: ["wipe", "stalls", "full", "cut", "restart", "mid-call", "slow", "users"],
+    reason: "the checker of labels took a refused device for served: it was stalled and open still",
+  },
 ];
