@@ -202,4 +202,15 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["wipe", "stalls", "full", "cut", "restart", "mid-call", "slow", "users"],
     reason: "the checker of labels took a refused device for served: it was stalled and open still",
   },
+  {
+    seed: 330_663,
+    only: ["swap", "revoke", "clone", "weather", "users", "clocks", "replays"],
+    reason:
+      "nobody released again what a twin had deleted without an answer, as its host was revoked",
+  },
+  {
+    seed: 25,
+    only: ["stalls", "weather", "clone", "copy", "direct", "kill", "clocks", "users"],
+    reason: "an adopted disk was the agent's though one leg was granted without it",
+  },
 ];

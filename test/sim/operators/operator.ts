@@ -61,7 +61,11 @@ export class Operator {
         disk.key === `${host}/${name}` && disk.state === "released"
       );
       const isRefused = state === "degraded" || state === "direct" || hasEndedUndone(tasks, name);
-      if (isGivenBack && isRefused) {
+      // A second station has done it, and the first one says what to do.
+      const isDone = volumes.some(({ diskId, difference }) =>
+        diskId === id && difference?.includes("then release it again") === true
+      );
+      if (isGivenBack && (isRefused || isDone)) {
         this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
       }
       const disk = users.present.find(({ workload }) => workload.diskId === id);
