@@ -29,6 +29,29 @@ Deno.test("an adoption whose answer was lost is asked for again, and goes on whe
   await world.end();
 });
 
+Deno.test("of a disk that was used without its agent, an adopted leg brings the others back to it", async () => {
+  const { world, units, host } = await smallPool([3, 10, 20]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 25))).task.id);
+  const access = await world.ask(host, "DISK_ACCESS", { diskId: DISK, direct: true });
+  assert.equal((await world.task(access.task.id)).state, "done");
+  const [to, home] = units;
+  await carry(world, home!, to!);
+  await world.pass(3000);
+  const { api } = world.station;
+  const at = { unit: "u1", medium: "/new" };
+  const task = await api.changeMedium(at, { action: "adopt", yes: true }, "ann");
+  assert.equal((await world.task(task.id)).state, "done");
+  await world.pass(3000);
+  const held = units.flatMap(({ volumes }) => [...volumes.values()]);
+  assert.deepEqual(held.map(({ grant }) => [grant?.state, grant?.direct]), [
+    ["active", undefined],
+    ["active", undefined],
+  ]);
+  assert.equal(host.assignments.get(DISK)?.state, "attached");
+  assert.deepEqual(api.differences(), []);
+  await world.end();
+});
+
 Deno.test("a host is not told of an adopted leg whose unit could not grant it", async () => {
   const { world, units: [to, home], host } = await smallPool([3, 20]);
   for (const each of [order("db", 5), order("log", 5, OTHER)]) {

@@ -213,4 +213,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["stalls", "weather", "clone", "copy", "direct", "kill", "clocks", "users"],
     reason: "an adopted disk was the agent's though one leg was granted without it",
   },
+  {
+    seed: 330_469,
+    only: ["catalog", "direct", "adopt", "full", "mid-call", "users"],
+    reason: "an adopted leg made its disk the agent's, and the other stayed granted without it",
+  },
 ];
