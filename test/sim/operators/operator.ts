@@ -43,8 +43,9 @@ export class Operator {
   }
 
   /** Looks at the pool, and does what it asks of a person. */
-  mend({ pool, units, hosts, disks, volumes, tasks }: PoolPicture): void {
-    const { station, moved, users, wiped, world, units: all } = this.#scene;
+  mend(picture: PoolPicture): void {
+    const { pool, units, hosts } = picture;
+    const { station, units: all } = this.#scene;
     if (pool.state === "superseded") {
       this.#try("restart the station, whose twin is gone", () => station.stop());
     }
@@ -54,6 +55,12 @@ export class Operator {
       this.#try("confirm the recovery", () => this.#confirm());
     }
     this.#revokeAgain(hosts);
+    this.#mendDisks(picture);
+    this.#mendMedia(picture);
+  }
+
+  #mendDisks({ disks, volumes, tasks }: PoolPicture): void {
+    const { users, wiped } = this.#scene;
     for (const { id, host, name, state } of disks) {
       // That was refused, or an old catalog or a second station never heard of it: who gave it back
       // says so again.
@@ -75,6 +82,10 @@ export class Operator {
       if (state === "releasing" || !wiped.has(id)) continue;
       this.#try(`release ${id}, which was wiped`, () => this.#ask("DELETE", `/disks/${id}`));
     }
+  }
+
+  #mendMedia({ units, volumes }: PoolPicture): void {
+    const { moved, world } = this.#scene;
     for (const { name, media } of units) {
       for (const { id, path, state } of media) {
         const move = moved.get(id);
