@@ -23,6 +23,8 @@ const Instances = z.object({
   floor: z.number().int().nonnegative(),
   /** What nodes have heard of runs up to this one was confirmed with what the catalog has. */
   confirmed: z.number().int().nonnegative().default(0),
+  /** The highest epoch of which nodes have heard, and this catalog has not. */
+  heard: z.number().int().nonnegative().default(0),
   list: z.array(z.object({
     epoch: z.number().int().nonnegative(),
     instance: z.string(),
@@ -118,6 +120,20 @@ export class Epoch {
     return known.commits !== undefined && heard.commits > known.commits;
   }
 
+  /**
+   * Runs that this catalog has lost went as far as this epoch. Durable when it resolves. Who learns
+   * it may be the one that is to give way: it goes above only when that is confirmed.
+   */
+  async heardOf(seen: number): Promise<void> {
+    if (seen <= this.#instances.heard || !isBelieved(seen, this.#value)) return;
+    await this.#catalog.commit([this.#put({ ...this.#instances, heard: seen })]);
+  }
+
+  /** Before what differs is confirmed: all lost runs are then of lower epochs than this one. */
+  async raiseAboveHeard(): Promise<void> {
+    await this.raiseAbove(this.#instances.heard);
+  }
+
   /** What differs is confirmed with this change: nodes that were away have heard of nothing new. */
   confirmed(): Change {
     const list = this.#instances.list.map(({ epoch, instance, commits }) =>
@@ -207,6 +223,6 @@ function parse(text: string): Instances {
   try {
     return Instances.parse(JSON.parse(text));
   } catch {
-    return { floor: 0, confirmed: 0, list: [] };
+    return { floor: 0, confirmed: 0, heard: 0, list: [] };
   }
 }

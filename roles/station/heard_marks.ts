@@ -35,6 +35,7 @@ export class HeardMarks {
     if (!standing.reasons.includes(this.#words)) this.#words = behindWords(node);
     try {
       await standing.recover(this.#words);
+      await epoch.heardOf(heard.epoch);
     } catch (error) {
       if (!(error instanceof DvsanError)) throw error;
       // The node keeps it, and tells it again.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Backup, restore, stopAndCopy } from "./fake_backup_testing.ts";
-import { smallPool } from "./fake_pool_testing.ts";
-import { FakeHost, type FakeNode, type FakeWorld } from "./fake_world_testing.ts";
+import { order, smallPool } from "./fake_pool_testing.ts";
+import { FakeHost, type FakeNode, FakeWorld } from "./fake_world_testing.ts";
 
 const WORDS =
   /The (unit "u1"|host "h1") has heard of more that was written to this station's catalo/;
@@ -130,5 +130,56 @@ Deno.test("a node keeps what it has heard until the station has it durably that 
   assert.notDeepEqual(host.heard, heard);
   await world.crash();
   assert.equal(world.station.api.pool().state, "recovered");
+  await world.end();
+});
+
+Deno.test("what was confirmed is not asked again, when the runs that were lost had gone further than this one", async () => {
+  const { world, unit, host, bare } = await disklessPool();
+  const late = new FakeHost("h3", 6);
+  const copy = await stopAndCopy(world);
+  for (let run = 0; run < 4; run++) {
+    await startWith(world, [unit, host, bare, late]);
+    await beat(world, [unit, host, bare, late]);
+    await world.station.stop();
+  }
+  restore(world, copy);
+  await startWith(world, [unit, host]);
+  await beat(world, [unit, host]);
+  assert.match(world.station.api.recovery().reasons.join(), WORDS);
+  await world.crash();
+  for (const node of [unit, host]) assert.equal(await world.join(node), null);
+  await beat(world, [unit, host]);
+  const { api } = world.station;
+  await api.confirmRecovery(api.recovery().list, "a");
+  assert.equal(api.pool().state, "normal");
+  assert.equal(await world.join(bare), null);
+  await beat(world, [bare]);
+  assert.deepEqual(api.recovery().reasons, [], "it was confirmed");
+  await world.crash();
+  assert.equal(await world.join(late), null);
+  await beat(world, [late]);
+  assert.deepEqual(world.station.api.recovery().reasons, [], "it was confirmed");
+  await world.end();
+});
+
+Deno.test("of two stations the earlier gives way, also when a host tells it of the other before a unit does", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  const copy = await stopAndCopy(world);
+  await startWith(world, [unit!, host]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  const clone = new FakeWorld();
+  restore(clone, copy);
+  await startWith(clone, [unit!, host]);
+  await clone.pass(2000);
+  const { api } = clone.station;
+  await api.confirmRecovery(api.recovery().list, "a");
+  const other = order("more", 1, "22222222-2222-4222-8222-222222222222");
+  await clone.task((await clone.ask(host, "STORAGE_REQUEST", other)).task.id);
+  await beat(clone, [unit!, host]);
+  await beat(world, [host]);
+  assert.equal(world.station.api.pool().state, "recovered");
+  await beat(world, [unit!]);
+  assert.equal(world.station.api.pool().state, "superseded");
+  await clone.end();
   await world.end();
 });

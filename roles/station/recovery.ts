@@ -88,18 +88,9 @@ export class Recovery {
   async confirm(list: string, owner: string): Promise<void> {
     const { pool } = this.#o;
     const { standing, events, catalog, epoch, reconciler, delivery } = pool;
-    requireStanding(pool, "confirm the differences");
-    if (standing.state === "normal") {
-      throw new DvsanError("busy", "The station is not in recovered state: nothing is to confirm.");
-    }
-    const now = recoveryView(pool);
-    if (now.list !== list) {
-      throw new DvsanError(
-        "busy",
-        `The list of differences is another one now (${now.list}, not ${list}). Look at it again ` +
-          "with: dvsan ctl recover",
-      );
-    }
+    requireShown(pool, list);
+    await epoch.raiseAboveHeard();
+    requireShown(pool, list);
     await standing.confirm([epoch.confirmed()]);
     const text = `${owner} confirmed the list of differences ${list}: the recovery is over.`;
     events.say({ kind: "station.confirmed", severity: "warn", subject: owner, text });
@@ -280,6 +271,21 @@ function isNobodys(pool: Pool, disk: DiskRow): boolean {
     catalog.legsOf(disk.id).every(({ unitId, id }) =>
       (observed.volume(unitId, id)?.grant ?? null) === null
     );
+}
+
+/** DvsanError "busy" when nothing is to confirm, or something else than was shown. */
+function requireShown(pool: Pool, list: string): void {
+  requireStanding(pool, "confirm the differences");
+  if (pool.standing.state === "normal") {
+    throw new DvsanError("busy", "The station is not in recovered state: nothing is to confirm.");
+  }
+  const now = recoveryView(pool);
+  if (now.list === list) return;
+  throw new DvsanError(
+    "busy",
+    `The list of differences is another one now (${now.list}, not ${list}). Look at it again ` +
+      "with: dvsan ctl recover",
+  );
 }
 
 function supersededWords(unit: string, info: StorageInfo): string {
