@@ -57,7 +57,8 @@ export function recoveryView(pool: Pool): RecoveryView {
   // Ages and progress change by themselves and are no part of what is confirmed.
   const stable = all.map(({ kind, subject, will, onConfirm }) => [kind, subject, will, onConfirm]);
   const members = admitted.map(({ role, name }) => `${role} "${name}"`).sort();
-  const told = JSON.stringify([stable, unseen, members]);
+  // A reason may be all that shows it: nobody holds anything of who was revoked without a disk.
+  const told = JSON.stringify([stable, unseen, members, reasons]);
   const digest = createHash("sha256").update(told).digest("hex");
   return {
     state,

@@ -85,3 +85,23 @@ Deno.test("why a station is in recovered state is told after its next start, unt
   assert.deepEqual([now.state, now.reasons], ["normal", []]);
   await world.end();
 });
+
+Deno.test("a reason that came after the list was shown is not confirmed with it", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.heartbeat(host, "");
+  await world.station.stop();
+  world.files.delete("station.marks");
+  await world.start();
+  for (const node of [unit!, host]) assert.equal(await world.join(node), null);
+  await world.pass(2000);
+  const { api } = world.station;
+  const { list, reasons } = api.recovery();
+  assert.equal(reasons.length, 1);
+  host.heard = { ...host.heard!, commits: host.heard!.commits + 9 };
+  await world.heartbeat(host, "");
+  assert.match(api.recovery().reasons[1]!, /has heard of more that was written/);
+  await assert.rejects(api.confirmRecovery(list, "ann"), /another one now/);
+  await api.confirmRecovery(api.recovery().list, "ann");
+  assert.equal(api.pool().state, "normal");
+  await world.end();
+});
