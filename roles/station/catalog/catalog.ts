@@ -174,12 +174,20 @@ export class Catalog {
    * Writes all that memory holds to an empty database, and goes on with that one. `isWhole` is
    * called in between, before anything new is written there: the next start has to find it.
    */
-  async moveTo(database: Kysely<Tables>, isWhole: () => void): Promise<void> {
-    await this.settled();
-    // What is committed from here on waits until the other one is whole.
-    const moving = this.#move(database, isWhole);
-    this.#pumping = moving.catch(() => {}).then(() => this.#pump());
-    await moving;
+  moveTo(database: Kysely<Tables>, isWhole: () => void): Promise<void> {
+    return this.alone(() => this.#move(database, isWhole));
+  }
+
+  /**
+   * Runs once all is durable, so that the file holds what memory does as it begins; what is
+   * committed from then on waits for its end.
+   */
+  async alone<T>(run: () => Promise<T>): Promise<T> {
+    // Not by settled(): between its end and whoever awaits that somebody may commit.
+    while (this.#pumping !== null) await this.#pumping;
+    const running = run();
+    this.#pumping = running.then(() => {}, () => {}).then(() => this.#pump());
+    return await running;
   }
 
   async #move(database: Kysely<Tables>, isWhole: () => void): Promise<void> {

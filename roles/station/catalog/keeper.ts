@@ -13,6 +13,8 @@ import { KEYS, type Tables } from "./rows.ts";
 
 const FINDINGS_MAX = 64;
 
+type Row = Tables[CheckedTable];
+
 /** Looks after the catalog's file while the station runs: checks it, and writes it anew. */
 export class CatalogKeeper {
   readonly #files: StateFiles;
@@ -33,17 +35,7 @@ export class CatalogKeeper {
   /** Compares the file with what it should hold, record by record. Changes nothing. */
   async check(): Promise<CatalogView> {
     const { catalog, setAside } = this.#opened;
-    await catalog.settled();
-    const findings = [
-      ...await pageFindings(catalog),
-      ...(await Promise.all(CHECKED_TABLES.map((table) => rowFindings(catalog, table)))).flat(),
-      ...await historyFindings(catalog, { table: "events", key: ({ number }) => `${number}` }),
-      ...await historyFindings(catalog, {
-        table: "taskLogs",
-        key: ({ taskId, line }) => `${taskId}, line ${line}`,
-      }),
-      ...dangling(catalog).map(({ table, key, reason }) => `${table} ${key}: ${reason}`),
-    ].slice(0, FINDINGS_MAX);
+    const findings = (await catalog.alone(() => findingsOf(catalog))).slice(0, FINDINGS_MAX);
     const path = this.#files.path(this.#fileName);
     return {
       file: path,
@@ -89,6 +81,25 @@ export class CatalogKeeper {
   }
 }
 
+/** Memory goes on while the file is read: what it held as that began is what the file has to. */
+async function findingsOf(catalog: Catalog): Promise<string[]> {
+  const wanted = new Map(
+    CHECKED_TABLES.map((table) => [table, new Map<string, Row>(catalog[table])]),
+  );
+  const rows = [...wanted].map(([table, held]) => rowFindings(catalog, { table, wanted: held }));
+  const unbound = dangling(catalog);
+  return [
+    ...await pageFindings(catalog),
+    ...(await Promise.all(rows)).flat(),
+    ...await historyFindings(catalog, { table: "events", key: ({ number }) => `${number}` }),
+    ...await historyFindings(catalog, {
+      table: "taskLogs",
+      key: ({ taskId, line }) => `${taskId}, line ${line}`,
+    }),
+    ...unbound.map(({ table, key, reason }) => `${table} ${key}: ${reason}`),
+  ];
+}
+
 async function pageFindings(catalog: Catalog): Promise<string[]> {
   try {
     const { rows } = await sql<{ integrity_check: string }>`PRAGMA integrity_check(20)`
@@ -99,15 +110,17 @@ async function pageFindings(catalog: Catalog): Promise<string[]> {
   }
 }
 
-async function rowFindings(catalog: Catalog, table: CheckedTable): Promise<string[]> {
-  let rows: Tables[CheckedTable][];
+async function rowFindings(
+  catalog: Catalog,
+  { table, wanted }: { readonly table: CheckedTable; readonly wanted: ReadonlyMap<string, Row> },
+): Promise<string[]> {
+  let rows: Row[];
   try {
     rows = await catalog.database.selectFrom(table as "meta").selectAll()
-      .execute() as unknown as Tables[CheckedTable][];
+      .execute() as unknown as Row[];
   } catch (error) {
     return [`${table}: cannot be read: ${messageOf(error)}`];
   }
-  const wanted = catalog[table] as ReadonlyMap<string, Tables[CheckedTable]>;
   const findings: string[] = [];
   const found = new Set<string>();
   for (const each of rows) {
