@@ -39,6 +39,7 @@ class Bench implements Disposable {
   readonly peer: Handle;
   readonly connection: ClientConnection;
   readonly answered: ClientRequest[] = [];
+  readonly ended: string[] = [];
   readonly #requests: ClientRequest[] = [];
   readonly #off = this.io.buffers.take(LARGE_BYTES);
 
@@ -49,7 +50,10 @@ class Bench implements Disposable {
       handle,
       buffer: this.io.buffers.take(CLIENT_BUFFER_BYTES),
       replyTimeoutMs: 1000,
-      owner: { answered: (request) => this.answered.push(request), ended: () => {} },
+      owner: {
+        answered: (request) => this.answered.push(request),
+        ended: (reason) => this.ended.push(reason),
+      },
     });
   }
 
@@ -62,15 +66,21 @@ class Bench implements Disposable {
     }
   }
 
-  /** Answers the `count` oldest requests, in one send. */
-  answer(count: number): void {
+  /** Answers `count` requests in one send, the oldest first; `from`: leaves so many out. */
+  answer(count: number, from = 0): void {
     const at = this.io.buffers.take(count * SIMPLE_REPLY_BYTES);
     for (let i = 0; i < count; i++) {
-      const cookie = { cookieHigh: 1, cookieLow: this.#requests[i]!.slot, error: 0 };
+      const cookie = { cookieHigh: 1, cookieLow: this.#requests[from + i]!.slot, error: 0 };
       writeSimpleReply(this.io.view, at + i * SIMPLE_REPLY_BYTES, cookie);
     }
     const operation = new Operation(() => this.io.buffers.release(at));
     this.io.send(operation, this.peer, at, count * SIMPLE_REPLY_BYTES);
+  }
+
+  wait(ms: number): void {
+    let isOver = false;
+    this.io.timer(new Operation(() => isOver = true), ms);
+    until(this.io, () => isOver, `${ms} ms`);
   }
 
   [Symbol.dispose](): void {
@@ -123,4 +133,18 @@ Deno.test("ClientConnection tells how many requests were under way when replies 
   on.answer(2);
   until(on.io, () => on.answered.length === 2, "two replies");
   assert.deepEqual(on.io.told.filter((count) => count > 0), [5]);
+});
+
+Deno.test("ClientConnection ends when one request is left unanswered, though others are answered", () => {
+  using on = new Bench();
+  on.submit(COMMAND.flush, 20, 0);
+  on.wait(1);
+  for (let answered = 1; answered <= 7; answered++) {
+    on.answer(1, answered);
+    on.wait(500);
+    assert.deepEqual([on.answered.length, on.ended], [answered, []]);
+  }
+  on.answer(1, 8);
+  on.wait(900);
+  assert.deepEqual(on.ended, ["the unit left a request unanswered"]);
 });
