@@ -15,8 +15,15 @@ const DUP = {
   close: { parameters: ["i32"], result: "i32" },
 } as const;
 
-/** Writes, zeroes a part in both ways, and checks what is there. */
-function checkZeroing(kind: "uring" | "epoll", path: string, direct = false): void {
+/**
+ * Writes, zeroes a part in both ways, and checks what is there. Without a hole only file systems
+ * with extents zero fast: on others, and on block devices, it is written, here or in the kernel.
+ */
+function checkZeroing(
+  kind: "uring" | "epoll",
+  path: string,
+  { direct = false, zeroesFast = false } = {},
+): void {
   const io = createIo({ kind, arena: ARENA });
   try {
     const handle = io.openMedium({ path, readOnly: false, exclusive: true, direct });
@@ -34,6 +41,14 @@ function checkZeroing(kind: "uring" | "epoll", path: string, direct = false): vo
       assert.ok(io.bytes.subarray(off, off + MIB - 4096).every((byte) => byte === 0));
       assert.ok(io.bytes.subarray(off + MIB - 4096, off + MIB).every((byte) => byte === 7));
     }
+    io.bytes.fill(7, off, off + MIB);
+    assert.equal(finish(io, (o) => io.write(o, handle, at, true)), MIB);
+    const fast = { position: MIB, length: MIB - 4096, mayDiscard: false, fast: true };
+    const zeroed = finish(io, (o) => io.zero(o, handle, fast));
+    assert.equal(zeroed, zeroesFast ? 0 : -Errno.EOPNOTSUPP, "without a hole, and fast");
+    assert.equal(finish(io, (o) => io.read(o, handle, at)), MIB);
+    const left = zeroesFast ? 0 : 7;
+    assert.ok(io.bytes.subarray(off, off + MIB - 4096).every((byte) => byte === left));
     assert.equal(finish(io, (o) => io.discard(o, handle, 0, MIB)), 0);
     assert.equal(finish(io, (o) => io.sync(o, handle)), 0);
     const unaligned = { off: off + 1, length: 4095, position: 2 * MIB - 4095 };
@@ -174,13 +189,14 @@ for (const kind of KINDS) {
     testWith({
       name: `${kind} uses a block device, exclusively, ${how}`,
       needs: { loop: true, uring: kind === "uring" },
-      fn: () => withLoop(4 * MIB, (device) => checkZeroing(kind, device, direct)),
+      fn: () => withLoop(4 * MIB, (device) => checkZeroing(kind, device, { direct })),
     });
 
     testWith({
       name: `${kind} uses a file on XFS, ${how}`,
       needs: { loop: true, tools: ["mkfs.xfs", "mount"], uring: kind === "uring" },
-      fn: () => withXfs((folder) => checkZeroing(kind, makeImage(folder), direct)),
+      fn: () =>
+        withXfs((folder) => checkZeroing(kind, makeImage(folder), { direct, zeroesFast: true })),
     });
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { testOn } from "../../test/needs.ts";
-import { concat } from "../../protocol/core/bytes.ts";
+import { concat, viewOf } from "../../protocol/core/bytes.ts";
 import {
   KIB,
   MIB,
@@ -8,13 +8,28 @@ import {
   NBD_REQUESTS_PER_CONNECTION_MAX,
 } from "../../protocol/core/limits.ts";
 import { LATENCY_BUCKETS } from "../../protocol/core/counted.ts";
-import { COMMAND, COMMAND_FLAGS } from "../../protocol/nbd/constants.ts";
+import {
+  CHUNK,
+  CHUNK_MAGIC,
+  COMMAND,
+  COMMAND_FLAGS,
+  OPTION,
+} from "../../protocol/nbd/constants.ts";
+import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
 import { CELL, latencyCell, TYPE } from "../counters/layout.ts";
 import { latencyCountOf } from "../counters/reader.ts";
 import type { AtOnce, Device } from "../devices/device.ts";
 import { FileDevice } from "../devices/file.ts";
 import type { Io, Transfer } from "../io/io.ts";
-import { type RawClient, reply, request, TestServer, until, write } from "./server_testing.ts";
+import {
+  goOption,
+  type RawClient,
+  reply,
+  request,
+  TestServer,
+  until,
+  write,
+} from "./server_testing.ts";
 
 /** Small requests to a file in memory, which are served inside one call. */
 
@@ -224,6 +239,29 @@ for (const kind of ["uring", "epoll"] as const) {
     assert.equal(place.on.lines.filter(({ message }) => /disk|device/i.test(message)).length, 1);
     assert.equal(place.atOnce(client, read(0, 512)), 1);
     client.hear(512);
+  });
+
+  test(`NbdServer answers in chunks at once where that was agreed on (${kind})`, () => {
+    using place = new Place(kind);
+    const { client } = place.on.connect();
+    const structured = encodeOption(OPTION.structuredReply, new Uint8Array());
+    client.say(encodeClientFlags(3), structured, goOption("disk"));
+    client.hear(18 + 20 + 32 + 20);
+    const content = pattern(SIZE_BYTES, 5);
+    Deno.writeFileSync(place.path, content);
+    client.say(read(1000, 512, 7));
+    const data = viewOf(client.hear(28));
+    assert.deepEqual([0, 12, 16].map((at) => data.getUint32(at)), [CHUNK_MAGIC, 7, 8 + 512]);
+    assert.deepEqual([data.getUint16(6), data.getBigUint64(20)], [CHUNK.offsetData, 1000n]);
+    assert.deepEqual(client.hear(512), content.slice(1000, 1512));
+    Deno.truncateSync(place.path, MIB);
+    client.say(read(2 * MIB, 512, 8));
+    const failed = viewOf(client.hear(20));
+    assert.deepEqual([failed.getUint32(0), failed.getUint32(12)], [CHUNK_MAGIC, 8]);
+    assert.equal(failed.getUint16(6), CHUNK.error);
+    assert.equal(viewOf(client.hear(failed.getUint32(16))).getUint32(0), EIO);
+    assert.equal(place.counted!.asked, 2);
+    assert.equal(place.atOnce(client, write(0, Uint8Array.of(1))), 1, "what carries nothing");
   });
 
   test(`NbdServer is left by a client within a reply that it sends at once (${kind})`, () => {

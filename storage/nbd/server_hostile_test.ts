@@ -4,8 +4,6 @@ import { concat, viewOf } from "../../protocol/core/bytes.ts";
 import { COMMAND, OPTION, SIMPLE_REPLY_MAGIC } from "../../protocol/nbd/constants.ts";
 import { encodeMetaContextRequest } from "../../protocol/nbd/meta_contexts.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
-import { FileDevice } from "../devices/file.ts";
-import type { Io } from "../io/io.ts";
 import { SimIo } from "../io/sim.ts";
 import {
   goOption,
@@ -178,49 +176,6 @@ test("NbdServer refuses what lies past 2^31, 2^32, 2^63 and 2^64, and lives", (o
   }
   assert.ok(on.memory.bytes.every((byte) => byte === 0));
 });
-
-/** What a file holds there, as somebody else sees it. */
-function heldAt(path: string, position: number, length: number): Uint8Array {
-  using file = Deno.openSync(path);
-  file.seekSync(position, Deno.SeekMode.Start);
-  const bytes = new Uint8Array(length);
-  assert.equal(file.readSync(bytes), length);
-  return bytes;
-}
-
-for (const kind of ["uring", "epoll"] as const) {
-  for (const [where, dir] of [["on a disk", undefined], ["in memory", "/dev/shm"]] as const) {
-    testOn(kind)(
-      `NbdServer reaches what lies across 2^31, 2^32 and 2^40 ${where} (${kind})`,
-      () => {
-        const path = Deno.makeTempFileSync({ prefix: "dvsan-large-", ...dir && { dir } });
-        Deno.truncateSync(path, 2 ** 40 + MIB);
-        const device = (io: Io) => new FileDevice({ io, path, readOnly: false });
-        const on = new TestServer({ kind, device, atOnce: true });
-        const { client } = on.attach();
-        for (const [i, edge] of [2 ** 31, 2 ** 32, 2 ** 32 + 2 ** 31, 2 ** 40].entries()) {
-          for (const length of [1024, 128 * KIB]) {
-            const position = edge - length / 2;
-            const data = new Uint8Array(length).map((_, at) => (at >> 8) + i + 1);
-            client.say(write(position, data));
-            assert.deepEqual(reply(client.hear(16)), [0, 1]);
-            assert.deepEqual(heldAt(path, position, length), data);
-            const half = { position: edge, length: length / 2 };
-            client.say(request({ command: COMMAND.writeZeroes, ...half }));
-            assert.deepEqual(reply(client.hear(16)), [0, 1]);
-            data.fill(0, length / 2);
-            assert.deepEqual(heldAt(path, position, length), data);
-            client.say(request({ command: COMMAND.read, position, length }));
-            assert.deepEqual(reply(client.hear(16)), [0, 1]);
-            assert.deepEqual(client.hear(length), data);
-          }
-        }
-        on.close();
-        Deno.removeSync(path);
-      },
-    );
-  }
-}
 
 function trickle(on: TestServer, client: RawClient, bytes: Uint8Array): void {
   for (let i = 0; i < bytes.length && !client.ended; i++) {

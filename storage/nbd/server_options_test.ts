@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { testOn } from "../../test/needs.ts";
 import { concat, utf8, viewOf } from "../../protocol/core/bytes.ts";
 import { NBD_STRING_BYTES_MAX } from "../../protocol/core/limits.ts";
-import { COMMAND, OPTION, REPLY, REPLY_ERROR } from "../../protocol/nbd/constants.ts";
+import { CHUNK_MAGIC, COMMAND, OPTION, REPLY, REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { encodeMetaContextRequest } from "../../protocol/nbd/meta_contexts.ts";
 import { encodeInfoRequest } from "../../protocol/nbd/option_data.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
@@ -109,6 +109,28 @@ for (const kind of IO_KINDS) {
     client.say(goOption(""), request({ command: COMMAND.flush, cookie: 8 }));
     client.hear(32 + 20);
     assert.deepEqual(reply(client.hear(16)), [0, 8]);
+    on.close();
+  });
+
+  test(`NbdServer serves whom comes in by EXPORT_NAME, with and without zeroes (${kind})`, () => {
+    const on = new TestServer({ kind });
+    on.memory.bytes.fill(9, 512, 1024);
+    const named = encodeOption(OPTION.exportName, utf8("disk"));
+    const read = request({ command: COMMAND.read, position: 512, length: 512, cookie: 5 });
+    for (const flags of [1, 3]) {
+      for (const agreed of [EMPTY, encodeOption(OPTION.structuredReply, EMPTY)]) {
+        const { client } = on.connect();
+        client.say(encodeClientFlags(flags), concat(agreed, named, read));
+        client.hear(18 + (agreed.length > 0 ? 20 : 0));
+        const answer = client.hear(flags === 3 ? 10 : 134);
+        assert.equal(viewOf(answer).getBigUint64(0), BigInt(on.memory.bytes.length));
+        assert.ok(answer.subarray(10).every((byte) => byte === 0));
+        if (agreed.length === 0) assert.deepEqual(reply(client.hear(16)), [0, 5]);
+        else assert.equal(viewOf(client.hear(28)).getUint32(0), CHUNK_MAGIC);
+        assert.ok(client.hear(512).every((byte) => byte === 9));
+        client.close();
+      }
+    }
     on.close();
   });
 }
