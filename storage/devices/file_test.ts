@@ -7,9 +7,12 @@ import { CounterRow } from "../counters/row.ts";
 import { createBestIo, createIo } from "../io/create.ts";
 import type { Operation } from "../io/operation.ts";
 import { slowLibc } from "../io/testing_faults.ts";
-import { resultOf } from "./device_contract.ts";
+import { resultOf, runsOf } from "./device_contract.ts";
+import { DeviceQueue } from "./device_queue.ts";
 import { FileDevice } from "./file.ts";
 
+const EIO = 5;
+const EOPNOTSUPP = 95;
 const ARENA = { classes: [{ bytes: 4096, count: 1 }] };
 
 function newFile(dir?: string): string {
@@ -68,6 +71,43 @@ Deno.test("a medium's latencies are told where its transfers are done inside a c
     assert.ok(sumMs >= 2 * 2.9, `${sumMs} ms`);
   }
   io.buffers.release(at.off);
+  device.close();
+  io.destroy();
+  Deno.removeSync(path);
+});
+
+Deno.test("a medium that cannot discard, or zero fast, has done nothing wrong", () => {
+  const { io } = createBestIo({ arena: ARENA });
+  const path = newFile();
+  const device = new FileDevice({ io, path, readOnly: false });
+  const refused = new DeviceQueue(io);
+  io.discard = (operation) => refused.end(operation, -EOPNOTSUPP);
+  io.zero = (operation) => refused.end(operation, -EOPNOTSUPP);
+  const at = { position: 0, length: 4096 };
+  const zero = (fast: boolean, fua: boolean) =>
+    resultOf(io, (o) => device.zero(o, { ...at, mayDiscard: true, fast }, fua));
+  for (const fua of [false, true]) {
+    assert.equal(resultOf(io, (o) => device.discard(o, { ...at }, fua)), 0);
+    assert.equal(zero(true, fua), -EOPNOTSUPP);
+  }
+  assert.equal(device.state.errorCount, 0);
+  // Where it may be slow this is no answer.
+  assert.equal(zero(false, false), -EOPNOTSUPP);
+  assert.equal(device.state.errorCount, 1);
+  assert.equal(resultOf(io, (o) => device.flush(o)), 0);
+  device.close();
+  io.destroy();
+  Deno.removeSync(path);
+});
+
+Deno.test("a medium that may have lost what it was told calls nothing a hole", () => {
+  const { io } = createBestIo({ arena: ARENA });
+  const path = newFile();
+  const device = new FileDevice({ io, path, readOnly: false });
+  const all = { position: 0, length: MIB, countMax: 4 };
+  assert.deepEqual(runsOf({ io, device }, all), [[MIB, true]]);
+  device.state.failed("sync", EIO);
+  assert.deepEqual(runsOf({ io, device }, all), [[MIB, false]]);
   device.close();
   io.destroy();
   Deno.removeSync(path);

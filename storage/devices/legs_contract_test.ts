@@ -135,3 +135,37 @@ function blocksOf(device: Device): [offered: number, refused: number] {
   const told = encodeBlockSizeInfo(info);
   return [new DataView(told.buffer).getUint32(2), info.minimumBlockBytes];
 }
+
+/** Of traits that its medium would have. */
+class OfTraits extends MemoryDevice {
+  override readonly traits: DeviceTraits;
+
+  constructor(io: Io, traits: Partial<DeviceTraits>) {
+    super({ io, sizeBytes: MIB });
+    this.traits = { ...traitsOfMemory(io), sizeBytes: MIB, ...traits };
+  }
+}
+
+Deno.test("a disk takes what all of its legs take, and can do what all of them can", () => {
+  const io = new SimIo({ world: new SimWorld(), arena: { classes: [{ bytes: 4096, count: 1 }] } });
+  const small = { minimumBlockBytes: 512, preferredBlockBytes: 4096 };
+  const large = { minimumBlockBytes: 4096, preferredBlockBytes: 65536 };
+  const traitsOf = (...legs: Partial<DeviceTraits>[]) =>
+    new LinearDevice(legs.map((leg) => ({ device: new OfTraits(io, leg), sizeBytes: MIB }))).traits;
+  for (const legs of [[small, large], [large, small]]) {
+    const { minimumBlockBytes, preferredBlockBytes, offeredBlockBytes } = traitsOf(...legs);
+    assert.deepEqual([minimumBlockBytes, preferredBlockBytes], [4096, 65536]);
+    assert.equal(offeredBlockBytes, undefined);
+    assert.equal(traitsOf(...legs, { offeredBlockBytes: 8192 }).offeredBlockBytes, 8192);
+  }
+  for (const trait of ["canDiscard", "canZero", "flushCoversAll"] as const) {
+    assert.equal(traitsOf({}, {})[trait], true);
+    for (const legs of [[{}, { [trait]: false }], [{ [trait]: false }, {}]]) {
+      assert.equal(traitsOf(...legs)[trait], false, trait);
+    }
+  }
+  for (const legs of [[{}, { readOnly: true }], [{ readOnly: true }, {}]]) {
+    assert.equal(traitsOf(...legs).readOnly, true);
+  }
+  io.destroy();
+});

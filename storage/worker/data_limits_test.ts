@@ -3,7 +3,9 @@ import { DATA_LIMITS } from "../../protocol/core/data_limits.ts";
 import { DISK_CONNECTIONS_MAX, MIB } from "../../protocol/core/limits.ts";
 import { CELL, TYPE } from "../counters/layout.ts";
 import { TestServer, until, write } from "../nbd/server_testing.ts";
+import { COMMAND } from "../../protocol/nbd/constants.ts";
 import { diskServerLimitsOf, serverLimitsOf } from "./data_limits.ts";
+import { diskOf, HostBench } from "./testing_host.ts";
 
 /** What an operator has set is what a server does, on the simulated Io with its default times. */
 
@@ -65,4 +67,43 @@ Deno.test("a disk's socket lets in as many as one export may have", () => {
   const own = diskServerLimitsOf({ ...limits, exportConnectionsMax: 5 });
   assert.deepEqual(own, { ...serverLimitsOf(limits), connectionsMax: 5 });
   assert.equal(diskServerLimitsOf(limits).connectionsMax, DISK_CONNECTIONS_MAX);
+});
+
+async function reasonOf(host: HostBench): Promise<string> {
+  const [disk] = await host.service.diskList();
+  return disk?.legs[0]?.reason ?? "none";
+}
+
+Deno.test("a host's patience with a unit that does not let it in is what was set", async () => {
+  const host = new HostBench({ attachTimeoutMs: 700 });
+  const unit = host.bench.unit();
+  unit.deaf = true;
+  await host.attach(diskOf([unit]));
+  host.bench.pass(1000);
+  assert.match(await reasonOf(host), /did not let us in within 700 ms/);
+  unit.deaf = false;
+  await host.end([unit]);
+});
+
+Deno.test("a host's patience with a unit that does not answer is what was set", async () => {
+  const host = new HostBench({ replyTimeoutMs: 1300 });
+  const unit = host.bench.unit();
+  await host.attach(diskOf([unit]));
+  const { device } = unit;
+  const read = device.read.bind(device);
+  const held: Parameters<typeof read>[] = [];
+  device.read = (...asked) => void held.push(asked);
+  const { consumer } = await host.opened();
+  const request = consumer.submit(COMMAND.read, 0);
+  const beganMs = host.bench.world.nowMs;
+  while (await reasonOf(host) === "none") host.bench.pass(10);
+  assert.match(await reasonOf(host), /did not reply for 1300 ms/);
+  const lastedMs = host.bench.world.nowMs - beganMs;
+  assert.ok(lastedMs >= 1300 && lastedMs < 2600, `${lastedMs} ms`);
+  device.read = read;
+  for (const asked of held) read(...asked);
+  host.bench.until(() => consumer.answers === 1);
+  assert.equal(request.error, 0);
+  host.bench.io.buffers.release(request.off);
+  await host.end([unit]);
 });

@@ -1,5 +1,6 @@
 import nodeAssert from "node:assert/strict";
 import type { Assignment } from "../../protocol/config/bodies.ts";
+import { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
 import { silentLog } from "../../protocol/core/log.ts";
 import { ClientNegotiation } from "../../protocol/nbd/client_negotiation.ts";
 import { COMMAND, REQUEST_HEADER_BYTES } from "../../protocol/nbd/constants.ts";
@@ -43,10 +44,16 @@ export class HostBench {
   readonly promises = new IoPromises(this.bench.io);
   readonly #memory = newCounterMemory();
   readonly counters = new CounterReader(this.#memory);
-  service = this.#newService();
+  service: HostService;
   /** As a host's book keeps them, of its one disk. */
   marks: DiskAttach["marks"] = null;
   #runs = 0;
+  readonly #limits: DataLimits;
+
+  constructor(limits: Partial<DataLimits> = {}) {
+    this.#limits = { ...DATA_LIMITS, ...limits };
+    this.service = this.#newService();
+  }
 
   #newService(): HostService {
     return new HostService({
@@ -58,6 +65,7 @@ export class HostBench {
       notify: (notice) => this.#noticed(notice),
       identity: { id: "00".repeat(16), name: "h1", ...HOST },
       ioTimeoutMs: IO_TIMEOUT_MS,
+      limits: this.#limits,
     });
   }
 
