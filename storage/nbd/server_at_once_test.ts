@@ -264,6 +264,17 @@ for (const kind of ["uring", "epoll"] as const) {
     assert.equal(place.atOnce(client, write(0, Uint8Array.of(1))), 1, "what carries nothing");
   });
 
+  test(`NbdServer answers what it has served at once before DISC (${kind})`, () => {
+    using place = new Place(kind);
+    const { client } = place.on.attach();
+    const reads = Array.from({ length: 64 }, (_, cookie) => read(512 * cookie, 512, cookie));
+    client.say(concat(...reads, request({ command: COMMAND.disconnect })));
+    until(place.on.io, () => client.ended, "the close");
+    assert.equal(client.heard.length, 64 * (16 + 512));
+    assert.ok(place.counted!.asked > 1);
+    assert.deepEqual(place.on.ends.map(({ clean }) => clean), [true]);
+  });
+
   test(`NbdServer is left by a client within a reply that it sends at once (${kind})`, () => {
     using place = new Place(kind);
     const { client } = place.on.attach();

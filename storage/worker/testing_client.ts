@@ -50,11 +50,12 @@ export class TestClient {
     });
   }
 
-  /** Resolves to 0, an NBD error, or -1 when the connection ended before. */
+  /** Resolves to 0, an NBD error, or -1 when the connection ended before. A status is one run. */
   begin(command: number, at: { position: number; off?: number }): Promise<number> {
     const request = new ClientRequest();
     Object.assign(request, { command, position: at.position, off: at.off ?? -1 });
     request.length = command === COMMAND.flush ? 0 : BLOCK_BYTES;
+    request.countMax = 1;
     const { promise, resolve } = this.#world.promises.deferred<number>();
     this.#resolvers.set(request, resolve);
     this.#connection.submit(request);
