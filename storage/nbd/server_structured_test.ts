@@ -4,6 +4,7 @@ import { CHUNK, COMMAND, COMMAND_FLAGS, OPTION, STATE } from "../../protocol/nbd
 import { encodeMetaContextRequest } from "../../protocol/nbd/meta_contexts.ts";
 import { encodeClientFlags, encodeOption } from "../../protocol/nbd/option_frames.ts";
 import { ReplyReader } from "../../protocol/nbd/reply.ts";
+import { MemoryDevice } from "../devices/memory.ts";
 import {
   goOption,
   IO_KINDS,
@@ -216,3 +217,31 @@ test("NbdServer answers everything of every kind that DISC finds outstanding", (
   const cookies = Array.from({ length: 64 }, () => hear(client).cookie);
   assert.deepEqual(cookies.sort((a, b) => a - b), Array.from({ length: 64 }, (_, i) => i));
 });
+
+for (const kind of IO_KINDS) {
+  testOn(kind)(`NbdServer refuses changes of what is read-only, in step (${kind})`, () => {
+    let memory: MemoryDevice | null = null;
+    const on = new TestServer({
+      kind,
+      device: (io) => {
+        memory = new MemoryDevice({ io, sizeBytes: MIB });
+        const traits = { ...memory.traits, readOnly: true };
+        return Object.defineProperty(memory, "traits", { value: traits });
+      },
+    });
+    const client = attach(on);
+    // A payload that comes with its header, and one that does not.
+    for (const length of [600, 100 * KIB]) client.say(write(0, new Uint8Array(length).fill(1)));
+    for (const command of [COMMAND.writeZeroes, COMMAND.trim]) {
+      client.say(request({ command, length: 4096 }));
+    }
+    for (let i = 0; i < 4; i++) assert.deepEqual([hear(client).error], [1], `the ${i}th`);
+    for (const command of [COMMAND.read, COMMAND.cache, COMMAND.blockStatus, COMMAND.flush]) {
+      client.say(request({ command, length: command === COMMAND.flush ? 0 : 4096, cookie: 8 }));
+      const { error, cookie } = hear(client);
+      assert.deepEqual([error, cookie], [0, 8]);
+    }
+    assert.ok(memory!.bytes.every((byte) => byte === 0));
+    on.close();
+  });
+}
