@@ -41,6 +41,8 @@ Deno.test("ten thousand tombstones that are done are kept, and the oldest make r
         "knownCounter, done, reason, createdMs) VALUES (?, ?, ?, 1, 1, 0, 0, ?, 'released', ?)",
     );
     catalog.exec("BEGIN");
+    // As a catalog of before checksums: these records are in no sum.
+    catalog.exec("DELETE FROM meta WHERE key = 'content'");
     for (const { volumeId, done, createdMs } of rows) {
       put.run(volumeId, done === 1 ? unit!.id : away!.id, DISK, done, createdMs);
     }

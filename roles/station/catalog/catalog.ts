@@ -1,13 +1,14 @@
 import type { Kysely } from "kysely";
-import { assert } from "../../../protocol/core/assert.ts";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
+import { CommitMarks } from "./commit_marks.ts";
 import { withoutSum } from "./row_sums.ts";
 import { invalidRow } from "./row_schemas.ts";
 import {
   type DiskRow,
   type EventRow,
   type GrantRow,
-  KEYS,
+  keyOf,
+  type KEYS,
   type MetaRow,
   type NodeRow,
   type ObservedRow,
@@ -40,15 +41,6 @@ interface Waiting {
 
 type Rows<T extends Held> = Map<string, Tables[T]>;
 
-const COMMITS_KEY = "commits";
-/** Figures, and what people read: a catalog that lost some of them is not behind. */
-const UNCOUNTED: ReadonlySet<Change["table"]> = new Set([
-  "tasks",
-  "observed",
-  "taskLogs",
-  "events",
-]);
-
 /**
  * Desired state: all of it in memory, every change durable in SQLite before its promise resolves.
  * Memory changes at once, so that two requests never promise the same space; what is committed in
@@ -60,13 +52,13 @@ export class Catalog {
   readonly #rows: { readonly [T in Held]: Rows<T> };
   #queue: Waiting[] = [];
   #pumping: Promise<void> | null = null;
-  #commits: number;
+  readonly #marks: CommitMarks;
   #counted: (commits: number) => void = () => {};
 
   private constructor(database: Kysely<Tables>, rows: { readonly [T in Held]: Rows<T> }) {
     this.#database = database;
     this.#rows = rows;
-    this.#commits = countOf(rows.meta.get(COMMITS_KEY));
+    this.#marks = new CommitMarks(rows);
   }
 
   /** Reads every held table; rejects when one cannot be read or has a record that is wrong. */
@@ -80,7 +72,7 @@ export class Catalog {
         }),
       );
     };
-    return new Catalog(database, {
+    const catalog = new Catalog(database, {
       meta: await read("meta"),
       nodes: await read("nodes"),
       disks: await read("disks"),
@@ -90,6 +82,14 @@ export class Catalog {
       tasks: await read("tasks"),
       observed: await read("observed"),
     });
+    if (!catalog.#marks.isWhole) {
+      throw new DvsanError(
+        "io",
+        "its records are not all of one moment: parts of it, or its " +
+          "write-ahead log (-wal), were put back from a copy",
+      );
+    }
+    return catalog;
   }
 
   get meta(): ReadonlyMap<string, MetaRow> {
@@ -119,12 +119,12 @@ export class Catalog {
 
   /** How many commits of what is wanted it has had: a copy of before has fewer. */
   get commits(): number {
-    return this.#commits;
+    return this.#marks.commits;
   }
 
   /** `counted` is called after each of them, above `least`, before who asked for it hears of it. */
   countFrom(least: number, counted: (commits: number) => void): void {
-    this.#commits = Math.max(this.#commits, least);
+    this.#marks.raise(least);
     this.#counted = counted;
   }
 
@@ -208,10 +208,7 @@ export class Catalog {
     if (change.table === "taskLogs" || change.table === "events") return () => {};
     const rows = this.#rows[change.table] as Map<string, unknown>;
     const key = "put" in change ? keyOf(change.table, change.put) : change.remove;
-    // Its own, or of another file that is taken over.
-    if (change.table === "meta" && "put" in change && key === COMMITS_KEY) {
-      this.#commits = Math.max(this.#commits, countOf(change.put));
-    }
+    this.#marks.noticed(change);
     const before = rows.get(key);
     if ("put" in change) rows.set(key, change.put);
     else rows.delete(key);
@@ -224,17 +221,14 @@ export class Catalog {
       const group = this.#queue;
       this.#queue = [];
       const changes = group.flatMap((waiting) => waiting.changes);
-      const isCounted = changes.some(({ table }) => !UNCOUNTED.has(table));
-      const value = String(this.#commits + 1);
-      const count: Change = { table: "meta", put: { key: COMMITS_KEY, value } };
+      const { marks, undo } = this.#marks.next(changes);
       try {
-        await writeAll(this.#database, isCounted ? [...changes, count] : changes);
-        if (isCounted) {
-          this.#apply(count);
-          this.#counted(this.#commits);
-        }
+        await writeAll(this.#database, [...changes, ...marks]);
+        for (const mark of marks) this.#apply(mark);
+        if (marks.length > 0) this.#counted(this.commits);
         for (const waiting of group) waiting.resolve();
       } catch (error) {
+        undo();
         const all = [...group, ...this.#queue];
         this.#queue = [];
         for (const waiting of all.toReversed()) waiting.undo();
@@ -244,11 +238,6 @@ export class Catalog {
     }
     this.#pumping = null;
   }
-}
-
-function countOf(row: MetaRow | undefined): number {
-  const count = Number(row?.value ?? "0");
-  return Number.isSafeInteger(count) && count > 0 ? count : 0;
 }
 
 /** What the disk cannot take is the operator's to mend; anything else is ours. */
@@ -266,10 +255,4 @@ function rightRow<T extends Held>(table: T, found: Tables[T]): Tables[T] {
   const reason = invalidRow(table, row) ?? (isRight ? null : "its checksum is wrong");
   if (reason !== null) throw new Error(`a record of ${table} is damaged: ${reason}`);
   return row;
-}
-
-function keyOf<T extends Held>(table: T, row: Tables[T]): string {
-  const key = (row as unknown as Record<string, unknown>)[KEYS[table]];
-  assert(typeof key === "string", `a row of ${table} has no key`);
-  return key;
 }

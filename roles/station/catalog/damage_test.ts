@@ -1,138 +1,12 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { seeded } from "../../../storage/media/testing.ts";
-import type { Catalog, Change } from "./catalog.ts";
-import { openCatalog, type OpenedCatalog } from "./open.ts";
 import { recoveredReasons } from "./recovered.ts";
-import type { DiskRow, GrantRow, VolumeRow } from "./rows.ts";
+import { Damaged, DISKS, FILE, OPTIONS } from "./damaged_testing.ts";
 
-const OPTIONS = { clusterId: "11111111-1111-4111-8111-111111111111", isNew: false };
-const FILE = "catalog-1.sqlite";
 const PAGE_BYTES = 4096;
-const DISKS = 60;
 /** Of each kind of damage; one takes about 50 ms. */
 const SEEDS = 30;
-
-/** A folder with a catalog of many records, whole. */
-class Damaged implements Disposable {
-  readonly path = Deno.makeTempDirSync();
-  readonly files = new Map<string, Uint8Array>();
-  readonly rows = new Map<string, object>();
-
-  async fill(): Promise<void> {
-    const { catalog } = await this.open({ ...OPTIONS, isNew: true });
-    await catalog.commit(records());
-    await catalog.close();
-    for (const change of records()) {
-      if ("put" in change) this.rows.set(nameOf(change), change.put);
-    }
-  }
-
-  open(options = OPTIONS): Promise<OpenedCatalog> {
-    const files = {
-      read: (name: string) => this.files.get(name) ?? null,
-      write: (name: string, bytes: Uint8Array) => void this.files.set(name, bytes),
-      path: (name: string) => `${this.path}/${name}`,
-    };
-    return openCatalog(files, (name) => new DatabaseSync(files.path(name)), options);
-  }
-
-  damage(how: (bytes: Uint8Array) => Uint8Array): void {
-    const path = `${this.path}/${FILE}`;
-    Deno.writeFileSync(path, how(Deno.readFileSync(path)));
-  }
-
-  /** Every record that is there must be exactly one that was written; disks are to be seen. */
-  check(catalog: Catalog): number {
-    const { disks, volumes, grants, nodes } = catalog;
-    const marks = recoveredReasons(catalog) === null ? {} : { adopted: 1 };
-    let count = 0;
-    for (const [table, rows] of Object.entries({ disks, volumes, grants, nodes })) {
-      for (const [key, row] of rows) {
-        const written = this.rows.get(`${table} ${key}`);
-        const wanted = table === "disks" ? { ...written, ...marks } : written;
-        assert.deepEqual({ ...row }, wanted, `${table} ${key}`);
-        count++;
-      }
-    }
-    for (const volume of volumes.values()) assert.ok(disks.has(volume.diskId));
-    for (const grant of grants.values()) assert.ok(volumes.has(grant.volumeId));
-    return count;
-  }
-
-  [Symbol.dispose](): void {
-    Deno.removeSync(this.path, { recursive: true });
-  }
-}
-
-function nameOf(change: Change): string {
-  if (!("put" in change)) return "";
-  const row = change.put as unknown as Record<string, string>;
-  return `${change.table} ${row["id"] ?? row["volumeId"]}`;
-}
-
-function records(): Change[] {
-  return [
-    {
-      table: "nodes",
-      put: {
-        id: "unit",
-        name: "u1",
-        role: "unit",
-        publicKey: new Uint8Array(32).fill(3),
-        admission: "admitted",
-        spare: 0,
-        version: "1",
-        interfacesJson: "[]",
-        dataAddressesJson: '["192.0.2.1:10809"]',
-        quotaBytes: Number.MAX_SAFE_INTEGER,
-        joinedMs: 5,
-      },
-    },
-    ...Array.from({ length: DISKS }, (_, number) => recordsOf(number)).flat(),
-  ];
-}
-
-function recordsOf(number: number): Change[] {
-  const disk: DiskRow = {
-    id: `d${number}`.padEnd(36, "x"),
-    name: `disk${number}`,
-    hostId: "h".repeat(32),
-    layout: "linear",
-    sizeBytes: number * 4096,
-    version: 3,
-    deliveredVersion: 3,
-    state: "ready",
-    access: "agent",
-    adopted: 0,
-    createdMs: 1_000_000 + number,
-  };
-  const volume: VolumeRow = {
-    id: `v${number}`.padEnd(36, "x"),
-    diskId: disk.id,
-    unitId: "unit",
-    leg: 0,
-    sizeBytes: number * 4096,
-    publishedBytes: number * 4096,
-    created: 1,
-    number,
-    startLba: 0,
-  };
-  const grant: GrantRow = {
-    volumeId: volume.id,
-    epoch: 7,
-    counter: number,
-    state: "active",
-    grantedBytes: number * 4096,
-    tokenHash: new Uint8Array(32).fill(number),
-    addressesJson: "[]",
-  };
-  return [
-    { table: "disks", put: disk },
-    { table: "volumes", put: volume },
-    { table: "grants", put: grant },
-  ];
-}
 
 const HOW: Readonly<Record<string, (bytes: Uint8Array, next: () => number) => Uint8Array>> = {
   "flipped bits": (bytes, next) => {
@@ -166,9 +40,7 @@ for (const [name, how] of Object.entries(HOW)) {
     const pristine = Deno.readFileSync(`${whole.path}/${FILE}`);
     let kept = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
-      for (const { name } of Deno.readDirSync(whole.path)) Deno.removeSync(`${whole.path}/${name}`);
-      whole.files.clear();
-      Deno.writeFileSync(`${whole.path}/${FILE}`, pristine);
+      whole.renew(pristine);
       whole.damage((bytes) => how(bytes, seeded(seed)));
       const { catalog, setAside, problems, fileName } = await whole.open();
       const count = whole.check(catalog);
@@ -244,4 +116,35 @@ Deno.test("a catalog that is missing is said to be, unless the station is new", 
     assert.equal(problems.length, isNew ? 0 : 1);
     await catalog.close();
   }
+});
+
+Deno.test("yesterday's file beside today's write-ahead log is set aside, though all looks sound", async () => {
+  using folder = new Damaged();
+  await folder.fill();
+  const path = `${folder.path}/${FILE}`;
+  const yesterday = Deno.readFileSync(path);
+  const { catalog: before } = await folder.open();
+  const node = before.nodes.get("unit")!;
+  await before.commit([{ table: "nodes", put: { ...node, admission: "revoked" } }]);
+  using other = new DatabaseSync(path);
+  // What is committed from here on begins the log anew; the file has all that came before.
+  other.exec("PRAGMA wal_checkpoint(RESTART)");
+  const commits = before.commits + 1;
+  await before.commit([{ table: "meta", put: { key: "note", value: "today" } }]);
+  const log = Deno.readFileSync(`${path}-wal`);
+  other.close();
+  await before.close();
+  Deno.writeFileSync(path, yesterday);
+  Deno.writeFileSync(`${path}-wal`, log);
+  const { catalog, setAside, problems } = await folder.open();
+  assert.match(setAside[0]?.reason ?? "", /not all of one moment.*put back from a copy/);
+  assert.deepEqual(recoveredReasons(catalog), problems);
+  // The count of commits is in the log, so it does not show it.
+  assert.ok(catalog.commits >= commits);
+  assert.equal(catalog.nodes.get("unit")?.admission, "admitted");
+  assert.equal(folder.check(catalog), folder.rows.size);
+  await catalog.close();
+  const again = await folder.open();
+  assert.deepEqual(again.setAside, []);
+  await again.catalog.close();
 });

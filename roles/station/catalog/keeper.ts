@@ -10,6 +10,7 @@ import { danglingRows } from "./relations.ts";
 import { CHECKED_TABLES, type CheckedTable, invalidRow } from "./row_schemas.ts";
 import { sumOf, withoutSum } from "./row_sums.ts";
 import { KEYS, type Tables } from "./rows.ts";
+import { tablesUnlike } from "./schema.ts";
 
 const FINDINGS_MAX = 64;
 
@@ -90,6 +91,7 @@ async function findingsOf(catalog: Catalog): Promise<string[]> {
   const unbound = dangling(catalog);
   return [
     ...await pageFindings(catalog),
+    ...await tablesUnlike(catalog.database),
     ...(await Promise.all(rows)).flat(),
     ...await historyFindings(catalog, { table: "events", key: ({ number }) => `${number}` }),
     ...await historyFindings(catalog, {

@@ -108,10 +108,15 @@ export async function migrate(database: Kysely<Tables>): Promise<void> {
   if (error !== undefined) throw error;
 }
 
-/** Names of migrations that the file has had and that this version does not know. */
-export function unknownMigrations(database: DatabaseSync): string[] {
+/**
+ * Names of migrations that a newer version made. One that this version does not know, in the place
+ * of one that it does, is damage, of which migrate() throws.
+ */
+export function newerMigrations(database: DatabaseSync): string[] {
   const isTable = database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?");
   if (isTable.get(DEFAULT_MIGRATION_TABLE) === undefined) return [];
   const rows = database.prepare(`SELECT name FROM ${DEFAULT_MIGRATION_TABLE}`).all();
-  return rows.map((row) => String(row["name"])).filter((name) => !Object.hasOwn(MIGRATIONS, name));
+  const had = new Set(rows.map((row) => String(row["name"])));
+  const hasAll = Object.keys(MIGRATIONS).every((name) => had.has(name));
+  return hasAll ? [...had].filter((name) => !Object.hasOwn(MIGRATIONS, name)) : [];
 }

@@ -4,10 +4,18 @@ import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type { StateFiles } from "../ports.ts";
 import { Catalog } from "./catalog.ts";
 import { beginRecovered } from "./recovered.ts";
-import { migrate, unknownMigrations } from "./migrations.ts";
+import { migrate, newerMigrations } from "./migrations.ts";
 import { fileOfLog, type OrphanLog, orphanLog } from "./orphan_log.ts";
-import { salvage, type Salvaged } from "./salvage.ts";
-import { damageOf, kyselyOver, makeDurable, readDamaged, troubleOf } from "./sqlite.ts";
+import { type Columns, salvage, type Salvaged } from "./salvage.ts";
+import { columnsOfTables, tablesUnlike } from "./schema.ts";
+import {
+  damageOf,
+  headerDamageOf,
+  kyselyOver,
+  makeDurable,
+  readDamaged,
+  troubleOf,
+} from "./sqlite.ts";
 
 /** Names the database file in use, so that a damaged one can be left as it is. */
 export const POINTER = "catalog.current";
@@ -60,7 +68,11 @@ export async function openCatalog(
   const number = log === null ? first : freeNumber(files, first + 1);
   const fileName = nameOf(number);
   if (log !== null) fileOfLog(files, fileName, log);
-  const found = await examine(() => open(fileName), path, options.clusterId);
+  const found = await examine(() => open(fileName), {
+    path,
+    clusterId: options.clusterId,
+    damage: headerDamageOf(files.read(fileName)),
+  });
   if (log !== null || !("catalog" in found)) {
     const aside = setAsideOf(found, path, log);
     const problems = [setAsideWords(aside)];
@@ -161,11 +173,15 @@ type Examined = { readonly catalog: Catalog } | Salvaged & { readonly reason: st
 
 async function examine(
   open: () => DatabaseSync,
-  path: string,
-  clusterId: string,
+  { path, clusterId, damage }: {
+    readonly path: string;
+    readonly clusterId: string;
+    readonly damage: string | null;
+  },
 ): Promise<Examined> {
   let reason: string;
   try {
+    if (damage !== null) throw new DvsanError("io", damage);
     const catalog = await openOne(open());
     const cluster = catalog.meta.get(CLUSTER_KEY)?.value ?? clusterId;
     if (cluster === clusterId) return { catalog };
@@ -175,15 +191,18 @@ async function examine(
     refuseTrouble(path, error);
     reason = messageOf(error);
   }
-  return { reason, ...salvageFile(open, clusterId) };
+  return { reason, ...salvageFile(open, { clusterId, columns: await columnsOfTables() }) };
 }
 
 /** Opens it once more: what could be read before it was found damaged is closed. */
-function salvageFile(open: () => DatabaseSync, clusterId: string): Salvaged {
+function salvageFile(
+  open: () => DatabaseSync,
+  { clusterId, columns }: { readonly clusterId: string; readonly columns: Columns },
+): Salvaged {
   try {
     using database = disposable(open());
     readDamaged(database.raw);
-    const salvaged = salvage(database.raw);
+    const salvaged = salvage(database.raw, columns);
     const cluster = salvaged.kept.find((change) =>
       change.table === "meta" && "put" in change && change.put.key === CLUSTER_KEY
     );
@@ -222,7 +241,7 @@ async function openOne(raw: DatabaseSync): Promise<Catalog> {
     makeDurable(raw);
     const damage = damageOf(raw);
     if (damage !== null) throw new DvsanError("io", `SQLite finds it damaged: ${damage}`);
-    const newer = unknownMigrations(raw);
+    const newer = newerMigrations(raw);
     if (newer.length > 0) {
       const message = `Cannot open the catalog: a newer dvsan wrote it (${newer.join(", ")}). ` +
         "Start that version.";
@@ -230,6 +249,8 @@ async function openOne(raw: DatabaseSync): Promise<Catalog> {
     }
     const database = kyselyOver(raw);
     await migrate(database);
+    const [unlike] = await tablesUnlike(database);
+    if (unlike !== undefined) throw new DvsanError("io", unlike);
     return await Catalog.load(database);
   } catch (error) {
     raw.close();

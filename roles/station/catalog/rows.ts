@@ -1,3 +1,5 @@
+import { assert } from "../../../protocol/core/assert.ts";
+
 /**
  * The catalog's records, exactly as they stand in SQLite and in memory: text, numbers, bytes and
  * null. Records are never changed in place; a change puts a new one. JSON columns end in `Json`,
@@ -168,4 +170,11 @@ export interface Tables {
   taskLogs: TaskLogRow;
   events: EventRow;
   observed: ObservedRow;
+}
+
+/** What names the record among those of its table. */
+export function keyOf<T extends keyof typeof KEYS>(table: T, row: Tables[T]): string {
+  const key = (row as unknown as Record<string, unknown>)[KEYS[table]];
+  assert(typeof key === "string", `a row of ${table} has no key`);
+  return key;
 }

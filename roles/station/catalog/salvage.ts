@@ -19,14 +19,19 @@ export interface Salvaged {
   readonly lost: readonly string[];
 }
 
+/** The names of each table's columns, in their order. */
+export type Columns = ReadonlyMap<string, readonly string[]>;
+
 /**
  * Reads of a damaged database every record that can still be read and is right: its page, its
  * checksum, its shape and what it refers to. Changes nothing.
  */
-export function salvage(database: DatabaseSync): Salvaged {
+export function salvage(database: DatabaseSync, columns: Columns): Salvaged {
   const lost: string[] = [];
   const rows = new Map<CheckedTable, Tables[CheckedTable][]>();
-  for (const table of CHECKED_TABLES) rows.set(table, readTable(database, table, lost));
+  for (const table of CHECKED_TABLES) {
+    rows.set(table, readTable(database, table, { columns: columns.get(table) ?? [], lost }));
+  }
   for (const dangling of danglingRows(rows)) {
     const left = rows.get(dangling.table)?.filter((row) =>
       keyOf(dangling.table, row) !== dangling.key
@@ -43,23 +48,32 @@ export function salvage(database: DatabaseSync): Salvaged {
 function readTable(
   database: DatabaseSync,
   table: CheckedTable,
-  lost: string[],
+  { columns, lost }: { readonly columns: readonly string[]; readonly lost: string[] },
 ): Tables[CheckedTable][] {
-  const found = new Map<string, Tables[CheckedTable]>();
+  const kept = new Map<string, Tables[CheckedTable]>();
   const named = new Set<string>();
   for (const raw of readableRows(database, table, lost)) {
-    const { [ROWID]: _, ...columns } = raw;
-    const { row, isRight } = withoutSum(table, columns as unknown as Tables[CheckedTable]);
+    const { [ROWID]: _, ...found } = raw;
+    const { row, isRight } = withoutSum(table, namedAs(columns, found));
     const key = keyOf(table, row);
     const reason = invalidRow(table, row) ?? (isRight ? null : "its checksum is wrong");
     named.add(key);
     if (reason !== null) name(lost, `${table} ${key}: ${reason}`);
-    else if (!found.has(key)) found.set(key, row);
+    else if (!kept.has(key)) kept.set(key, row);
   }
   for (const key of indexedKeys(database, table)) {
-    if (!found.has(key) && !named.has(key)) name(lost, `${table} ${key}: its record is gone`);
+    if (!kept.has(key) && !named.has(key)) name(lost, `${table} ${key}: its record is gone`);
   }
-  return [...found.values()];
+  return [...kept.values()];
+}
+
+/** By their places: a column's name may be what is damaged. */
+function namedAs(columns: readonly string[], found: Row): Tables[CheckedTable] {
+  const values = Object.values(found);
+  const row = values.length === columns.length
+    ? Object.fromEntries(columns.map((column, at) => [column, values[at]]))
+    : found;
+  return row as unknown as Tables[CheckedTable];
 }
 
 /** What the table's index names, as far as it can be read: a page of zeroes reads as no records. */

@@ -56,6 +56,22 @@ export function readDamaged(
   database.exec("PRAGMA writable_schema = ON");
 }
 
+const FORMATS_AT = 18;
+/** A rollback journal, or a write-ahead log. */
+const FORMAT_MAX = 2;
+
+/**
+ * Why SQLite would call a file that it may write one that cannot be written, or null: its header
+ * has a format of later versions, for writing or for reading (https://sqlite.org/fileformat2.html,
+ * 1.3.3), and there are none.
+ */
+export function headerDamageOf(file: Uint8Array | null): string | null {
+  const formats = [...(file ?? []).slice(FORMATS_AT, FORMATS_AT + 2)];
+  return formats.every((format) => format <= FORMAT_MAX)
+    ? null
+    : `its header is damaged: formats ${formats.join(" and ")}`;
+}
+
 /** Why SQLite thinks the file is damaged, or null. */
 export function damageOf(database: DatabaseSync): string | null {
   const rows = database.prepare("PRAGMA integrity_check(5)").all() as { integrity_check: string }[];

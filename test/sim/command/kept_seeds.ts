@@ -218,4 +218,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["catalog", "direct", "adopt", "full", "mid-call", "users"],
     reason: "an adopted leg made its disk the agent's, and the other stayed granted without it",
   },
+  {
+    seed: 340_261,
+    only: ["catalog", "users"],
+    reason: "a bit was flipped in a column's name of the catalog, which took nothing any more",
+  },
 ];
