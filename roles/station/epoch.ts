@@ -48,7 +48,7 @@ export class Epoch {
   /** The highest one that is being made durable. */
   #raised: number;
   #counter = 0;
-  #instances: Instances;
+  #parsed = { text: "", instances: parse("") };
 
   private constructor(catalog: Catalog, marks: Marks, instance: string, value: number) {
     this.instance = instance;
@@ -56,7 +56,6 @@ export class Epoch {
     this.#marks = marks;
     this.#value = value;
     this.#raised = value;
-    this.#instances = parse(catalog.meta.get(INSTANCES_KEY)?.value ?? "");
   }
 
   /** `behind`: in words, when the catalog is older than one this station had before. */
@@ -125,8 +124,9 @@ export class Epoch {
    * it may be the one that is to give way: it goes above only when that is confirmed.
    */
   async heardOf(seen: number): Promise<void> {
-    if (seen <= this.#instances.heard || !isBelieved(seen, this.#value)) return;
-    await this.#catalog.commit([this.#put({ ...this.#instances, heard: seen })]);
+    if (!isBelieved(seen, this.#value)) return;
+    const now = this.#instances;
+    await this.#keep(seen <= now.heard ? now : { ...now, heard: seen });
   }
 
   /** Before what differs is confirmed: all lost runs are then of lower epochs than this one. */
@@ -139,7 +139,7 @@ export class Epoch {
     const list = this.#instances.list.map(({ epoch, instance, commits }) =>
       instance === this.instance ? { epoch, instance, commits } : { epoch, instance }
     );
-    return this.#put({ ...this.#instances, confirmed: this.#value, list });
+    return put({ ...this.#instances, confirmed: this.#value, list });
   }
 
   /** The run before this one is over: nothing that is committed from here on was told in it. */
@@ -150,30 +150,30 @@ export class Epoch {
     // It may have gone above a higher epoch meanwhile.
     const ended = (one: Seen) => ({ ...one, epoch: Math.max(one.epoch, stored), commits });
     const all = list.map((one) => one === last ? ended(one) : one);
-    this.#instances = { ...this.#instances, list: all };
-    await this.remember({ epoch: this.#value + 1, instance: this.instance, commits });
+    const mine = { epoch: this.#value + 1, instance: this.instance, commits };
+    await this.#keep(withRun({ ...this.#instances, list: all }, mine));
     await this.raiseAbove(this.#value);
   }
 
   /** Durable when it resolves: it is not strange any more. */
-  async remember(seen: Seen): Promise<void> {
-    const { list, floor } = this.#instances;
-    if (seen.instance === "" || list.some(({ instance }) => instance === seen.instance)) return;
-    const { epoch, instance, commits } = seen;
-    const all = [...list, { epoch, instance, ...(commits === undefined ? {} : { commits }) }];
-    const dropped = all.splice(0, Math.max(0, all.length - STATION_INSTANCES_KEPT));
-    const none = list.length === 0 ? seen.epoch : 0;
-    const next = this.#put({
-      ...this.#instances,
-      floor: Math.max(floor, none, ...dropped.map(({ epoch }) => epoch + 1)),
-      list: all,
-    });
-    await this.#catalog.commit([next]);
+  async remember({ epoch, instance }: Seen): Promise<void> {
+    if (instance === "") return;
+    await this.#keep(withRun(this.#instances, { epoch, instance }));
   }
 
-  #put(next: Instances): Change {
-    this.#instances = next;
-    return { table: "meta", put: { key: INSTANCES_KEY, value: JSON.stringify(next) } };
+  /** As the catalog has them: what it refused it has no more. */
+  get #instances(): Instances {
+    const text = this.#catalog.meta.get(INSTANCES_KEY)?.value ?? "";
+    if (this.#parsed.text !== text) this.#parsed = { text, instances: parse(text) };
+    return this.#parsed.instances;
+  }
+
+  /**
+   * What is there already may be what another call writes just now: with an empty commit behind it
+   * that is durable, or refused here too.
+   */
+  async #keep(next: Instances): Promise<void> {
+    await this.#catalog.commit(next === this.#instances ? [] : [put(next)]);
   }
 
   /** Goes above `seen`, durably, before anything is said under the new epoch. */
@@ -216,6 +216,24 @@ function keepCount(marks: Marks, commits: number): void {
 function storedEpoch(catalog: Catalog): number {
   const stored = Number(catalog.meta.get(EPOCH_KEY)?.value ?? "0");
   return Number.isInteger(stored) && stored >= 0 && stored < EPOCH_MAX ? stored : 0;
+}
+
+/** The same when it knows that one. Of those that have no room any more nothing is known. */
+function withRun(instances: Instances, run: Seen): Instances {
+  const { list, floor } = instances;
+  if (list.some(({ instance }) => instance === run.instance)) return instances;
+  const all = [...list, run];
+  const dropped = all.splice(0, Math.max(0, all.length - STATION_INSTANCES_KEPT));
+  const none = list.length === 0 ? run.epoch : 0;
+  return {
+    ...instances,
+    floor: Math.max(floor, none, ...dropped.map(({ epoch }) => epoch + 1)),
+    list: all,
+  };
+}
+
+function put(next: Instances): Change {
+  return { table: "meta", put: { key: INSTANCES_KEY, value: JSON.stringify(next) } };
 }
 
 /** One that is damaged or of an earlier version tells nothing of before. */

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
-import type { Catalog, Change } from "./catalog/catalog.ts";
+import { DatabaseSync } from "node:sqlite";
+import { Catalog, type Change } from "./catalog/catalog.ts";
+import { migrate } from "./catalog/migrations.ts";
 import { recoveredReasons } from "./catalog/recovered.ts";
+import { kyselyOver } from "./catalog/sqlite.ts";
 import { Epoch } from "./epoch.ts";
 import { Marks } from "./marks.ts";
 
@@ -48,4 +51,79 @@ Deno.test("Epoch: that the catalog is older is known after a start that was cut 
     const isLevel = Number(catalog.meta.get("epoch")?.value) >= 9;
     assert.ok(!isLevel || recoveredReasons(catalog) !== null, `${commitsMax} commits`);
   }
+});
+
+/** A station's epoch on a real catalog, whose disk may be full. */
+async function started() {
+  const raw = new DatabaseSync(":memory:");
+  await migrate(kyselyOver(raw));
+  let runs = 0;
+  const load = () => Catalog.load(kyselyOver(raw));
+  const begin = async (catalog: Catalog) => {
+    const own = { bytes: (count: number) => new Uint8Array(count).fill(++runs) };
+    return (await Epoch.begin({ catalog, marks: marksOf(null), random: own })).epoch;
+  };
+  const catalog = await load();
+  return {
+    catalog,
+    epoch: await begin(catalog),
+    /** As the next run finds it: what was durable. */
+    again: async () => await begin(await load()),
+    full: (is: boolean) => raw.exec(`PRAGMA query_only = ${is ? "ON" : "OFF"}`),
+    [Symbol.dispose]: () => raw.close(),
+  };
+}
+
+const OTHER = { epoch: 3, instance: "another station's" };
+const THIRD = { epoch: 4, instance: "a third one's" };
+
+Deno.test("Epoch: another instance that a full disk did not take stays strange until it is remembered", async () => {
+  using station = await started();
+  const { epoch, again, full } = station;
+  full(true);
+  const both = await Promise.allSettled([epoch.remember(OTHER), epoch.remember(OTHER)]);
+  assert.deepEqual(both.map(({ status }) => status), ["rejected", "rejected"]);
+  assert.ok(epoch.isStrange(OTHER));
+  full(false);
+  await epoch.remember(OTHER);
+  assert.ok(!epoch.isStrange(OTHER));
+  assert.ok(!(await again()).isStrange(OTHER));
+});
+
+Deno.test("Epoch: instances that are remembered at once are all durable, and so is one that is known already", async () => {
+  using station = await started();
+  const { epoch, again } = station;
+  const first = epoch.remember(OTHER);
+  const second = epoch.remember(THIRD);
+  await epoch.remember(OTHER);
+  const next = await again();
+  assert.deepEqual([OTHER, THIRD].map((each) => next.isStrange(each)), [false, false]);
+  await Promise.all([first, second]);
+});
+
+Deno.test("Epoch: how far lost runs went is written again after a full disk did not take it", async () => {
+  using station = await started();
+  const { epoch, again, full } = station;
+  full(true);
+  await assert.rejects(epoch.heardOf(40), /cannot write its catalog/);
+  full(false);
+  await epoch.heardOf(40);
+  const next = await again();
+  await next.raiseAboveHeard();
+  assert.equal(next.value, 41);
+});
+
+Deno.test("Epoch: differences count as confirmed only once the change that says so was committed", async () => {
+  using station = await started();
+  const { catalog, epoch, again, full } = station;
+  const heard = { ...OTHER, commits: 9 };
+  await epoch.raiseAbove(heard.epoch);
+  assert.ok(epoch.isBehind(heard));
+  full(true);
+  await assert.rejects(catalog.commit([epoch.confirmed()]), /cannot write its catalog/);
+  assert.ok(epoch.isBehind(heard));
+  full(false);
+  await catalog.commit([epoch.confirmed()]);
+  assert.ok(!epoch.isBehind(heard));
+  assert.ok(!(await again()).isBehind(heard));
 });
