@@ -68,6 +68,22 @@ for (const { from, to, table } of FLIPPED) {
   });
 }
 
+for (const at of [18, 19]) {
+  Deno.test(`a catalog whose header has a later format in byte ${at} is set aside`, async () => {
+    for (const format of [3, 66]) {
+      using folder = new Damaged();
+      await folder.fill();
+      folder.damage((bytes) => bytes.fill(format, at, at + 1));
+      const { catalog, setAside, problems } = await folder.open();
+      assert.match(setAside[0]?.reason ?? "", /its header is damaged/);
+      assert.match(problems.join(), /\d+ records of it were taken over/);
+      folder.check(catalog);
+      await catalog.commit(oneOfEach());
+      await catalog.close();
+    }
+  });
+}
+
 Deno.test("check() tells of a table that is not made as it has to be", async () => {
   using folder = new Damaged();
   await folder.fill();
