@@ -213,15 +213,18 @@ function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
   const host = owner?.name ?? disk.hostId;
   const subject = `disk "${disk.name}" of host "${host}"`;
   const isUntold = disk.version > disk.deliveredVersion;
-  const isGoing = disk.state === "releasing" || disk.state === "released";
-  if (isGoing && isUntold && pool.standing.state === "recovered") {
+  const isKept = disk.state === "releasing";
+  const isGoing = isKept || disk.state === "released";
+  if (isGoing && (isUntold || isKept) && pool.standing.state === "recovered") {
     return {
       kind: "disk",
       subject,
       wanted: "that it is released",
-      held: "its host was not told",
+      held: isUntold ? "its host was not told" : "its space was not given back",
       will: NOTHING,
-      onConfirm: "its host is told that it is gone",
+      onConfirm: isKept
+        ? "its host is told that it is gone, and its legs are fenced and deleted"
+        : "its host is told that it is gone",
       waits: null,
     };
   }

@@ -131,3 +131,10 @@ export function strangeEpoch(
   );
   return Math.max(0, ...strange.map(epochOf).filter((epoch) => isBelieved(epoch, own)));
 }
+
+/** Why this station gives way to one that a unit obeys after it obeyed this one. */
+export function supersededWords(unit: string, info: StorageInfo): string {
+  return `Unit "${unit}" obeys another station with the same key (epoch ${info.epoch}): it was ` +
+    "started later than this one, a cloned machine or a restored backup. This station changes " +
+    "nothing any more. Stop one of the two; to go on with this one, stop the other and restart it.";
+}

@@ -4,7 +4,7 @@ import { FINISH_AGAIN_MS } from "../../protocol/core/limits.ts";
 import type { Change } from "./catalog/catalog.ts";
 import type { DiskRow } from "./catalog/rows.ts";
 import { uncertainty } from "./certainty.ts";
-import { behindWords, highestEpoch, strangeEpoch } from "./evidence.ts";
+import { behindWords, highestEpoch, strangeEpoch, supersededWords } from "./evidence.ts";
 import { recoveryView } from "./differences.ts";
 import { Paced } from "./paced.ts";
 import { kickDisk, nextVersion, type Pool } from "./pool.ts";
@@ -113,6 +113,10 @@ export class Recovery {
     for (const id of [...pool.catalog.disks.keys()]) {
       // As it is now: bringing the one before it back took its time.
       const disk = pool.catalog.disks.get(id);
+      if (disk?.state === "releasing") {
+        await this.#releaseOn(disk);
+        continue;
+      }
       if (disk?.adopted === 0 || (disk !== undefined && isNobodys(pool, disk))) {
         await this.#takeBackLeftOver(disk);
         continue;
@@ -201,6 +205,27 @@ export class Recovery {
     this.#o.pool.events.say({ ...happening, text: reason });
   }
 
+  /** Its release was begun, and its task failed, or is gone with a part of the catalog. */
+  async #releaseOn(disk: DiskRow): Promise<void> {
+    const tasks = this.#o.tasks();
+    if (tasks === null || this.#isWorkedOn(tasks, disk)) return;
+    // Legs that come later would be taken for a disk that nobody gave back.
+    if (uncertainty(this.#o.pool, disk) !== null || !this.#tried.pass(disk.id)) return;
+    const title = `Release disk "${disk.name}", which was found half released`;
+    await this.#begin(tasks, disk, { kind: "disk.release", title });
+  }
+
+  async #begin(
+    tasks: Tasks,
+    { id, name, hostId }: DiskRow,
+    what: { readonly kind: string; readonly title: string },
+  ): Promise<void> {
+    const params = { diskId: id, name };
+    const locks = [`disk:${id}`];
+    await tasks.create({ ...what, params, owner: "station", hostId, locks });
+    this.#trouble = "";
+  }
+
   #isWorkedOn(tasks: Tasks, disk: DiskRow): boolean {
     return tasks.newest((row) =>
       isActive(row) && (row.paramsJson.includes(disk.id) || row.locksJson.includes(disk.id))
@@ -214,15 +239,8 @@ export class Recovery {
     const tasks = this.#o.tasks();
     if (disk?.state !== "ready" || tasks === null || this.#isWorkedOn(tasks, disk)) return;
     if (whyNotAgain(pool, disk) !== null || !this.#tried.pass(disk.id)) return;
-    await tasks.create({
-      kind: "disk.regrant",
-      title: `Grant disk "${disk.name}" again, which a unit fenced`,
-      params: { diskId },
-      owner: "station",
-      hostId: disk.hostId,
-      locks: [`disk:${diskId}`],
-    });
-    this.#trouble = "";
+    const title = `Grant disk "${disk.name}" again, which a unit fenced`;
+    await this.#begin(tasks, disk, { kind: "disk.regrant", title });
   }
 
   async #tellAgain(disk: DiskRow): Promise<void> {
@@ -251,15 +269,8 @@ export class Recovery {
     if (tasks === null || !known || broken) return;
     if (this.#isWorkedOn(tasks, disk)) return;
     if (!this.#tried.pass(disk.id)) return;
-    await tasks.create({
-      kind: "disk.adopt",
-      title: `Finish disk "${disk.name}", which was found half made`,
-      params: { diskId: disk.id },
-      owner: "station",
-      hostId: disk.hostId,
-      locks: [`disk:${disk.id}`],
-    });
-    this.#trouble = "";
+    const title = `Finish disk "${disk.name}", which was found half made`;
+    await this.#begin(tasks, disk, { kind: "disk.adopt", title });
   }
 }
 
@@ -286,10 +297,4 @@ function requireShown(pool: Pool, list: string): void {
     `The list of differences is another one now (${now.list}, not ${list}). Look at it again ` +
       "with: dvsan ctl recover",
   );
-}
-
-function supersededWords(unit: string, info: StorageInfo): string {
-  return `Unit "${unit}" obeys another station with the same key (epoch ${info.epoch}): it was ` +
-    "started later than this one, a cloned machine or a restored backup. This station changes " +
-    "nothing any more. Stop one of the two; to go on with this one, stop the other and restart it.";
 }

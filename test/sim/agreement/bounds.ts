@@ -1,13 +1,11 @@
-import { DatabaseSync } from "node:sqlite";
-import { fromUtf8 } from "../../../protocol/core/bytes.ts";
 import { LEG_REPLAYS_MAX } from "../../../protocol/core/limits.ts";
-import { POINTER } from "../../../roles/station/catalog/open.ts";
 import { SimIo } from "../../../storage/io/sim.ts";
 import { assignmentsOf } from "../machines/book.ts";
 import { stateOf } from "../machines/cluster.ts";
 import { readReal } from "../machines/real_files.ts";
 import type { Scene } from "../scenario/scene.ts";
 import type { Checker } from "../types.ts";
+import { catalogOf } from "./catalog.ts";
 
 /** Events that wait: timers, packets, bytes and operations of all processes together. */
 const PENDING_MAX = 5000;
@@ -108,13 +106,11 @@ export class BoundsChecker implements Checker {
 
   #lookAtCatalog(): void {
     const { machine } = this.#scene.station;
-    const state = stateOf(machine);
-    const directory = machine.realDirectory(state);
+    const directory = machine.realDirectory(stateOf(machine));
     for (const [name, { length }] of readReal(directory)) {
       this.#within("bytes of a catalog", `in ${name}`, { is: length, most: CATALOG_BYTES_MAX });
     }
-    const current = fromUtf8(machine.files.get(`${state}/${POINTER}`)!)!.trim();
-    using database = new DatabaseSync(`${directory}/${current}`, { readOnly: true });
+    using database = catalogOf(machine);
     const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
     for (const { name } of tables) {
       const { rows } = database.prepare(`SELECT count(*) AS rows FROM "${name}"`).get()!;

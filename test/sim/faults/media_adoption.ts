@@ -1,4 +1,5 @@
-import { labelsOf } from "../agreement/labels.ts";
+import { isDeepStrictEqual } from "node:util";
+import { settledLabelsOf } from "../agreement/labels.ts";
 import type { Scene } from "../scenario/scene.ts";
 
 /** How long an operator takes to find the media that were carried elsewhere, and to try again. */
@@ -14,15 +15,15 @@ export function adopt(scene: Scene): void {
   if (units.length < 2 || movedMedia.size > 0) return;
   const from = sim.pick(units);
   const to = sim.pick(units.filter((unit) => unit !== from));
-  const labels = labelsOf(scene).filter(({ unit }) => unit === from.plan.name);
-  const own = labels.filter(({ path, label }) =>
-    !scene.copies.has(path) && !moved.has(label.mediumId)
-  );
-  if (own.length === 0 || own.length < labels.length) return;
+  const own = settledLabelsOf(from.plan, world.kernel.media);
+  if (own === null || own.length === 0) return;
+  if (own.some(({ path, label }) => scene.copies.has(path) || moved.has(label.mediumId))) return;
   const first = sim.pick(own);
   const shared = own.some((other) => other !== first && haveCommon(first.label, other.label));
   const carried = shared ? own : [first];
   for (const { role } of [from, to]) role.end("killed");
+  // What the unit had under way may have happened yet, and have given one of them a part of more.
+  if (!isDeepStrictEqual(settledLabelsOf(from.plan, world.kernel.media), own)) return;
   if (sim.chance(0.5)) from.role.machine.cutPower();
   const disks = new Set<string>();
   for (const { path, label } of carried) {

@@ -1,8 +1,6 @@
 import { defined } from "../../../protocol/core/assert.ts";
 import { utf8 } from "../../../protocol/core/bytes.ts";
-import { copyBStart, SECTOR_BYTES } from "../../../protocol/label/codec.ts";
-import type { SimMedium } from "../../../storage/io/sim_medium.ts";
-import { type FoundLabel, labelsOf } from "../agreement/labels.ts";
+import { type FoundLabel, hasLabel, labelsOf } from "../agreement/labels.ts";
 import { mediumOf } from "../scenario/medium.ts";
 import type { Scene } from "../scenario/scene.ts";
 
@@ -42,15 +40,6 @@ export function wipe(scene: Scene): void {
     world.kernel.media.delete(path);
     replace(scene, { unit, path });
   }
-}
-
-/** One of its copies begins, at least. */
-function hasLabel(medium: SimMedium): boolean {
-  return [0, copyBStart(medium.sizeBytes)].some((position) => {
-    const start = new Uint8Array(SECTOR_BYTES);
-    medium.read(start, position);
-    return start.some((byte) => byte !== 0);
-  });
 }
 
 type SceneUnit = Scene["units"][number];
