@@ -124,9 +124,8 @@ export function forgetting(catalog: Catalog, { id, diskId, sizeBytes }: VolumeRo
 
 /** A disk of which one leg is used without the agent is not the agent's. */
 function accessOf(catalog: Catalog, volume: VolumeRow, grant: GrantInfo): DiskRow["access"] {
-  const others = catalog.legsOf(volume.diskId).filter(({ id }) => id !== volume.id);
   const isDirect = grant.direct !== undefined ||
-    others.some(({ id }) => (catalog.grants.get(id)?.tokenHash ?? null) !== null);
+    catalog.directLegsOf(volume.diskId).some(({ id }) => id !== volume.id);
   return isDirect ? "direct" : "agent";
 }
 

@@ -134,6 +134,12 @@ export class Catalog {
       .sort((a, b) => a.leg - b.leg);
   }
 
+  /** Those of them that consumers without the agent use: their last grant has a token. */
+  directLegsOf(diskId: string): VolumeRow[] {
+    const grants = this.#rows.grants;
+    return this.legsOf(diskId).filter(({ id }) => (grants.get(id)?.tokenHash ?? null) !== null);
+  }
+
   /** For reading what is not held in memory: events and task logs. */
   get database(): Kysely<Tables> {
     return this.#database;

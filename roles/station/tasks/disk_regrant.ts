@@ -83,7 +83,11 @@ export async function grantAgain(
   if (why !== null) return task.log(`Disk "${disk.name}" is not granted again yet: ${why}.`);
   // With the grants: whatever becomes of this task, the host is told anew once all is certain.
   const put: DiskRow = { ...disk, adopted: 1, access: "agent" };
-  const again = [...legs, ...directLegs(pool, disk, legs)];
+  // Of a disk that becomes the agent's, no leg stays with who uses it without: the agent has all.
+  const direct = pool.catalog.directLegsOf(disk.id).filter(({ id }) =>
+    legs.every((leg) => leg.id !== id)
+  );
+  const again = [...legs, ...direct];
   await pool.catalog.commit([
     ...again.map((leg) => grantOf(pool, leg.id)),
     { table: "disks", put },
@@ -102,18 +106,6 @@ export async function grantAgain(
   await pool.catalog.commit([{ table: "disks", put: told }]);
   kickDisk(pool, disk.id);
   await untilDelivered(pool, disk.id, task);
-}
-
-/** Of a disk that becomes the agent's, no leg stays with who uses it without: the agent has all. */
-function directLegs(
-  { catalog }: Pool,
-  disk: DiskRow,
-  others: readonly VolumeRow[],
-): readonly VolumeRow[] {
-  return catalog.legsOf(disk.id).filter(({ id }) => {
-    const isOther = others.every((other) => other.id !== id);
-    return isOther && (catalog.grants.get(id)?.tokenHash ?? null) !== null;
-  });
 }
 
 /** In words; null when nothing speaks against granting a disk's legs again. */
