@@ -53,6 +53,7 @@ export async function giveUp(
   // A disk that was never told to its host is taken back later, too (Recovery); of one that is in
   // use nobody could say later whether what is half grown was granted and told since.
   const isNew = pool.catalog.disks.get(diskId)?.state === "creating";
+  // Its lock is kept: nobody else could commit either, nor may a task go on from a half growth.
   return await (isNew ? give() : task.surely(give));
 }
 
