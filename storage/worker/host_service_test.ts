@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import type { Assignment } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { COMMAND } from "../../protocol/nbd/constants.ts";
+import { COMMAND, WIRE_ERROR } from "../../protocol/nbd/constants.ts";
 import { nodeFigures } from "../counters/figures.ts";
 import { CELL, LEG_CELL, TYPE } from "../counters/layout.ts";
 import { KIB } from "../devices/testing_leg.ts";
+import { ForgetfulDevice } from "../nbd/testing_forgetful.ts";
 import { DISK, diskOf, HostBench, OTHER_VOLUME, SOCKET } from "./testing_host.ts";
 
 const THIRD_VOLUME = "3f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
@@ -104,6 +105,64 @@ Deno.test("a disk that grows by several legs has them all before the first one f
   assert.equal(status.state, "ready");
   await host.end(units);
 });
+
+for (const [how, heldBytes] of [["shorter", 192 * KIB], ["longer", 320 * KIB]] as const) {
+  // A larger one is about to be assigned; a smaller one is a mistake, and its I/O fails.
+  const waits = heldBytes > 256 * KIB;
+  Deno.test(`a disk is not attached while a unit's export of a leg is ${how} than its map says`, async () => {
+    const host = new HostBench();
+    const sound = host.bench.unit();
+    const unit = host.bench.unit({ volumeId: OTHER_VOLUME, keySeed: 9 });
+    const map = diskOf([sound, unit]);
+    unit.device = new ForgetfulDevice(host.bench.io, heldBytes);
+    const status = await host.attach(map);
+    assert.notEqual(status.state, "ready");
+    assert.equal(status.legs[0]!.state, "ready");
+    assert.notEqual(status.legs[1]!.state, "ready");
+    const words = `the volume has ${heldBytes} bytes, and the assignment says ${256 * KIB}`;
+    assert.ok(status.legs[1]!.reason?.includes(words), status.legs[1]!.reason);
+    const { consumer } = await host.opened();
+    assert.equal(consumer.request(COMMAND.write, 0, { fill: 7 }), 0, "the other leg is used");
+    const write = consumer.submit(COMMAND.write, 256 * KIB, { fill: 7 });
+    host.bench.pass(1000);
+    assert.deepEqual(unit.device.seen, []);
+    assert.equal(consumer.answers, waits ? 1 : 2);
+    unit.device = new ForgetfulDevice(host.bench.io, 256 * KIB);
+    await host.run(host.service.diskUpdate({ ...map, version: 2 }));
+    const told = () => host.notices.flatMap((n) => n.notice === "disk-changed" ? [n.status] : []);
+    host.bench.until(() => told().at(-1)?.state === "ready" && consumer.answers === 2);
+    assert.equal(write.error, waits ? 0 : WIRE_ERROR.io);
+    assert.equal(consumer.request(COMMAND.write, 260 * KIB, { fill: 8 }), 0);
+    assert.equal(unit.device.bytes[4 * KIB], 8);
+    host.bench.io.buffers.release(write.off);
+    consumer.connection.goodbye();
+    host.bench.until(() => consumer.ended !== null);
+    await host.end([sound, unit]);
+  });
+
+  Deno.test(`a leg whose unit comes back with a ${how} export is not used any more`, async () => {
+    const host = new HostBench();
+    const units = [host.bench.unit(), host.bench.unit({ volumeId: OTHER_VOLUME, keySeed: 9 })];
+    const unit = units[1]!;
+    assert.equal((await host.attach(diskOf(units))).state, "ready");
+    const own = unit.device;
+    unit.device = new ForgetfulDevice(host.bench.io, heldBytes);
+    unit.cut();
+    const { consumer } = await host.opened();
+    const write = consumer.submit(COMMAND.write, 256 * KIB, { fill: 7 });
+    host.bench.pass(5000);
+    const [status] = await host.service.diskList();
+    assert.notEqual(status!.legs[1]!.state, "ready");
+    assert.deepEqual(unit.device.seen, []);
+    unit.device = own;
+    host.bench.until(() => consumer.answers === 1);
+    assert.equal(write.error, waits ? 0 : WIRE_ERROR.io);
+    host.bench.io.buffers.release(write.off);
+    consumer.connection.goodbye();
+    host.bench.until(() => consumer.ended !== null);
+    await host.end(units);
+  });
+}
 
 Deno.test("a disk is not attached, nor grown, without buffers; both work once there are some", async () => {
   const host = new HostBench();
