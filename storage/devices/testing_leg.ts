@@ -9,6 +9,7 @@ import { type Asker, Operation } from "../io/operation.ts";
 import { SimIo } from "../io/sim.ts";
 import { SimWorld } from "../io/sim_world.ts";
 import { FakeUnit } from "../nbd/testing_unit.ts";
+import type { TlsDoor } from "../tls/door.ts";
 import type { Device } from "./device.ts";
 import { type LegOptions, RemoteLeg } from "./leg.ts";
 import { LogBudget } from "./leg_log_budget.ts";
@@ -49,7 +50,9 @@ export class LegBench {
     this.replayBuffers = new ReplayBuffers(this.io);
   }
 
-  unit(o: { sizeBytes?: number; keySeed?: number; volumeId?: string } = {}): FakeUnit {
+  unit(
+    o: { sizeBytes?: number; keySeed?: number; volumeId?: string; door?: TlsDoor } = {},
+  ): FakeUnit {
     const { sizeBytes = 256 * KIB, volumeId = VOLUME, ...rest } = o;
     return new FakeUnit(this.io, { hostKey: HOST.publicKey, volumeId, sizeBytes, ...rest });
   }
