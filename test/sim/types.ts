@@ -92,6 +92,8 @@ export interface Checker extends Partial<ConsumerEvents>, Partial<LifeEvents> {
   diskReleased?(diskId: string): void;
   /** Media that hold some of these were carried to another machine, as they were. */
   carriedAway?(diskIds: ReadonlySet<string>): void;
+  /** An operator has a unit wipe the medium with this label: what it holds is nobody's. */
+  mediumGivenUp?(mediumId: string): void;
   /** Faults are over, everything runs and is quiet. Violations are told as ever. */
   finished?(): void;
 }

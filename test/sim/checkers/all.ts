@@ -58,6 +58,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const tally: Checker = {
     name: "tally",
     workerAnswered: (answer) => places.workerAnswered(answer),
+    mediumGivenUp: (mediumId) => space.givenUp(mediumId),
     finished: () =>
       sim.say(
         `judged: ${blocks.judged} blocks that were read, ${blocks.statuses} times what is allocated, ${fences.judged} blocks written to media, ` +

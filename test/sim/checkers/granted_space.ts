@@ -22,11 +22,18 @@ const TELLTALE_BYTES = 4096;
  */
 export class GrantedSpace {
   readonly #labels = new Map<SimMedium, { telltale: Buffer; label: Label | null }>();
+  /** Ids of media that a unit is to wipe, the label with the MiB behind it in one go. */
+  readonly #givenUp = new Set<string>();
+
+  /** An operator has it wiped; whatever is made of the device then has another id. */
+  givenUp(mediumId: string): void {
+    this.#givenUp.add(mediumId);
+  }
 
   /** Nothing while the label is being written or wiped: one of its copies is not whole then. */
   within(medium: SimMedium, position: number, length: number): GrantedPiece[] {
     const label = this.#labelOf(medium);
-    if (label === null) return [];
+    if (label === null || this.#givenUp.has(label.mediumId)) return [];
     const { mediumId } = label;
     return label.volumes.flatMap((volume) => {
       if (volume.grant === null || volume.deleting) return [];

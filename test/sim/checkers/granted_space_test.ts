@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { MIB } from "../../../protocol/core/limits.ts";
 import { GrantedSpace } from "./granted_space.ts";
+import { copiesSeen } from "./label_copies.ts";
 import { FIRST_BYTE, LabelledMedium } from "./testing_labelled.ts";
 
 const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
@@ -48,4 +49,14 @@ Deno.test("GrantedSpace goes by the label of now, and by none that is not whole"
   medium.label();
   medium.medium.zero(0, 512);
   assert.equal(found(), 0);
+});
+
+Deno.test("GrantedSpace has nothing of a medium that a unit is told to wipe, and all of others", () => {
+  const medium = new LabelledMedium({ volumeId: VOLUME, grantedBytes: 6 * MIB });
+  const space = new GrantedSpace();
+  const [copy] = copiesSeen(medium.medium);
+  space.givenUp("0a0b0c0d-0e0f-4011-8213-14151617181a");
+  assert.deepEqual(within(medium, 0, 64 * MIB, space), [[0, 6 * MIB]]);
+  space.givenUp(copy!.label.mediumId);
+  assert.deepEqual(within(medium, 0, 64 * MIB, space), []);
 });

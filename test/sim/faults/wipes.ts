@@ -56,6 +56,7 @@ function wipeElsewhere(
   to.plan.devices.push(place);
   to.plan.wipes.add(place);
   to.plan.wipeMedia.push(label.mediumId);
+  sim.tell((checker) => checker.mediumGivenUp?.(label.mediumId));
   sim.say(`${path} was carried to ${to.plan.name}, which is to wipe it as ${place}`);
 }
 
