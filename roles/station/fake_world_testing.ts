@@ -6,7 +6,7 @@ import { DvsanError, fromPlainError, toPlainError } from "../../protocol/core/er
 import { assignmentsDigest } from "../../protocol/config/digest.ts";
 import type { Assignment, NodeHello } from "../../protocol/config/bodies.ts";
 import type { CatalogMark, HeldDisk } from "../../protocol/config/heartbeat_bodies.ts";
-import type { KnownNode, StationLink } from "../../protocol/config/link.ts";
+import type { KnownNode, RequestOptions, StationLink } from "../../protocol/config/link.ts";
 import {
   type AnswerBody,
   type RequestBody,
@@ -234,7 +234,8 @@ export class FakeWorld {
 
   #link(): StationLink {
     return {
-      request: (nodeId, name, body) => this.#request(nodeId, name, body),
+      request: (nodeId, name, body, options) =>
+        Promise.race([this.#request(nodeId, name, body), withdrawn(name, options)]),
       node: (nodeId) => this.#sessions.get(nodeId) ?? null,
       drop: (nodeId) => void this.#sessions.delete(nodeId),
       counters: {},
@@ -262,4 +263,14 @@ export class FakeWorld {
     if (fate === "lose-answer") throw new DvsanError("timeout", "no answer");
     return structuredClone(answer);
   }
+}
+
+/** Rejects when its caller wants it no more, as the link's requests do. */
+function withdrawn(name: string, { signal }: RequestOptions = {}): Promise<never> {
+  return new Promise((_, reject) => {
+    const cancel = () =>
+      reject(new DvsanError("cancelled", `${name} was cancelled by its caller.`));
+    if (signal?.aborted) cancel();
+    signal?.addEventListener("abort", cancel, { once: true });
+  });
 }

@@ -17,7 +17,7 @@ import type { Events } from "./events.ts";
 import type { Observed } from "./observed.ts";
 import { type Plan, type PlanStep, planVolume } from "./plan.ts";
 import type { World } from "./ports.ts";
-import type { StandingState } from "./standing.ts";
+import type { Standing } from "./standing.ts";
 import { sendStep } from "./steps.ts";
 import { adoption, forgetting, learning } from "./adoption.ts";
 import { oldTombstones } from "./tombstones.ts";
@@ -42,7 +42,7 @@ export interface ReconcilerOptions {
   readonly link: () => StationLink;
   /** The unit's session stands and its storage was read in it. */
   readonly isPresent: (unitId: string) => boolean;
-  readonly standing: () => StandingState;
+  readonly standing: Pick<Standing, "state" | "normal">;
   readonly onChange: () => void;
 }
 
@@ -101,7 +101,7 @@ export class Reconciler {
       heldAtHome: volume === null || volume.unitId === unitId
         ? null
         : observed.volume(volume.unitId, volumeId),
-      destroysNothing: this.#o.standing() !== "normal",
+      destroysNothing: this.#o.standing.state !== "normal",
     });
   }
 
@@ -110,7 +110,7 @@ export class Reconciler {
     await this.#o.catalog.settled();
     const info = this.#o.observed.fresh(unitId);
     if (this.#stopped || info === null || !this.#o.isPresent(unitId)) return;
-    if (this.#o.standing() === "superseded") return;
+    if (this.#o.standing.state === "superseded") return;
     let earliestMs = Infinity;
     const now = this.#o.world.clock.nowMs();
     const marked = this.#markOf(unitId, info);
@@ -131,7 +131,7 @@ export class Reconciler {
   #markOf(unitId: string, info: StorageInfo): EpochMark | null {
     const { catalog, epoch, standing } = this.#o;
     const { station } = epoch;
-    if (standing() !== "normal" || this.#obeyed.get(unitId) === station.epoch) return null;
+    if (standing.state !== "normal" || this.#obeyed.get(unitId) === station.epoch) return null;
     return epochMark(catalog, unitId, { info, station });
   }
 
@@ -203,8 +203,8 @@ export class Reconciler {
         return await this.#forget(unitId, step.volume);
       default: {
         const volumeId = "volume" in step ? step.volume.id : step.volumeId;
-        const { station } = this.#o.epoch;
-        const to = { unitId, link: this.#o.link(), station, catalog };
+        const { epoch: { station }, standing: { normal: withdrawn } } = this.#o;
+        const to = { unitId, link: this.#o.link(), station, catalog, withdrawn };
         const { volume } = await sendStep(step, to);
         this.#obeyed.set(unitId, station.epoch);
         observed.answered(unitId, volumeId, volume);
@@ -268,6 +268,8 @@ export class Reconciler {
     what: { readonly step: PlanStep; readonly error: unknown },
   ): Promise<void> {
     const { code, message } = toPlainError(what.error);
+    // Withdrawn, as this station may not take anything away any more: it is planned anew.
+    if (code === "cancelled" && this.#o.standing.normal === null) return;
     const before = this.#troubles.get(volumeId);
     const attempts = before?.step === what.step.kind ? before.attempts + 1 : 1;
     const step = what.step.kind;

@@ -39,6 +39,8 @@ export class Standing {
   #isConfirming = false;
   /** Why it changes nothing any more; null while it may. */
   #superseded: string | null = null;
+  /** Of what was ordered in the normal state. */
+  #normal = new AbortController();
 
   /** In `recovered` when an earlier run of the station was. */
   constructor(options: StandingOptions) {
@@ -52,6 +54,14 @@ export class Standing {
   get state(): StandingState {
     if (this.#superseded !== null) return "superseded";
     return this.#recovered ? "recovered" : "normal";
+  }
+
+  /**
+   * In the normal state: aborted when that ends. An order that takes something away and is under
+   * way by then is repeated no more. Null in the others, in which no such order is given.
+   */
+  get normal(): AbortSignal | null {
+    return this.state === "normal" ? this.#normal.signal : null;
   }
 
   /** Why it is not normal, in sentences. */
@@ -71,6 +81,7 @@ export class Standing {
     }
     this.#evidence++;
     this.#recovered = true;
+    this.#normal.abort();
     const reasons = [...this.#reasons];
     if (this.#kept !== null && reasons.every((one) => this.#kept?.includes(one))) return;
     const { catalog } = this.#o;
@@ -84,6 +95,7 @@ export class Standing {
   supersede(reason: string): void {
     if (this.#superseded !== null) return;
     this.#superseded = reason;
+    this.#normal.abort();
     this.#say("station.superseded", reason);
   }
 
@@ -111,6 +123,7 @@ export class Standing {
       );
     }
     this.#recovered = false;
+    this.#normal = new AbortController();
     this.#reasons.length = 0;
   }
 

@@ -187,7 +187,7 @@ class StationRole implements Station {
       observed,
       epoch,
       events,
-      standing: () => standing.state,
+      standing,
     });
     const isGoing = (disk: DiskRow) => disk.state === "releasing" || disk.state === "released";
     const newerMaps = new NewerMaps({ world, catalog, events, standing });

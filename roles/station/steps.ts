@@ -16,14 +16,17 @@ export interface StepTarget {
   readonly link: StationLink;
   readonly station: { readonly epoch: number; readonly instance: string };
   readonly catalog: Catalog;
+  /** For what takes something away or lets a host in: it is withdrawn. Null: never. */
+  readonly withdrawn: AbortSignal | null;
 }
 
 /** Sends a step with the volume's UUID, the epoch and the sequence that it goes out from. */
 export function sendStep(
   step: SentStep,
-  { unitId, link, station, catalog }: StepTarget,
+  { unitId, link, station, catalog, withdrawn }: StepTarget,
 ): Promise<AnswerBody<"VOLUME_CREATE">> {
   const options = { timeoutMs: UNIT_REQUEST_MS };
+  const revocable = withdrawn === null ? options : { ...options, signal: withdrawn };
   const volumeId = "volume" in step ? step.volume.id : step.volumeId;
   const expectedSequence = step.kind === "create" ? 0 : step.sequence;
   const change = { station, volumeId, expectedSequence };
@@ -34,7 +37,7 @@ export function sendStep(
       const { sizeBytes } = step.volume;
       const body = { ...change, sizeBytes, leg: legInfoOf(catalog, step.volume.id) };
       const name = step.kind === "create" ? "VOLUME_CREATE" : "VOLUME_RESIZE";
-      return link.request(unitId, name, body, options);
+      return link.request(unitId, name, body, step.kind === "shrink" ? revocable : options);
     }
     case "relabel": {
       const { sizeBytes } = step.volume;
@@ -55,13 +58,13 @@ export function sendStep(
         sizeBytes: step.volume.sizeBytes,
         ...direct,
       };
-      return link.request(unitId, "ACCESS_GRANT", body, options);
+      return link.request(unitId, "ACCESS_GRANT", body, revocable);
     }
     case "revoke": {
       const body = { ...change, generation: step.generation };
-      return link.request(unitId, "ACCESS_REVOKE", body, options);
+      return link.request(unitId, "ACCESS_REVOKE", body, revocable);
     }
     case "delete":
-      return link.request(unitId, "VOLUME_DELETE", change, options);
+      return link.request(unitId, "VOLUME_DELETE", change, revocable);
   }
 }
