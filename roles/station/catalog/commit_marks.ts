@@ -16,7 +16,8 @@ type Marking = Extract<Change, { readonly table: "meta"; readonly put: MetaRow }
  * What every commit of what is wanted writes besides: how many there were, and the sum of all
  * records' checksums. A record's own checksum tells whether it is right and not whether it is the
  * newest: only all together show that a file was put together of two copies, as by yesterday's file
- * beside today's write-ahead log.
+ * beside today's write-ahead log. The sum names the commit that it is of: earlier versions count
+ * commits and know no sum, so one of before their last commit tells nothing.
  */
 export class CommitMarks {
   readonly #sums = new Map<string, bigint>();
@@ -34,7 +35,8 @@ export class CommitMarks {
     this.#commits = countOf(meta.get(COMMITS_KEY));
     const written = meta.get(CONTENT_KEY)?.value;
     // A catalog of before has none.
-    this.#isWhole = written === undefined || written === this.#text;
+    const isOfLast = Number(/^(\d+) /.exec(written ?? "")?.[1] ?? "-1") >= this.#commits;
+    this.#isWhole = !isOfLast || written === this.#text(this.#commits);
   }
 
   /** Whether the records are all of one moment. */
@@ -61,20 +63,21 @@ export class CommitMarks {
   next(changes: readonly Change[]): { readonly marks: readonly Change[]; undo(): void } {
     const counted = changes.filter(isCounted);
     if (counted.length === 0) return { marks: [], undo: () => {} };
-    const count = markOf(COMMITS_KEY, String(this.#commits + 1));
+    const commits = this.#commits + 1;
+    const count = markOf(COMMITS_KEY, String(commits));
     const undos = [...counted, count].map((change) =>
       "put" in change
         ? this.#put(change.table, keyOf(change.table, change.put), change.put)
         : this.#put(change.table, change.remove, null)
     );
     return {
-      marks: [count, markOf(CONTENT_KEY, this.#text)],
+      marks: [count, markOf(CONTENT_KEY, this.#text(commits))],
       undo: () => undos.reverse().forEach((undo) => undo()),
     };
   }
 
-  get #text(): string {
-    return this.#total.toString(16).padStart(16, "0");
+  #text(commits: number): string {
+    return `${commits} ${this.#total.toString(16).padStart(16, "0")}`;
   }
 
   /** Null: it is gone. Returns what takes that back. */

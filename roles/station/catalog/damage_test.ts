@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { seeded } from "../../../storage/media/testing.ts";
 import { recoveredReasons } from "./recovered.ts";
 import { Damaged, DISKS, FILE, OPTIONS } from "./damaged_testing.ts";
+import { sumOf } from "./row_sums.ts";
 
 const PAGE_BYTES = 4096;
 /** Of each kind of damage; one takes about 50 ms. */
@@ -147,4 +148,55 @@ Deno.test("yesterday's file beside today's write-ahead log is set aside, though 
   const again = await folder.open();
   assert.deepEqual(again.setAside, []);
   await again.catalog.close();
+});
+
+Deno.test("what a version wrote that knows no sum of all records is no damage", async () => {
+  using folder = new Damaged();
+  await folder.fill();
+  const { catalog: newer } = await folder.open();
+  const commits = newer.commits + 1;
+  await newer.close();
+  using older = new DatabaseSync(`${folder.path}/${FILE}`);
+  for (const row of [{ key: "note", value: "1" }, { key: "commits", value: `${commits}` }]) {
+    older.prepare("INSERT OR REPLACE INTO meta (key, value, sum) VALUES (?, ?, ?)")
+      .run(row.key, row.value, sumOf("meta", row));
+  }
+  older.close();
+  for (let starts = 0; starts < 2; starts++) {
+    const { catalog, setAside, problems } = await folder.open();
+    assert.deepEqual([setAside, problems], [[], []]);
+    assert.equal(catalog.meta.get("note")?.value, "1");
+    await catalog.commit([{ table: "meta", put: { key: `start ${starts}`, value: "1" } }]);
+    await catalog.close();
+  }
+  using raw = new DatabaseSync(`${folder.path}/${FILE}`);
+  raw.exec("DELETE FROM meta WHERE key = 'start 0'");
+  raw.close();
+  const { catalog, setAside } = await folder.open();
+  assert.match(setAside[0]?.reason ?? "", /not all of one moment/);
+  await catalog.close();
+});
+
+Deno.test("of two records that cannot be in one table the first is kept, and the other named", async () => {
+  using folder = new Damaged();
+  await folder.fill();
+  using raw = new DatabaseSync(`${folder.path}/${FILE}`);
+  const columns = raw.prepare("SELECT name FROM pragma_table_info('nodes')").all()
+    .map(({ name }) => String(name));
+  const values = columns.map((column) =>
+    column === "id" ? "'other'" : column === "name" ? "'u2'" : column === "sum" ? "NULL" : column
+  );
+  raw.exec(`INSERT INTO nodes SELECT ${values.join()} FROM nodes`);
+  raw.close();
+  // As by a page of another moment, when the unit had the other's name.
+  folder.damage((bytes) => {
+    const at = new TextDecoder("latin1").decode(bytes).indexOf("otheru2");
+    assert.ok(at > 0);
+    bytes.set(new TextEncoder().encode("u1"), at + "other".length);
+    return bytes;
+  });
+  const { catalog, setAside } = await folder.open();
+  assert.deepEqual(setAside[0]?.lost, ["nodes other: it has the name of unit, too"]);
+  assert.equal(folder.check(catalog), folder.rows.size);
+  await catalog.close();
 });

@@ -60,8 +60,9 @@ export async function openCatalog(
   options: OpenOptions,
 ): Promise<OpenedCatalog> {
   const pointer = fromUtf8(files.read(POINTER) ?? new Uint8Array())?.trim() ?? "";
-  const named = /^catalog-(\d{1,6})\.sqlite$/.exec(pointer)?.[1];
-  const first = named === undefined ? newestOf(files) : Number(named);
+  const named = Number(/^catalog-(\d{1,6})\.sqlite$/.exec(pointer)?.[1] ?? "0");
+  // A name of which there is nothing may be what is damaged.
+  const first = isThere(files, nameOf(named)) ? named : newestOf(files) || named || 1;
   const wanted = nameOf(first);
   const path = files.path(wanted);
   const log = orphanLog(files, wanted);
@@ -90,7 +91,7 @@ export async function openCatalog(
   const problems = missing
     ? [`The catalog ${path} was missing: a new one was made.`]
     // A first start that was cut before it wrote the name leaves nothing to be missed.
-    : named === undefined && (first > 1 || found.catalog.nodes.size > 0)
+    : named !== first && (named + first > 1 || found.catalog.nodes.size > 0)
     ? [`${files.path(POINTER)}, which names the catalog, was not right: ${path} was taken.`]
     : [];
   await beginRecovered(found.catalog, problems);
@@ -123,10 +124,14 @@ export function setAsideWords({ path, reason, kept, lost }: SetAside): string {
     `${kept} records of it were taken over.${what}`;
 }
 
-/** The number of the newest catalog that is there: the ones before it were set aside. */
+function isThere(files: StateFiles, fileName: string): boolean {
+  return files.read(fileName) !== null || orphanLog(files, fileName) !== null;
+}
+
+/** The number of the newest catalog that is there, or 0: the ones before it were set aside. */
 function newestOf(files: StateFiles): number {
-  let newest = 1;
-  for (let number = 2; number <= newest + ATTEMPTS_MAX; number++) {
+  let newest = 0;
+  for (let number = 1; number <= newest + ATTEMPTS_MAX; number++) {
     if (files.read(nameOf(number)) !== null) newest = number;
   }
   return newest;

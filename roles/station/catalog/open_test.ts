@@ -127,6 +127,20 @@ Deno.test("openCatalog() takes the newest catalog when the name of the one in us
   }
 });
 
+Deno.test("openCatalog() takes the catalog that is there when another one is named", async () => {
+  await inFolder(async (folder) => {
+    await folder.withRecord();
+    folder.write("catalog.current", new TextEncoder().encode("catalog-3.sqlite\n"));
+    const { catalog, fileName, problems } = await folder.open();
+    assert.equal(fileName, "catalog-1.sqlite");
+    assert.match(problems.join(), /catalog.current, which names the catalog, was not right/);
+    await catalog.close();
+    const again = await folder.open();
+    assert.deepEqual([again.fileName, again.problems], ["catalog-1.sqlite", []]);
+    await again.catalog.close();
+  });
+});
+
 Deno.test("a full disk refuses a change in clear words, and takes the next one", async () => {
   await inFolder(async (folder) => {
     let raw: DatabaseSync | null = null;

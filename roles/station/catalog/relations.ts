@@ -1,5 +1,12 @@
 import type { CheckedTable } from "./row_schemas.ts";
-import type { DiskRow, GrantRow, Tables, VolumeRow } from "./rows.ts";
+import { type DiskRow, type GrantRow, KEYS, type Tables, type VolumeRow } from "./rows.ts";
+
+/** What no two records of a table may have alike, as the tables are made (migrations.ts). */
+const UNLIKE: Partial<Record<CheckedTable, readonly string[]>> = {
+  nodes: ["name"],
+  volumes: ["diskId", "leg"],
+  tasks: ["number"],
+};
 
 export interface Dangling {
   readonly table: CheckedTable;
@@ -27,4 +34,28 @@ export function danglingRows(
     dangling.push({ table: "grants", key: volumeId, reason: "its volume is not there" });
   }
   return dangling;
+}
+
+/**
+ * Records that have what another one before them has, and must not: a table takes one of them only.
+ * So it is where pages of two moments lie in one file. Pure.
+ */
+export function clashingRows(
+  rows: ReadonlyMap<CheckedTable, readonly Tables[CheckedTable][]>,
+): Dangling[] {
+  return Object.entries(UNLIKE).flatMap(([name, columns]) => {
+    const table = name as CheckedTable;
+    const keys = new Map<string, string>();
+    return (rows.get(table) ?? []).flatMap((each) => {
+      const row = each as unknown as Record<string, unknown>;
+      const key = String(row[KEYS[table]]);
+      const value = JSON.stringify(columns.map((column) => row[column]));
+      const other = keys.get(value);
+      if (other !== undefined) {
+        return [{ table, key, reason: `it has the ${columns.join(" and ")} of ${other}, too` }];
+      }
+      keys.set(value, key);
+      return [];
+    });
+  });
 }

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { messageOf } from "../../../protocol/core/errors.ts";
 import type { Change } from "./catalog.ts";
-import { danglingRows } from "./relations.ts";
+import { clashingRows, type Dangling, danglingRows } from "./relations.ts";
 import { CHECKED_TABLES, type CheckedTable, invalidRow } from "./row_schemas.ts";
 import { withoutSum } from "./row_sums.ts";
 import { KEYS, type Tables } from "./rows.ts";
@@ -32,13 +32,12 @@ export function salvage(database: DatabaseSync, columns: Columns): Salvaged {
   for (const table of CHECKED_TABLES) {
     rows.set(table, readTable(database, table, { columns: columns.get(table) ?? [], lost }));
   }
-  for (const dangling of danglingRows(rows)) {
-    const left = rows.get(dangling.table)?.filter((row) =>
-      keyOf(dangling.table, row) !== dangling.key
-    );
-    rows.set(dangling.table, left ?? []);
-    name(lost, `${dangling.table} ${dangling.key}: ${dangling.reason}`);
-  }
+  const leaveOut = ({ table, key, reason }: Dangling) => {
+    rows.set(table, (rows.get(table) ?? []).filter((row) => keyOf(table, row) !== key));
+    name(lost, `${table} ${key}: ${reason}`);
+  };
+  clashingRows(rows).forEach(leaveOut);
+  danglingRows(rows).forEach(leaveOut);
   const kept = [...rows].flatMap(([table, each]) =>
     each.map((put) => ({ table, put }) as unknown as Change)
   );
