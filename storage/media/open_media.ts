@@ -247,7 +247,9 @@ async function readCopies(
   // A medium may have been enlarged since: copy B is where copy A says.
   const sizeBytes = "label" in decoded ? decoded.label.sizeBytes : file.sizeBytes;
   if (sizeBytes > file.sizeBytes && "label" in decoded) {
-    const reason = `it has shrunk from ${sizeBytes} to ${file.sizeBytes} bytes`;
+    const reason = `it has shrunk from ${sizeBytes} to ${file.sizeBytes} bytes, and cannot be ` +
+      "adopted before its device has all of them; if they are lost for good, start the unit " +
+      "without it and forget it";
     const { label } = decoded;
     const { mediumId } = label;
     const kind = "quarantined";

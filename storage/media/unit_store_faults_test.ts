@@ -270,6 +270,7 @@ Deno.test("a whole label on a device that is shorter than it says is quarantined
   const store = await openStore([short]);
   const { media: [medium] } = store.storageInfo();
   assert.equal(medium!.state, "quarantined");
-  assert.match(medium!.reason!, /shrunk from 16777216 to 12582912 bytes/);
+  assert.match(medium!.reason!, /shrunk from 16777216 to 12582912 bytes, and cannot be adopted/);
+  assert.match(medium!.reason!, /start the unit without it and forget it/);
   await store.close();
 });
