@@ -54,6 +54,11 @@ export function kickDisk(pool: Pool, diskId: string): void {
   if (disk !== undefined) void pool.delivery.kick(disk.hostId);
 }
 
+/** Whatever hosts were not told yet, and may be told now. */
+export function kickHosts({ catalog, delivery }: Pool): void {
+  for (const { id, role } of catalog.nodes.values()) if (role === "host") void delivery.kick(id);
+}
+
 /** Nobody is told that there is no room while the units come back after the station's start. */
 export async function untilUnitsReturned(pool: Pool, signal?: AbortSignal): Promise<void> {
   if (!pool.nodes.areUnitsReturning()) return;

@@ -55,3 +55,22 @@ Deno.test("a host has its time to detach also where a unit is away after the sta
   assert.equal(holds.volumes.size, 0);
   await world.end();
 });
+
+Deno.test("a host that was there before the units after the station's start is told that its disk is gone", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  await world.pass(2000);
+  const { task } = await world.ask(host, "DISK_RELEASE", { diskId: DISK });
+  world.cut(host);
+  await world.task(task.id);
+  assert.equal(unit!.volumes.size, 0);
+  await world.crash();
+  assert.equal(await world.join(host), null);
+  await world.pass(2000);
+  assert.equal(host.assignments.size, 1, "a unit may come yet that shows that the catalog is old");
+  assert.equal(await world.join(unit!), null);
+  await world.pass(2000);
+  assert.equal(host.assignments.size, 0);
+  assert.deepEqual(world.station.api.differences(), []);
+  await world.end();
+});

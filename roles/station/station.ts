@@ -22,7 +22,7 @@ import { NewerMaps } from "./newer_maps.ts";
 import { Nodes } from "./nodes.ts";
 import { Observed } from "./observed.ts";
 import { Orders } from "./orders.ts";
-import { nextVersion, type Pool } from "./pool.ts";
+import { kickHosts, nextVersion, type Pool, untilUnitsReturned } from "./pool.ts";
 import type { Station, StationOptions } from "./ports.ts";
 import { Reconciler } from "./reconcile.ts";
 import { Recovery } from "./recovery.ts";
@@ -129,6 +129,8 @@ class StationRole implements Station {
       recovery.settleSoon();
     });
     this.#every(SNAPSHOT_MS, () => this.#save());
+    // Until then no host that came before them was told that its disk is gone.
+    void untilUnitsReturned(pool).then(() => kickHosts(pool));
   }
 
   async stop(): Promise<void> {

@@ -238,4 +238,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["wipe", "slow", "restart", "adopt", "mid-call", "users"],
     reason: "the checkers took a wiping that an operator had asked for, for a fenced host's",
   },
+  {
+    seed: 720_108,
+    only: ["adopt", "mid-call", "power", "users"],
+    reason: "a host that came before the units was never told that its disk was gone",
+  },
 ];
