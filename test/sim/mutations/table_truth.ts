@@ -1,6 +1,13 @@
 import type { Mutation } from "./mutation.ts";
 
 /** Bugs in labels, catalog, epochs and sessions: in who is right. */
+/** Nodes' memory of earlier runs is a guard by itself, once what differs is confirmed. */
+const NOT_ABOVE_HEARD = {
+  file: "roles/station/recovery.ts",
+  old: "    await epoch.raiseAboveHeard();\n",
+  new: "",
+};
+
 export const TRUTH_MUTATIONS: readonly Mutation[] = [
   {
     name: "one-label-copy-written",
@@ -148,6 +155,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
         old: "    await epoch.raiseAbove(highestEpoch(info, epoch.value));\n",
         new: "",
       },
+      NOT_ABOVE_HEARD,
     ],
     story: "catalog-lost-later",
   },
@@ -169,6 +177,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
         old: "    await epoch.raiseAbove(highestEpoch(info, epoch.value));\n",
         new: "",
       },
+      NOT_ABOVE_HEARD,
     ],
     story: "older-backup",
   },
@@ -189,6 +198,7 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
         old: "      instance: next.instance,\n",
         new: "      instance: label.instance,\n",
       },
+      NOT_ABOVE_HEARD,
     ],
     story: "one-epoch-twice",
   },
