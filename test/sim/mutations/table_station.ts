@@ -107,11 +107,11 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     story: "revoked-in-no-backup",
   },
   {
-    name: "release-must-be-asked-twice",
-    breaks: "a disk that somebody gives back is released, or its task says that nothing was done",
+    name: "release-waits-for-a-restart",
+    breaks: "a disk that somebody gives back is released, also where that failed at first",
     file: "roles/station/tasks/disk_release.ts",
     old: "    await untilUnitsReturned(pool, task.signal);\n",
-    new: '    if (disk.state === "ready") throw new DvsanError("unavailable", "Ask again.");\n' +
+    new: '    if (!task.isResumed) throw new DvsanError("unavailable", "Ask again.");\n' +
       "    await untilUnitsReturned(pool, task.signal);\n",
     only: ["users"],
   },
