@@ -14,13 +14,14 @@ const Stored = z.object({ nextNumber: z.number().int().min(1).max(VOLUME_NUMBER_
  */
 export class NextNumber {
   readonly #files: StateFiles;
-  #value: number;
+  /** What the record says; null while there is none that can be read. */
+  #kept: number | null;
 
   /** `isNew`: the unit has never had media, so that there can be no record yet. */
   constructor(files: StateFiles, { log, isNew }: { readonly log: Log; readonly isNew: boolean }) {
     this.#files = files;
     const found = read(files);
-    this.#value = typeof found === "number" ? found : 1;
+    this.#kept = typeof found === "number" ? found : null;
     if (found === "damaged" || (found === "none" && !isNew)) {
       const file = files.path(NEXT_NUMBER_FILE);
       const words = found === "damaged" ? "damaged" : "not there";
@@ -33,14 +34,17 @@ export class NextNumber {
   }
 
   get value(): number {
-    return this.#value;
+    return this.#kept ?? 1;
   }
 
-  /** No number below this one is given any more. Durable when it returns; it never goes down. */
+  /**
+   * No number below this one is given any more. Durable when it returns; it never goes down. The
+   * first one is kept, too: without a record, the next start could not tell that none is lost.
+   */
   raise(to: number): void {
-    if (to <= this.#value) return;
+    if (this.#kept !== null && to <= this.#kept) return;
     this.#files.write(NEXT_NUMBER_FILE, utf8(JSON.stringify({ nextNumber: to }) + "\n"));
-    this.#value = to;
+    this.#kept = to;
   }
 }
 

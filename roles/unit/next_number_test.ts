@@ -18,8 +18,15 @@ Deno.test("NextNumber never goes down, outlives its process, and writes only wha
   const number = open(true);
   assert.equal(number.value, 1);
   for (const to of [1, 4, 3, 4]) number.raise(to);
-  assert.deepEqual([number.value, files.writes], [4, 1]);
+  assert.deepEqual([number.value, files.writes], [4, 2]);
   assert.equal(open().value, 4);
+  assert.deepEqual(lines, []);
+});
+
+Deno.test("a unit that has media and never made a volume is not told at each start of a lost record", () => {
+  const { lines, open } = world();
+  open(true).raise(1);
+  assert.equal(open().value, 1);
   assert.deepEqual(lines, []);
 });
 

@@ -169,6 +169,9 @@ export function loseIfBroken(volume: Volume, missing: readonly string[]): void {
   if (broken === null) return;
   const reason = missing.length === 0
     ? broken.reason
-    : `lost with medium ${missing.join(", ")}, which an operator gave up`;
+    : `lost with medium ${
+      missing.join(", ")
+    }, which an operator gave up: release its disk, which ` +
+      "gives back what is left of it";
   volume.broken = { state: "failed", reason, isFinal: true };
 }
