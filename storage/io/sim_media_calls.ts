@@ -183,6 +183,7 @@ export class SimMediaCalls {
     const schedule = this.#world.schedule!;
     const lost = medium.failWriteback(() => this.#draw());
     this.#world.tap?.lost?.({ medium, positions: lost.positions, isStillRead: true });
+    this.#world.tap?.syncFailed?.({ medium, process: this.#process });
     schedule.say(
       `${medium.path}: writing back fails and ${lost.words} is lost, still read from memory`,
     );

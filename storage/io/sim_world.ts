@@ -30,6 +30,8 @@ export interface SimTap {
   wrote?(write: SimWrite): void;
   /** A medium has lost what was not synced. */
   lost?(loss: SimLoss): void;
+  /** A sync, or a write with FUA, of this process fails: it is told so once. */
+  syncFailed?(failure: Pick<SimErasure, "medium" | "process">): void;
   /** Bytes came out of the network at the kernel of `end`. */
   streamBytes?(end: WireEnd, bytes: Uint8Array): void;
   /** The kernel of `end` knows that the connection is over; unread bytes may be left. */

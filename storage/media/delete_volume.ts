@@ -1,5 +1,6 @@
 import type { VolumeDelete } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import type { VolumeRecord } from "../../protocol/label/label.ts";
 import { withoutVolume } from "./changes.ts";
 import type { StoreState } from "./store_state.ts";
 import {
@@ -31,6 +32,7 @@ export async function deleteVolume(state: StoreState, body: VolumeDelete): Promi
       );
     }
     const media = mediaOf(state, record);
+    requireNoRest(state, record);
     // With several media a crash could leave half of a deletion; so it is announced on all first.
     if (media.length > 1 && !record.deleting) {
       const next = { ...record, sequence: record.sequence + 1, deleting: true };
@@ -42,6 +44,24 @@ export async function deleteVolume(state: StoreState, body: VolumeDelete): Promi
     state.kick();
     return null;
   });
+}
+
+/**
+ * A growth that failed may have left a record on the medium that it was to gain, which nothing is
+ * written to before it was opened anew. Were the others gone by then, nobody could tell that from
+ * a volume that has lost its first part.
+ */
+function requireNoRest(state: StoreState, { id, media }: VolumeRecord): void {
+  const failed = [...state.media.values()].find((medium) =>
+    !medium.ok && !media.includes(medium.id) &&
+    medium.nextLabel.volumes.some((record) => record.id === id)
+  );
+  if (failed === undefined) return;
+  throw new DvsanError(
+    "io",
+    `Cannot delete volume ${id}: it was to grow onto medium ${failed.id} (${failed.file.path}), ` +
+      `which is ${failed.state}. Have that opened anew first: dvsan ctl media reopen.`,
+  );
 }
 
 /** Of a volume that is never served again: every record of it that is here. */

@@ -43,15 +43,19 @@ export class VolumeNumbers {
     return nextNumberOf(this.#labels(), this.#from);
   }
 
+  /** The next number is kept, and may be given without another wait. */
+  get isReserved(): boolean {
+    return this.#keep === undefined || this.next() < this.#kept;
+  }
+
   /**
    * Resolves once the next number is kept, so that it is never given again, also when all media
-   * that tell of it are wiped or put back. Whoever goes on first after that may take it.
+   * that tell of it are wiped or put back. Whoever goes on first after that may take it: who waits
+   * beside others looks whether it is reserved still.
    */
   async reserve(): Promise<void> {
-    if (this.#keep === undefined) return;
-    for (let next = this.next(); next >= this.#kept; next = this.next()) {
-      await this.#keep(next + 1);
-      this.#kept = Math.max(this.#kept, next + 1);
-    }
+    const next = this.next();
+    await this.#keep?.(next + 1);
+    this.#kept = Math.max(this.#kept, next + 1);
   }
 }

@@ -111,6 +111,31 @@ Deno.test("a volume's number is kept before any label has it; one that cannot be
   await store.close();
 });
 
+Deno.test("of volumes that are made side by side each number is kept before it is given", async () => {
+  const asked: number[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const keepNumbers = async (below: number) => {
+    await promise;
+    asked.push(below);
+  };
+  const store = await openStore([blank()], { numbersFrom: 1, keepNumbers });
+  const made = [1, 2, 3].map(async (n) => {
+    const { number } = await store.volumeCreate(createBody(n, MIB));
+    assert.ok(asked.some((below) => number < below), `${number} was not kept: ${asked}`);
+    return number;
+  });
+  // What is told of a volume that is being made is told for good.
+  const told = () => store.storageInfo().volumes.map(({ number }) => number);
+  resolve();
+  while (told().length < 3) {
+    assert.ok(Math.max(0, ...told()) < Math.max(1, ...asked), `${told()}: kept ${asked}`);
+    await Promise.resolve();
+  }
+  assert.ok(Math.max(...told()) < Math.max(...asked));
+  assert.deepEqual((await Promise.all(made)).sort(), [1, 2, 3]);
+  await store.close();
+});
+
 Deno.test("a number that is asked for again keeps nothing: it is the same volume", async () => {
   const asked: number[] = [];
   const keepNumbers = (below: number) => Promise.resolve(void asked.push(below));

@@ -23,6 +23,9 @@ import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
  *    stays. A first version that is not on all its media was never acknowledged: it is dropped.
  *    Anything else no crash leaves: failed, nothing is changed, and the reason says what was found.
  *
+ * A growth that failed on a medium that it was to gain is given up: the next change has the same
+ * sequence. When that is cut, the growth's record counts as one that no media hold.
+ *
  * A volume that gives back an end which no grant ever covered may lose media: the others are
  * written first, and what is left on those is dropped with rule 2, or when it is rolled forward.
  */
@@ -69,7 +72,6 @@ interface Verdict {
 
 function resolveOne(versions: Version[], here: ReadonlyMap<string, Label>): Verdict {
   versions.sort((a, b) => b.record.sequence - a.record.sequence);
-  const newest = versions[0]!;
   const deleting = versions.find(({ record }) => record.deleting);
   if (deleting !== undefined) {
     const missing = missingOf(deleting.record, here);
@@ -83,7 +85,11 @@ function resolveOne(versions: Version[], here: ReadonlyMap<string, Label>): Verd
   );
   const used = complete.filter(({ record }) => wasGranted(record));
   if (used.length > 1) {
-    return keep(newest.record, "failed", "two of its records are complete, on different media");
+    return keep(
+      versions[0]!.record,
+      "failed",
+      "two of its records are complete, on different media",
+    );
   }
   const counts = used[0] ?? complete[0];
   if (counts !== undefined) {
@@ -91,12 +97,30 @@ function resolveOne(versions: Version[], here: ReadonlyMap<string, Label>): Verd
     const others = versions.filter((version) => version !== counts);
     return { volume: { record, state: "whole", reason: null }, fixes: dropAll(others) };
   }
+  const givenUp = versions.filter((version) => isGivenUp(version, versions));
+  if (givenUp.length > 0) {
+    const verdict = resolveOne(versions.filter((version) => !givenUp.includes(version)), here);
+    return { ...verdict, fixes: [...dropAll(givenUp), ...verdict.fixes] };
+  }
+  const newest = versions[0]!;
   const missing = missingOf(newest.record, here);
   if (missing.length > 0) return keep(newest.record, "incomplete", absent(missing));
   if (newest.record.sequence === 1 && versions.length === 1) {
     return { volume: null, fixes: dropAll(versions) };
   }
   return rollForward(versions, here);
+}
+
+/**
+ * A growth that failed on a medium that it was to gain, and that another change came after: that
+ * has the same sequence, and is where the growth never came.
+ */
+function isGivenUp({ record, holders }: Version, versions: readonly Version[]): boolean {
+  return versions.some((other) =>
+    other.record !== record && other.record.sequence === record.sequence &&
+    record.media.some((id) => other.holders.has(id)) &&
+    !other.record.media.some((id) => holders.has(id))
+  );
 }
 
 function wasGranted({ grant, fencedThrough }: VolumeRecord): boolean {

@@ -56,3 +56,28 @@ Deno.test("resolveVolumes() decides every state that media can be left in", () =
   assert.equal(outcome(labels({ ...small, ...fresh }, alone)), "whole 9 A=dropped");
   assert.equal(outcome(labels({ ...small, ...fresh }, first)), "whole 4 B=dropped");
 });
+
+Deno.test("resolveVolumes() gives up a growth that failed, also where what came after it was cut", () => {
+  const C = "33333333-0000-4000-8000-000000000003";
+  const on = (mediumId: string, record: VolumeRecord): Label => ({
+    ...sampleLabel(),
+    ...{ mediumId, volumes: [record] },
+  });
+  const before = { ...sampleLabel().volumes[1]!, sequence: 4 };
+  const { media, extents } = before;
+  const growth: VolumeRecord = {
+    ...{ ...before, sequence: 5, media: [...media, C] },
+    extents: [...extents, [media.length, 1, 4]],
+  };
+  const fenced = { ...before, sequence: 5, fencedThrough: { epoch: 9, counter: 9 } };
+  const found = [on(A, fenced), on(B, before), on(C, growth)];
+  for (const labels of [found, found.toReversed()]) {
+    const { volumes: [volume], fixes } = resolveVolumes(labels);
+    assert.deepEqual([volume?.state, volume?.record], ["whole", fenced]);
+    const written = fixes.map(({ mediumId, record }) => [mediumId, record]);
+    assert.deepEqual(written, [[C, null], [B, fenced]]);
+  }
+  // It came to one of them: neither can be told to be the one that was given up.
+  const both = [on(A, fenced), on(B, growth), on(C, growth)];
+  assert.equal(resolveVolumes(both).volumes[0]?.state, "failed");
+});

@@ -27,7 +27,9 @@ export interface Change {
 
 export async function createVolume(state: StoreState, body: VolumeCreate): Promise<VolumeInfo> {
   await state.accept(body.station);
-  if (!state.volumes.has(body.volumeId)) await state.numbers.reserve();
+  while (!state.volumes.has(body.volumeId) && !state.numbers.isReserved) {
+    await state.numbers.reserve();
+  }
   const existing = state.volumes.get(body.volumeId);
   if (existing !== undefined) {
     return await inTurn(existing, () => repeatedCreate(state, existing, body));

@@ -10,6 +10,7 @@ import { GrantedSpace } from "./granted_space.ts";
 import { InstancesChecker } from "./instances.ts";
 import { LabelOrderChecker } from "./label_order.ts";
 import { labelLossInWords, labelWriteInWords } from "./label_words.ts";
+import { PoisonChecker } from "./poison.ts";
 import { TellsChecker } from "./tells.ts";
 
 export interface DataCheckers {
@@ -31,6 +32,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
   const labels = new DurableLabelsChecker(sim, kernel.media);
   const instances = new InstancesChecker(sim, kernel.media);
   const order = new LabelOrderChecker(sim);
+  const poison = new PoisonChecker(sim);
   kernel.tap = {
     erases: (range) => {
       blocks.erased(() => places.blocksIn(range));
@@ -52,6 +54,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
       if (loss.isStillRead) blocks.writebackFailed(loss.medium.path, lost);
       else blocks.storageLost(lost);
     },
+    syncFailed: (failure) => poison.syncFailed(failure),
     streamBytes: (end, bytes) => attachments.streamBytes(end, bytes),
     streamOver: (end) => attachments.streamOver(end),
   };
@@ -64,12 +67,13 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
         `judged: ${blocks.judged} blocks that were read, ${blocks.statuses} times what is allocated, ${fences.judged} blocks written to media, ` +
           `${fences.erased} ranges erased there, ${attachments.judged} and ${attachments.erased} of ` +
           `them by the connection that asked for them, ${labels.judged} changes of labels, ${order.judged} writes of their copies, ${instances.judged} times the station that they name, ` +
+          `${poison.judged} times what is told of media that are poisoned, ` +
           `and ${tells.told} and ${agentTells.told} losses that were told, without and with an agent`,
       ),
   };
   return {
     // Before the one whom a flush tells that all is there.
-    all: [agentTells, blocks, fences, attachments, tells, labels, instances, order, tally],
+    all: [agentTells, blocks, fences, attachments, tells, labels, instances, order, poison, tally],
     blocks,
     fences,
     attachments,

@@ -166,6 +166,24 @@ export class DurableLabelsChecker implements Checker {
     this.#zeroed.set(volumeId, step);
   }
 
+  /**
+   * What a growth left on a medium that it was to gain, where it failed: the others have a record
+   * that is as new and does not name that medium, in both copies, and that one counts.
+   */
+  #isGivenUp(unit: string, mediumId: string, { id, media, sequence }: VolumeRecord): boolean {
+    const others = this.#served(unit).map(copiesThatStay).filter(([first]) =>
+      first !== undefined && first.label.mediumId !== mediumId &&
+      media.includes(first.label.mediumId)
+    );
+    return others.some((copies) =>
+      copies.length === 2 && copies.every(({ label }) => {
+        const record = label.volumes.find((volume) => volume.id === id);
+        return record !== undefined && record.sequence >= sequence &&
+          !record.media.includes(mediumId);
+      })
+    );
+  }
+
   /** The media that the unit serves: it has them open, and does not tell them as refused. */
   #served(unit: string): SimMedium[] {
     return [...this.#media.values()].filter(({ held, path }) =>
@@ -181,7 +199,7 @@ export class DurableLabelsChecker implements Checker {
       for (const { copy, label } of copies) {
         const record = label.volumes.find(({ id }) => id === volumeId) ?? null;
         const why = isOn(label, record) ? holds(record) : null;
-        if (why === null) continue;
+        if (why === null || this.#isGivenUp(unit, label.mediumId, record!)) continue;
         this.#sim.violated(
           this.name,
           `${unit} said that it was so, and durable copy ${copy} of the label of ${medium.path} ` +

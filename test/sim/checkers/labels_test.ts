@@ -143,6 +143,32 @@ Deno.test("labels: a grant or a fence that is told before it is durable is caugh
   assert.match(told("fenced", MIB, active), /is active/);
 });
 
+Deno.test("labels: what a growth left where it failed is no fence or grant, unless it counts", () => {
+  const OTHER = "99999999-2222-4333-8444-555555555555";
+  const onBoth = (record: VolumeRecord): VolumeRecord => ({
+    ...{ ...record, sequence: 3, media: [MEDIUM, OTHER] },
+    extents: [[0, 1, 1], [1, 1, 1]],
+  });
+  const grown = onBoth(recordWith("active"));
+  const texts = (home: VolumeRecord, rest: VolumeRecord) => {
+    const kept = mediumWith(labelWith([home]), "AB", true);
+    const failed = new SimMedium("/unit1/b.img", { sizeBytes: 16 * MIB, isVolatile: true });
+    failed.held = true;
+    failed.preset(0, encodeCopies({ ...labelWith([rest]), mediumId: OTHER }).A);
+    const complaints = new Complaints();
+    const media = new Map([kept, failed].map((medium) => [medium.path, medium]));
+    const checker = new DurableLabelsChecker(complaints, media);
+    const params = { volumeId: VOLUME, station: STATION, generation: GENERATION };
+    const answer = { process: "unit1", result: null, error: null, askedAtMs: 0 } as const;
+    checker.workerAnswered({ ...answer, call: "accessRevoke", params });
+    return complaints.texts.join();
+  };
+  const fenced = { ...recordWith("fenced"), sequence: 3 };
+  assert.equal(texts(fenced, grown), "");
+  assert.match(texts(onBoth(fenced), grown), /is active/);
+  assert.match(texts({ ...fenced, sequence: 2 }, grown), /is active/);
+});
+
 Deno.test("labels: a label of which nothing is durable is caught", () => {
   const medium = mediumWith(labelWith([recordWith("fenced")]), "AB", false);
   const texts = complaintsOf(medium, "accessRevoke", { generation: GENERATION });

@@ -243,4 +243,15 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["adopt", "mid-call", "power", "users"],
     reason: "a host that came before the units was never told that its disk was gone",
   },
+  {
+    seed: 760_073,
+    only: ["catalog", "weather", "full", "users"],
+    reason:
+      "the checker of labels took what a growth had left on a full medium for a label that counts",
+  },
+  {
+    seed: 760_105,
+    only: ["copy", "stalls", "kill", "users"],
+    reason: "of two volumes that were made side by side one was given a number that was not kept",
+  },
 ];

@@ -1,0 +1,69 @@
+import type { MediumInfo, StorageInfo } from "../../../protocol/config/bodies.ts";
+import type { SimErasure } from "../../../storage/io/sim_world.ts";
+import type { Checker, Sim, WorkerAnswer } from "../types.ts";
+import { copiesSeen } from "./label_copies.ts";
+
+/** A sync that stands still ends so much later than it takes effect, at the latest. */
+const HEARD_MS = 70_000;
+/** A mark of a poisoned medium is kept so soon after a unit told of it. */
+const KEPT_MS = 100;
+
+interface Poisoned {
+  readonly step: number;
+  readonly sinceMs: number;
+  /** When its unit first said so. */
+  toldMs: number;
+}
+
+/**
+ * A medium of which a sync has failed is served no more as if nothing had been: not after a good
+ * sync, and not by the unit's next process, until an operator had it opened anew.
+ */
+export class PoisonChecker implements Checker {
+  readonly name = "poison";
+  readonly #sim: Pick<Sim, "violated" | "nowMs" | "step">;
+  /** By "unit1" and the medium's id. */
+  readonly #poisoned = new Map<string, Poisoned>();
+  /** Media that were told to be in order, while any was poisoned, and those that were poisoned. */
+  judged = 0;
+
+  constructor(sim: Pick<Sim, "violated" | "nowMs" | "step">) {
+    this.#sim = sim;
+  }
+
+  syncFailed({ medium, process }: Pick<SimErasure, "medium" | "process">): void {
+    const id = copiesSeen(medium)[0]?.label.mediumId;
+    const key = `${process.split("#")[0]} ${id}`;
+    if (id === undefined || this.#poisoned.has(key)) return;
+    const { step } = this.#sim;
+    this.#poisoned.set(key, { step, sinceMs: this.#sim.nowMs(), toldMs: Infinity });
+  }
+
+  /** Nobody knows of it whom it was not told, or not kept for. */
+  ended(process: string): void {
+    for (const [key, { toldMs }] of this.#poisoned) {
+      const isKept = this.#sim.nowMs() - toldMs > KEPT_MS;
+      if (key.startsWith(`${process} `) && !isKept) this.#poisoned.delete(key);
+    }
+  }
+
+  workerAnswered({ process, call, result, error, askedAtMs }: WorkerAnswer): void {
+    if (error !== null) return;
+    if (call === "mediumChange" && result !== null) {
+      this.#poisoned.delete(`${process} ${(result as MediumInfo).id}`);
+    }
+    if (call !== "storageInfo") return;
+    for (const { id, path, state } of (result as StorageInfo).media) {
+      const poisoned = this.#poisoned.get(`${process} ${id}`);
+      if (poisoned === undefined) continue;
+      if (state === "poisoned") poisoned.toldMs = Math.min(poisoned.toldMs, this.#sim.nowMs());
+      this.judged++;
+      const isHeard = poisoned.toldMs < Infinity || askedAtMs > poisoned.sinceMs + HEARD_MS;
+      if (state !== "ok" || !isHeard) continue;
+      const text =
+        `${process} tells that its medium ${path} is in order; but a sync of it failed ` +
+        `at step ${poisoned.step}, and no operator had it opened anew`;
+      return this.#sim.violated(this.name, text);
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { MIB } from "../../../protocol/core/limits.ts";
+import { copiesSeen } from "./label_copies.ts";
+import { PoisonChecker } from "./poison.ts";
+import { LabelledMedium } from "./testing_labelled.ts";
+
+const HEARD_MS = 100_000;
+
+/** A medium of which a sync has just failed. */
+function watched() {
+  const { medium } = new LabelledMedium({ volumeId: crypto.randomUUID(), grantedBytes: MIB });
+  const { mediumId: id } = copiesSeen(medium)[0]!.label;
+  const texts: string[] = [];
+  let nowMs = 0;
+  const sim = {
+    step: 1,
+    nowMs: () => nowMs,
+    violated: (_: string, text: string) => texts.push(text),
+  };
+  const checker = new PoisonChecker(sim);
+  const answered = { process: "unit1", params: null, error: null } as const;
+  const info = (state: string) => ({ id, path: medium.path, state });
+  checker.syncFailed({ medium, process: "unit1#1" });
+  return {
+    texts,
+    tell: (state: string, afterMs = 0) => {
+      nowMs += afterMs;
+      const result = { media: [info(state)], volumes: [] };
+      checker.workerAnswered({ ...answered, call: "storageInfo", result, askedAtMs: nowMs });
+    },
+    reopen: () =>
+      checker.workerAnswered({
+        ...{ ...answered, call: "mediumChange", askedAtMs: nowMs },
+        result: info("ok"),
+      }),
+    end: () => checker.ended("unit1"),
+  };
+}
+
+Deno.test("poison: a unit that tells of a poisoned medium as in order is caught", () => {
+  const { texts, tell } = watched();
+  tell("ok");
+  tell("poisoned", 1000);
+  assert.deepEqual(texts, [], "nobody had heard of it before");
+  tell("ok");
+  assert.match(texts.join(), /unit1 tells that its medium .* in order; .* failed at step 1/);
+});
+
+Deno.test("poison: one that never told of it is caught as well", () => {
+  const { texts, tell } = watched();
+  tell("ok", HEARD_MS);
+  assert.match(texts.join(), /is in order/);
+});
+
+Deno.test("poison: the unit's next process goes on with it, where it was kept", () => {
+  for (const keptMs of [0, 1000]) {
+    const { texts, tell, end } = watched();
+    tell("poisoned");
+    tell("poisoned", keptMs);
+    end();
+    tell("ok", HEARD_MS);
+    assert.equal(texts.length, keptMs === 0 ? 0 : 1);
+  }
+});
+
+Deno.test("poison: once an operator had it opened anew it may be in order", () => {
+  const { texts, tell, reopen } = watched();
+  tell("poisoned");
+  reopen();
+  tell("ok", HEARD_MS);
+  assert.deepEqual(texts, []);
+});
