@@ -20,12 +20,16 @@ export class SimIo extends SimMediaIo implements io.Io {
     return this.handles.used;
   }
 
-  /** Something that has a buffer is under way: on a medium, a send, a receive of just so much. */
+  /**
+   * Something that has a buffer is under way, or may have: on a medium, a send, a receive of just
+   * so much; or what was asked over a connection, or its answer, is on its way.
+   */
   get hasBuffersUnderWay(): boolean {
     return [...this.pending.values()].some(({ index, cancel }) => {
       const object = this.objects[index];
       if (!(object instanceof SimStream)) return cancel === null;
-      return object.send !== null || object.receive?.exactly === true;
+      return object.send !== null || object.receive?.exactly === true ||
+        object.wire?.isBusy === true;
     });
   }
 

@@ -230,3 +230,24 @@ Deno.test("a connect that was given up leaves nothing behind when it is answered
   bench.pass(10_000);
   assert.equal(received.got(), -Errno.ECONNRESET);
 });
+
+Deno.test("what is held up on its way to an Io is under way for it, until it is there", () => {
+  const bench = new Bench();
+  const [near, far] = bench.connect();
+  const { server, world: { faults } } = bench;
+  Object.assign(faults, { delayed: 1, delayedMs: [5000, 5000] });
+  const first = bench.receive(far);
+  assert.equal(server.hasBuffersUnderWay, false);
+  bench.send(near, "one");
+  bench.until(() => first.got() === "one");
+  const second = bench.receive(far);
+  bench.pass(100);
+  assert.equal(server.hasBuffersUnderWay, false);
+  bench.send(near, "two");
+  bench.pass(3000);
+  assert.deepEqual([second.got(), server.hasBuffersUnderWay], [null, true]);
+  bench.until(() => second.got() === "two");
+  bench.receive(far);
+  bench.pass(100);
+  assert.equal(server.hasBuffersUnderWay, false);
+});

@@ -29,6 +29,8 @@ export interface SimSend {
 export interface SimWire {
   /** The other end is known to be over: nothing can be sent. */
   readonly isBroken: boolean;
+  /** Something is on its way, from this end or to it. */
+  readonly isBusy: boolean;
   /** How many may be sent now. */
   room(): number;
   carry(bytes: Uint8Array): void;
@@ -195,6 +197,8 @@ function takeFirst(parts: Uint8Array[], room: number): Uint8Array {
 
 /** Between two ends on one machine: at once. */
 class LocalWire implements SimWire {
+  /** What is sent is there at once. */
+  readonly isBusy = false;
   readonly #peer: SimStream;
   readonly #capacity: number;
   /** A wire is in use: what its ends do to each other waits for that one's loop. */

@@ -60,6 +60,10 @@ export class WireEnd implements SimWire {
     return false;
   }
 
+  get isBusy(): boolean {
+    return !this.#out.isEmpty || this.other?.out.isEmpty === false;
+  }
+
   room(): number {
     return this.#network.streamBytes - this.#unacknowledged;
   }
