@@ -112,6 +112,8 @@ export const MediumInfo = z.strictObject({
   state: z.enum(MEDIUM_STATES),
   /** Why it is not ok. */
   reason: Text.optional(),
+  /** It has lost what it was given, and cannot be used for another reason besides. */
+  poisoned: z.literal(true).optional(),
   sequence: Count,
   errors: Count,
 });

@@ -206,8 +206,9 @@ function parse(bytes: Uint8Array): Entry[] {
 function damaged(why: string, cause: unknown): DvsanError {
   return new DvsanError(
     "invalid",
-    `Cannot read ${FILE} in the host's state directory: ${why}. Restore it from a backup; it ` +
-      "holds the attachment numbers that keep an old connection from overwriting new data.",
+    `Cannot read ${FILE} in the host's state directory: ${why}. Move it away and start again: ` +
+      "the station tells of all disks anew, and attachment numbers go on above those that the " +
+      "units know. A loss that the next FLUSH was to tell of is then told to nobody.",
     { cause },
   );
 }

@@ -145,7 +145,7 @@ function lossWords(
     return olderWords(pool, unit, medium) ?? backWords(pool, unit, medium) ??
       partedWords(pool, unit, medium);
   }
-  if (action === "reopen" && medium.state === "poisoned") {
+  if (action === "reopen" && (medium.state === "poisoned" || medium.poisoned === true)) {
     return "what its device lost when a flush failed is written again only by hosts that still " +
       "have it; check the device first";
   }

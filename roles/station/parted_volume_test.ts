@@ -180,6 +180,26 @@ Deno.test("a medium of whose label nothing is whole is not told to be adopted", 
   await world.end();
 });
 
+Deno.test("a medium that has lost what it was given is not opened anew unseen, whatever else is wrong", async () => {
+  const { world, units: [u1] } = await smallPool([5]);
+  const { api } = world.station;
+  const reopen = async () =>
+    await api.changeMedium(
+      { unit: "u1", medium: "/dev/u1" },
+      { action: "reopen", yes: false },
+      "ann",
+    );
+  for (const poisoned of [{ poisoned: true } as const, {}]) {
+    await tell(world, u1!, ({ media, ...info }) => {
+      const { poisoned: _, ...medium } = media[0]!;
+      return { ...info, media: [{ ...medium, state: "failed", reason: "no label", ...poisoned }] };
+    });
+    if ("poisoned" in poisoned) await assert.rejects(reopen, /lost when a flush failed.*add --yes/);
+    else assert.ok((await reopen()).id);
+  }
+  await world.end();
+});
+
 Deno.test("what cannot be done to a medium is refused with what it is for", async () => {
   const { world } = await smallPool([5]);
   const { api } = world.station;

@@ -3,6 +3,7 @@ import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import {
   EXTENT_STEP_BYTES,
   EXTENTS_PER_VOLUME_MAX,
+  MEDIA_PER_UNIT_MAX,
   VOLUME_HEADER_BYTES,
 } from "../../protocol/core/limits.ts";
 import { randomUuid } from "../../protocol/core/random.ts";
@@ -20,7 +21,7 @@ export function largestVolumeBytes(spaces: readonly Space[]): number {
   return Math.max(0, bytes - VOLUME_HEADER_BYTES);
 }
 
-export function mediumInfoOf(medium: Medium): MediumInfo {
+function mediumInfoOf(medium: Medium): MediumInfo {
   const { label } = medium;
   const free = medium.free();
   const zeroed = intersect(free, label.zeroed);
@@ -53,6 +54,28 @@ export function poisonedOf(media: ReadonlyMap<string, Medium>): Record<string, s
     if (state === "poisoned") poisoned[id] = reason ?? state;
   }
   return poisoned;
+}
+
+/**
+ * All that a unit tells of its media. That one was poisoned is told also where it cannot be used at
+ * all since.
+ */
+export function mediaInfoOf(
+  media: readonly Medium[],
+  { others, poisoned }: {
+    readonly others: readonly MediumInfo[];
+    /** Why, by medium id. */
+    readonly poisoned: Readonly<Record<string, string>>;
+  },
+): MediumInfo[] {
+  // A unit whose disks are replaced again and again remembers more than one can have.
+  const all = [...media.map(mediumInfoOf), ...others].slice(0, MEDIA_PER_UNIT_MAX);
+  return all.map((info) => {
+    const why = poisoned[info.id];
+    if (why === undefined || info.state === "poisoned") return info;
+    const reason = `${info.reason ?? info.state}. It was poisoned before: ${why}`;
+    return { ...info, reason: reason.slice(0, 1024), poisoned: true };
+  });
 }
 
 export function missingInfo(id: string, sequence: number): MediumInfo {

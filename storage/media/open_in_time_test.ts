@@ -88,6 +88,16 @@ Deno.test("a poisoned medium is good again once it was opened anew, and no soone
   assert.ok(id in broken.poisoned(), "it was not opened");
   await broken.close();
 
+  medium.before = (what) => {
+    if (what === "write") throw new DvsanError("io", "it can only be read");
+  };
+  const readOnly = await openStore([medium], known);
+  // Whoever opens it anew has to know what that may cost, whatever else is wrong with it.
+  const { state, reason, poisoned } = readOnly.storageInfo().media[0]!;
+  assert.deepEqual([state, poisoned], ["failed", true]);
+  assert.match(reason ?? "", /it can only be read.*It was poisoned before: a flush failed/);
+  await readOnly.close();
+
   medium.before = () => {};
   const reopened = await openStore([medium], { ...known, reopened: id });
   assert.deepEqual(statesOf(reopened), [["/a", "ok"]]);

@@ -1,18 +1,13 @@
 import { assert } from "../../protocol/core/assert.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import {
-  EPOCH_MAX,
-  MEDIA_PER_UNIT_MAX,
-  MEDIUM_OPENS_MAX,
-  REVISIONS_PER_OPENING,
-} from "../../protocol/core/limits.ts";
+import { EPOCH_MAX, MEDIUM_OPENS_MAX, REVISIONS_PER_OPENING } from "../../protocol/core/limits.ts";
 import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import { adoptCluster } from "./adopt_cluster.ts";
 import { type Space } from "./allocate.ts";
 import { MediaContinuity } from "./media_continuity.ts";
 import { Medium } from "./medium.ts";
 import { highestOf, VolumeNumbers } from "./numbers.ts";
-import { devicesOf, givenUpInfo, mediumInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
+import { devicesOf, givenUpInfo, mediaInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
 import type { OpenedMedia } from "./open_media.ts";
 import { resolveVolumes } from "./resolve.ts";
 import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
@@ -262,11 +257,10 @@ export class StoreState {
       revision: this.#revision,
       epoch: this.#epoch,
       instance: this.#instance,
-      // A unit whose disks are replaced again and again remembers more than one can have.
-      media: [
-        ...[...this.media.values()].map((medium) => mediumInfoOf(medium)),
-        ...this.#reported,
-      ].slice(0, MEDIA_PER_UNIT_MAX),
+      media: mediaInfoOf([...this.media.values()], {
+        others: this.#reported,
+        poisoned: this.#poisonedBefore,
+      }),
       volumes: volumes.map((volume) => this.volumeInfo(volume)),
     };
   }
