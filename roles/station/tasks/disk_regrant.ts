@@ -45,8 +45,9 @@ export function isToBeGranted(pool: Pool, disk: DiskRow): boolean {
   if (pool.nodes.row(disk.hostId)?.admission !== "admitted") return false;
   return pool.catalog.legsOf(disk.id).some((leg) => {
     const held = pool.observed.volume(leg.unitId, leg.id);
-    if (held === null || leg.publishedBytes !== leg.sizeBytes) return false;
-    return !isGranted(pool, leg, held);
+    if (held === null || leg.publishedBytes === 0) return false;
+    // As its host knows it: it may be growing.
+    return !isGranted(pool, { ...leg, sizeBytes: leg.publishedBytes }, held);
   });
 }
 

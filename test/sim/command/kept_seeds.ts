@@ -259,4 +259,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["kill", "streams", "users"],
     reason: "the bounds did not wait for an answer that was held up on the wire",
   },
+  {
+    seed: 380_055,
+    only: ["swap", "stalls", "weather", "unplug", "direct", "slow", "clone", "users"],
+    reason: "a host was told of a grant that its unit had not taken, as the disk was growing",
+  },
 ];
