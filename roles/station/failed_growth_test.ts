@@ -142,3 +142,35 @@ Deno.test("a catalog of before a growth takes nothing back of what was granted",
   assert.ok(!world.sent.slice(-20).some((text) => text.startsWith("VOLUME_DELETE")));
   await world.end();
 });
+
+Deno.test("a growth that was begun goes on after a start whose catalog is full, once there is room", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await made(world, host, 4);
+  unit!.refuse.set("ACCESS_GRANT", new DvsanError("timeout", "no answer"));
+  await grow(world, 6);
+  await world.pass(1000);
+  assert.deepEqual(sizes([unit!]), [6]);
+  // From the station's first commit on.
+  const { files } = world;
+  const set = files.set.bind(files);
+  files.set = (name, bytes) => {
+    world.spoil(
+      "CREATE TEMP TRIGGER IF NOT EXISTS full BEFORE INSERT ON main.tasks " +
+        "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+    );
+    return set(name, bytes);
+  };
+  await world.crash();
+  files.set = set;
+  unit!.refuse.clear();
+  for (const node of [unit!, host]) assert.equal(await world.join(node), null);
+  await world.pass(6000);
+  assert.equal(host.assignments.get(DISK)!.sizeBytes, 4 * GIB, "its task has not begun again");
+  world.spoil("DROP TRIGGER full");
+  await world.pass(20_000);
+  assert.equal(host.assignments.get(DISK)!.sizeBytes, 6 * GIB);
+  const [task] = await world.station.api.tasks({ limit: 1 });
+  assert.deepEqual([task!.kind, task!.state], ["disk.grow", "done"]);
+  assert.deepEqual(world.station.api.differences(), []);
+  await world.end();
+});

@@ -200,7 +200,10 @@ export class Tasks {
     const held = new HeldLocks(this.#locks, live.abort.signal);
     try {
       await held.take(JSON.parse(row.locksJson));
-      await this.#put(row.id, { state: "running", startedMs: this.#o.world.clock.wallMs() });
+      const begin = () =>
+        this.#put(row.id, { state: "running", startedMs: this.#o.world.clock.wallMs() });
+      // What an earlier run has begun is not over because this one's catalog is full.
+      await (live.isResumed ? this.#surely(begin) : begin());
       const work = this.#o.kinds[row.kind];
       if (work === undefined) {
         throw new DvsanError("unsupported", `This version knows no task of kind "${row.kind}".`);

@@ -264,4 +264,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["swap", "stalls", "weather", "unplug", "direct", "slow", "clone", "users"],
     reason: "a host was told of a grant that its unit had not taken, as the disk was growing",
   },
+  {
+    seed: 780_062,
+    only: ["full", "power", "mid-call", "users"],
+    reason: "a growth that was begun ended undone, as a later start's catalog was full",
+  },
 ];
