@@ -269,4 +269,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["full", "power", "mid-call", "users"],
     reason: "a growth that was begun ended undone, as a later start's catalog was full",
   },
+  {
+    seed: 370_326,
+    only: ["stalls", "users"],
+    reason: "buffers were judged while a unit's medium stood still over what their host waits for",
+  },
 ];

@@ -61,10 +61,11 @@ async function rest(scene: Scene): Promise<void> {
   let ends = false;
   let idleLooks = 0;
   const look = () => {
-    const tooMany = buffersOf(scene).filter(({ is, most }) => is > most);
-    // What has just ended may be given back a little later.
-    idleLooks = tooMany.some(({ isBusy }) => isBusy) ? 0 : idleLooks + 1;
-    ends = tooMany.length === 0 || idleLooks >= LOOKS || sim.nowMs() > untilMs;
+    const all = buffersOf(scene);
+    const isPlenty = all.every(({ is, most }) => is <= most);
+    // A host waits for what stands still at its unit. What has just ended may be given back later.
+    idleLooks = all.some(({ isBusy }) => isBusy) ? 0 : idleLooks + 1;
+    ends = isPlenty || idleLooks >= LOOKS || sim.nowMs() > untilMs;
     if (!ends) sim.later(LOOK_MS, "an inspector looks whether all are at rest", look);
   };
   look();
