@@ -76,7 +76,10 @@ export async function openCatalog(
   });
   if (log !== null || !("catalog" in found)) {
     const aside = setAsideOf(found, path, log);
-    const problems = [setAsideWords(aside)];
+    const gone = named > 0 && named !== first
+      ? [`The catalog ${files.path(nameOf(named))} was missing.`]
+      : [];
+    const problems = [...gone, setAsideWords(aside)];
     const next = "catalog" in found
       ? { catalog: found.catalog, fileName }
       : await replacement(files, open, number + 1);

@@ -141,6 +141,20 @@ Deno.test("openCatalog() takes the catalog that is there when another one is nam
   });
 });
 
+Deno.test("openCatalog() says which catalog is missing also where the one that is there is of no use", async () => {
+  await inFolder(async (folder) => {
+    await folder.withRecord();
+    const path = folder.path("catalog-1.sqlite");
+    Deno.writeFileSync(path, Deno.readFileSync(path).fill(7));
+    folder.write("catalog.current", new TextEncoder().encode("catalog-3.sqlite\n"));
+    const { catalog, fileName, problems } = await folder.open();
+    assert.equal(fileName, "catalog-2.sqlite");
+    assert.match(problems[0]!, /catalog-3.sqlite was missing/);
+    assert.match(problems[1]!, /catalog-1.sqlite could not be used/);
+    await catalog.close();
+  });
+});
+
 Deno.test("a full disk refuses a change in clear words, and takes the next one", async () => {
   await inFolder(async (folder) => {
     let raw: DatabaseSync | null = null;
