@@ -106,6 +106,8 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   };
   // Grown, released and new disks meet whatever strikes.
   if (!kinds.includes("users") && chance.below(2) === 0) kinds.push("users");
+  // Drawn last, so that no other seed means something else.
+  const thirdMedium = chance.below(3) === 0;
   const faults = options.only ?? kinds.filter((kind) => options.without?.includes(kind) !== true);
   const needs = (...of: readonly FaultKind[]) => of.some((kind) => faults.includes(kind)) ? 2 : 1;
   const plan: Plan = {
@@ -113,6 +115,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     faults,
     units: Math.max(drawn.units, needs("adopt", "swap")),
     hosts: Math.max(drawn.hosts, needs("revoke")),
+    mediaPerUnit: drawn.mediaPerUnit === 2 && thirdMedium ? 3 : drawn.mediaPerUnit,
   };
   if (plan.story === null) return plan;
   return { ...plan, ...STORY_PLAN, ...STORIES[plan.story].plan };
