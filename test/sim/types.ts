@@ -61,12 +61,16 @@ export interface ConsumerEvents {
   lost(request: ConsumerRequest): void;
 }
 
-/** An answer that a data worker gave to its control thread, at the instant it gave it. */
-export interface WorkerAnswer {
+/** A call that a data worker took from its mailbox. */
+export interface WorkerAsked {
   /** "unit1". */
   readonly process: string;
   readonly call: CallName;
   readonly params: unknown;
+}
+
+/** An answer that a data worker gave to its control thread, at the instant it gave it. */
+export interface WorkerAnswer extends WorkerAsked {
   /** When the worker took the call, in true time. */
   readonly askedAtMs: number;
   /** Exactly one of both is not null; a call without a result has `undefined` as its result. */
@@ -84,6 +88,7 @@ export interface LifeEvents {
 /** A checker may want any of these. */
 export interface Checker extends Partial<ConsumerEvents>, Partial<LifeEvents> {
   readonly name: string;
+  workerAsked?(asked: WorkerAsked): void;
   workerAnswered?(answer: WorkerAnswer): void;
   /** A process says what happened to it: the kind of an event, "station.recovered". */
   happened?(event: { readonly process: string; readonly kind: string }): void;

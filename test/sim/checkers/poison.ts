@@ -1,6 +1,7 @@
 import type { MediumInfo, StorageInfo } from "../../../protocol/config/bodies.ts";
+import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
 import type { SimErasure } from "../../../storage/io/sim_world.ts";
-import type { Checker, Sim, WorkerAnswer } from "../types.ts";
+import type { Checker, Sim, WorkerAnswer, WorkerAsked } from "../types.ts";
 import { copiesSeen } from "./label_copies.ts";
 
 /** A sync that stands still ends so much later than it takes effect, at the latest. */
@@ -13,6 +14,8 @@ interface Poisoned {
   readonly sinceMs: number;
   /** When its unit first said so. */
   toldMs: number;
+  /** An operator has it opened anew: that has an answer after it is served again. */
+  isReopened: boolean;
 }
 
 /**
@@ -36,7 +39,12 @@ export class PoisonChecker implements Checker {
     const key = `${process.split("#")[0]} ${id}`;
     if (id === undefined || this.#poisoned.has(key)) return;
     const { step } = this.#sim;
-    this.#poisoned.set(key, { step, sinceMs: this.#sim.nowMs(), toldMs: Infinity });
+    this.#poisoned.set(key, {
+      step,
+      sinceMs: this.#sim.nowMs(),
+      toldMs: Infinity,
+      isReopened: false,
+    });
   }
 
   /** Nobody knows of it whom it was not told, or not kept for. */
@@ -47,7 +55,14 @@ export class PoisonChecker implements Checker {
     }
   }
 
-  workerAnswered({ process, call, result, error, askedAtMs }: WorkerAnswer): void {
+  workerAsked({ process, call, params }: WorkerAsked): void {
+    if (call === "mediumChange") this.#reopening(process, params as MediumChange, true);
+  }
+
+  workerAnswered({ process, call, params, result, error, askedAtMs }: WorkerAnswer): void {
+    if (call === "mediumChange" && error !== null) {
+      this.#reopening(process, params as MediumChange, false);
+    }
     if (error !== null) return;
     if (call === "mediumChange" && result !== null) {
       this.#poisoned.delete(`${process} ${(result as MediumInfo).id}`);
@@ -59,11 +74,16 @@ export class PoisonChecker implements Checker {
       if (state === "poisoned") poisoned.toldMs = Math.min(poisoned.toldMs, this.#sim.nowMs());
       this.judged++;
       const isHeard = poisoned.toldMs < Infinity || askedAtMs > poisoned.sinceMs + HEARD_MS;
-      if (state !== "ok" || !isHeard) continue;
+      if (state !== "ok" || !isHeard || poisoned.isReopened) continue;
       const text =
         `${process} tells that its medium ${path} is in order; but a sync of it failed ` +
         `at step ${poisoned.step}, and no operator had it opened anew`;
       return this.#sim.violated(this.name, text);
     }
+  }
+
+  #reopening(process: string, { mediumId, action }: MediumChange, isReopened: boolean): void {
+    const poisoned = this.#poisoned.get(`${process} ${mediumId}`);
+    if (poisoned !== undefined && action === "reopen") poisoned.isReopened = isReopened;
   }
 }

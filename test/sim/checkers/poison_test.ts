@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { PlainError } from "../../../protocol/core/errors.ts";
 import { MIB } from "../../../protocol/core/limits.ts";
 import { copiesSeen } from "./label_copies.ts";
 import { PoisonChecker } from "./poison.ts";
@@ -19,6 +20,11 @@ function watched() {
   };
   const checker = new PoisonChecker(sim);
   const answered = { process: "unit1", params: null, error: null } as const;
+  const reopening = {
+    process: "unit1",
+    call: "mediumChange",
+    params: { mediumId: id, action: "reopen" },
+  } as const;
   const info = (state: string) => ({ id, path: medium.path, state });
   checker.syncFailed({ medium, process: "unit1#1" });
   return {
@@ -28,10 +34,11 @@ function watched() {
       const result = { media: [info(state)], volumes: [] };
       checker.workerAnswered({ ...answered, call: "storageInfo", result, askedAtMs: nowMs });
     },
-    reopen: () =>
+    askToReopen: () => checker.workerAsked(reopening),
+    reopen: (error: PlainError | null = null) =>
       checker.workerAnswered({
-        ...{ ...answered, call: "mediumChange", askedAtMs: nowMs },
-        result: info("ok"),
+        ...{ ...reopening, askedAtMs: nowMs, error },
+        result: error === null ? info("ok") : null,
       }),
     end: () => checker.ended("unit1"),
   };
@@ -69,4 +76,15 @@ Deno.test("poison: once an operator had it opened anew it may be in order", () =
   reopen();
   tell("ok", HEARD_MS);
   assert.deepEqual(texts, []);
+});
+
+Deno.test("poison: while it is opened anew it may be in order, but not once that has failed", () => {
+  const { texts, tell, askToReopen, reopen } = watched();
+  tell("poisoned");
+  askToReopen();
+  tell("ok");
+  assert.deepEqual(texts, [], "it is told before the operator is answered");
+  reopen({ code: "io", message: "it cannot be read" });
+  tell("ok");
+  assert.equal(texts.length, 1);
 });

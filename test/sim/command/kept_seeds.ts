@@ -274,4 +274,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["stalls", "users"],
     reason: "buffers were judged while a unit's medium stood still over what their host waits for",
   },
+  {
+    seed: 400_237,
+    only: ["catalog", "adopt", "media-errors", "cut", "replays", "users"],
+    reason: "a medium was in order again before the operator who reopened it was answered",
+  },
 ];

@@ -73,7 +73,11 @@ export class SimThread implements WorkerThread {
   drain(take: (message: ToWorker) => void): void {
     for (const message of this.#inbox.splice(0)) {
       const atMs = this.#o.owner.sim.nowMs();
-      if ("call" in message) this.#calls.set(message.id, { message, atMs });
+      if ("call" in message) {
+        this.#calls.set(message.id, { message, atMs });
+        const asked = { process: this.#process, call: message.call, params: message.params };
+        this.#o.owner.sim.tell((checker) => checker.workerAsked?.(asked));
+      }
       take(message);
     }
   }
@@ -134,6 +138,10 @@ export class SimThread implements WorkerThread {
     if (loop.promises.dirty) owner.sim.touch();
   }
 
+  get #process(): string {
+    return this.#o.owner.name.split("#")[0]!;
+  }
+
   #arrival(lastMs: number): number {
     const { sim } = this.#o.owner;
     return Math.max(lastMs, sim.nowMs() + MAILBOX_MS_MAX * sim.fraction());
@@ -148,7 +156,7 @@ export class SimThread implements WorkerThread {
     const [error, result] = "error" in message ? [message.error, null] : [null, message.result];
     owner.sim.tell((checker) =>
       checker.workerAnswered?.({
-        process: owner.name.split("#")[0]!,
+        process: this.#process,
         call: asked.message.call,
         params: asked.message.params,
         askedAtMs: asked.atMs,
