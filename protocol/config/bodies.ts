@@ -114,6 +114,8 @@ export const MediumInfo = z.strictObject({
   reason: Text.optional(),
   /** It has lost what it was given, and cannot be used for another reason besides. */
   poisoned: z.literal(true).optional(),
+  /** Its device has fewer bytes than its label says, and it cannot be adopted before it has all. */
+  shrunk: z.literal(true).optional(),
   sequence: Count,
   errors: Count,
 });

@@ -122,5 +122,14 @@ Deno.test("judgeCopies() believes what a crash leaves and nothing else", () => {
   const other = { ...sampleLabel(), mediumId: "0a0b0c0d-0e0f-4011-8213-14151617181a" };
   other.volumes = [];
   assert.equal(judge(at(7).A, encodeCopies(other).B), "quarantined -");
+  const ofOther = encodeCopies(other).A.slice();
+  assert.equal(judge(ofOther, at(7).B), "quarantined -");
+  ofOther[700]! ^= 1;
+  assert.equal(judge(ofOther, at(7).B), "quarantined -", "also where it is damaged besides");
+  assert.equal(
+    judge(torn(at(7).A, encodeCopies(other).A), at(7).B),
+    "quarantined 7",
+    "its own too",
+  );
   assert.equal(judge(new Uint8Array(4096).fill(3), nothing), "none");
 });

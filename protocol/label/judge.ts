@@ -38,15 +38,15 @@ export type Judgement =
     readonly label: Label | null;
     /** The copy that is not that label's, and has to hold it before the other is written to. */
     readonly rewrite: readonly Copy[];
-    /** As far as any sector still tells. */
-    readonly mediumId: string | null;
+    /** All that any sector still tells, copy A's first: two when the copies tell of two media. */
+    readonly mediumIds: readonly string[];
   };
 
 type Found =
   | { readonly kind: "zero" }
   | { readonly kind: "whole"; readonly label: Label }
   | { readonly kind: "torn"; readonly newest: number; readonly mediumId: string }
-  | { readonly kind: "damaged"; readonly reason: string; readonly mediumId: string }
+  | { readonly kind: "damaged"; readonly reason: string; readonly mediumIds: readonly string[] }
   | { readonly kind: "none" };
 
 /** Judges both copies' regions, read whole. */
@@ -57,35 +57,51 @@ export function judgeCopies(regionA: Uint8Array, regionB: Uint8Array): Judgement
   if (a.kind === "zero" && b.kind === "none") return { kind: "none" };
   if (a.kind === "zero" && b.kind === "zero") return { kind: "blank" };
   if (a.kind === "torn" && a.newest === 1 && b.kind === "zero") return { kind: "blank" };
+  const idsA = idsOf(a);
+  const idsB = idsOf(b);
+  const mediumIds = [...new Set([...idsA, ...idsB])];
+  if (idsA.length > 0 && idsB.length > 0 && idsA.every((id) => !idsB.includes(id))) {
+    // Whose data is between them nobody can tell, so neither is there to be taken over.
+    const reason = `its two label copies name different media: copy A ${idsA.join(", ")} ` +
+      `(${wordsOf(a)}), copy B ${idsB.join(", ")} (${wordsOf(b)})`;
+    return { kind: "quarantined", reason, label: null, rewrite: [], mediumIds };
+  }
   if (a.kind === "whole") return judgeWhole(a.label, b);
   if (b.kind === "whole") {
     const { label } = b;
-    const torn = a.kind === "torn" && a.mediumId === label.mediumId &&
+    const torn = a.kind === "torn" &&
       (a.newest === label.sequence || a.newest === label.sequence + 1);
     if (torn) return { kind: "label", label, rewrite: ["A"] };
     return quarantine(`copy A is ${wordsOf(a)} while copy B is whole`, label, "A");
   }
-  const mediumId = "mediumId" in a ? a.mediumId : "mediumId" in b ? b.mediumId : null;
   const reason = `copy A is ${wordsOf(a)}, copy B is ${wordsOf(b)}`;
-  return { kind: "quarantined", reason, label: null, rewrite: [], mediumId };
+  return { kind: "quarantined", reason, label: null, rewrite: [], mediumIds };
+}
+
+function idsOf(found: Found): readonly string[] {
+  switch (found.kind) {
+    case "whole":
+      return [found.label.mediumId];
+    case "torn":
+      return [found.mediumId];
+    case "damaged":
+      return found.mediumIds;
+    case "zero":
+    case "none":
+      return [];
+  }
 }
 
 function judgeWhole(label: Label, b: Found): Judgement {
   const { sequence } = label;
   if (b.kind === "whole") {
-    if (b.label.mediumId !== label.mediumId) {
-      // Whose data is between them nobody can tell, so neither is there to be taken over.
-      const reason = `its two label copies name different media, copy B ${b.label.mediumId}`;
-      const { mediumId } = label;
-      return { kind: "quarantined", reason, label: null, rewrite: [], mediumId };
-    }
     if (b.label.sequence === sequence) return { kind: "label", label, rewrite: [] };
     if (b.label.sequence === sequence - 1) return { kind: "label", label, rewrite: ["A", "B"] };
     const reason = `copy A has sequence ${sequence}, copy B ${b.label.sequence}`;
     const isNewer = b.label.sequence > sequence;
     return isNewer ? quarantine(reason, b.label, "A") : quarantine(reason, label, "B");
   }
-  if (b.kind === "torn" && b.mediumId === label.mediumId && b.newest <= sequence) {
+  if (b.kind === "torn" && b.newest <= sequence) {
     if (b.newest >= sequence - 1) return { kind: "label", label, rewrite: ["B"] };
   }
   if (b.kind === "zero" && sequence === 1) {
@@ -95,7 +111,7 @@ function judgeWhole(label: Label, b: Found): Judgement {
 }
 
 function quarantine(reason: string, label: Label, rewrite: Copy): Judgement {
-  return { kind: "quarantined", reason, label, rewrite: [rewrite], mediumId: label.mediumId };
+  return { kind: "quarantined", reason, label, rewrite: [rewrite], mediumIds: [label.mediumId] };
 }
 
 function wordsOf(found: Found): string {
@@ -111,8 +127,7 @@ function findCopy(region: Uint8Array, copy: Copy): Found {
   const decoded = decodeCopy(region, copy);
   if ("label" in decoded) return { kind: "whole", label: decoded.label };
   let newest = 0;
-  let count = 0;
-  let mediumId = "";
+  const mediumIds = new Set<string>();
   let damage: string | null = null;
   for (let at = 0; at + SECTOR_BYTES <= region.length; at += SECTOR_BYTES) {
     const bytes = region.subarray(at, at + SECTOR_BYTES);
@@ -122,20 +137,20 @@ function findCopy(region: Uint8Array, copy: Copy): Found {
     if ("reason" in sector) damage ??= `sector ${index}: ${sector.reason}`;
     else if (sector.index !== index) damage ??= `sector ${index} is out of place`;
     else {
-      if (mediumId !== "" && sector.mediumId !== mediumId) damage ??= "two media's sectors";
-      mediumId = sector.mediumId;
+      mediumIds.add(sector.mediumId);
+      if (mediumIds.size > 1) damage ??= "two media's sectors";
       newest = Math.max(newest, sector.sequence);
-      count++;
     }
   }
-  if (count === 0) return damage === null ? { kind: "zero" } : { kind: "none" };
-  if (damage !== null) return { kind: "damaged", reason: damage, mediumId };
+  const [mediumId] = mediumIds;
+  if (mediumId === undefined) return damage === null ? { kind: "zero" } : { kind: "none" };
+  if (damage !== null) return { kind: "damaged", reason: damage, mediumIds: [...mediumIds] };
   // All sectors are whole, yet together they are no label: either a crash mixed two writings, or
   // one writing is wrong in itself, which no crash does.
   return isMixed(region, copy) ? { kind: "torn", newest, mediumId } : {
     kind: "damaged",
     reason: decoded.reason,
-    mediumId,
+    mediumIds: [mediumId],
   };
 }
 

@@ -2,7 +2,7 @@ import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import type { DifferenceView } from "../../web/station_api.ts";
 import { serverOf } from "./away_units.ts";
 import type { NodeRow } from "./catalog/rows.ts";
-import { isUnreadable, unreadableWords } from "./medium_orders.ts";
+import { neededWords } from "./medium_orders.ts";
 import type { Pool } from "./pool.ts";
 
 type Unit = Pick<NodeRow, "id" | "name">;
@@ -37,9 +37,12 @@ function elsewhereWords(pool: Pool, unit: Unit, { id }: MediumInfo): string | nu
       one.id === id && one.state !== "missing"
     );
     if (found === undefined) continue;
+    const needs = neededWords(other.name, found);
     const there = `unit "${other.name}" has it (${found.path}, ${found.state})`;
     return found.state === "ok"
       ? `${there}; once nothing here needs it any more: dvsan ctl media forget ${unit.name} ${id}`
+      : needs !== null
+      ? `${there}: bring it back; or there, ${needs}`
       : `${there}: bring it back, or adopt it there: dvsan ctl media adopt ${other.name} ${id}`;
   }
   return null;
@@ -57,7 +60,8 @@ function servedWords(pool: Pool, unit: Unit, { id }: MediumInfo): string | null 
 /** What an operator can do about a medium that is not served. */
 function mediumAdvice(unit: string, medium: MediumInfo): string {
   const { state, id, path } = medium;
-  if (isUnreadable(medium)) return unreadableWords(unit, medium);
+  const needs = neededWords(unit, medium);
+  if (needs !== null) return needs;
   switch (state) {
     case "foreign":
     case "stale":

@@ -50,9 +50,9 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
       `Cannot ${what}: it is ${medium.state}${adviceOf(medium, action)}`,
     );
   }
-  if (action === "adopt" && isUnreadable(medium)) {
-    const why = `${medium.reason}. It takes ${unreadableWords(unit.name, medium)}.`;
-    throw new DvsanError("busy", `Cannot ${what}: there is no label to go by: ${why}`);
+  const needs = neededWords(unit.name, medium);
+  if (action === "adopt" && needs !== null) {
+    throw new DvsanError("busy", `Cannot ${what}: ${medium.reason}. It takes ${needs}.`);
   }
   if (action === "adopt") refuseServed(pool, unit, { medium, what });
   const loss = lossWords(pool, unit, { medium, action });
@@ -78,15 +78,15 @@ export function takesOver(action: MediumAction): boolean {
   return action !== "reopen";
 }
 
-/** Of its label nothing is left that could be taken over. */
-export function isUnreadable({ state, sequence }: MediumInfo): boolean {
-  return state === "quarantined" && sequence === 0;
-}
-
-/** What helps there. */
-export function unreadableWords(unit: string, { id }: MediumInfo): string {
-  return "its label back from a copy; if the medium is lost for good, a start of the unit " +
-    `without it, and then: dvsan ctl media forget ${unit} ${id}`;
+/** What a medium needs that nobody can adopt as it is; null for any other. */
+export function neededWords(unit: string, medium: MediumInfo): string | null {
+  const { id, state, sequence } = medium;
+  const isUnreadable = state === "quarantined" && sequence === 0;
+  if (!isUnreadable && medium.shrunk !== true) return null;
+  const what = isUnreadable ? "its label back from a copy" : "its device with all of its bytes";
+  if (state === "foreign") return `${what}, or an operator who takes it away`;
+  return `${what}; if the medium is lost for good, a start of the unit without it, and then: ` +
+    `dvsan ctl media forget ${unit} ${id}`;
 }
 
 /** The unit has taken the medium over, and the station did not take over what it holds. */

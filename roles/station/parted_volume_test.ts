@@ -180,6 +180,37 @@ Deno.test("a medium of whose label nothing is whole is not told to be adopted", 
   await world.end();
 });
 
+Deno.test("a medium whose device has shrunk is not told to be adopted, wherever it is", async () => {
+  const { world, units: [u1, u2] } = await smallPool([5, 5]);
+  const { api } = world.station;
+  const become = (state: "quarantined" | "foreign") =>
+    tell(world, u1!, ({ media: [own], ...info }) => {
+      const bad = { ...own!, id: CARRIED, path: "/dev/short", sequence: 3, shrunk: true as const };
+      return { ...info, media: [own!, { ...bad, state, reason: "it has shrunk" }] };
+    });
+  const adopt = async () => {
+    const at = { unit: "u1", medium: "/dev/short" };
+    await api.changeMedium(at, { action: "adopt", yes: true }, "ann");
+  };
+  const waits = () => api.differences().map((one) => `${one.subject} ${one.waits}`).join("\n");
+  const expected = {
+    quarantined: /all of its bytes; .* without it, and then: dvsan ctl media forget u1 3333/,
+    foreign: /all of its bytes, or an operator who takes it away/,
+  };
+  for (const state of ["quarantined", "foreign"] as const) {
+    await become(state);
+    assert.match(waits(), expected[state]);
+    assert.doesNotMatch(waits(), /adopt/);
+    await assert.rejects(adopt, expected[state]);
+  }
+  await tell(world, u2!, ({ media: [own], ...info }) => {
+    return { ...info, media: [own!, { ...own!, id: CARRIED, path: "", state: "missing" }] };
+  });
+  assert.match(waits(), /unit "u1" has it \(\/dev\/short, foreign\): bring it back; or there, its/);
+  assert.doesNotMatch(waits(), /adopt/);
+  await world.end();
+});
+
 Deno.test("a medium that has lost what it was given is not opened anew unseen, whatever else is wrong", async () => {
   const { world, units: [u1] } = await smallPool([5]);
   const { api } = world.station;

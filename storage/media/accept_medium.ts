@@ -29,7 +29,8 @@ export async function acceptMedium(
   options: UnitStoreOptions,
 ): Promise<Opened> {
   const { label } = judgement;
-  const id = label?.mediumId ?? (judgement.kind === "quarantined" ? judgement.mediumId : null);
+  const id = label?.mediumId ??
+    (judgement.kind === "quarantined" ? likeliest(judgement.mediumIds, file, options) : null);
   if (id === null) {
     throw new DvsanError("foreign", `Cannot use ${file.path}: it holds a damaged dvsan label.`);
   }
@@ -40,12 +41,14 @@ export async function acceptMedium(
     const sequence = label?.sequence ?? 0;
     const { adopting } = options;
     const isMeant = adopting?.mediumId === id && adopting.sequence === sequence;
-    if (isMeant && label !== null && label.sizeBytes <= file.sizeBytes) {
+    const isShrunk = label !== null && label.sizeBytes > file.sizeBytes;
+    if (isMeant && label !== null && !isShrunk) {
       const isSame = state === "quarantined" || state === "moved";
       const isOurs = isSame && sequence >= (known ?? 0);
       return { kind: "adopted", file, label, isOurs, rewrite: judgement.rewrite };
     }
-    return { kind: "reported", info: infoOf(file, { state, id, reason, sequence }) };
+    const info = infoOf(file, { state, id, reason, sequence });
+    return { kind: "reported", info: isShrunk ? { ...info, shrunk: true } : info };
   };
   if (label !== null && label.unitId !== options.unitId) {
     const whose = `it belongs to unit ${label.unitId}${nameOf(label)}`;
@@ -75,6 +78,21 @@ export async function acceptMedium(
     if (trouble !== null) return report("failed", trouble);
   }
   return { kind: "ok", file, label: own };
+}
+
+/** Which medium this is, when its copies tell of several: the one that was served here before. */
+function likeliest(
+  ids: readonly string[],
+  file: MediumFile,
+  { knownDevices = {}, knownSequences }: UnitStoreOptions,
+): string | null {
+  return ids.find((id) => isOn(knownDevices[id], file)) ??
+    ids.find((id) => Object.hasOwn(knownSequences, id)) ?? ids[0] ?? null;
+}
+
+function isOn(known: KnownDevice | undefined, file: MediumFile): boolean {
+  if (known === undefined || known.identity !== file.identity) return false;
+  return file.identity !== null || known.path === file.path;
 }
 
 /** Writes the copy that a crash left behind the other; why that failed, or null. */
@@ -115,8 +133,7 @@ function movedFrom(file: MediumFile, known: KnownDevice | undefined): string | n
  */
 export function lostLabel(file: MediumFile, options: UnitStoreOptions): MediumInfo | null {
   for (const [id, known] of Object.entries(options.knownDevices ?? {})) {
-    if (known.identity !== file.identity || options.forgotten?.includes(id)) continue;
-    if (file.identity === null && known.path !== file.path) continue;
+    if (!isOn(known, file) || options.forgotten?.includes(id)) continue;
     const reason = "this is the device that this unit served it on, and its label is gone from " +
       "both ends. Put it back from a copy; or have the medium forgotten and the device reopened " +
       "then, which labels it anew";

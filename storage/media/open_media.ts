@@ -235,8 +235,8 @@ function unwiped(info: MediumInfo, wipe: Exclude<Wipe, "no">): MediumInfo {
 }
 
 function isKnown(judgement: Judgement, options: UnitStoreOptions): boolean {
-  const id = judgement.kind === "quarantined" ? judgement.mediumId : null;
-  return id !== null && Object.hasOwn(options.knownSequences, id);
+  const ids = judgement.kind === "quarantined" ? judgement.mediumIds : [];
+  return ids.some((id) => Object.hasOwn(options.knownSequences, id));
 }
 
 async function readCopies(
@@ -244,20 +244,29 @@ async function readCopies(
 ): Promise<{ judgement: Judgement; regionA: Uint8Array }> {
   const regionA = await file.read(0, LABEL_REGION_BYTES);
   const decoded = decodeCopy(regionA, "A");
-  // A medium may have been enlarged since: copy B is where copy A says.
-  const sizeBytes = "label" in decoded ? decoded.label.sizeBytes : file.sizeBytes;
-  if (sizeBytes > file.sizeBytes && "label" in decoded) {
-    const reason = `it has shrunk from ${sizeBytes} to ${file.sizeBytes} bytes, and cannot be ` +
-      "adopted before its device has all of them; if they are lost for good, start the unit " +
-      "without it and forget it";
-    const { label } = decoded;
-    const { mediumId } = label;
-    const kind = "quarantined";
-    const judgement: Judgement = { kind, reason, label, rewrite: [], mediumId };
-    return { judgement, regionA };
+  const copyBOf = async (sizeBytes: number) =>
+    await file.read(copyBStart(sizeBytes), LABEL_REGION_BYTES);
+  const atEnd = async () => judgeCopies(regionA, await copyBOf(file.sizeBytes));
+  if (!("label" in decoded) || decoded.label.sizeBytes === file.sizeBytes) {
+    return { judgement: await atEnd(), regionA };
   }
-  const regionB = await file.read(copyBStart(sizeBytes), LABEL_REGION_BYTES);
-  return { judgement: judgeCopies(regionA, regionB), regionA };
+  // A medium may have been enlarged since: copy B is where copy A says.
+  const { label } = decoded;
+  const judgement = label.sizeBytes > file.sizeBytes
+    ? shrunk(label, file)
+    : judgeCopies(regionA, await copyBOf(label.sizeBytes));
+  if (judgement.kind !== "quarantined") return { judgement, regionA };
+  // Or copy A is another medium's, and this one's own is where the device ends.
+  const own = await atEnd();
+  const isAnothers = own.kind === "quarantined" && own.mediumIds.length > 1;
+  return { judgement: isAnothers ? own : judgement, regionA };
+}
+
+function shrunk(label: Label, { sizeBytes }: MediumFile): Judgement {
+  const reason = `it has shrunk from ${label.sizeBytes} to ${sizeBytes} bytes, and cannot be ` +
+    "adopted before its device has all of them; if they are lost for good, start the unit " +
+    "without it and forget it";
+  return { kind: "quarantined", reason, label, rewrite: [], mediumIds: [label.mediumId] };
 }
 
 async function labelFresh(file: MediumFile, options: UnitStoreOptions): Promise<Opened> {

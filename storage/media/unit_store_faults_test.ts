@@ -261,16 +261,3 @@ Deno.test("half of a volume that was rolled back, or swapped, is never served wi
   assert.match(volume!.reason!, /records that no crash leaves/);
   await forgetful.close();
 });
-
-Deno.test("a whole label on a device that is shorter than it says is quarantined", async () => {
-  const [disk] = media(16 * MIB) as [MemoryMedium];
-  await (await openStore([disk])).close();
-  const short = new MemoryMedium({ path: "/short", sizeBytes: 12 * MIB });
-  short.preset(0, disk.peek(0, 12 * MIB));
-  const store = await openStore([short]);
-  const { media: [medium] } = store.storageInfo();
-  assert.equal(medium!.state, "quarantined");
-  assert.match(medium!.reason!, /shrunk from 16777216 to 12582912 bytes, and cannot be adopted/);
-  assert.match(medium!.reason!, /start the unit without it and forget it/);
-  await store.close();
-});
