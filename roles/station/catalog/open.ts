@@ -6,6 +6,7 @@ import { Catalog } from "./catalog.ts";
 import { beginRecovered } from "./recovered.ts";
 import { migrate, newerMigrations } from "./migrations.ts";
 import { fileOfLog, type OrphanLog, orphanLog } from "./orphan_log.ts";
+import { type CatalogImage, withKnownSchema } from "./known_schema.ts";
 import { type Columns, salvage, type Salvaged } from "./salvage.ts";
 import { columnsOfTables, tablesUnlike } from "./schema.ts";
 import {
@@ -72,7 +73,8 @@ export async function openCatalog(
   const found = await examine(() => open(fileName), {
     path,
     clusterId: options.clusterId,
-    damage: headerDamageOf(files.read(fileName)),
+    // As it is before SQLite opens it, and maybe writes to it.
+    image: { file: files.read(fileName), log: files.read(`${fileName}-wal`) },
   });
   if (log !== null || !("catalog" in found)) {
     const aside = setAsideOf(found, path, log);
@@ -181,14 +183,15 @@ type Examined = { readonly catalog: Catalog } | Salvaged & { readonly reason: st
 
 async function examine(
   open: () => DatabaseSync,
-  { path, clusterId, damage }: {
+  { path, clusterId, image }: {
     readonly path: string;
     readonly clusterId: string;
-    readonly damage: string | null;
+    readonly image: CatalogImage;
   },
 ): Promise<Examined> {
   let reason: string;
   try {
+    const damage = headerDamageOf(image.file);
     if (damage !== null) throw new DvsanError("io", damage);
     const catalog = await openOne(open());
     const cluster = catalog.meta.get(CLUSTER_KEY)?.value ?? clusterId;
@@ -199,10 +202,14 @@ async function examine(
     refuseTrouble(path, error);
     reason = messageOf(error);
   }
-  return { reason, ...salvageFile(open, { clusterId, columns: await columnsOfTables() }) };
+  const about = { clusterId, columns: await columnsOfTables() };
+  // Opened once more: what could be read before it was found damaged is closed.
+  const own = salvageFile(open, about);
+  const copy = await withKnownSchema(image);
+  const known = copy === null ? own : salvageFile(() => copy, about);
+  return { reason, ...known.kept.length > own.kept.length ? known : own };
 }
 
-/** Opens it once more: what could be read before it was found damaged is closed. */
 function salvageFile(
   open: () => DatabaseSync,
   { clusterId, columns }: { readonly clusterId: string; readonly columns: Columns },

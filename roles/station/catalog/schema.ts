@@ -1,3 +1,4 @@
+import type { DatabaseSync } from "node:sqlite";
 import { type Kysely, sql } from "kysely";
 import { messageOf } from "../../../protocol/core/errors.ts";
 import { migrate } from "./migrations.ts";
@@ -36,12 +37,38 @@ export function columnsOfTables(): Promise<Map<string, readonly string[]>> {
   });
 }
 
+export interface FreshSchema {
+  readonly pageBytes: number;
+  /** Of the schema, the header with it, by number from 1. */
+  readonly pages: ReadonlyMap<number, Uint8Array>;
+}
+
+/** The pages that hold the schema, as they are before there is any record. */
+export function freshSchema(): Promise<FreshSchema> {
+  return ofFresh((_, raw) => {
+    const bytes = raw.serialize();
+    const [size] = raw.prepare("PRAGMA page_size").all();
+    const pageBytes = Number(size?.["page_size"]);
+    const numbers = raw.prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'").all();
+    const pages = numbers.map(({ pageno }) => Number(pageno)).map((
+      number,
+    ): [number, Uint8Array] => [
+      number,
+      bytes.subarray((number - 1) * pageBytes, number * pageBytes),
+    ]);
+    return Promise.resolve({ pageBytes, pages: new Map(pages) });
+  });
+}
+
 /** Of an empty catalog as this version makes it. */
-async function ofFresh<T>(read: (fresh: Kysely<Tables>) => Promise<T>): Promise<T> {
-  const fresh = kyselyOver(openDatabaseFile(":memory:"));
+async function ofFresh<T>(
+  read: (fresh: Kysely<Tables>, raw: DatabaseSync) => Promise<T>,
+): Promise<T> {
+  const raw = openDatabaseFile(":memory:");
+  const fresh = kyselyOver(raw);
   try {
     await migrate(fresh);
-    return await read(fresh);
+    return await read(fresh, raw);
   } finally {
     await fresh.destroy();
   }
