@@ -1,13 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { VolumeInfo, VolumeResize } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import {
-  EXTENT_STEP_BYTES,
-  EXTENTS_PER_VOLUME_MAX,
-  VOLUME_HEADER_BYTES,
-} from "../../protocol/core/limits.ts";
+import { EXTENTS_PER_VOLUME_MAX } from "../../protocol/core/limits.ts";
 import type { VolumeRecord } from "../../protocol/label/label.ts";
 import { withoutVolume, withShorter } from "./changes.ts";
+import { firstSteps, stepsFor } from "./first_steps.ts";
 import type { StoreState } from "./store_state.ts";
 import { stepsOf, type Volume } from "./volume.ts";
 import {
@@ -94,26 +91,4 @@ async function takeEndBack(
   await Promise.all(kept.map((medium) => medium.update(withShorter(next))));
   await Promise.all(left.map((medium) => medium.update(withoutVolume(record.id))));
   return changed(state, volume);
-}
-
-function stepsFor(sizeBytes: number): number {
-  return Math.ceil((sizeBytes + VOLUME_HEADER_BYTES) / EXTENT_STEP_BYTES);
-}
-
-/** The first extents of the record, and the media that those are on. */
-function firstSteps(
-  record: Pick<VolumeRecord, "media" | "extents">,
-  steps: number,
-): Pick<VolumeRecord, "media" | "extents"> {
-  const media: string[] = [];
-  const extents: [number, number, number][] = [];
-  let left = steps;
-  for (const [index, start, length] of record.extents) {
-    if (left === 0) break;
-    const mediumId = record.media[index]!;
-    if (!media.includes(mediumId)) media.push(mediumId);
-    extents.push([media.indexOf(mediumId), start, Math.min(length, left)]);
-    left -= Math.min(length, left);
-  }
-  return { media, extents };
 }

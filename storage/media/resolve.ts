@@ -1,6 +1,7 @@
 import { encode } from "cborg";
 import { hexOf } from "../../protocol/core/bytes.ts";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
+import { grantedMedia } from "./first_steps.ts";
 
 /**
  * Which record of a volume counts when media disagree, because an update was cut between them.
@@ -20,11 +21,14 @@ import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
  *    they are dropped. Two that were granted are a conflict: failed.
  * 3. Else the newest version counts. When one of its media is missing, the volume is incomplete.
  *    When all are here and hold it or its predecessor, it is rolled forward: a fence that was begun
- *    stays. A first version that is not on all its media was never acknowledged: it is dropped.
- *    Anything else no crash leaves: failed, nothing is changed, and the reason says what was found.
+ *    stays. Anything else no crash leaves: failed, nothing is changed, and the reason says what was
+ *    found.
  *
  * A growth that failed on a medium that it was to gain is given up: the next change has the same
- * sequence. When that is cut, the growth's record counts as one that no media hold.
+ * sequence. When that is cut, the growth's record counts as one that no media hold. That medium may
+ * come back long after, when the volume was changed often or deleted. So what is only on media
+ * where nothing of it was ever granted is dropped also when another of its media is here and knows
+ * nothing of the volume: it was taken away there, or never came there, as a creation that was cut.
  *
  * A volume that gives back an end which no grant ever covered may lose media: the others are
  * written first, and what is left on those is dropped with rule 2, or when it is rolled forward.
@@ -97,17 +101,17 @@ function resolveOne(versions: Version[], here: ReadonlyMap<string, Label>): Verd
     const others = versions.filter((version) => version !== counts);
     return { volume: { record, state: "whole", reason: null }, fixes: dropAll(others) };
   }
-  const givenUp = versions.filter((version) => isGivenUp(version, versions));
-  if (givenUp.length > 0) {
-    const verdict = resolveOne(versions.filter((version) => !givenUp.includes(version)), here);
-    return { ...verdict, fixes: [...dropAll(givenUp), ...verdict.fixes] };
+  const rests = versions.filter((version) =>
+    isGivenUp(version, versions) || isLeftBehind(version, { versions, here })
+  );
+  if (rests.length > 0) {
+    const others = versions.filter((version) => !rests.includes(version));
+    const verdict = others.length > 0 ? resolveOne(others, here) : { volume: null, fixes: [] };
+    return { ...verdict, fixes: [...dropAll(rests), ...verdict.fixes] };
   }
   const newest = versions[0]!;
   const missing = missingOf(newest.record, here);
   if (missing.length > 0) return keep(newest.record, "incomplete", absent(missing));
-  if (newest.record.sequence === 1 && versions.length === 1) {
-    return { volume: null, fixes: dropAll(versions) };
-  }
   return rollForward(versions, here);
 }
 
@@ -123,15 +127,28 @@ function isGivenUp({ record, holders }: Version, versions: readonly Version[]): 
   );
 }
 
+/**
+ * It holds nothing that was ever granted, and one of its media is here and knows nothing of the
+ * volume: it never was on all of them, or was taken away there while its holder was not there.
+ */
+function isLeftBehind(
+  { record, holders }: Version,
+  { versions, here }: { versions: readonly Version[]; here: ReadonlyMap<string, Label> },
+): boolean {
+  return !grantedMedia(record).some((id) => holders.has(id)) &&
+    record.media.some((id) => here.has(id) && !versions.some((one) => one.holders.has(id)));
+}
+
 function wasGranted({ grant, fencedThrough }: VolumeRecord): boolean {
   return grant !== null || fencedThrough !== null;
 }
 
 function rollForward(versions: Version[], here: ReadonlyMap<string, Label>): Verdict {
   const { record, holders } = versions[0]!;
-  const before = versions.filter((version) => version.record.sequence === record.sequence - 1);
-  const fixes: [string, VolumeRecord | null][] = dropAll(before)
-    .filter(([mediumId]) => !record.media.includes(mediumId));
+  const fixes: [string, VolumeRecord | null][] = versions.flatMap(({ record: old, holders }) =>
+    [...holders].filter((id) => !record.media.includes(id) && !grantedMedia(old).includes(id))
+      .map((id): [string, null] => [id, null])
+  );
   for (const mediumId of record.media) {
     if (holders.has(mediumId)) continue;
     const old = versions.find((version) => version.holders.has(mediumId))?.record;

@@ -33,14 +33,16 @@ Deno.test("resolveVolumes() decides every state that media can be left in", () =
   });
   const small = record({ media: [A], extents: [[0, 10, 17]], sequence: 4 });
   const grown = record({ sequence: 5 });
+  const fresh = { grant: null, fencedThrough: null };
   assert.equal(outcome(labels(record(), record())), "whole 1");
-  assert.equal(outcome(labels(record(), null)), "gone A=dropped");
+  assert.equal(outcome(labels(record(fresh), null)), "gone A=dropped");
   assert.equal(outcome(labels(record(), null).slice(0, 1)), "incomplete 1");
   const [older, newer] = [record({ sequence: 4 }), record({ sequence: 5 })];
   assert.equal(outcome(labels(newer, older)), "whole 5 B=5", "a fence that was begun stays");
   assert.equal(outcome(labels(older, newer)), "whole 5 A=5");
   assert.equal(outcome(labels(newer, record({ sequence: 3 }))), "failed 5");
-  assert.equal(outcome(labels(newer, null)), "failed 5");
+  assert.equal(outcome(labels(newer, null)), "failed 5", "who was fenced may have written there");
+  assert.equal(outcome(labels({ ...newer, ...fresh }, null)), "gone A=dropped");
   assert.equal(outcome(labels(small, grown)), "whole 4 B=dropped", "a growth that was not done");
   const shorter = { ...small, sequence: 2 };
   assert.equal(outcome(labels(shorter, record())), "whole 2 B=dropped", "it gave its end back");
@@ -50,7 +52,6 @@ Deno.test("resolveVolumes() decides every state that media can be left in", () =
   assert.equal(outcome(labels(deleting, older).slice(0, 1)), "incomplete 5");
   const alone = record({ media: [B], extents: [[0, 1, 17]], sequence: 9 });
   assert.equal(outcome(labels(small, alone)), "failed 9", "two complete records");
-  const fresh = { grant: null, fencedThrough: null };
   const first = { ...alone, ...fresh, sequence: 1 };
   assert.equal(outcome(labels(small, first)), "whole 4 B=dropped", "made anew, and used there");
   assert.equal(outcome(labels({ ...small, ...fresh }, alone)), "whole 9 A=dropped");

@@ -11,7 +11,7 @@ import {
 import { encodeBody } from "../../protocol/label/codec.ts";
 import type { VolumeRecord } from "../../protocol/label/label.ts";
 import { allocate, type Piece } from "./allocate.ts";
-import { withRecord } from "./changes.ts";
+import { withoutVolume, withRecord } from "./changes.ts";
 import type { Medium } from "./medium.ts";
 import { largestVolumeBytes } from "./medium_info.ts";
 import { runsOn } from "./resolve.ts";
@@ -119,8 +119,11 @@ export async function writeRecord(
     const promises = second.map((medium) => medium.promise(bytes, runsOn(next, medium.id)));
     try {
       await Promise.all(first.map((medium) => medium.update(withRecord(next))));
+    } catch (error) {
+      for (const medium of first) takeBack(state, medium, next.id);
+      throw error;
     } finally {
-      for (const takeBack of promises) takeBack();
+      for (const end of promises) end();
     }
   }
   // From here on the new record may be on an old medium, and then it is what opening finds.
@@ -129,6 +132,15 @@ export async function writeRecord(
   await Promise.all(second.map((medium) => medium.update(withRecord(next))));
   volume.durable = null;
   return changed(state, volume);
+}
+
+/** What a growth put on a medium, and another did not take: nobody waits until it is gone. */
+function takeBack(state: StoreState, medium: Medium, volumeId: string): void {
+  if (!medium.ok) return;
+  medium.update(withoutVolume(volumeId)).then(() => state.kick(), (error) => {
+    // That medium has failed and says so itself.
+    if (!(error instanceof DvsanError)) throw error;
+  });
 }
 
 export function changed(state: StoreState, volume: Volume): VolumeInfo {
