@@ -5,7 +5,7 @@ import { createBody, grantBody, MIB, noFence, openStore, STATION } from "./testi
 import { MemoryMedium } from "./testing_memory_medium.ts";
 import type { UnitStore } from "./unit_store.ts";
 
-/** A growth that failed leaves a record where it was to go: on a medium that is away, and returns. */
+/** A growth that failed leaves a record where it was to go, on a medium that comes back late. */
 const SIZES = [16, 24, 64];
 
 interface Left {
