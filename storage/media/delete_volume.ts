@@ -2,7 +2,9 @@ import type { VolumeDelete } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { VolumeRecord } from "../../protocol/label/label.ts";
 import { withoutVolume } from "./changes.ts";
+import { grantedMedia } from "./first_steps.ts";
 import type { StoreState } from "./store_state.ts";
+import type { Volume } from "./volume.ts";
 import {
   inTurn,
   isRepeat,
@@ -22,7 +24,9 @@ export async function deleteVolume(state: StoreState, body: VolumeDelete): Promi
     const { record } = volume;
     if (!record.deleting) requireSequence(state, volume, body);
     else if (!isRepeat(record, body)) throw mismatch(state, volume, body);
-    if (volume.broken?.isFinal) return await dropEverywhere(state, record.id);
+    if (volume.broken?.isFinal || isUnusedEnd(state, volume)) {
+      return await dropEverywhere(state, record.id);
+    }
     requireWhole(state, volume);
     if (record.grant !== null && record.grant.state !== "fenced") {
       throw new DvsanError(
@@ -64,7 +68,21 @@ function requireNoRest(state: StoreState, { id, media }: VolumeRecord): void {
   );
 }
 
-/** Of a volume that is never served again: every record of it that is here. */
+/**
+ * All that is here of it came with media of another unit, and no grant ever covered it: an end that
+ * a growth left. The rest of the volume was never here, and nobody waits for it.
+ */
+function isUnusedEnd(state: StoreState, { record, broken }: Volume): boolean {
+  if (broken === null) return false;
+  const known = state.sequences();
+  const granted = grantedMedia(record);
+  return record.media.every((id) => {
+    const medium = state.media.get(id);
+    return medium === undefined ? !Object.hasOwn(known, id) : medium.ok && !granted.includes(id);
+  });
+}
+
+/** Of a volume that is never served again here: every record of it that is here. */
 async function dropEverywhere(state: StoreState, volumeId: string): Promise<null> {
   const holders = state.okMedia().filter(({ nextLabel }) =>
     nextLabel.volumes.some((record) => record.id === volumeId)

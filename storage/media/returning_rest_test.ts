@@ -142,3 +142,37 @@ Deno.test("a growth that fails on one of its media takes back what it put on ano
   assert.deepEqual([now.freeBytes, now.zeroedBytes], [14 * MIB, 14 * MIB]);
   await store.close();
 });
+
+Deno.test("what a failed growth left can be deleted where its medium was carried to, alone", async () => {
+  const left = await growthFails();
+  await deleted(left.store, left);
+  await left.store.close();
+  const unitId = "ffffffffffffffffffffffffffffffff";
+  const looking = await openStore([left.third], { unitId });
+  const [medium] = looking.storageInfo().media;
+  await looking.close();
+  const adopting = { mediumId: medium!.id, sequence: medium!.sequence };
+  const store = await openStore([left.third], { unitId, adopting });
+  const [volume] = store.storageInfo().volumes;
+  assert.deepEqual([volume?.state, volume?.grant?.state], ["incomplete", "fenced"]);
+  const { id: volumeId, sequence: expectedSequence } = volume!;
+  await store.volumeDelete({ station: STATION, volumeId, expectedSequence });
+  assert.equal(freeBytesOf(store, left.third), (SIZES[2]! - 2) * MIB);
+  await store.close();
+});
+
+Deno.test("a part of a volume that was granted is not deleted where its medium was carried to", async () => {
+  const { others, store, volume } = await growthFails();
+  await store.close();
+  const unitId = "ffffffffffffffffffffffffffffffff";
+  const last = others[1]!;
+  const looking = await openStore([last], { unitId });
+  const [medium] = looking.storageInfo().media;
+  await looking.close();
+  const adopting = { mediumId: medium!.id, sequence: medium!.sequence };
+  const next = await openStore([last], { unitId, adopting });
+  const [{ sequence }] = next.storageInfo().volumes as [VolumeInfo];
+  const deletion = { station: STATION, volumeId: volume.id, expectedSequence: sequence };
+  await assert.rejects(next.volumeDelete(deletion), { code: "unavailable" });
+  await next.close();
+});

@@ -125,4 +125,20 @@ export const MEDIA_MUTATIONS: readonly Mutation[] = [
     new: '    work.flag = join.flag && (join.kind !== "write" || join.extent === 0);\n',
     story: "two-media-flushed",
   },
+  {
+    name: "growth-left-behind-kept",
+    breaks: "what a failed growth left goes also where a later change was cut between media",
+    file: "storage/media/resolve.ts",
+    old: "!grantedMedia(old).includes(id))\n",
+    new: "old.sequence === record.sequence - 1)\n",
+    story: "growth-left-behind",
+  },
+  {
+    name: "carried-growth-waits-for-the-rest",
+    breaks: "an end that was never granted is deleted where its medium was carried to, alone",
+    file: "storage/media/delete_volume.ts",
+    old: "volume.broken?.isFinal || isUnusedEnd(state, volume)",
+    new: "volume.broken?.isFinal && !isUnusedEnd(state, volume)",
+    story: "growth-left-behind",
+  },
 ];

@@ -40,6 +40,7 @@ import {
   slowSyncs,
   writesMeet,
 } from "./flushes.ts";
+import { growthLeftBehind } from "./growths.ts";
 import { creationUndone, growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
 import {
   halfCarriedAndBack,
@@ -96,6 +97,7 @@ export const STORY_NAMES = [
   "rolled-back-to-before-start",
   "space-given-again",
   "grows-slowly",
+  "growth-left-behind",
   "late-bytes",
   "long-disk",
   "long-zeroes-are-fenced",
@@ -177,6 +179,10 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "rolled-back-to-before-start": { play: rolledBackToBeforeStart },
   "space-given-again": { plan: { hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: spaceGivenAgain },
   "grows-slowly": { play: growsSlowly },
+  "growth-left-behind": {
+    plan: { hosts: 1, units: 2, mediaPerUnit: 3, mediumBytes: 32 * 2 ** 20 },
+    play: growthLeftBehind,
+  },
   "late-bytes": { play: lateBytes },
   "long-disk": { plan: { units: 2, hosts: 1, mediumBytes: 32 * 2 ** 20 }, play: longDisk },
   "long-zeroes-are-fenced": { plan: { hosts: 2, longShare: 0.5 }, play: longZeroesAreFenced },
