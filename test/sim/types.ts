@@ -92,6 +92,10 @@ export interface Checker extends Partial<ConsumerEvents>, Partial<LifeEvents> {
   workerAnswered?(answer: WorkerAnswer): void;
   /** A process says what happened to it: the kind of an event, "station.recovered". */
   happened?(event: { readonly process: string; readonly kind: string }): void;
+  /** A process, "unit1", wanted to write a file of its state, and had room for it or not. */
+  keptFile?(
+    file: { readonly process: string; readonly name: string; readonly isKept: boolean },
+  ): void;
   /** A disk is created: whoever checks what its blocks hold begins with zeroes. */
   diskCreated?(disk: { readonly diskId: string; readonly sizeBytes: number }): void;
   diskReleased?(diskId: string): void;

@@ -1,5 +1,6 @@
 import type { MediumInfo, StorageInfo } from "../../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
+import { POISONED_MEDIA_FILE } from "../../../roles/process/settings.ts";
 import type { SimErasure } from "../../../storage/io/sim_world.ts";
 import type { Checker, Sim, WorkerAnswer, WorkerAsked } from "../types.ts";
 import { copiesSeen } from "./label_copies.ts";
@@ -27,6 +28,8 @@ export class PoisonChecker implements Checker {
   readonly #sim: Pick<Sim, "violated" | "nowMs" | "step">;
   /** By "unit1" and the medium's id. */
   readonly #poisoned = new Map<string, Poisoned>();
+  /** Units whose state directory was full when they wanted to keep it last. */
+  readonly #unkept = new Set<string>();
   /** Media that were told to be in order, while any was poisoned, and those that were poisoned. */
   judged = 0;
 
@@ -47,10 +50,17 @@ export class PoisonChecker implements Checker {
     });
   }
 
+  keptFile({ process, name, isKept }: Parameters<NonNullable<Checker["keptFile"]>>[0]): void {
+    if (name !== POISONED_MEDIA_FILE) return;
+    if (isKept) this.#unkept.delete(process);
+    else this.#unkept.add(process);
+  }
+
   /** Nobody knows of it whom it was not told, or not kept for. */
   ended(process: string): void {
+    const isUnkept = this.#unkept.delete(process);
     for (const [key, { toldMs }] of this.#poisoned) {
-      const isKept = this.#sim.nowMs() - toldMs > KEPT_MS;
+      const isKept = this.#sim.nowMs() - toldMs > KEPT_MS && !isUnkept;
       if (key.startsWith(`${process} `) && !isKept) this.#poisoned.delete(key);
     }
   }

@@ -41,6 +41,8 @@ function watched() {
         result: error === null ? info("ok") : null,
       }),
     end: () => checker.ended("unit1"),
+    keep: (isKept: boolean, name = "poisoned-media.json") =>
+      checker.keptFile({ process: "unit1", name, isKept }),
   };
 }
 
@@ -67,6 +69,19 @@ Deno.test("poison: the unit's next process goes on with it, where it was kept", 
     end();
     tell("ok", HEARD_MS);
     assert.equal(texts.length, keptMs === 0 ? 0 : 1);
+  }
+});
+
+Deno.test("poison: what a full state directory took nothing of is not known to the next process", () => {
+  for (const last of ["none", "full", "other is full", "kept"]) {
+    const { texts, tell, end, keep } = watched();
+    tell("poisoned");
+    if (last !== "none") keep(false, last === "other is full" ? "number.json" : undefined);
+    tell("poisoned", 1000);
+    if (last === "kept") keep(true);
+    end();
+    tell("ok", HEARD_MS);
+    assert.equal(texts.length, last === "full" ? 0 : 1, last);
   }
 });
 

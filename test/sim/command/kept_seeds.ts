@@ -279,4 +279,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["catalog", "adopt", "media-errors", "cut", "replays", "users"],
     reason: "a medium was in order again before the operator who reopened it was answered",
   },
+  {
+    seed: 810_023,
+    only: ["users", "media-errors", "unplug", "full", "kill"],
+    reason: "a full state directory took no mark of a poisoned medium before its unit was killed",
+  },
 ];

@@ -34,7 +34,10 @@ export function openSimFiles(
     },
     write: (name, bytes) => {
       owner.enter(`write ${name}`);
-      if (on.fullShare > 0 && owner.sim.chance(on.fullShare)) throw noSpace(owner, path(name));
+      const isKept = !(on.fullShare > 0 && owner.sim.chance(on.fullShare));
+      const process = owner.name.split("#")[0]!;
+      owner.sim.tell((checker) => checker.keptFile?.({ process, name, isKept }));
+      if (!isKept) throw noSpace(owner, path(name));
       owner.sim.say(`${owner.name} wrote ${name}, ${bytes.length} bytes`);
       on.files.set(path(name), bytes.slice());
     },
