@@ -1,6 +1,7 @@
 import { addStation, stateOf } from "../machines/cluster.ts";
 import type { SimMachine } from "../machines/machine.ts";
 import { readReal, writeReal } from "../machines/real_files.ts";
+import type { SimRole } from "../machines/role.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { lasting } from "./lasting.ts";
 
@@ -12,6 +13,8 @@ export interface Backup {
 
 const BACKUPS_MAX = 4;
 const MARKS = "station.marks";
+/** The longest time until another node finds the other one of two stations. */
+const HOP_MS_MAX = 5000;
 
 /** The catalog is restored from an old copy, damaged, or lost; now and then a copy is made. */
 export function catalog(scene: Scene): void {
@@ -44,29 +47,51 @@ export function loseCatalog({ station: { machine } }: Scene): void {
   restore(machine, { files: new Map(files), database: new Map() });
 }
 
-/** The station runs twice for a while, with one key; some nodes find the one, some the other. */
+/**
+ * The station runs twice for a while, with one key: some nodes find the one, some the other, and
+ * now and then one that looks again finds the other one of both.
+ */
 export function clone(scene: Scene): void {
-  const { sim, station, world } = scene;
-  if (scene.clone !== null || !station.machine.isOn) return;
+  const { sim, station, world, clone } = scene;
+  if (clone !== null) return hop(scene, clone.machine.address);
+  if (!station.machine.isOn) return;
   station.end("killed");
   const number = ++scene.clones;
   const twin = addStation(world, { name: `twin${number}`, address: `10.0.0.${1 + number}` });
   restore(twin.machine, backupOf(station.machine));
   scene.clone = twin;
-  const led = [...scene.units, ...scene.hosts].filter(() => sim.chance(0.5));
-  for (const { role } of led) world.leads.set(role.machine.name, twin.machine.address);
+  const nodes = [...scene.units, ...scene.hosts].map(({ role }) => role);
+  const led = nodes.filter(() => sim.chance(0.5));
+  for (const { machine } of led) world.leads.set(machine.name, twin.machine.address);
   twin.start();
+  const hopLater = () => {
+    sim.later(HOP_MS_MAX * sim.fraction(), "a node looks for its station", () => {
+      if (scene.clone !== twin) return;
+      hop(scene, twin.machine.address);
+      hopLater();
+    });
+  };
+  if (sim.chance(0.5)) hopLater();
   lasting(scene, {
     what: `${twin.name} is a clone of the station; ${
-      led.map(({ role }) => role.name).join(", ") || "nobody"
+      led.map(({ name }) => name).join(", ") || "nobody"
     } is led to it`,
     undo: () => {
       twin.wanted = false;
       twin.end("killed");
       scene.clone = null;
-      for (const { role } of led) world.leads.delete(role.machine.name);
+      world.leads.clear();
     },
   });
+}
+
+/** A node finds the other one of two stations from now on: at once, as it is killed, or later. */
+function hop({ sim, units, hosts, world: { leads } }: Scene, twin: string): void {
+  const { role } = sim.pick<{ readonly role: SimRole }>([...units, ...hosts]);
+  const { name } = role.machine;
+  if (!leads.delete(name)) leads.set(name, twin);
+  sim.say(`${role.name} is led to ${leads.has(name) ? "the clone" : "the station"}`);
+  if (sim.chance(0.5)) role.end("killed");
 }
 
 export function backupOf(machine: SimMachine): Backup {
