@@ -9,7 +9,7 @@ import { numberOf, type OpenedCatalog, POINTER, replacement } from "./open.ts";
 import { danglingRows } from "./relations.ts";
 import { CHECKED_TABLES, type CheckedTable, invalidRow } from "./row_schemas.ts";
 import { sumOf, withoutSum } from "./row_sums.ts";
-import { KEYS, type Tables } from "./rows.ts";
+import { foundKeyOf, type Tables } from "./rows.ts";
 import { tablesUnlike } from "./schema.ts";
 
 const FINDINGS_MAX = 64;
@@ -127,7 +127,7 @@ async function rowFindings(
   const found = new Set<string>();
   for (const each of rows) {
     const { row, isRight } = withoutSum(table, each);
-    const key = String((row as unknown as Record<string, unknown>)[KEYS[table]]);
+    const key = foundKeyOf(table, row);
     found.add(key);
     const reason = invalidRow(table, row) ?? (isRight ? null : "its checksum is wrong");
     const known = wanted.get(key);

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { pagesOfLog } from "./log_pages.ts";
-import { type FreshSchema, freshSchema } from "./schema.ts";
+import type { FreshSchema } from "./schema.ts";
 import { openDatabaseFile } from "./sqlite.ts";
 
 /** Where the header tells how many pages the file has. */
@@ -18,8 +18,8 @@ export interface CatalogImage {
  * fit to that schema reads as damaged, or as records of which the checksum is wrong. Null when
  * nothing is there.
  */
-export async function withKnownSchema(image: CatalogImage): Promise<DatabaseSync | null> {
-  const bytes = copyOf(image, await freshSchema());
+export function withKnownSchema(image: CatalogImage, fresh: FreshSchema): DatabaseSync | null {
+  const bytes = copyOf(image, fresh);
   if (bytes === null) return null;
   const database = openDatabaseFile(":memory:");
   database.deserialize(bytes);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { freshSchema } from "./schema.ts";
 import { DatabaseSync } from "node:sqlite";
 import { migrate } from "./migrations.ts";
 import { kyselyOver } from "./sqlite.ts";
@@ -26,4 +27,15 @@ Deno.test("migrate() goes on after a kill between a migration and the note of it
   const kept = raw.prepare("SELECT knownEpoch, knownCounter FROM tombstones").get();
   assert.deepEqual({ ...kept }, { knownEpoch: 3, knownCounter: 4 });
   await database.destroy();
+});
+
+Deno.test("freshSchema() tells what no two records of a table may have alike", async () => {
+  const { shapes } = await freshSchema();
+  const unlike = [...shapes].flatMap(([table, each]) => each.unlike.map((one) => [table, ...one]));
+  assert.deepEqual(unlike.sort(), [
+    ["nodes", "name"],
+    ["tasks", "number"],
+    ["volumes", "diskId", "leg"],
+  ]);
+  assert.deepEqual(shapes.get("meta")?.columns, ["key", "value", "sum"]);
 });

@@ -7,8 +7,8 @@ import { beginRecovered } from "./recovered.ts";
 import { migrate, newerMigrations } from "./migrations.ts";
 import { fileOfLog, type OrphanLog, orphanLog } from "./orphan_log.ts";
 import { type CatalogImage, withKnownSchema } from "./known_schema.ts";
-import { type Columns, salvage, type Salvaged } from "./salvage.ts";
-import { columnsOfTables, tablesUnlike } from "./schema.ts";
+import { salvage, type Salvaged } from "./salvage.ts";
+import { freshSchema, type TableShapes, tablesUnlike } from "./schema.ts";
 import {
   damageOf,
   headerDamageOf,
@@ -202,22 +202,23 @@ async function examine(
     refuseTrouble(path, error);
     reason = messageOf(error);
   }
-  const about = { clusterId, columns: await columnsOfTables() };
+  const fresh = await freshSchema();
+  const about = { clusterId, shapes: fresh.shapes };
   // Opened once more: what could be read before it was found damaged is closed.
   const own = salvageFile(open, about);
-  const copy = await withKnownSchema(image);
+  const copy = withKnownSchema(image, fresh);
   const known = copy === null ? own : salvageFile(() => copy, about);
   return { reason, ...known.kept.length > own.kept.length ? known : own };
 }
 
 function salvageFile(
   open: () => DatabaseSync,
-  { clusterId, columns }: { readonly clusterId: string; readonly columns: Columns },
+  { clusterId, shapes }: { readonly clusterId: string; readonly shapes: TableShapes },
 ): Salvaged {
   try {
     using database = disposable(open());
     readDamaged(database.raw);
-    const salvaged = salvage(database.raw, columns);
+    const salvaged = salvage(database.raw, shapes);
     const cluster = salvaged.kept.find((change) =>
       change.table === "meta" && "put" in change && change.put.key === CLUSTER_KEY
     );

@@ -1,12 +1,6 @@
 import type { CheckedTable } from "./row_schemas.ts";
-import { type DiskRow, type GrantRow, KEYS, type Tables, type VolumeRow } from "./rows.ts";
-
-/** What no two records of a table may have alike, as the tables are made (migrations.ts). */
-const UNLIKE: Partial<Record<CheckedTable, readonly string[]>> = {
-  nodes: ["name"],
-  volumes: ["diskId", "leg"],
-  tasks: ["number"],
-};
+import { type DiskRow, type GrantRow, keyOf, type Tables, type VolumeRow } from "./rows.ts";
+import type { TableShapes } from "./schema.ts";
 
 export interface Dangling {
   readonly table: CheckedTable;
@@ -42,13 +36,16 @@ export function danglingRows(
  */
 export function clashingRows(
   rows: ReadonlyMap<CheckedTable, readonly Tables[CheckedTable][]>,
+  shapes: TableShapes,
 ): Dangling[] {
-  return Object.entries(UNLIKE).flatMap(([name, columns]) => {
-    const table = name as CheckedTable;
+  const unlike = [...rows].flatMap(([table, each]) =>
+    (shapes.get(table)?.unlike ?? []).map((columns) => ({ table, each, columns }))
+  );
+  return unlike.flatMap(({ table, each, columns }) => {
     const keys = new Map<string, string>();
-    return (rows.get(table) ?? []).flatMap((each) => {
-      const row = each as unknown as Record<string, unknown>;
-      const key = String(row[KEYS[table]]);
+    return each.flatMap((one) => {
+      const row = one as unknown as Record<string, unknown>;
+      const key = keyOf(table, one);
       const value = JSON.stringify(columns.map((column) => row[column]));
       const other = keys.get(value);
       if (other !== undefined) {

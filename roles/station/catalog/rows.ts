@@ -178,3 +178,8 @@ export function keyOf<T extends keyof typeof KEYS>(table: T, row: Tables[T]): st
   assert(typeof key === "string", `a row of ${table} has no key`);
   return key;
 }
+
+/** The same of a record that may be damaged, for words about it. */
+export function foundKeyOf(table: keyof typeof KEYS, row: object): string {
+  return String((row as Record<string, unknown>)[KEYS[table]]);
+}

@@ -4,11 +4,12 @@ import type { Change } from "./catalog.ts";
 import { clashingRows, type Dangling, danglingRows } from "./relations.ts";
 import { CHECKED_TABLES, type CheckedTable, invalidRow } from "./row_schemas.ts";
 import { withoutSum } from "./row_sums.ts";
-import { KEYS, type Tables } from "./rows.ts";
+import { foundKeyOf, keyOf, KEYS, type Tables } from "./rows.ts";
+import type { TableShapes } from "./schema.ts";
 
 const NAMED_MAX = 32;
 const ROWID = "salvageRowid";
-const KEY_CHARACTERS = 64;
+const KEY_CHARACTERS_MAX = 64;
 
 type Row = Record<string, unknown>;
 
@@ -19,24 +20,22 @@ export interface Salvaged {
   readonly lost: readonly string[];
 }
 
-/** The names of each table's columns, in their order. */
-export type Columns = ReadonlyMap<string, readonly string[]>;
-
 /**
  * Reads of a damaged database every record that can still be read and is right: its page, its
  * checksum, its shape and what it refers to. Changes nothing.
  */
-export function salvage(database: DatabaseSync, columns: Columns): Salvaged {
+export function salvage(database: DatabaseSync, shapes: TableShapes): Salvaged {
   const lost: string[] = [];
   const rows = new Map<CheckedTable, Tables[CheckedTable][]>();
   for (const table of CHECKED_TABLES) {
-    rows.set(table, readTable(database, table, { columns: columns.get(table) ?? [], lost }));
+    const columns = shapes.get(table)?.columns ?? [];
+    rows.set(table, readTable(database, table, { columns, lost }));
   }
   const leaveOut = ({ table, key, reason }: Dangling) => {
     rows.set(table, (rows.get(table) ?? []).filter((row) => keyOf(table, row) !== key));
-    name(lost, `${table} ${key}: ${reason}`);
+    name(lost, { table, key, reason });
   };
-  clashingRows(rows).forEach(leaveOut);
+  clashingRows(rows, shapes).forEach(leaveOut);
   danglingRows(rows).forEach(leaveOut);
   const kept = [...rows].flatMap(([table, each]) =>
     each.map((put) => ({ table, put }) as unknown as Change)
@@ -54,14 +53,15 @@ function readTable(
   for (const raw of readableRows(database, table, lost)) {
     const { [ROWID]: _, ...found } = raw;
     const { row, isRight } = withoutSum(table, namedAs(columns, found));
-    const key = keyOf(table, row);
+    const key = foundKeyOf(table, row);
     const reason = invalidRow(table, row) ?? (isRight ? null : "its checksum is wrong");
     named.add(key);
-    if (reason !== null) name(lost, `${table} ${key}: ${reason}`);
+    if (reason !== null) name(lost, { table, key, reason });
     else if (!kept.has(key)) kept.set(key, row);
   }
   for (const key of indexedKeys(database, table)) {
-    if (!kept.has(key) && !named.has(key)) name(lost, `${table} ${key}: its record is gone`);
+    if (kept.has(key) || named.has(key)) continue;
+    name(lost, { table, key, reason: "its record is gone" });
   }
   return [...kept.values()];
 }
@@ -82,7 +82,7 @@ function indexedKeys(database: DatabaseSync, table: CheckedTable): string[] {
   const index = `sqlite_autoindex_${table}_1`;
   const query = `SELECT ${column} AS ${ROWID} FROM ${table} INDEXED BY ${index} ORDER BY ${column}`;
   take(database, query, keys);
-  return [...keys.keys()].map((key) => String(key).slice(0, KEY_CHARACTERS));
+  return [...keys.keys()].map(String);
 }
 
 /** From the front, from the back, and what is between by the index, each row by itself. */
@@ -101,7 +101,7 @@ function readableRows(database: DatabaseSync, table: CheckedTable, lost: string[
     if (take(database, `${all} WHERE rowid = ${Number(id)}`, rows) !== null) unreadable++;
   }
   const count = unreadable > 0 ? `${unreadable} records` : "records, if there were more,";
-  name(lost, `${table}: ${count} could not be read: ${front}`);
+  say(lost, `${table}: ${count} could not be read: ${front}`);
   return [...rows.values()];
 }
 
@@ -115,11 +115,11 @@ function take(database: DatabaseSync, query: string, into: Map<unknown, Row>): s
   }
 }
 
-function keyOf(table: CheckedTable, row: Tables[CheckedTable]): string {
-  return String((row as unknown as Row)[KEYS[table]]).slice(0, KEY_CHARACTERS);
+function name(lost: string[], { table, key, reason }: Dangling): void {
+  say(lost, `${table} ${key.slice(0, KEY_CHARACTERS_MAX)}: ${reason}`);
 }
 
-function name(lost: string[], text: string): void {
+function say(lost: string[], text: string): void {
   if (lost.length < NAMED_MAX) lost.push(text.slice(0, 300));
   else if (lost.length === NAMED_MAX) lost.push("and more");
 }

@@ -26,26 +26,34 @@ export async function tablesUnlike(database: Kysely<Tables>): Promise<string[]> 
     );
 }
 
-/** The names of each table's columns, in their order. */
-export function columnsOfTables(): Promise<Map<string, readonly string[]>> {
-  return ofFresh(async (fresh) => {
-    const { rows } = await sql<{ tableName: string; name: string }>`
-      SELECT m.name AS tableName, c.name AS name FROM sqlite_schema m, pragma_table_info(m.name) c
-      WHERE m.type = 'table' ORDER BY m.name, c.cid`.execute(fresh);
-    const tables = Map.groupBy(rows, ({ tableName }) => tableName);
-    return new Map([...tables].map(([table, columns]) => [table, columns.map(({ name }) => name)]));
-  });
-}
+/** By the table's name. */
+export type TableShapes = ReadonlyMap<string, {
+  /** The names of its columns, in their order. */
+  readonly columns: readonly string[];
+  /** Columns that no two of its records may have alike, besides what names them. */
+  readonly unlike: readonly (readonly string[])[];
+}>;
 
+/** A catalog's schema before there is any record. */
 export interface FreshSchema {
+  readonly shapes: TableShapes;
   readonly pageBytes: number;
-  /** Of the schema, the header with it, by number from 1. */
+  /** The pages that hold it, the header with it, by number from 1. */
   readonly pages: ReadonlyMap<number, Uint8Array>;
 }
 
-/** The pages that hold the schema, as they are before there is any record. */
 export function freshSchema(): Promise<FreshSchema> {
   return ofFresh((_, raw) => {
+    const namesOf = (query: string, of: string) =>
+      raw.prepare(`SELECT name FROM ${query}`).all(of).map(({ name }) => String(name));
+    const tables = namesOf("sqlite_schema WHERE type = ?", "table");
+    const shapes = tables.map((table) => {
+      const indices = namesOf("pragma_index_list(?) WHERE origin = 'u'", table);
+      return [table, {
+        columns: namesOf("pragma_table_info(?) ORDER BY cid", table),
+        unlike: indices.map((index) => namesOf("pragma_index_info(?) ORDER BY seqno", index)),
+      }] as const;
+    });
     const bytes = raw.serialize();
     const [size] = raw.prepare("PRAGMA page_size").all();
     const pageBytes = Number(size?.["page_size"]);
@@ -56,7 +64,7 @@ export function freshSchema(): Promise<FreshSchema> {
       number,
       bytes.subarray((number - 1) * pageBytes, number * pageBytes),
     ]);
-    return Promise.resolve({ pageBytes, pages: new Map(pages) });
+    return Promise.resolve({ shapes: new Map(shapes), pageBytes, pages: new Map(pages) });
   });
 }
 
