@@ -5,6 +5,7 @@ import {
   LEGS_PER_DISK_MAX,
   MEDIA_PER_UNIT_MAX,
   NAME_CHARACTERS_MAX,
+  TEXT_CHARACTERS_MAX,
   VOLUMES_PER_UNIT_MAX,
 } from "../core/limits.ts";
 import { ERROR_CODES } from "../core/errors.ts";
@@ -31,7 +32,11 @@ const Bytes32 = z.custom<Uint8Array>(
 export const PublicKey = Bytes32;
 export const Bytes = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 export const Count = Bytes;
-export const Text = z.string().max(1024);
+export const Text = z.string().max(TEXT_CHARACTERS_MAX);
+/** As much of it as Text takes. */
+export function asText(text: string): string {
+  return text.slice(0, TEXT_CHARACTERS_MAX);
+}
 /** "192.0.2.1:10809" or "[2001:db8::1]:10809". */
 export const Address = z.string().min(3).max(80);
 export const Addresses = z.array(Address).max(ADDRESSES_PER_NODE_MAX);
@@ -237,7 +242,7 @@ export const TaskView = z.strictObject({
   /** 0 to 1. */
   progress: z.number().min(0).max(1),
   /** What it does or waits for now. */
-  step: z.string().max(1024),
+  step: Text,
   error: Refusal.optional(),
 });
 export type TaskView = z.infer<typeof TaskView>;

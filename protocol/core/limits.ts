@@ -39,6 +39,8 @@ export const NODES_MAX = 4096;
 export const ADDRESSES_PER_NODE_MAX = 16;
 
 // Config protocol (protocol/config).
+/** A reason, or what a task does now. */
+export const TEXT_CHARACTERS_MAX = 1024;
 export const PACKET_BYTES_MAX = 1200;
 export const CONTROL_PORT = 10810;
 /** Where nodes with `--station auto` look; a station's socket joins it (organisation-local). */

@@ -125,7 +125,7 @@ export function forgetting(catalog: Catalog, { id, diskId, sizeBytes }: VolumeRo
 /** A disk of which one leg is used without the agent is not the agent's. */
 function accessOf(catalog: Catalog, volume: VolumeRow, grant: GrantInfo): DiskRow["access"] {
   const isDirect = grant.direct !== undefined ||
-    catalog.directLegsOf(volume.diskId).some(({ id }) => id !== volume.id);
+    catalog.otherDirectLegs(volume.diskId, [volume]).length > 0;
   return isDirect ? "direct" : "agent";
 }
 

@@ -1,5 +1,5 @@
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
-import type { MediumInfo } from "../../protocol/config/bodies.ts";
+import { asText, type MediumInfo } from "../../protocol/config/bodies.ts";
 import type { Copy } from "../../protocol/label/codec.ts";
 import type { Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
@@ -158,7 +158,7 @@ export function infoOf(
     freeBytes: 0,
     zeroedBytes: 0,
     largestVolumeBytes: 0,
-    reason: about.reason.slice(0, 1024),
+    reason: asText(about.reason),
     errors: 0,
   };
 }

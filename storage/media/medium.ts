@@ -1,6 +1,6 @@
 import { bytesEqual } from "../../protocol/core/bytes.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
-import type { MEDIUM_STATES } from "../../protocol/config/bodies.ts";
+import { asText, type MEDIUM_STATES } from "../../protocol/config/bodies.ts";
 import { EXTENT_STEP_BYTES, LABEL_RESERVE_BYTES } from "../../protocol/core/limits.ts";
 import { copyBStart, encodeBody, LABEL_BODY_BYTES_MAX } from "../../protocol/label/codec.ts";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
@@ -169,7 +169,7 @@ export class Medium {
   fail(state: "poisoned" | "failed", reason: string): void {
     if (this.state === "poisoned" || this.state === state) return;
     this.state = state;
-    this.reason = reason.slice(0, 1024);
+    this.reason = asText(reason);
     this.#failing(this);
     this.#changed();
   }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { MediumInfo } from "../../protocol/config/bodies.ts";
+import { asText, type MediumInfo } from "../../protocol/config/bodies.ts";
 import {
   EXTENT_STEP_BYTES,
   EXTENTS_PER_VOLUME_MAX,
@@ -74,7 +74,7 @@ export function mediaInfoOf(
     const why = poisoned[info.id];
     if (why === undefined || info.state === "poisoned") return info;
     const reason = `${info.reason ?? info.state}. It was poisoned before: ${why}`;
-    return { ...info, reason: reason.slice(0, 1024), poisoned: true };
+    return { ...info, reason: asText(reason), poisoned: true };
   });
 }
 

@@ -6,7 +6,7 @@ import {
   MEDIUM_SIZE_BYTES_MIN,
   MIB,
 } from "../../protocol/core/limits.ts";
-import type { MediumInfo } from "../../protocol/config/bodies.ts";
+import { asText, type MediumInfo } from "../../protocol/config/bodies.ts";
 import { type Copy, copyBStart, decodeCopy } from "../../protocol/label/codec.ts";
 import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
@@ -231,7 +231,7 @@ function unwiped(info: MediumInfo, wipe: Exclude<Wipe, "no">): MediumInfo {
     later: `restart the unit with --wipe ${info.path} and --wipe-medium ${info.id}`,
   }[wipe];
   const reason = `${info.reason}; it is not wiped, as it is a medium: to destroy it, ${how}`;
-  return { ...info, reason: reason.slice(0, 1024) };
+  return { ...info, reason: asText(reason) };
 }
 
 function isKnown(judgement: Judgement, options: UnitStoreOptions): boolean {

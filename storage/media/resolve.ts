@@ -1,4 +1,5 @@
 import { encode } from "cborg";
+import { asText } from "../../protocol/config/bodies.ts";
 import { hexOf } from "../../protocol/core/bytes.ts";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 import { grantedMedia } from "./first_steps.ts";
@@ -168,7 +169,7 @@ function rollForward(versions: Version[], here: ReadonlyMap<string, Label>): Ver
 }
 
 function keep(record: VolumeRecord, state: "incomplete" | "failed", reason: string): Verdict {
-  return { volume: { record, state, reason: reason.slice(0, 1024) }, fixes: [] };
+  return { volume: { record, state, reason: asText(reason) }, fixes: [] };
 }
 
 function dropAll(versions: readonly Version[]): [string, null][] {

@@ -1,4 +1,5 @@
 import {
+  asText,
   compareGenerations,
   type Generation,
   type GrantInfo,
@@ -109,7 +110,7 @@ export function volumeInfoOf(volume: Volume, media: Media, nowMs: number): Volum
     media: [...record.media],
     sequence: record.sequence,
     state: trouble?.state ?? (zeroed < allocated ? "zeroing" : "ready"),
-    ...(trouble === null ? {} : { reason: trouble.reason.slice(0, 1024) }),
+    ...(trouble === null ? {} : { reason: asText(trouble.reason) }),
     ...(volume.isMaking && { making: true }),
     zeroedBytes: zeroed * EXTENT_STEP_BYTES,
     allocatedBytes: allocated * EXTENT_STEP_BYTES,

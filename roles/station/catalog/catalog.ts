@@ -124,7 +124,7 @@ export class Catalog {
 
   /** `counted` is called after each of them, above `least`, before who asked for it hears of it. */
   countFrom(least: number, counted: (commits: number) => void): void {
-    this.#marks.raise(least);
+    this.#marks.countFrom(least);
     this.#counted = counted;
   }
 
@@ -134,10 +134,12 @@ export class Catalog {
       .sort((a, b) => a.leg - b.leg);
   }
 
-  /** Those of them that consumers without the agent use: their last grant has a token. */
-  directLegsOf(diskId: string): VolumeRow[] {
+  /** Those besides these that consumers without the agent use: their last grant has a token. */
+  otherDirectLegs(diskId: string, legs: readonly { readonly id: string }[]): VolumeRow[] {
     const grants = this.#rows.grants;
-    return this.legsOf(diskId).filter(({ id }) => (grants.get(id)?.tokenHash ?? null) !== null);
+    return this.legsOf(diskId).filter(({ id }) =>
+      (grants.get(id)?.tokenHash ?? null) !== null && legs.every((leg) => leg.id !== id)
+    );
   }
 
   /** For reading what is not held in memory: events and task logs. */
@@ -145,7 +147,10 @@ export class Catalog {
     return this.#database;
   }
 
-  /** Changes memory now; resolves when the changes are durable, together or not at all. */
+  /**
+   * Changes memory now; resolves when the changes are durable, together or not at all. Without any
+   * it waits for what is on its way, and is refused with that.
+   */
   commit(changes: readonly Change[]): Promise<void> {
     const undos = changes.map((change) => this.#apply(change));
     return new Promise((resolve, reject) => {
@@ -214,7 +219,6 @@ export class Catalog {
     if (change.table === "taskLogs" || change.table === "events") return () => {};
     const rows = this.#rows[change.table] as Map<string, unknown>;
     const key = "put" in change ? keyOf(change.table, change.put) : change.remove;
-    this.#marks.noticed(change);
     const before = rows.get(key);
     if ("put" in change) rows.set(key, change.put);
     else rows.delete(key);
@@ -229,7 +233,7 @@ export class Catalog {
       const changes = group.flatMap((waiting) => waiting.changes);
       const { marks, undo } = this.#marks.next(changes);
       try {
-        await writeAll(this.#database, [...changes, ...marks]);
+        if (changes.length > 0) await writeAll(this.#database, [...changes, ...marks]);
         for (const mark of marks) this.#apply(mark);
         if (marks.length > 0) this.#counted(this.commits);
         for (const waiting of group) waiting.resolve();

@@ -21,22 +21,22 @@ type Marking = Extract<Change, { readonly table: "meta"; readonly put: MetaRow }
  */
 export class CommitMarks {
   readonly #sums = new Map<string, bigint>();
+  readonly #meta: ReadonlyMap<string, MetaRow>;
   readonly #isWhole: boolean;
   #total = 0n;
-  #commits: number;
+  #least = 0;
 
-  /** Of the records that the file holds. */
+  /** Of the records that the file holds, which change with it. */
   constructor(held: Held) {
     for (const [table, rows] of Object.entries(held)) {
       if (UNCOUNTED.has(table)) continue;
       for (const [key, row] of rows) this.#put(table, key, row);
     }
-    const meta = held["meta"] as ReadonlyMap<string, MetaRow>;
-    this.#commits = countOf(meta.get(COMMITS_KEY));
-    const written = meta.get(CONTENT_KEY)?.value;
+    this.#meta = held["meta"] as ReadonlyMap<string, MetaRow>;
+    const written = this.#meta.get(CONTENT_KEY)?.value;
     // A catalog of before has none.
-    const isOfLast = Number(/^(\d+) /.exec(written ?? "")?.[1] ?? "-1") >= this.#commits;
-    this.#isWhole = !isOfLast || written === this.#text(this.#commits);
+    const isOfLast = Number(/^(\d+) /.exec(written ?? "")?.[1] ?? "-1") >= this.commits;
+    this.#isWhole = !isOfLast || written === this.#text(this.commits);
   }
 
   /** Whether the records are all of one moment. */
@@ -46,24 +46,19 @@ export class CommitMarks {
 
   /** How many commits of what is wanted there were: a copy of before has fewer. */
   get commits(): number {
-    return this.#commits;
+    return Math.max(this.#least, countOf(this.#meta.get(COMMITS_KEY)));
   }
 
-  raise(least: number): void {
-    this.#commits = Math.max(this.#commits, least);
-  }
-
-  /** Its own, or of another file that is taken over. */
-  noticed(change: Change): void {
-    if (change.table !== "meta" || !("put" in change) || change.put.key !== COMMITS_KEY) return;
-    this.raise(countOf(change.put));
+  /** There were as many at least, of which this file may have lost some. */
+  countFrom(least: number): void {
+    this.#least = least;
   }
 
   /** The marks to write with these changes, if there are any; `undo` when they were not written. */
   next(changes: readonly Change[]): { readonly marks: readonly Change[]; undo(): void } {
     const counted = changes.filter(isCounted);
     if (counted.length === 0) return { marks: [], undo: () => {} };
-    const commits = this.#commits + 1;
+    const commits = this.commits + 1;
     const count = markOf(COMMITS_KEY, String(commits));
     const undos = [...counted, count].map((change) =>
       "put" in change

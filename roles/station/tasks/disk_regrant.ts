@@ -85,10 +85,7 @@ export async function grantAgain(
   // With the grants: whatever becomes of this task, the host is told anew once all is certain.
   const put: DiskRow = { ...disk, adopted: 1, access: "agent" };
   // Of a disk that becomes the agent's, no leg stays with who uses it without: the agent has all.
-  const direct = pool.catalog.directLegsOf(disk.id).filter(({ id }) =>
-    legs.every((leg) => leg.id !== id)
-  );
-  const again = [...legs, ...direct];
+  const again = [...legs, ...pool.catalog.otherDirectLegs(disk.id, legs)];
   await pool.catalog.commit([
     ...again.map((leg) => grantOf(pool, leg.id)),
     { table: "disks", put },
