@@ -60,7 +60,9 @@ export class StoreState {
           options.log.warn("a medium's end cannot be read", { medium: id, reason: message }),
       });
       this.media.set(medium.id, medium);
-      this.continuity.of(medium.id);
+      // One that an operator has taken over may be a copy of before.
+      if (options.adopting?.mediumId === medium.id) this.continuity.broken(medium.id);
+      else this.continuity.of(medium.id);
       const random = (count: number) => options.random.bytes(count);
       this.zeroers.add(medium, random);
       if (label.epoch > EPOCH_MAX) continue;

@@ -129,15 +129,22 @@ export class DirectMarks {
 /**
  * The marks of before. Where they were damaged, each token that is granted now may have been used
  * before a power cut: who comes by one is told so. A token of media that are not open is not known.
+ * `adopted`: a medium that an operator has taken over now; it may be a copy of before.
  */
 export function knownMarks(
-  { directMarks = {}, areDirectMarksLost = false }: {
+  { directMarks = {}, areDirectMarksLost = false, adopted }: {
     readonly directMarks?: Readonly<Record<string, string>>;
     readonly areDirectMarksLost?: boolean;
+    readonly adopted?: string | undefined;
   },
   { volumes }: Pick<StorageInfo, "volumes">,
 ): Readonly<Record<string, string>> {
-  if (!areDirectMarksLost) return directMarks;
+  if (!areDirectMarksLost) {
+    const marks = volumes.filter(({ id, media }) =>
+      adopted !== undefined && media.includes(adopted) && Object.hasOwn(directMarks, id)
+    ).map(({ id }) => [id, `${directMarks[id]!.split(" ")[0]} ${LOST}`]);
+    return { ...directMarks, ...Object.fromEntries(marks) };
+  }
   const granted = volumes.flatMap(({ id, grant }) =>
     grant?.direct === undefined ? [] : [[id, `${textOf(grant.generation)} ${LOST}`]]
   );

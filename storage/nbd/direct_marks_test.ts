@@ -148,10 +148,16 @@ Deno.test("damaged marks owe the news of a loss to every token that is granted",
   const marks = new Marks();
   const other = "11111111-2222-4333-8444-555555555555";
   const grant = { generation: FIRST, direct: { tokenHash: new Uint8Array(32), addresses: [] } };
-  const volumes = [{ id: VOLUME, grant }, { id: other, grant: { generation: FIRST } }];
+  const volumes = [
+    { id: VOLUME, grant, media: ["m1", "m2"] },
+    { id: other, grant: { generation: FIRST }, media: ["m1"] },
+  ];
   const storage = { volumes } as unknown as StorageInfo;
   const before = { directMarks: { [other]: "1.1 boot-1" } };
   assert.deepEqual(knownMarks(before, storage), before.directMarks);
+  assert.deepEqual(knownMarks({ ...before, adopted: "m2" }, storage), before.directMarks);
+  const adopted = knownMarks({ ...before, adopted: "m1" }, storage);
+  assert.deepEqual(adopted, { [other]: "1.1 lost" }, "it may be older than what was written");
   marks.kept = knownMarks({ directMarks: {}, areDirectMarksLost: true }, storage);
   assert.deepEqual(Object.keys(marks.kept), [VOLUME]);
   marks.restart("boot-1");

@@ -179,3 +179,33 @@ unitTest(
     back.close();
   },
 );
+
+unitTest(
+  "who uses a unit directly is told once that an operator had it take over what may be a copy",
+  async (setting) => {
+    const { kind, path, world } = setting;
+    await grantDirectly(setting);
+    const first = await Direct.open(world);
+    assert.equal(await first.ask(COMMAND.write, new Uint8Array(BLOCK_BYTES).fill(1)), 0);
+    const { directMarks } = world;
+    const { media: [served] } = await world.call("storageInfo", null);
+    const copy = `${path}-copy`;
+    copyMedium(path, copy);
+    const next = new UnitWorld({ kind, path: copy, bootId: world.bootId });
+    try {
+      const knownDevices = { [served!.id]: { path, identity: "another device" } };
+      await next.start({ directMarks, knownDevices });
+      const { media: [moved] } = await next.call("storageInfo", null);
+      assert.equal(moved!.state, "moved");
+      const { id: mediumId, sequence: expectedSequence } = moved!;
+      await next.reopened({ station: STATION, mediumId, expectedSequence, action: "adopt" });
+      const back = await Direct.open(next);
+      assert.deepEqual([await back.ask(COMMAND.flush), await back.ask(COMMAND.flush)], [EIO, 0]);
+      back.close();
+      await next.drain();
+    } finally {
+      next.destroy();
+    }
+    first.close();
+  },
+);

@@ -71,7 +71,8 @@ export class UnitService implements GrantedVolumes {
       options.onChange(change);
     };
     const store = await openUnitStore(start, { ...options, onChange });
-    const directMarks = knownMarks(start, store.storageInfo());
+    const adopted = options.adopting?.mediumId;
+    const directMarks = knownMarks({ ...start, adopted }, store.storageInfo());
     return unit = new UnitService(options, { store, identity: start.identity, directMarks });
   }
 
