@@ -53,18 +53,20 @@ export class Delivery {
 
   /** Sends what the host did not acknowledge yet. Only what is durable here is sent. */
   async kick(hostId: string): Promise<void> {
-    await this.#o.catalog.settled();
-    if (this.#stopped || !this.#o.isPresent(hostId)) return;
-    for (const disk of toldDisks(this.#o.catalog, hostId)) {
-      if (disk.version > disk.deliveredVersion) this.#start(disk);
-    }
+    await this.#send(hostId, (disk) => disk.version > disk.deliveredVersion);
   }
 
   /** Sends everything anew: the host's digest says that it holds something else. */
   async resend(hostId: string): Promise<void> {
-    await this.#o.catalog.settled();
-    if (this.#stopped || !this.#o.isPresent(hostId)) return;
-    for (const disk of toldDisks(this.#o.catalog, hostId)) this.#start(disk);
+    await this.#send(hostId, () => true);
+  }
+
+  async #send(hostId: string, which: (disk: DiskRow) => boolean): Promise<void> {
+    const { catalog, isPresent } = this.#o;
+    await catalog.whenDurable(() => {
+      if (this.#stopped || !isPresent(hostId)) return;
+      toldDisks(catalog, hostId).filter(which).forEach((disk) => this.#start(disk));
+    });
   }
 
   #start(disk: DiskRow): void {

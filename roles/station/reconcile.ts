@@ -106,8 +106,11 @@ export class Reconciler {
   }
 
   /** Looks at the unit and does what is missing. Acts on durable desires only. */
-  async kick(unitId: string): Promise<void> {
-    await this.#o.catalog.settled();
+  kick(unitId: string): Promise<void> {
+    return this.#o.catalog.whenDurable(() => this.#look(unitId));
+  }
+
+  #look(unitId: string): void {
     const info = this.#o.observed.fresh(unitId);
     if (this.#stopped || info === null || !this.#o.isPresent(unitId)) return;
     if (this.#o.standing.state === "superseded") return;
@@ -155,15 +158,13 @@ export class Reconciler {
     this.#timers.get(unitId)?.cancel();
     this.#timers.delete(unitId);
     if (delayMs === Infinity) return;
-    this.#timers.set(
-      unitId,
-      this.#o.world.clock.after(Math.max(1, delayMs), () => {
-        const info = this.#o.observed.fresh(unitId);
-        const zeroing = info !== null && this.#isZeroing(unitId, info);
-        void (zeroing ? this.#o.observed.pull(unitId) : Promise.resolve())
-          .then(() => this.kick(unitId));
-      }),
-    );
+    const { observed, world } = this.#o;
+    const timer = world.clock.after(Math.max(1, delayMs), () => {
+      const info = observed.fresh(unitId);
+      const zeroing = info !== null && this.#isZeroing(unitId, info);
+      void (zeroing ? observed.pull(unitId) : Promise.resolve()).then(() => this.kick(unitId));
+    });
+    this.#timers.set(unitId, timer);
   }
 
   #start(unitId: string, volumeId: string, step: PlanStep): void {
@@ -255,11 +256,10 @@ export class Reconciler {
   #tell(unitId: string, step: PlanStep): void {
     if (step.kind !== "revoke" && step.kind !== "delete") return;
     const unit = this.#unitName(unitId);
-    const text = step.kind === "revoke"
-      ? `Unit "${unit}" fenced volume ${step.volumeId}: its former host reads and writes no more.`
-      : `Unit "${unit}" deleted volume ${step.volumeId}.`;
-    const kind = step.kind === "revoke" ? "grant.fenced" : "volume.deleted";
-    this.#o.events.say({ kind, severity: "info", subject: unit, text });
+    const [kind, text] = step.kind === "revoke"
+      ? ["grant.fenced", `fenced volume ${step.volumeId}: its former host reads and writes no more`]
+      : ["volume.deleted", `deleted volume ${step.volumeId}`];
+    this.#o.events.say({ kind, severity: "info", subject: unit, text: `Unit "${unit}" ${text}.` });
   }
 
   async #failed(

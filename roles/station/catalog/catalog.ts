@@ -44,7 +44,7 @@ type Rows<T extends Held> = Map<string, Tables[T]>;
 /**
  * Desired state: all of it in memory, every change durable in SQLite before its promise resolves.
  * Memory changes at once, so that two requests never promise the same space; what is committed in
- * the meantime shares one transaction. Whoever acts on the outside waits for `settled()` first.
+ * the meantime shares one transaction. Whoever acts on the outside does so in `whenDurable()`.
  * When the database refuses, everything not yet durable is taken back and refused.
  */
 export class Catalog {
@@ -169,9 +169,18 @@ export class Catalog {
     this.#apply(change);
   }
 
-  /** Resolves when all that memory shows is durable. */
-  async settled(): Promise<void> {
+  /** Resolves when all that memory has shown is durable, or was taken back. */
+  settled(): Promise<void> {
+    return this.whenDurable(() => {});
+  }
+
+  /**
+   * Runs it when all that memory shows is durable. Not behind `settled()`: between its end and
+   * whoever awaits that somebody may commit.
+   */
+  async whenDurable<T>(run: () => T): Promise<T> {
     while (this.#pumping !== null) await this.#pumping;
+    return run();
   }
 
   /** Everything that memory holds, as changes that make it anew. */
@@ -194,11 +203,12 @@ export class Catalog {
    * committed from then on waits for its end.
    */
   async alone<T>(run: () => Promise<T>): Promise<T> {
-    // Not by settled(): between its end and whoever awaits that somebody may commit.
-    while (this.#pumping !== null) await this.#pumping;
-    const running = run();
-    this.#pumping = running.then(() => {}, () => {}).then(() => this.#pump());
-    return await running;
+    const running = await this.whenDurable(() => {
+      const done = run();
+      this.#pumping = done.then(() => {}, () => {}).then(() => this.#pump());
+      return { done };
+    });
+    return await running.done;
   }
 
   async #move(database: Kysely<Tables>, isWhole: () => void): Promise<void> {
