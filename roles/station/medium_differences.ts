@@ -2,7 +2,7 @@ import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import type { DifferenceView } from "../../web/station_api.ts";
 import { serverOf } from "./away_units.ts";
 import type { NodeRow } from "./catalog/rows.ts";
-import { neededWords } from "./medium_orders.ts";
+import { canAdopt, neededWords, rivalWords } from "./medium_orders.ts";
 import type { Pool } from "./pool.ts";
 
 type Unit = Pick<NodeRow, "id" | "name">;
@@ -16,7 +16,7 @@ export function mediumDifference(
   if (medium.state === "ok") return null;
   const isElsewhere = medium.state === "missing"
     ? elsewhereWords(pool, unit, medium)
-    : servedWords(pool, unit, medium);
+    : servedWords(pool, unit, medium) ?? adoptableRivals(pool, unit, medium);
   const name = medium.path === "" ? medium.id : medium.path;
   return {
     kind: "medium",
@@ -55,6 +55,11 @@ function servedWords(pool: Pool, unit: Unit, { id }: MediumInfo): string | null 
     ? null
     : `an operator who takes it away from here: unit "${server.name}" serves it, and this is a ` +
       "copy, or the same device, which must not be wiped";
+}
+
+/** One that could be adopted if no other device here had its id. */
+function adoptableRivals(pool: Pool, unit: Unit, medium: MediumInfo): string | null {
+  return canAdopt(medium.state) ? rivalWords(pool, unit, medium) : null;
 }
 
 /** What an operator can do about a medium that is not served. */

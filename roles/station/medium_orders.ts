@@ -54,6 +54,8 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
   if (action === "adopt" && needs !== null) {
     throw new DvsanError("busy", `Cannot ${what}: ${medium.reason}. It takes ${needs}.`);
   }
+  const rivals = action === "adopt" ? rivalWords(pool, unit, medium) : null;
+  if (rivals !== null) throw new DvsanError("busy", `Cannot ${what}. It takes ${rivals}.`);
   if (action === "adopt") refuseServed(pool, unit, { medium, what });
   const loss = lossWords(pool, unit, { medium, action });
   if (loss !== null && !order.yes) {
@@ -78,6 +80,10 @@ export function takesOver(action: MediumAction): boolean {
   return action !== "reopen";
 }
 
+export function canAdopt(state: MediumInfo["state"]): boolean {
+  return STATES.adopt.includes(state);
+}
+
 /** What a medium needs that nobody can adopt as it is; null for any other. */
 export function neededWords(unit: string, medium: MediumInfo): string | null {
   const { id, state, sequence } = medium;
@@ -89,6 +95,22 @@ export function neededWords(unit: string, medium: MediumInfo): string | null {
     `dvsan ctl media forget ${unit} ${id}`;
 }
 
+/**
+ * What it takes where several devices of a unit have one medium id: an order names a medium by its
+ * id, and which of them is the right one nobody can tell from labels. Null for the only one.
+ */
+export function rivalWords(
+  pool: Pool,
+  unit: Pick<NodeRow, "id">,
+  { id }: MediumInfo,
+): string | null {
+  const media = pool.observed.last(unit.id)?.media ?? [];
+  const paths = media.filter((one) => one.id === id && one.path !== "").map(({ path }) => path);
+  if (paths.length < 2) return null;
+  return `an operator who takes away all but one of ${listText(paths)}, which have the same ` +
+    "medium id, and restarts the unit";
+}
+
 /** The unit has taken the medium over, and the station did not take over what it holds. */
 function isHalfAdopted(pool: Pool, { id }: NodeRow, medium: MediumInfo): boolean {
   return medium.state === "ok" && (pool.observed.fresh(id)?.volumes ?? []).some((volume) => {
@@ -97,10 +119,14 @@ function isHalfAdopted(pool: Pool, { id }: NodeRow, medium: MediumInfo): boolean
   });
 }
 
-function mustMedium(pool: Pool, { unit, medium }: MediumOrder): MediumInfo {
+function mustMedium(pool: Pool, { unit, medium, action }: MediumOrder): MediumInfo {
   const media = pool.observed.last(unit.id)?.media ?? [];
   const found = media.filter((one) => one.id.startsWith(medium) || one.path === medium);
-  if (found.length === 1) return found[0]!;
+  const [first] = found;
+  if (first !== undefined && found.every(({ id }) => id === first.id)) {
+    // A copy beside the medium that is meant.
+    return found.find(({ state }) => STATES[action].includes(state)) ?? first;
+  }
   const why = found.length === 0 ? "has no medium" : `has ${found.length} media that begin with`;
   throw new DvsanError("not-found", `Unit "${unit.name}" ${why} "${medium}". See: dvsan ctl media`);
 }
@@ -163,8 +189,16 @@ function lossWords(
     const disk = pool.catalog.disks.get(volume.diskId)?.name ?? volume.diskId;
     return `leg ${volume.leg} of disk "${disk}" (${sizeText(volume.sizeBytes)})`;
   });
-  const lost = [...parts, ...whole];
-  return lost.length === 0 ? null : `lost for good: ${listText(lost)}`;
+  if (parts.length + whole.length === 0) return null;
+  const others = (pool.observed.last(unit.id)?.media ?? [])
+    .filter(({ id, state }) => id !== medium.id && state !== "ok")
+    .map(({ id, path }) => path === "" ? id : path);
+  if (whole.length === 0 || others.length === 0) {
+    return `lost for good: ${listText([...parts, ...whole])}`;
+  }
+  // Which medium it is on was told by the unit's labels alone.
+  const surely = parts.length === 0 ? "" : `lost for good: ${listText(parts)}; `;
+  return `${surely}lost for good unless it is on ${listText(others)}: ${listText(whole)}`;
 }
 
 /** Another unit had it with a newer label: this is a copy of before. Null when none is known. */
