@@ -49,8 +49,8 @@ function closeToOthers(directory: string): void {
   if (names.length > 0 && !names.includes(LOCK_FILE)) {
     throw unusable(
       directory,
-      "others can look into it, and it holds files that are not dvsan's",
-      `Name a directory of its own with --state, or run: chmod 700 ${directory}`,
+      "others can look into it, and nothing tells that its files are dvsan's alone",
+      `If they are, run: chmod 700 ${directory}. If not, name a directory of its own with --state`,
     );
   }
   Deno.chmodSync(directory, 0o700);

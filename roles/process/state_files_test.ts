@@ -48,7 +48,7 @@ Deno.test("openStateFiles() does not take an open directory away from others", (
     Deno.writeTextFileSync(`${directory}/theirs`, "");
     Deno.chmodSync(directory, 0o755);
     const open = () => openStateFiles(directory);
-    assert.throws(open, { code: "usage", message: /others can look into it/ });
+    assert.throws(open, { code: "usage", message: /others can look into it, .*run: chmod 700/ });
     assert.equal(modeOf(directory), 0o755);
     Deno.removeSync(`${directory}/theirs`);
     open();
