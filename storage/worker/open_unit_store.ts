@@ -61,6 +61,10 @@ export async function openUnitStore(
   for (const { path, error } of store.refused) {
     options.log.error("medium not taken", { path, reason: messageOf(error) });
   }
+  for (const { path, id, state, reason } of store.storageInfo().media) {
+    if (state === "ok" || state === "refused") continue;
+    options.log.warn("medium not served", { path, medium: id, state, reason: reason ?? "" });
+  }
   const [first] = store.refused;
   const all = first !== undefined && store.refused.length === start.media.length;
   if (all && heldPaths === undefined) {

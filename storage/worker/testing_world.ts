@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { KIB, MIB, NBD_ATTACH_OUTPUT_BYTES_MAX } from "../../protocol/core/limits.ts";
 import { DATA_LIMITS } from "../../protocol/core/data_limits.ts";
-import { silentLog } from "../../protocol/core/log.ts";
+import { createLog, type LogLine } from "../../protocol/core/log.ts";
 import type { AccessGrant, LegInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import { type KeyPair, keyPairOf, nodeIdOf } from "../../protocol/noise/handshake.ts";
 import { createIo } from "../io/create.ts";
@@ -78,6 +78,7 @@ export class UnitWorld {
   directMarks: Readonly<Record<string, string>> = {};
   continuities: Readonly<Record<string, string>> = {};
   readonly numbersKept: number[] = [];
+  readonly logged: LogLine[] = [];
   /** Why numbers of volumes cannot be kept now. */
   numbersProblem: string | null = null;
   address: SocketAddress = { address: "127.0.0.1", port: 0 };
@@ -109,7 +110,7 @@ export class UnitWorld {
       promises: this.promises,
       bootId: this.bootId,
       random: { bytes: (count) => new Uint8Array(randomBytes(count)) },
-      log: silentLog(),
+      log: createLog((line) => this.logged.push(line)),
       counters: new CounterTable(memory),
       notify: (notice) => this.#noticed(notice),
       fenceAnswerMs: options.fenceAnswerMs ?? 30_000,

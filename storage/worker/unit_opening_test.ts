@@ -67,3 +67,37 @@ for (const what of ["everything", "writes"] as const) {
     },
   );
 }
+
+unitTest("a unit's own log names the media that it does not serve, and why", async (setting) => {
+  const { kind, path } = setting;
+  await setting.world.drain();
+  const before = new UnitWorld({ kind, path });
+  const media = [{ path, wipe: "no" as const }];
+  const away = "11111111-1111-4111-8111-111111111111";
+  try {
+    await before.start({ media });
+    const [medium] = await mediaOf(before);
+    const told = () => before.logged.filter(({ message }) => message === "medium not served");
+    assert.deepEqual(told(), []);
+    await before.drain();
+    const knownSequences = { [medium!.id]: medium!.sequence + 10, [away]: 3 };
+    const world = new UnitWorld({ kind, path });
+    try {
+      await world.start({ media, knownSequences });
+      const lines = world.logged.filter(({ message }) => message === "medium not served");
+      const fields = lines.map(({ level, fields: { path, medium, state } }) => {
+        return { level, path, medium, state };
+      });
+      assert.deepEqual(fields, [
+        { level: "warn", path, medium: medium!.id, state: "stale" },
+        { level: "warn", path: "", medium: away, state: "missing" },
+      ]);
+      assert.match(String(lines[0]!.fields["reason"]), /an old copy/);
+      await world.drain();
+    } finally {
+      world.destroy();
+    }
+  } finally {
+    before.destroy();
+  }
+});
