@@ -170,7 +170,7 @@ export type EventRecord = z.infer<typeof EventRecord>;
 
 /** One thing in which station and unit, or station and host, do not agree; in plain words. */
 export const DifferenceView = z.object({
-  kind: z.enum(["unit", "volume", "medium", "disk"]),
+  kind: z.enum(["unit", "host", "volume", "medium", "disk"]),
   subject: z.string(),
   /** What the station wanted. */
   wanted: z.string(),

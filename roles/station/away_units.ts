@@ -1,7 +1,9 @@
 import type { MediumInfo } from "../../protocol/config/bodies.ts";
+import { COPY_SHOWN_MS } from "../../protocol/core/limits.ts";
 import type { DifferenceView } from "../../web/station_api.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import type { Pool } from "./pool.ts";
+import { timeText } from "./words.ts";
 
 type Unit = Pick<NodeRow, "id" | "name">;
 
@@ -15,7 +17,10 @@ const WHEN_BACK = "compares again once the unit tells what it holds";
 export function awayDifferences(pool: Pool, units: readonly NodeRow[]): DifferenceView[] {
   return units.filter(({ admission }) => admission === "admitted").flatMap((unit) => {
     const away = pool.nodes.reason(unit.id);
-    if (away === null || pool.observed.unbelieved(unit.id) !== null) return [];
+    // One that is copied is there, twice: see copiedDifferences.
+    if (
+      away === null || pool.nodes.isOnline(unit.id) || pool.observed.unbelieved(unit.id) !== null
+    ) return [];
     const told = pool.observed.last(unit.id);
     const held = told === null
       ? "not known: it did not tell yet"
@@ -33,6 +38,20 @@ export function awayDifferences(pool: Pool, units: readonly NodeRow[]): Differen
       ...(told?.media ?? []).flatMap((medium) => movedDifference(pool, { unit, medium, away })),
     ];
   });
+}
+
+/** Nodes whose identity two processes use: what they tell by turns is not of one of them. */
+export function copiedDifferences({ catalog, nodes }: Pool): DifferenceView[] {
+  return [...catalog.nodes.values()].filter(({ id }) => nodes.isCopied(id)).map((row) => ({
+    kind: row.role,
+    subject: `${row.role} "${row.name}"`,
+    wanted: "that one process uses its identity",
+    held: "two did by turns: its state directory was copied, or its machine cloned",
+    will: "nothing by itself",
+    onConfirm: null,
+    waits: "an operator who stops one of them, and gives the copy a directory of its own; " +
+      `told until ${timeText(COPY_SHOWN_MS)} after the last sign of it`,
+  }));
 }
 
 function movedDifference(

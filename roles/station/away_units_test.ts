@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { NODE_SILENT_MS } from "../../protocol/core/limits.ts";
+import { COPY_SHOWN_MS, NODE_SILENT_MS } from "../../protocol/core/limits.ts";
 import { order, smallPool } from "./fake_pool_testing.ts";
+import type { FakeNode } from "./fake_world_testing.ts";
 
 Deno.test("with a unit away nobody is told that all agree, and nothing of it is confirmed", async () => {
   const { world, units: [unit], host } = await smallPool([10]);
@@ -41,5 +42,32 @@ Deno.test("a medium that another unit serves is counted once, also while its for
   const moved = api.differences().find(({ kind }) => kind === "medium");
   assert.match(moved!.held, /^ok, as unit "u1" last told; unit "u2" serves it now$/);
   assert.match(moved!.waits!, /^unit "u1", which is away/);
+  await world.end();
+});
+
+Deno.test("a node that two processes are is not called away, and what helps is told", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  const { api } = world.station;
+  for (const node of [unit!, host] as const) {
+    const as = (run: string): FakeNode => {
+      const { id, publicKey, hello } = node;
+      return { id, publicKey, hello: { ...hello, run }, answer: node.answer.bind(node) };
+    };
+    for (const run of ["first", "second", "first"]) await world.join(as(run));
+  }
+  await world.pass(1000);
+  const shown = api.differences();
+  const of = shown.map(({ kind, subject }) => [kind, subject]);
+  assert.deepEqual(of, [["unit", 'unit "u1"'], ["host", 'host "h1"']]);
+  for (const { wanted, held, waits } of shown) {
+    assert.equal(wanted, "that one process uses its identity");
+    assert.match(held, /^two did by turns: /);
+    assert.match(waits!, /stops one of them, .*told until 10 min after/);
+  }
+  for (let passedMs = 0; passedMs <= COPY_SHOWN_MS; passedMs += NODE_SILENT_MS / 4) {
+    await world.heartbeat(unit!, String(unit!.revision));
+    await world.pass(NODE_SILENT_MS / 4);
+  }
+  assert.deepEqual(api.differences(), []);
   await world.end();
 });

@@ -1,4 +1,5 @@
 import { COPY_SHOWN_MS, RUNS_PER_NODE_KEPT } from "../../protocol/core/limits.ts";
+import type { NodeRow } from "./catalog/rows.ts";
 
 /**
  * Notices a node's identity that two processes use: each of them takes the session from the other.
@@ -28,4 +29,9 @@ export class Copies {
     const seenMs = this.#seenMs.get(nodeId);
     return seenMs !== undefined && nowMs - seenMs < COPY_SHOWN_MS;
   }
+}
+
+export function copiedText({ role, name }: NodeRow): string {
+  return `Two processes use the identity of ${role} "${name}" by turns: its state directory was ` +
+    "copied, or its machine cloned. Stop one of them, and give the copy a directory of its own.";
 }

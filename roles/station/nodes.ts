@@ -12,7 +12,7 @@ import type { Catalog } from "./catalog/catalog.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import type { Events } from "./events.ts";
 import type { Admission, World } from "./ports.ts";
-import { Copies } from "./copies.ts";
+import { copiedText, Copies } from "./copies.ts";
 import { absenceReason, absent, type NodePresence, Silences, wasAway } from "./presence.ts";
 import { timeText } from "./words.ts";
 
@@ -118,9 +118,12 @@ export class Nodes {
 
   /** Identities that two processes use, in sentences. */
   copies(): string[] {
-    return [...this.#o.catalog.nodes.values()]
-      .filter((row) => this.#copies.isCopied(row.id, this.#o.world.clock.nowMs()))
+    return [...this.#o.catalog.nodes.values()].filter(({ id }) => this.isCopied(id))
       .map(copiedText);
+  }
+
+  isCopied(id: string): boolean {
+    return this.#copies.isCopied(id, this.#o.world.clock.nowMs());
   }
 
   #watchCopies({ id, hello }: KnownNode): void {
@@ -285,16 +288,12 @@ export class Nodes {
     const presence = this.#presence.get(id);
     if (presence === undefined) return "not known";
     const nowMs = this.#o.world.clock.nowMs();
-    if (this.#copies.isCopied(id, nowMs)) return "its identity is used by two processes";
-    return absenceReason(presence, { nowMs, hasSession: this.#o.link().node(id) !== null });
+    const hasSession = this.#o.link().node(id) !== null;
+    const copied = this.isCopied(id) ? "its identity is used by two processes" : null;
+    return absenceReason(presence, { nowMs, hasSession }) ?? copied;
   }
 
   #say(kind: string, row: NodeRow, what: { severity: "info" | "warn" | "error"; text: string }) {
     this.#o.events.say({ kind: `node.${kind}`, subject: row.name, ...what });
   }
-}
-
-function copiedText({ role, name }: NodeRow): string {
-  return `Two processes use the identity of ${role} "${name}" by turns: its state directory was ` +
-    "copied, or its machine cloned. Stop one of them, and give the copy a directory of its own.";
 }
