@@ -7,7 +7,7 @@ import { keyPairOf } from "../../protocol/noise/keys.ts";
 import { DiskView, PoolView, UnitView } from "../../web/station_api.ts";
 import { openIdentity } from "../agent/identity.ts";
 import { readToken, StationClient } from "../ctl/client.ts";
-import type { DiskSummary } from "../host/disk_service.ts";
+import type { DiskSummary } from "../host/disk_summary.ts";
 import { callLocal, LOCAL_SOCKET } from "../host/local_call.ts";
 import type { ProcessContext } from "../process/context.ts";
 import { parseEndpoint } from "../process/endpoints.ts";

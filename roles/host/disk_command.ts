@@ -3,7 +3,7 @@ import type { DiskSettings } from "../process/settings.ts";
 import { formatSize } from "../process/sizes.ts";
 import { formatTable, Progress } from "../process/tables.ts";
 import { callLocal, LOCAL_SOCKET } from "./local_call.ts";
-import type { DiskSummary } from "./disk_service.ts";
+import type { DiskSummary } from "./disk_summary.ts";
 
 /** `dvsan disk …`: asks the host's agent and prints its answer. */
 export async function runDisk(settings: DiskSettings, process: ProcessContext): Promise<void> {

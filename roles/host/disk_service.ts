@@ -6,8 +6,8 @@ import { type Clock, wait } from "../../protocol/core/clock.ts";
 import { DvsanError, fromPlainError } from "../../protocol/core/errors.ts";
 import { TASK_POLL_MS_MAX, TASK_POLL_MS_MIN } from "../../protocol/core/limits.ts";
 import { type Random, randomUuid } from "../../protocol/core/random.ts";
-import type { DiskStatus } from "../../storage/worker/messages.ts";
 import type { DiskBook } from "./disk_book.ts";
+import { type DiskSummary, summaryOf } from "./disk_summary.ts";
 import type { Host } from "./host.ts";
 import type { LocalAnswer } from "./local_call.ts";
 
@@ -17,28 +17,6 @@ export interface DiskServiceOptions {
   readonly link: AgentLink;
   readonly clock: Clock;
   readonly random: Random;
-}
-
-/** A disk as `dvsan disk` shows it. */
-export interface DiskSummary {
-  readonly id: string;
-  readonly name: string;
-  readonly sizeBytes: number;
-  readonly version: number;
-  readonly state: DiskStatus["state"] | "direct" | "attaching";
-  readonly reason: string | null;
-  /** nbd+unix:///?socket=PATH, or null while the agent does not serve it. */
-  readonly uri: string | null;
-  readonly connections: number;
-  readonly legs: readonly {
-    readonly leg: number;
-    readonly unit: string;
-    readonly addresses: readonly string[];
-    readonly sizeBytes: number;
-    readonly generation: string;
-    readonly state: string;
-    readonly reason: string | null;
-  }[];
 }
 
 const Sized = z.strictObject({ name: Name, sizeBytes: Bytes });
@@ -62,7 +40,8 @@ export class DiskService {
   readonly answer: LocalAnswer = (call, { progress, signal }) => {
     const commands: Readonly<Record<string, Answering>> = {
       create: (params, ...rest) => this.#create(parse(Sized, params), ...rest),
-      list: () => Promise.resolve(this.#options.book.list().map((one) => this.#summary(one))),
+      list: () =>
+        Promise.resolve(this.#options.book.list().map((one) => summaryOf(this.#options.host, one))),
       show: (params, ...rest) => this.#show(parse(Shown, params), ...rest),
       attach: (params, ...rest) => this.#attach(parse(Named, params), ...rest),
       grow: (params, ...rest) => this.#grow(parse(Sized, params), ...rest),
@@ -109,12 +88,12 @@ export class DiskService {
     signal: AbortSignal,
   ): Promise<DiskSummary & { uris?: readonly string[] }> {
     const held = this.#named(name);
-    if (!direct) return this.#summary(held);
+    if (!direct) return summaryOf(this.#options.host, held);
     this.#refuseInUse(held, "handed out for direct access");
     const { diskId } = held;
     const answer = await this.#access({ diskId, direct: true }, progress, signal);
     const uris = answer.uris ?? [];
-    return { ...this.#summary(this.#named(name)), uris };
+    return { ...summaryOf(this.#options.host, this.#named(name)), uris };
   }
 
   async #attach(
@@ -135,9 +114,11 @@ export class DiskService {
     signal: AbortSignal,
   ): Promise<DiskSummary> {
     const { diskId } = this.#named(name);
+    this.#options.host.refused.forget(diskId);
     const answer = await this.#ask("DISK_GROW", { diskId, sizeBytes }, { progress, signal });
     await this.#finish(answer, progress, signal);
-    await this.#until(() => (this.#options.book.get(diskId)?.sizeBytes ?? 0) >= sizeBytes, signal);
+    const { book } = this.#options;
+    await this.#untilTaken(diskId, () => (book.get(diskId)?.sizeBytes ?? 0) >= sizeBytes, signal);
     return await this.#usable(diskId, { name, signal });
   }
 
@@ -149,9 +130,10 @@ export class DiskService {
     const held = this.#named(name);
     this.#refuseInUse(held, "released");
     const { diskId } = held;
+    this.#options.host.refused.forget(diskId);
     const answer = await this.#ask("DISK_RELEASE", { diskId }, { progress, signal });
     await this.#finish(answer, progress, signal);
-    await this.#until(() => this.#options.book.get(held.diskId) === null, signal);
+    await this.#untilTaken(diskId, () => this.#options.book.get(diskId) === null, signal);
     await this.#options.host.settled(held.diskId);
     return { released: name };
   }
@@ -197,7 +179,7 @@ export class DiskService {
     { name, signal }: { name: string; signal: AbortSignal },
   ): Promise<DiskSummary> {
     const { host, book } = this.#options;
-    await this.#until(() => book.get(diskId) !== null, signal);
+    await this.#untilTaken(diskId, () => book.get(diskId) !== null, signal);
     await host.settled(diskId);
     await this.#until(() => {
       const failure = host.failure(diskId);
@@ -209,7 +191,21 @@ export class DiskService {
       }
       return status?.state === "ready";
     }, signal);
-    return this.#summary(this.#named(name));
+    return summaryOf(this.#options.host, this.#named(name));
+  }
+
+  /** Until the map that the station tells is kept here; rejects with why it cannot be. */
+  async #untilTaken(diskId: string, isTaken: () => boolean, signal: AbortSignal): Promise<void> {
+    await this.#until(() => {
+      if (isTaken()) return true;
+      const why = this.#options.host.refused.reason(diskId);
+      if (why === null) return false;
+      throw new DvsanError(
+        "unavailable",
+        `The station has done it, and this host cannot take over what is new: ${why} Once that ` +
+          "is mended, it does by itself. See: dvsan disk list",
+      );
+    }, signal);
   }
 
   async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
@@ -250,36 +246,6 @@ export class DiskService {
       `Disk "${held.name}" is in use by ${connections} connection(s) and cannot be ${what}. ` +
         "End its consumers first.",
     );
-  }
-
-  #summary(assignment: Assignment): DiskSummary {
-    const { host } = this.#options;
-    const { diskId, name, sizeBytes, version } = assignment;
-    const status = host.status(diskId);
-    const state = assignment.state === "direct" ? "direct" : status?.state ?? "attaching";
-    const legs = assignment.legs.map((leg) => {
-      const known = status?.legs.find((one) => one.leg === leg.leg);
-      return {
-        leg: leg.leg,
-        unit: leg.unitName,
-        addresses: leg.addresses,
-        sizeBytes: leg.sizeBytes,
-        generation: `${leg.generation.epoch}.${leg.generation.counter}`,
-        state: known?.state ?? state,
-        reason: known?.reason ?? null,
-      };
-    });
-    return {
-      id: diskId,
-      name,
-      sizeBytes,
-      version,
-      state,
-      reason: host.failure(diskId),
-      uri: status === null ? null : `nbd+unix:///?socket=${status.socketPath}`,
-      connections: status?.connections ?? 0,
-      legs,
-    };
   }
 }
 

@@ -3,7 +3,8 @@ import type { TaskView } from "../../protocol/config/bodies.ts";
 import type { AgentLink } from "../../protocol/config/link.ts";
 import type { Clock } from "../../protocol/core/clock.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { DiskService, type DiskSummary } from "./disk_service.ts";
+import { DiskService } from "./disk_service.ts";
+import type { DiskSummary } from "./disk_summary.ts";
 import { assignmentOf, makeHost } from "./fake_world_testing.ts";
 
 /** Runs timers as soon as everything else has run. */
@@ -122,4 +123,42 @@ Deno.test("unknown disks, commands and senseless parameters are refused in words
   for (const command of ["toString", "", "destroy"]) {
     await assert.rejects(async () => await call(command, {}), { code: "unsupported" });
   }
+});
+
+Deno.test("who waits for a map that this host cannot keep is told why, and the log says it once", async () => {
+  const { host, files, logged, call } = makeService((name, body) => {
+    if (name === "STORAGE_REQUEST") diskId = (body as { diskId: string }).diskId;
+    return taskOf({ state: "done", progress: 1 });
+  });
+  let diskId = "";
+  const { write } = files;
+  const full = () => {
+    throw new DvsanError("io", "Cannot write /x/disks.json: the file system is full.");
+  };
+  // As the station goes on telling while the command waits.
+  const tell = async (change: { version: number; sizeBytes: number }) => {
+    for (let times = 0; times < 3; times++) {
+      const told = Promise.try(() =>
+        host.handlers().VOLUME_ASSIGNMENT!(assignmentOf({ diskId, ...change }), null)
+      );
+      await told.catch((error) => assert.match(String(error), /file system is full/));
+    }
+  };
+  const why = /has done it, .*disks\.json: the file system is full\. Once that is mended/;
+  files.write = full;
+  const created = assert.rejects(call("create", { name: "db", sizeBytes: 8192 }), why);
+  await tell({ version: 1, sizeBytes: 8192 });
+  await created;
+  assert.equal(logged.filter(({ message }) => /map .* was not taken/.test(message)).length, 1);
+  files.write = write;
+  await tell({ version: 1, sizeBytes: 8192 });
+  assert.equal((await call("show", { name: "db", direct: false }) as DiskSummary).version, 1);
+  files.write = full;
+  const grown = assert.rejects(call("grow", { name: "db", sizeBytes: 16384 }), why);
+  await tell({ version: 2, sizeBytes: 16384 });
+  await grown;
+  files.write = write;
+  await tell({ version: 2, sizeBytes: 16384 });
+  const disk = await call("grow", { name: "db", sizeBytes: 16384 }) as DiskSummary;
+  assert.equal(disk.sizeBytes, 16384);
 });

@@ -1,7 +1,7 @@
 import { seededRandom } from "../../storage/media/testing.ts";
 import type { Assignment } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { silentLog } from "../../protocol/core/log.ts";
+import { createLog, type LogLine } from "../../protocol/core/log.ts";
 import type { DiskAttach, DiskStatus } from "../../storage/worker/messages.ts";
 import { DiskBook } from "./disk_book.ts";
 import { type DataCalls, Host } from "./host.ts";
@@ -125,14 +125,15 @@ export function makeHost(files = memoryFiles()) {
   const worker = new FakeWorker();
   const book = loadBook(files);
   const removed: string[] = [];
+  const logged: LogLine[] = [];
   let changes = 0;
   const host = new Host({
     worker,
     book,
-    log: silentLog(),
+    log: createLog((line) => logged.push(line)),
     socketPath: (name) => `/run/${name}.sock`,
     removeSocket: (name) => void removed.push(name),
     onChange: () => changes++,
   });
-  return { worker, book, host, files, removed, changes: () => changes };
+  return { worker, book, host, files, removed, logged, changes: () => changes };
 }

@@ -8,6 +8,7 @@ import { DISKS_PER_HOST_MAX, HELD_LEGS_TOLD_MAX } from "../../protocol/core/limi
 import type { Log } from "../../protocol/core/log.ts";
 import type { CallName, Calls, DiskStatus } from "../../storage/worker/messages.ts";
 import type { DiskBook } from "./disk_book.ts";
+import { RefusedMaps } from "./refused_maps.ts";
 
 /** The data worker's mailbox as the host uses it (storage/worker/client.ts). */
 export interface DataCalls {
@@ -38,12 +39,14 @@ export class Host {
   readonly #changing = new Map<string, Promise<void>>();
   readonly #failures = new Map<string, string>();
   readonly #renumbering = new Set<string>();
+  readonly refused: RefusedMaps;
   #wanted: string | null = null;
   /** Where in the book the next telling begins. */
   #tellFrom = 0;
 
   constructor(options: HostOptions) {
     this.#options = options;
+    this.refused = new RefusedMaps(options.log);
   }
 
   /** Attaches every disk of the book; needs no station. Ends when each was tried once. */
@@ -86,7 +89,7 @@ export class Host {
   handlers(): Handlers<null> {
     return {
       VOLUME_ASSIGNMENT: async (assignment) => {
-        this.assigned(assignment);
+        this.refused.taking(assignment, () => this.assigned(assignment));
         // The station fences after the answer: what detaches is to flush before.
         if (assignment.state !== "attached") await this.settled(assignment.diskId);
         return {};

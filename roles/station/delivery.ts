@@ -30,7 +30,8 @@ export interface DeliveryOptions {
 export class Delivery {
   readonly #o: DeliveryOptions;
   readonly #running = new Set<string>();
-  readonly #attempts = new Map<string, number>();
+  /** By disk id: how often in a row its host did not take the map, and why last. */
+  readonly #troubles = new Map<string, { readonly attempts: number; readonly message: string }>();
   readonly #timers = new Map<string, Timer>();
   #stopped = false;
 
@@ -42,6 +43,11 @@ export class Delivery {
     this.#stopped = true;
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
+  }
+
+  /** Why the host did not take a disk's map when it was told last; null when it did. */
+  trouble(diskId: string): string | null {
+    return this.#troubles.get(diskId)?.message ?? null;
   }
 
   digest(hostId: string): string {
@@ -79,7 +85,7 @@ export class Delivery {
     this.#o.link().request(disk.hostId, "VOLUME_ASSIGNMENT", sent, {
       timeoutMs: HOST_DELIVERY_MS_MAX,
     }).then(() => this.#delivered(disk.id, sent.version)).then(
-      () => this.#attempts.delete(disk.id),
+      () => this.#troubles.delete(disk.id),
       (error) => this.#failed(disk, error),
     ).finally(() => {
       this.#running.delete(disk.id);
@@ -103,8 +109,8 @@ export class Delivery {
   #failed(disk: DiskRow, error: unknown): void {
     const version = versionHeld(error);
     if (version !== null) this.#o.onNewer(disk, version);
-    const attempts = (this.#attempts.get(disk.id) ?? 0) + 1;
-    this.#attempts.set(disk.id, attempts);
+    const attempts = (this.#troubles.get(disk.id)?.attempts ?? 0) + 1;
+    this.#troubles.set(disk.id, { attempts, message: messageOf(error) });
     const message = `Cannot tell a host about disk "${disk.name}": ${messageOf(error)}`;
     this.#o.world.log.info(message, { attempts });
     if (this.#stopped) return;

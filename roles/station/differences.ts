@@ -1,15 +1,14 @@
 import { createHash } from "node:crypto";
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { DifferenceView, RecoveryView } from "../../web/station_api.ts";
-import type { DiskRow, GrantRow, NodeRow, TombstoneRow } from "./catalog/rows.ts";
-import { awayDifferences } from "./away_units.ts";
-import { uncertainty } from "./certainty.ts";
+import type { GrantRow, NodeRow, TombstoneRow } from "./catalog/rows.ts";
+import { awayDifferences, copiedDifferences } from "./away_units.ts";
+import { diskDifference } from "./disk_differences.ts";
 import { mediumDifference } from "./medium_differences.ts";
 import type { PlanStep } from "./plan.ts";
 import type { Pool } from "./pool.ts";
-import { misplaced } from "./rival_legs.ts";
 import { nodesOf } from "./views.ts";
-import { formatGeneration, listText, sizeText, timeText } from "./words.ts";
+import { formatGeneration, sizeText, timeText } from "./words.ts";
 
 const NOTHING = "nothing by itself";
 const UNSEEN = "has it fenced and deleted, should the unit come and hold it";
@@ -22,7 +21,8 @@ const DIGEST_CHARACTERS = 12;
 
 /** Everything in which what is wanted and what is held differ, in plain words. */
 export function differences(pool: Pool): DifferenceView[] {
-  return [...toldDifferences(pool), ...awayDifferences(pool, nodesOf(pool, "unit"))];
+  const away = awayDifferences(pool, nodesOf(pool, "unit"));
+  return [...toldDifferences(pool), ...away, ...copiedDifferences(pool)];
 }
 
 /** By what units and hosts told last. */
@@ -205,92 +205,4 @@ function stepWords(step: PlanStep): string {
     case "forget":
       return "takes it out of the catalog; should it come back, it is adopted again";
   }
-}
-
-function diskDifference(pool: Pool, disk: DiskRow): DifferenceView | null {
-  const why = disk.state === "released" ? null : uncertainty(pool, disk);
-  const owner = pool.catalog.nodes.get(disk.hostId);
-  const host = owner?.name ?? disk.hostId;
-  const subject = `disk "${disk.name}" of host "${host}"`;
-  const isUntold = disk.version > disk.deliveredVersion;
-  const isKept = disk.state === "releasing";
-  const isGoing = isKept || disk.state === "released";
-  if (isGoing && (isUntold || isKept) && pool.standing.state === "recovered") {
-    return {
-      kind: "disk",
-      subject,
-      wanted: "that it is released",
-      held: isUntold ? "its host was not told" : "its space was not given back",
-      will: NOTHING,
-      onConfirm: isKept
-        ? "its host is told that it is gone, and its legs are fenced and deleted"
-        : "its host is told that it is gone",
-      waits: null,
-    };
-  }
-  if (why !== null) return uncertainDifference(pool, disk, { subject, host, why });
-  // Whoever was revoked is told of nothing any more.
-  if (owner?.admission === "revoked") return null;
-  if (disk.adopted === 1 && disk.version === 0 && disk.state === "ready") {
-    return rebuiltDifference(pool, disk, { subject, host });
-  }
-  if (!isUntold) return null;
-  return {
-    kind: "disk",
-    subject,
-    wanted: `that the host knows map version ${disk.version}`,
-    held: disk.deliveredVersion === 0 ? "no map was taken yet" : `version ${disk.deliveredVersion}`,
-    will: "tells the host",
-    onConfirm: null,
-    waits: pool.nodes.reason(disk.hostId) === null
-      ? null
-      : `host "${host}" ${pool.nodes.reason(disk.hostId)}`,
-  };
-}
-
-function uncertainDifference(
-  pool: Pool,
-  disk: DiskRow,
-  { subject, host, why }: {
-    readonly subject: string;
-    readonly host: string;
-    readonly why: string;
-  },
-): DifferenceView {
-  const rivals = misplaced(pool).find((one) => one.disk === disk || one.own === disk);
-  const exchanging = rivals && `has volume ${rivals.other.id} as leg ${rivals.placed.leg} of ` +
-      `"${rivals.disk.name}" again, as its host does, and volume ${rivals.placed.id}, which an ` +
-      "older catalog had made in its place, as a disk of its own; nothing is deleted";
-  const isNormal = pool.standing.state === "normal";
-  return {
-    kind: "disk",
-    subject,
-    wanted: `${sizeText(disk.sizeBytes)} for "${host}"`,
-    held: `uncertain: ${why}`,
-    will: isNormal && exchanging !== undefined ? exchanging : NOTHING,
-    onConfirm: isNormal || exchanging === undefined ? null : exchanging,
-    waits: exchanging === undefined ? "the units that hold its legs, or its host" : null,
-  };
-}
-
-/** Nobody here knew of it before units told of its legs: an operator should see that it is back. */
-function rebuiltDifference(
-  pool: Pool,
-  disk: DiskRow,
-  { subject, host }: { readonly subject: string; readonly host: string },
-): DifferenceView {
-  const legs = pool.catalog.legsOf(disk.id).map(({ leg, unitId }) =>
-    `leg ${leg} on unit "${pool.catalog.nodes.get(unitId)?.name ?? unitId}"`
-  );
-  const isNormal = pool.standing.state === "normal";
-  const away = pool.nodes.reason(disk.hostId);
-  return {
-    kind: "disk",
-    subject,
-    wanted: "nothing: the catalog did not know it",
-    held: `${sizeText(disk.sizeBytes)}, rebuilt from labels: ${listText(legs)}`,
-    will: isNormal ? "tells the host" : NOTHING,
-    onConfirm: isNormal ? null : "its host is told of it again",
-    waits: away === null ? null : `host "${host}" ${away}`,
-  };
 }

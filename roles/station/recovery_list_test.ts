@@ -105,3 +105,26 @@ Deno.test("a reason that came after the list was shown is not confirmed with it"
   assert.equal(api.pool().state, "normal");
   await world.end();
 });
+
+Deno.test("a host is not said to have no map because the catalog that told of it is lost", async () => {
+  const { world, unit, host } = await diskIsMade();
+  await world.station.stop();
+  for (const suffix of ["", "-wal", "-shm"]) {
+    try {
+      Deno.removeSync(world.path(`catalog-1.sqlite${suffix}`));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  world.cut(host);
+  await world.start();
+  await world.join(unit);
+  await world.pass(2000);
+  const { api } = world.station;
+  await api.confirmRecovery(api.recovery().list, "admin");
+  await world.pass(2000);
+  const shown = api.differences().find(({ kind }) => kind === "disk");
+  assert.match(shown!.wanted, /^that the host knows map version/);
+  assert.equal(shown!.held, "none that its host has confirmed");
+  await world.end();
+});

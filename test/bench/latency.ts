@@ -1,6 +1,6 @@
 import { callLocal, LOCAL_SOCKET } from "../../roles/host/local_call.ts";
 import { NbdClient } from "../../roles/demo/nbd_client.ts";
-import type { DiskSummary } from "../../roles/host/disk_service.ts";
+import type { DiskSummary } from "../../roles/host/disk_summary.ts";
 import { connectStream } from "../../roles/process/byte_stream.ts";
 import { HttpClient } from "../../roles/process/http.ts";
 import { Pool } from "./pool.ts";

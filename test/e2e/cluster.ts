@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { z } from "zod";
 import { MIB } from "../../protocol/core/limits.ts";
 import { readToken, StationClient } from "../../roles/ctl/client.ts";
-import type { DiskSummary } from "../../roles/host/disk_service.ts";
+import type { DiskSummary } from "../../roles/host/disk_summary.ts";
 import { callLocal, LOCAL_SOCKET } from "../../roles/host/local_call.ts";
 import { HttpClient } from "../../roles/process/http.ts";
 import {
