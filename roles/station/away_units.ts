@@ -75,6 +75,14 @@ function movedDifference(
   }];
 }
 
+/**
+ * A revoked unit is told nothing any more, and never heard again: what it told last is of account
+ * only for what is still wanted of it. Its media may come to another unit.
+ */
+export function isRevoked({ catalog }: Pool, unitId: string): boolean {
+  return catalog.nodes.get(unitId)?.admission === "revoked";
+}
+
 /** The unit that serves a medium now, other than `unit`; null when none does. */
 export function serverOf(
   pool: Pool,

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { DifferenceView, RecoveryView } from "../../web/station_api.ts";
 import type { GrantRow, NodeRow, TombstoneRow } from "./catalog/rows.ts";
-import { awayDifferences, copiedDifferences } from "./away_units.ts";
+import { awayDifferences, copiedDifferences, isRevoked } from "./away_units.ts";
 import { diskDifference } from "./disk_differences.ts";
 import { mediumDifference } from "./medium_differences.ts";
 import type { PlanStep } from "./plan.ts";
@@ -29,11 +29,8 @@ export function differences(pool: Pool): DifferenceView[] {
 function toldDifferences(pool: Pool): DifferenceView[] {
   const { catalog } = pool;
   const found = [...nodesOf(pool, "unit"), ...strangers(pool)].flatMap((unit) => [
-    unitDifference(pool, unit),
     ...volumeIds(pool, unit.id).map((id) => volumeDifference(pool, unit, id)),
-    ...(pool.observed.last(unit.id)?.media ?? []).map((medium) =>
-      mediumDifference(pool, unit, medium)
-    ),
+    ...(isRevoked(pool, unit.id) ? [] : deviceDifferences(pool, unit)),
   ]);
   const disks = [...catalog.disks.values()].map((disk) => diskDifference(pool, disk));
   const all = [...found, ...disks, ...pool.strays.differences()].filter((one) => one !== null);
@@ -80,6 +77,14 @@ function strangers({ catalog }: Pool): Unit[] {
   return [...ids].filter((id) => !catalog.nodes.has(id)).sort().map((id) => ({ id, name: id }));
 }
 
+function deviceDifferences(pool: Pool, unit: Unit): (DifferenceView | null)[] {
+  const media = pool.observed.last(unit.id)?.media ?? [];
+  return [
+    unitDifference(pool, unit),
+    ...media.map((medium) => mediumDifference(pool, unit, medium)),
+  ];
+}
+
 /** A unit whose word is not taken. */
 function unitDifference(pool: Pool, { id, name }: Unit): DifferenceView | null {
   const told = pool.observed.unbelieved(id);
@@ -96,10 +101,11 @@ function unitDifference(pool: Pool, { id, name }: Unit): DifferenceView | null {
 }
 
 function volumeIds(pool: Pool, unitId: string): string[] {
-  const ids = new Set((pool.observed.last(unitId)?.volumes ?? []).map((volume) => volume.id));
-  for (const volume of pool.catalog.volumes.values()) {
-    if (volume.unitId === unitId) ids.add(volume.id);
-  }
+  const wanted = [...pool.catalog.volumes.values()].filter((volume) => volume.unitId === unitId)
+    .map(({ id }) => id);
+  if (isRevoked(pool, unitId)) return wanted;
+  const held = (pool.observed.last(unitId)?.volumes ?? []).map(({ id }) => id);
+  const ids = new Set([...held, ...wanted]);
   for (const tombstone of pool.catalog.tombstones.values()) {
     if (tombstone.unitId === unitId && tombstone.done === 0) ids.add(tombstone.volumeId);
   }
@@ -122,6 +128,7 @@ function volumeDifference(pool: Pool, unit: Unit, id: string): DifferenceView | 
     isUntold ? "the unit, which did not tell what it holds yet" : step === null ? difference : null,
     away === null ? null : `unit "${unit.name}" ${away}`,
     trouble === null ? null : `the last try: ${trouble.message}`,
+    misfitWords(pool, unit, held),
   ].filter((words) => words !== null).join("; ");
   return {
     kind: "volume",
@@ -132,6 +139,18 @@ function volumeDifference(pool: Pool, unit: Unit, id: string): DifferenceView | 
     onConfirm: pool.standing.state === "normal" ? null : onConfirm,
     waits: waits === "" ? null : waits,
   };
+}
+
+/** All its media are in order and do not fit together, as with an old copy that was adopted. */
+function misfitWords(pool: Pool, unit: Unit, held: VolumeInfo | null): string | null {
+  if (held?.state !== "failed") return null;
+  const media = pool.observed.last(unit.id)?.media ?? [];
+  const isInOrder = (id: string) => media.some((one) => one.id === id && one.state === "ok");
+  if (!held.media.every(isInOrder)) return null;
+  const disk = pool.catalog.disks.get(pool.catalog.volumes.get(held.id)?.diskId ?? "");
+  if (disk === undefined) return null;
+  return `what was on it can be had from a backup only; to give its space back: dvsan ctl disk ` +
+    `release ${disk.name}`;
 }
 
 function subjectOf(

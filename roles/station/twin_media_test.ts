@@ -84,3 +84,19 @@ Deno.test("what may be on another medium that is not served is not called lost w
     /being sure: lost for good unless it is on \/dev\/z: leg 0 of disk "db" \(4 GiB\)\. /,
   );
 });
+
+Deno.test("a volume whose media do not fit together is told what can be done with it", async () => {
+  const { world, unit, api } = await poolWith((media) => media);
+  for (const [id, volume] of unit.volumes) {
+    unit.volumes.set(id, { ...volume, state: "failed", reason: "records that no crash leaves" });
+  }
+  unit.revision++;
+  await world.heartbeat(unit, String(unit.revision));
+  await world.pass(1000);
+  const [shown] = api.differences();
+  assert.match(shown!.waits!, /no crash leaves; .*dvsan ctl disk release db$/);
+  await world.task((await api.releaseDisk("db", "admin")).id);
+  await world.pass(1000);
+  assert.deepEqual(api.differences(), []);
+  await world.end();
+});

@@ -9,7 +9,7 @@ import type {
   VolumeView,
 } from "../../web/station_api.ts";
 import type { DiskRow, NodeRow, VolumeRow } from "./catalog/rows.ts";
-import { serverOf } from "./away_units.ts";
+import { isRevoked, serverOf } from "./away_units.ts";
 import { uncertainty } from "./certainty.ts";
 import type { Pool } from "./pool.ts";
 import type { Tasks } from "./tasks/tasks.ts";
@@ -88,7 +88,9 @@ export function livingDisks(pool: Pool): DiskRow[] {
 }
 
 export function poolView(pool: Pool, tasks: Tasks): PoolView {
-  const units = nodesOf(pool, "unit").map((row) => unitView(pool, row));
+  const members = (role: "unit" | "host") =>
+    nodesOf(pool, role).filter(({ admission }) => admission !== "revoked");
+  const units = members("unit").map((row) => unitView(pool, row));
   const sum = (of: (unit: UnitView) => number) => units.reduce((all, unit) => all + of(unit), 0);
   let allocatedBytes = 0;
   for (const unit of units) {
@@ -101,7 +103,7 @@ export function poolView(pool: Pool, tasks: Tasks): PoolView {
     epoch: pool.epoch.value,
     units: units.length,
     unitsOnline: units.filter((unit) => unit.state === "online").length,
-    hosts: nodesOf(pool, "host").length,
+    hosts: members("host").length,
     sizeBytes: sum((unit) => unit.sizeBytes),
     freeBytes: sum((unit) => unit.freeBytes),
     readyBytes: sum((unit) => Math.min(unit.freeBytes, unit.zeroedBytes)),
@@ -119,7 +121,7 @@ export function volumeViews(pool: Pool): VolumeView[] {
     const held = new Map(
       (pool.observed.last(unit.id)?.volumes ?? []).map((volume) => [volume.id, volume]),
     );
-    const ids = new Set(held.keys());
+    const ids = new Set(isRevoked(pool, unit.id) ? [] : held.keys());
     for (const row of pool.catalog.volumes.values()) if (row.unitId === unit.id) ids.add(row.id);
     for (const id of ids) views.push(volumeView(pool, { id, unit, held: held.get(id) ?? null }));
   }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { HOST_DETACH_MS_MAX, LEG_UNREACHABLE_MS_MAX } from "../../../protocol/core/limits.ts";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import type { TombstoneRow } from "../catalog/rows.ts";
+import { isRevoked } from "../away_units.ts";
 import { uncertainty } from "../certainty.ts";
 import { kickDisk, nextVersion, type Pool, untilUnitsReturned } from "../pool.ts";
 import { listText } from "../words.ts";
@@ -103,12 +104,22 @@ async function untilBuried(pool: Pool, diskId: string, task: TaskContext): Promi
     );
   }
   if (left.length === 0) return;
-  const names = unitNames(pool, left);
-  task.log(
-    pool.standing.state === "normal"
-      ? `${names} cannot be reached: the volumes there are fenced and deleted at its return.`
-      : `Nothing is deleted on ${names} before an operator has confirmed the differences.`,
-  );
+  if (pool.standing.state !== "normal") {
+    const names = unitNames(pool, left);
+    task.log(`Nothing is deleted on ${names} before an operator has confirmed the differences.`);
+    return;
+  }
+  const gone = left.filter(({ unitId }) => isRevoked(pool, unitId));
+  if (gone.length > 0) {
+    const names = unitNames(pool, gone);
+    task.log(
+      `${names} was revoked: the volumes there are deleted if another unit adopts its media.`,
+    );
+  }
+  const away = left.filter((tombstone) => !gone.includes(tombstone));
+  if (away.length === 0) return;
+  const names = unitNames(pool, away);
+  task.log(`${names} cannot be reached: the volumes there are fenced and deleted at its return.`);
 }
 
 function openTombstones(pool: Pool, diskId: string): TombstoneRow[] {
