@@ -43,3 +43,28 @@ Deno.test("a file that could not be named surely is not the one that the next st
   assert.equal((await world.station.api.checkCatalog()).file, file);
   await world.end();
 });
+
+Deno.test("what is damaged in the file beneath a running station is found, and mended from memory", async () => {
+  const { world, host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  await world.station.stop();
+  await world.start();
+  const { api } = world.station;
+  assert.equal((await api.checkCatalog()).isSound, true);
+  const path = world.path("catalog-1.sqlite");
+  const bytes = Deno.readFileSync(path);
+  using file = Deno.openSync(path, { write: true });
+  // All but the header's page and the schema's.
+  for (let at = 2 * 4096; at < bytes.length; at += 512) {
+    file.seekSync(at, Deno.SeekMode.Start);
+    file.writeSync(bytes.subarray(at, at + 1).map((byte) => byte ^ 0x40));
+  }
+  assert.equal((await api.checkCatalog()).isSound, false);
+  const repaired = await api.repairCatalog("ann");
+  assert.deepEqual([repaired.isSound, repaired.file], [true, world.path("catalog-2.sqlite")]);
+  await world.station.stop();
+  await world.start();
+  assert.equal(world.station.api.pool().state, "normal");
+  assert.deepEqual(world.station.api.disks().map(({ name }) => name), ["db"]);
+  await world.end();
+});

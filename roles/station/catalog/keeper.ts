@@ -87,10 +87,11 @@ async function findingsOf(catalog: Catalog): Promise<string[]> {
   const wanted = new Map(
     CHECKED_TABLES.map((table) => [table, new Map<string, Row>(catalog[table])]),
   );
-  const rows = [...wanted].map(([table, held]) => rowFindings(catalog, { table, wanted: held }));
   const unbound = dangling(catalog);
+  const pages = await pageFindings(catalog);
+  const rows = [...wanted].map(([table, held]) => rowFindings(catalog, { table, wanted: held }));
   return [
-    ...await pageFindings(catalog),
+    ...pages,
     ...await tablesUnlike(catalog.database),
     ...(await Promise.all(rows)).flat(),
     ...await historyFindings(catalog, { table: "events", key: ({ number }) => `${number}` }),
@@ -104,6 +105,8 @@ async function findingsOf(catalog: Catalog): Promise<string[]> {
 
 async function pageFindings(catalog: Catalog): Promise<string[]> {
   try {
+    // What SQLite keeps in memory may be right where the file is not.
+    await sql`PRAGMA shrink_memory`.execute(catalog.database);
     const { rows } = await sql<{ integrity_check: string }>`PRAGMA integrity_check(20)`
       .execute(catalog.database);
     return rows.map((row) => row.integrity_check).filter((text) => text !== "ok");

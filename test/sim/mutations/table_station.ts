@@ -101,7 +101,7 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
   {
     name: "difference-that-never-goes",
     breaks: "what is shown to differ is what somebody waits for, and goes in the end",
-    file: "roles/station/differences.ts",
+    file: "roles/station/disk_differences.ts",
     old: '  if (owner?.admission === "revoked") return null;\n',
     new: "",
     story: "revoked-in-no-backup",
