@@ -45,6 +45,10 @@ export class SimNetwork implements WireNetwork {
     this.#machines.set(address, machine);
   }
 
+  removeAddress(address: string): void {
+    this.#machines.delete(address);
+  }
+
   link(from: string, to: string): SimLink {
     const key = `${from}>${to}`;
     let link = this.#links.get(key);

@@ -132,6 +132,10 @@ export class SimWorld {
     this.network?.addAddress(address, machine);
   }
 
+  removeAddress(address: string): void {
+    this.network?.removeAddress(address);
+  }
+
   /** One direction between two machines; to heal it: `{ cut: false }`. */
   setLink(
     from: string,

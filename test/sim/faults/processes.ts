@@ -6,6 +6,8 @@ import { lasting, someTime } from "./lasting.ts";
 const POWER_SHARE = 0.4;
 /** Of the units' power cuts. */
 const AGENT_SHARE = 0.3;
+/** Of the nodes that start again after their power went, or that are restarted. */
+const MOVES_SHARE = 0.2;
 const YEAR_MS = 366 * 24 * 3_600_000;
 
 /** Clocks run at their own speed, and show any date. */
@@ -66,18 +68,40 @@ export function power(scene: Scene): void {
 }
 
 function takePower(scene: Scene, machine: SimMachine): void {
+  const { sim } = scene;
   machine.cutPower();
   lasting(scene, {
     what: `${machine.name} has no power`,
     forMs: someTime(scene),
-    undo: () => machine.switchOn(),
+    undo: () => {
+      if (sim.chance(MOVES_SHARE)) move(scene, machine);
+      machine.switchOn();
+    },
   });
+}
+
+/**
+ * A node's machine, on which nothing runs now, has another address from now on: a new one, or one
+ * that another node had before.
+ */
+function move({ sim, world, units, hosts }: Scene, machine: SimMachine): void {
+  if (![...units, ...hosts].some(({ role }) => role.machine === machine)) return;
+  const left = [...world.leftAddresses];
+  world.move(
+    machine,
+    left.length > 0 && sim.chance(0.5) ? sim.pick(left) : `10.0.9.${++world.moves}`,
+  );
+  sim.say(`${machine.name} has another address, ${machine.address}`);
 }
 
 /** A process is asked to end, as an upgrade does it. */
 export function restart(scene: Scene): void {
   const { sim, roles } = scene;
   const role = sim.pick(roles);
+  if (sim.chance(MOVES_SHARE)) {
+    role.end("killed");
+    return move(scene, role.machine);
+  }
   sim.say(`${role.name} is asked to end`);
   role.stop();
 }

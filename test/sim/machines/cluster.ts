@@ -66,7 +66,7 @@ export function addUnit(world: SimWorldOfMachines, plan: UnitPlan): SimRole {
       ...nodeSettings(machine, plan),
       devices: plan.devices.map((path) => ({ path, wipe: plan.wipes.has(path) })),
       wipeMedia: [...plan.wipeMedia],
-      nbd: { address: plan.address, port: NBD_PORT },
+      nbd: { address: machine.address, port: NBD_PORT },
     }, { process, worker: dataWorker(machine, owner, process) }));
 }
 

@@ -26,7 +26,8 @@ interface FirstTimes {
 export class SimMachine {
   readonly world: SimWorldOfMachines;
   readonly name: string;
-  readonly address: string;
+  /** Changed by the world, while none of its processes runs. */
+  address: string;
   readonly files: FileTable = new Map();
   readonly locks: LockTable = new Map();
   /** The share of writes of state files for which no space is left. */

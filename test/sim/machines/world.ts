@@ -15,6 +15,10 @@ export class SimWorldOfMachines {
   readonly machines = new Map<string, SimMachine>();
   /** Machines that look for the station and are led to another address than the first one's. */
   readonly leads = new Map<string, string>();
+  /** Addresses that a machine had before, and nobody has now. */
+  readonly leftAddresses = new Set<string>();
+  /** New addresses that were given. */
+  moves = 0;
   /** A station has a catalog that is not its newest, or another station has one, too. */
   hasOtherCatalogs = false;
   /** How many faults cut each way between two machines. */
@@ -25,8 +29,8 @@ export class SimWorldOfMachines {
     this.sim = sim;
     this.directory = directory;
     this.network = new SimNetwork(sim, {
-      passes: (from, to) => (this.#cuts.get(`${from} ${to}`) ?? 0) === 0,
-      delayMs: (from, to) => this.#delays.get(`${from} ${to}`) ?? 0,
+      passes: (from, to) => (this.#cuts.get(this.#way(from, to)) ?? 0) === 0,
+      delayMs: (from, to) => this.#delays.get(this.#way(from, to)) ?? 0,
     });
     this.kernel = new SimWorld({ schedule: sim });
   }
@@ -49,14 +53,30 @@ export class SimWorldOfMachines {
 
   /** For datagrams. */
   slowDown(from: SimMachine, to: SimMachine, byMs: number): void {
-    this.#delays.set(`${from.address} ${to.address}`, byMs);
+    this.#delays.set(`${from.name} ${to.name}`, byMs);
   }
 
   #count(from: SimMachine, to: SimMachine, change: number): void {
-    const key = `${from.address} ${to.address}`;
+    const key = `${from.name} ${to.name}`;
     const count = (this.#cuts.get(key) ?? 0) + change;
     this.#cuts.set(key, count);
     this.kernel.setLink(from.name, to.name, { cut: count > 0 });
+  }
+
+  /** A machine is found under another address from now on, and under its former one nobody. */
+  move(machine: SimMachine, address: string): void {
+    this.kernel.removeAddress(machine.address);
+    this.leftAddresses.add(machine.address);
+    this.leftAddresses.delete(address);
+    machine.address = address;
+    this.kernel.addAddress(address, machine.name);
+  }
+
+  /** "unit1 station", of two addresses. */
+  #way(from: string, to: string): string {
+    const all = [...this.machines.values()];
+    const nameOf = (address: string) => all.find((one) => one.address === address)?.name ?? address;
+    return `${nameOf(from)} ${nameOf(to)}`;
   }
 
   /** Name service, as one machine sees it. */
