@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LegBench } from "./testing_leg.ts";
+import { DeviceBench, KIB, LegBench } from "./testing_leg.ts";
 
 /** Attachment numbers of a leg: none is used twice, and there are always more. */
 
@@ -67,4 +67,30 @@ Deno.test("a leg does not push out another copy of its host, whose number is hig
   assert.deepEqual([first.isReady, second.isReady], [true, false]);
   assert.deepEqual([unit.attachments, outrun], [[1600], []]);
   bench.end([first, second], [unit]);
+});
+
+Deno.test("a leg that another copy of its host had after it writes nothing over that, and says so", () => {
+  const bench = new LegBench();
+  const unit = bench.unit();
+  const leg = bench.ready(bench.leg(unit));
+  const device = new DeviceBench(bench, leg);
+  device.results(device.write(0, { fill: 1 }), device.write(8 * KIB, { fill: 2 }));
+  unit.seen(1500);
+  unit.device.bytes.fill(9, 0, 4 * KIB);
+  // Its process was started anew, so whatever was not flushed would be replayed.
+  unit.starts++;
+  unit.cut();
+  bench.until(() => unit.attachments.length === 2);
+  bench.ready(leg);
+  assert.equal(unit.attachments[1], 1501);
+  assert.equal(unit.device.bytes[0], 9, "what the other copy wrote is there");
+  assert.deepEqual(device.results(device.flush()), [-5]);
+  assert.deepEqual(device.results(device.flush()), [0]);
+  assert.equal(bench.log("Another copy of this host has used the disk").length, 1);
+  // A number of its own is no news, and neither is another copy that was there before it.
+  unit.cut();
+  bench.until(() => unit.attachments.length === 3);
+  bench.ready(leg);
+  assert.deepEqual(device.results(device.flush()), [0]);
+  bench.end([leg], [unit]);
 });

@@ -30,8 +30,8 @@ export interface LegOptions extends LinkOptions, LegLogOptions, LegMarks {
 }
 
 /**
- * In which phase a leg is, and what it does on entering one. LegQueue holds the requests, LegLink
- * gets connections, LegRecovery does what comes first on each of them.
+ * A leg's phase, and what is done on entering one. LegQueue holds the requests, LegLink gets
+ * connections, LegRecovery does what comes first on each of them.
  */
 export class LegLife {
   readonly #options: LegOptions;
@@ -67,6 +67,8 @@ export class LegLife {
     this.#link = new LegLink(options, {
       attached: (connection, answer) => this.#onAttached(connection, answer),
       failed: (reason, final) => this.#onLost(reason, final ? "refused" : "lost"),
+      overtaken: () =>
+        this.#memory.overtaken() && this.#forget("Another copy of this host has used the disk"),
       retry: () => this.#event("retry"),
       answered: (request) => this.#onAnswered(request),
       ended: (reason) => this.#onLost(reason, "lost"),
@@ -106,7 +108,9 @@ export class LegLife {
     const regranted = compareGenerations(assignment.generation, old.generation) !== 0;
     const remapped = regranted || assignment.sizeBytes > old.sizeBytes;
     this.#assignment = assignment;
-    if (regranted) this.#forgetForeign();
+    if (regranted && !this.queue.log.isEmpty) {
+      this.#forget("A new grant came before everything was flushed");
+    }
     this.#link.forgetFailures();
     if (this.#link.isOutdated(assignment)) this.#drop("the unit has other addresses now");
     // A connection has the size of its beginning; and an old grant's answers may be lost by now.
@@ -191,16 +195,13 @@ export class LegLife {
   }
 
   /**
-   * Between two generations somebody else may have owned the volume, so nothing of ours may be
-   * written over it, by a replay under way neither. What was not flushed is then not promised.
+   * An owner between two generations, or a copy of this host, may have written meanwhile: nothing
+   * of ours is written over it, by a replay under way neither, and what was not flushed is lost.
    */
-  #forgetForeign(): void {
-    const { log } = this.queue;
-    if (log.isEmpty) return;
+  #forget(why: string): void {
+    const { begin, end } = this.queue.log;
     this.#recovery.stop();
-    this.#log().error("A new grant came before everything was flushed; flushes fail once", {
-      changes: log.end - log.begin,
-    });
+    this.#log().error(`${why}; flushes fail once`, { changes: end - begin });
     this.queue.forget();
   }
 
@@ -215,7 +216,6 @@ export class LegLife {
   }
 
   #enter(before: LegPhase): void {
-    const connection = this.#connection;
     switch (this.#phase) {
       case "connecting":
         this.#startExpiry();
@@ -230,7 +230,7 @@ export class LegLife {
         if (this.queue.flying.count === 0) this.#event("drained");
         return;
       case "leaving":
-        return defined(connection, "one is being left").goodbye();
+        return defined(this.#connection, "one is being left").goodbye();
       case "away":
         this.#startExpiry();
         return this.#link.retryLater();
@@ -294,7 +294,7 @@ export class LegLife {
   }
 
   #log(): Log {
-    const { unitName, leg, volumeId } = this.#assignment;
-    return this.#options.log.with({ unit: unitName, leg, volume: volumeId });
+    const { unitName: unit, leg, volumeId: volume } = this.#assignment;
+    return this.#options.log.with({ unit, leg, volume });
   }
 }

@@ -57,6 +57,8 @@ export interface LinkOwner extends ClientOwner {
   attached(connection: ClientConnection, answer: AttachAnswer): void;
   /** `final`: trying again with this assignment would not help. */
   failed(reason: string, final: boolean): void;
+  /** The unit has let in a number that this process never gave out: a copy of this host has it. */
+  overtaken(): void;
   retry(): void;
 }
 
@@ -218,6 +220,7 @@ export class LegLink {
   /** Its own numbers are there for it; others have to be reserved durably first. */
   #goAbove(attachment: number): void {
     if (attachment < this.#nextAttachment) return;
+    this.#owner.overtaken();
     if (attachment + 1 < this.#attachments.end) this.#nextAttachment = attachment + 1;
     else this.#options.outrun?.(attachment);
   }

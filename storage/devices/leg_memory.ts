@@ -43,6 +43,7 @@ export class UnitMemory {
   /** Of the attachment before; of use as long as nothing of an earlier process was flushed. */
   #before: string | null;
   #recovered: string | null = null;
+  #isOvertaken = false;
   #kept: string | null;
 
   constructor(
@@ -78,8 +79,19 @@ export class UnitMemory {
     return this.#verifier !== null && offered !== null && !bytesEqual(this.#verifier, offered);
   }
 
+  /**
+   * Another copy of this host was let in after this process. True when that is heard for the first
+   * time since this process was there, and so has something to lose.
+   */
+  overtaken(): boolean {
+    if (this.#verifier === null || this.#isOvertaken) return false;
+    this.#isOvertaken = true;
+    return true;
+  }
+
   /** What had to be replayed was, and is durable. */
   recovered(): void {
+    this.#isOvertaken = false;
     this.#verifier = this.#offered?.verifier ?? null;
     this.#recovered = this.#offered?.mark ?? null;
     this.#settle();
