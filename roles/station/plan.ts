@@ -5,6 +5,7 @@ import {
 } from "../../protocol/config/bodies.ts";
 import type { GrantRow, TombstoneRow, VolumeRow } from "./catalog/rows.ts";
 import { isFencedOff, isUnknown } from "./evidence.ts";
+import { brokenWords, isAnotherMaking } from "./making.ts";
 import { fencingWords, sizeText } from "./words.ts";
 
 /** The next thing to do about one volume so that its unit comes nearer to what is wanted. */
@@ -188,14 +189,13 @@ type Held = PlanInput & { readonly held: VolumeInfo };
 function planHeld(volume: VolumeRow, input: Held): Plan {
   const { held } = input;
   const { sequence } = held;
-  const trouble = held.state === "failed" || held.state === "incomplete"
-    ? `${held.state}: ${held.reason ?? "the unit gives no reason"}`
-    : null;
-  // Should the unit hold nothing of it later, after a power cut, or once a medium that failed was
-  // opened anew, it is asked for again.
+  const wanted = { volume, grant: input.grant };
+  const trouble = brokenWords(held, wanted);
+  // Should the unit hold nothing of it after a power cut, say, it is asked for again.
   if (volume.created === 0 && held.making === true) return wait(trouble ?? BEING_MADE);
   const place = volume.number === held.number && volume.startLba === held.startLba;
-  if (volume.created === 0 || !place) return act({ kind: "keep", volume, held }, null);
+  const isKept = volume.created === 1 && (place || isAnotherMaking(held, wanted));
+  if (!isKept) return act({ kind: "keep", volume, held }, null);
   const learned = planLearning(volume, input);
   if (learned !== null) return learned;
   const grant = planGrant(volume, input);

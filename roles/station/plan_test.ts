@@ -141,7 +141,9 @@ Deno.test("planVolume() gives back an end that was never granted, and only that"
     difference,
     "holds 2 GiB, the catalog says 1 GiB: it gives the end back, which no host was ever granted",
   );
-  assert.equal(planOf({ held: longer(null), grant: null }).step?.kind, "shrink");
+  const unpublished = { volume: { ...ROW, publishedBytes: 0 }, grant: null };
+  const never = planOf({ ...unpublished, held: longer(null) });
+  assert.equal(never.step?.kind, "shrink");
   assert.equal(planOf({ held: longer(grantOf(5)), destroysNothing: true }).step, null);
   // An older catalog knows less than the label: what was granted, a host may hold.
   for (const state of ["active", "fencing", "fenced"] as const) {
@@ -178,6 +180,24 @@ Deno.test("planVolume() counts as made what a unit's labels hold, and not what i
   assert.equal(planOf({ volume, held: null, grant: null }).step?.kind, "create");
 });
 
+Deno.test("planVolume() neither grants nor changes another making than the one that was granted", () => {
+  const held = { ...heldWith(null), number: 2, sequence: 1 };
+  const unpublished = { ...ROW, publishedBytes: 0 };
+  for (const wanted of [{}, { volume: unpublished }, { grant: { ...GRANT, grantedBytes: 0 } }]) {
+    const { step, difference } = planOf({ ...wanted, held });
+    assert.equal(step, null);
+    assert.match(difference ?? "", /not the one that was granted/);
+  }
+  const buried = { volume: null, grant: null, tombstone: TOMBSTONE };
+  assert.equal(planOf({ ...buried, held }).step?.kind, "delete");
+  const asked = { volume: unpublished, grant: { ...GRANT, grantedBytes: 0 } };
+  assert.equal(
+    planOf({ ...asked, held: heldWith(null) }).step?.kind,
+    "grant",
+    "for the first time",
+  );
+});
+
 Deno.test("planVolume() tells of a fence that only the label knows", () => {
   const held = heldWith(grantOf(5, { state: "fenced" }));
   const learned = { ...GRANT, state: "revoked" as const };
@@ -202,8 +222,12 @@ Deno.test("planVolume() puts no new grant over one in use before an operator con
   const newer = { grant: { ...GRANT, counter: 6 } };
   assert.equal(planOf(newer).step?.kind, "grant");
   assert.equal(planOf({ ...newer, destroysNothing: true }).step, null);
-  for (const grant of [grantOf(5, { state: "fenced" }), null]) {
-    const out = { ...newer, held: heldWith(grant) };
+  const first = {
+    volume: { ...ROW, publishedBytes: 0 },
+    grant: { ...newer.grant, grantedBytes: 0 },
+    held: heldWith(null),
+  };
+  for (const out of [{ ...newer, held: heldWith(grantOf(5, { state: "fenced" })) }, first]) {
     assert.equal(planOf(out).step?.kind, "grant");
     const { step, difference, confirms } = planOf({ ...out, destroysNothing: true });
     assert.equal(step, null, "whoever is out stays out: he may have been revoked since");

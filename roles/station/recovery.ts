@@ -7,6 +7,7 @@ import { uncertainty } from "./certainty.ts";
 import { behindWords, highestEpoch, strangeEpoch, supersededWords } from "./evidence.ts";
 import { recoveryView } from "./differences.ts";
 import { Paced } from "./paced.ts";
+import { brokenLeg } from "./making.ts";
 import { kickDisk, nextVersion, type Pool } from "./pool.ts";
 import { exchange, misplaced, ownName, type Rivals } from "./rival_legs.ts";
 import { requireStanding } from "./standing.ts";
@@ -262,10 +263,7 @@ export class Recovery {
     const { pool } = this.#o;
     const tasks = this.#o.tasks();
     const known = pool.catalog.nodes.get(disk.hostId)?.admission === "admitted";
-    const broken = pool.catalog.legsOf(disk.id).some((leg) => {
-      const state = pool.observed.volume(leg.unitId, leg.id)?.state;
-      return state === "failed" || state === "incomplete";
-    });
+    const broken = pool.catalog.legsOf(disk.id).some((leg) => brokenLeg(pool, leg) !== null);
     if (tasks === null || !known || broken) return;
     if (this.#isWorkedOn(tasks, disk)) return;
     if (!this.#tried.pass(disk.id)) return;

@@ -11,6 +11,7 @@ import type {
 import type { DiskRow, NodeRow, VolumeRow } from "./catalog/rows.ts";
 import { isRevoked, serverOf } from "./away_units.ts";
 import { uncertainty } from "./certainty.ts";
+import { brokenLeg } from "./making.ts";
 import type { Pool } from "./pool.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 
@@ -227,9 +228,9 @@ function diskState(
     if (held === null && leg.created === 1) {
       return { state: "degraded", reason: `unit "${unit}" no longer holds leg ${leg.leg}` };
     }
-    if (held?.state === "failed" || held?.state === "incomplete") {
-      const why = held.reason ?? "the unit gives no reason";
-      return { state: "degraded", reason: `leg ${leg.leg} on unit "${unit}": ${why}` };
+    const broken = brokenLeg(pool, leg);
+    if (broken !== null) {
+      return { state: "degraded", reason: `leg ${leg.leg} on unit "${unit}" is ${broken}` };
     }
   }
   if (disk.access === "direct") return { state: "direct", reason: "used without the agent" };

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { VolumeInfo } from "../../../protocol/config/bodies.ts";
 import { roundUp } from "../../../protocol/core/bytes.ts";
 import { DvsanError } from "../../../protocol/core/errors.ts";
 import {
@@ -12,6 +11,7 @@ import { allocate, allocatedBytesOf, growRoomBytes } from "../allocation.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
 import { requireCertain } from "../certainty.ts";
+import { brokenLeg } from "../making.ts";
 import { candidatesOf, type Pool, untilUnitsReturned } from "../pool.ts";
 import { sizeText } from "../words.ts";
 import { giveUp, untilDelivered } from "./disk_create.ts";
@@ -78,8 +78,8 @@ export function planGrowth(pool: Pool, disk: DiskRow, sizeBytes: number): Change
   return [grown, ...newLegs(pool, disk.id, { places: allocation.legs, nextLeg })];
 }
 
-function isThere(_pool: Pool, _leg: VolumeRow, { state }: VolumeInfo): boolean {
-  return state === "ready" || state === "zeroing";
+function isThere(pool: Pool, leg: VolumeRow): boolean {
+  return brokenLeg(pool, leg) === null;
 }
 
 /** Records of legs to be made. */

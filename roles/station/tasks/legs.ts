@@ -5,6 +5,7 @@ import { LEG_UNREACHABLE_MS_MAX } from "../../../protocol/core/limits.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
 import { isFencedOff } from "../evidence.ts";
+import { brokenLeg } from "../making.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import type { Trouble } from "../reconcile.ts";
 import { requireStanding } from "../standing.ts";
@@ -187,12 +188,8 @@ function legDone(
   if (fresh && held === null && leg.created === 1) {
     throw new DvsanError("io", `Unit "${unit}" no longer holds volume ${leg.id}.`);
   }
-  if (held !== null && (held.state === "failed" || held.state === "incomplete")) {
-    throw new DvsanError(
-      "io",
-      `Unit "${unit}": the volume is ${held.state}: ${held.reason ?? "?"}`,
-    );
-  }
+  const broken = brokenLeg(pool, leg);
+  if (broken !== null) throw new DvsanError("io", `Unit "${unit}": the volume is ${broken}`);
   if (pool.nodes.isOnline(leg.unitId)) {
     options.awaySince.delete(leg.unitId);
     return false;

@@ -7,6 +7,7 @@ import { LEG_UNREACHABLE_MS_MAX, MEDIUM_CHANGE_MS_MAX } from "../../../protocol/
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
 import { type MediumAction, takesOver } from "../medium_orders.ts";
+import { isAnotherMaking } from "../making.ts";
 import type { Pool } from "../pool.ts";
 import { requireStanding } from "../standing.ts";
 import { grantAgain } from "./disk_regrant.ts";
@@ -158,6 +159,10 @@ function movedRow(
   const row = pool.catalog.volumes.get(held.id);
   if (row === undefined || row.unitId === unitId) return null;
   const former = pool.nodes.row(row.unitId)?.name ?? row.unitId;
+  if (isAnotherMaking(held, { volume: row, grant: pool.catalog.grants.get(held.id) ?? null })) {
+    task.log(`Volume ${held.number} stays with unit "${former}": nobody was granted this one.`);
+    return null;
+  }
   const isThere = pool.nodes.isOnline(row.unitId) &&
     pool.observed.fresh(row.unitId)?.volumes.some((other) => other.id === held.id);
   if (isThere === true) {

@@ -284,4 +284,9 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["users", "media-errors", "unplug", "full", "kill"],
     reason: "a full state directory took no mark of a poisoned medium before its unit was killed",
   },
+  {
+    seed: 820_476,
+    only: ["swap", "adopt", "restart", "users"],
+    reason: "a volume that was made twice was granted on both of its media",
+  },
 ];
