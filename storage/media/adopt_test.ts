@@ -85,6 +85,29 @@ Deno.test("a volume over two moved media is whole when both were taken over", as
   }
 });
 
+Deno.test("a volume over two moved media is whole though the first was out when the second came", async () => {
+  const disks = media(16 * MIB, 16 * MIB);
+  const former = await openStore(disks, { unitId: OTHER_UNIT, seed: 5 });
+  const made = await former.volumeCreate(createBody(1, 20 * MIB));
+  await former.idle();
+  await former.accessGrant(grantBody(made, 1), noFence);
+  await former.close();
+  const seen = { knownSequences: {}, numbersFrom: 1 };
+  for (const disk of disks) {
+    const looking = await openStore([disk], seen);
+    const adopting = shown(looking.storageInfo());
+    await looking.close();
+    const store = await openStore([disk], { ...seen, adopting });
+    await store.close();
+    Object.assign(seen, { knownSequences: store.sequences(), ...store.numbers() });
+  }
+  const both = await openStore(disks, seen);
+  const [volume] = both.storageInfo().volumes;
+  assert.deepEqual([volume?.state, volume?.number, volume?.grant?.state], ["ready", 2, "fenced"]);
+  assert.equal((await both.accessGrant(grantBody(volume!, 2), noFence)).state, "ready");
+  await both.close();
+});
+
 Deno.test("an old copy that is taken over gives its own volumes, and no mixed ones", async () => {
   const disks = media(16 * MIB, 24 * MIB);
   const store = await openStore(disks);

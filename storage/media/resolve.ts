@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from "node:util";
 import { encode } from "cborg";
 import { asText } from "../../protocol/config/bodies.ts";
 import { hexOf } from "../../protocol/core/bytes.ts";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
+import { ADOPTED_SEQUENCE_STEP } from "./adopt_label.ts";
 import { grantedMedia } from "./first_steps.ts";
 
 /**
@@ -76,7 +78,9 @@ interface Verdict {
 }
 
 function resolveOne(versions: Version[], here: ReadonlyMap<string, Label>): Verdict {
-  versions.sort((a, b) => b.record.sequence - a.record.sequence);
+  versions.sort((a, b) =>
+    b.record.sequence - a.record.sequence || b.record.number - a.record.number
+  );
   const deleting = versions.find(({ record }) => record.deleting);
   if (deleting !== undefined) {
     const missing = missingOf(deleting.record, here);
@@ -156,7 +160,7 @@ function rollForward(versions: Version[], here: ReadonlyMap<string, Label>): Ver
     if (old === undefined) {
       return keep(record, "failed", `medium ${mediumId} does not know this volume`);
     }
-    if (old.sequence !== record.sequence - 1) {
+    if (old.sequence !== record.sequence - 1 && !isTakenOverAgain(old, record)) {
       const found = `record ${old.sequence} on medium ${mediumId}, ${record.sequence} elsewhere`;
       return keep(record, "failed", `its media hold records that no crash leaves: ${found}`);
     }
@@ -166,6 +170,15 @@ function rollForward(versions: Version[], here: ReadonlyMap<string, Label>): Ver
     fixes.push([mediumId, record]);
   }
   return { volume: { record, state: "whole", reason: null }, fixes };
+}
+
+/**
+ * Its media were taken over one after the other, the second while the first could not be used: each
+ * time it was given a new number, of which the later one counts.
+ */
+function isTakenOverAgain(old: VolumeRecord, record: VolumeRecord): boolean {
+  return record.sequence > ADOPTED_SEQUENCE_STEP && old.number < record.number &&
+    isDeepStrictEqual({ ...old, number: record.number }, record);
 }
 
 function keep(record: VolumeRecord, state: "incomplete" | "failed", reason: string): Verdict {
