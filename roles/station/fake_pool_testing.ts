@@ -42,3 +42,16 @@ export async function carry(world: FakeWorld, home: FakeUnit, to: FakeUnit): Pro
     await world.heartbeat(unit, String(unit.revision));
   }
 }
+
+/** From now on the unit tells this. */
+export async function tell(
+  world: FakeWorld,
+  unit: FakeUnit,
+  change: (info: ReturnType<FakeUnit["info"]>) => ReturnType<FakeUnit["info"]>,
+): Promise<void> {
+  const info = unit.info.bind(unit);
+  unit.info = () => change(info());
+  unit.revision++;
+  await world.heartbeat(unit, String(unit.revision));
+  await world.pass(1000);
+}

@@ -1,23 +1,8 @@
 import assert from "node:assert/strict";
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
-import { order, smallPool } from "./fake_pool_testing.ts";
-import type { FakeUnit } from "./fake_unit_testing.ts";
-import type { FakeWorld } from "./fake_world_testing.ts";
+import { order, smallPool, tell } from "./fake_pool_testing.ts";
 
 const CARRIED = "33333333-3333-4333-8333-333333333333";
-
-/** From now on the unit tells this. */
-async function tell(
-  world: FakeWorld,
-  unit: FakeUnit,
-  change: (info: ReturnType<FakeUnit["info"]>) => ReturnType<FakeUnit["info"]>,
-): Promise<void> {
-  const info = unit.info.bind(unit);
-  unit.info = () => change(info());
-  unit.revision++;
-  await world.heartbeat(unit, String(unit.revision));
-  await world.pass(1000);
-}
 
 /** One of two media of a volume was carried from u2 to u1. */
 async function parted(state: "foreign" | "ok") {

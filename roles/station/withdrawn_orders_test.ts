@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { DISK, order, smallPool } from "./fake_pool_testing.ts";
+import { DISK, order, smallPool, tell } from "./fake_pool_testing.ts";
+
+const OTHER_MEDIUM = "33333333-3333-4333-8333-333333333333";
 
 Deno.test("an order to delete that is under way is withdrawn when a unit shows that the catalog is old", async () => {
   const { world, units: [one, other], host } = await smallPool([10, 20]);
@@ -36,3 +38,42 @@ Deno.test("an order to delete that is under way is withdrawn when a unit shows t
   assert.deepEqual(api.differences(), []);
   await world.end();
 });
+
+for (const action of ["adopt", "forget", "reopen"] as const) {
+  const isWithdrawn = action !== "reopen";
+  const name = `an order to ${action} a medium that is under way is ${
+    isWithdrawn ? "withdrawn when" : "asked for again though"
+  } a unit shows that the catalog is old`;
+  Deno.test(name, async () => {
+    const { world, units: [one, other] } = await smallPool([10, 20]);
+    const state = { adopt: "foreign", forget: "missing", reopen: "failed" } as const;
+    await tell(world, one!, (info) => {
+      const medium = { ...info.media[0]!, id: OTHER_MEDIUM, path: "/dev/b", state: state[action] };
+      return { ...info, media: [info.media[0]!, medium] };
+    });
+    const answer = one!.answer.bind(one!);
+    const asked: (() => void)[] = [];
+    one!.answer = (name, body) => {
+      if (name !== "MEDIUM_CHANGE") return answer(name, body);
+      return new Promise((resolve) => asked.push(() => resolve({ medium: null } as never)));
+    };
+    const { api } = world.station;
+    const at = { unit: "u1", medium: OTHER_MEDIUM };
+    const { id } = await api.changeMedium(at, { action, yes: true }, "ann");
+    await world.pass(1000);
+    assert.equal(asked.length, 1);
+    other!.epoch += 5;
+    other!.revision++;
+    await world.heartbeat(other!, String(other!.revision));
+    await world.pass(2000);
+    assert.equal(api.pool().state, "recovered");
+    const task = await api.task(id);
+    assert.equal(task.state, isWithdrawn ? "failed" : "running");
+    if (isWithdrawn) {
+      assert.match(task.error?.message ?? "", /takes nothing away or over before an operator has/);
+    }
+    for (const answer of asked) answer();
+    await world.pass(1000);
+    await world.end();
+  });
+}

@@ -41,7 +41,9 @@ export async function changeMediumWork(
       { signal: task.signal, timeoutMs: LEG_UNREACHABLE_MS_MAX },
     );
     // Asked for before a restart with an older catalog, say: whoever confirms can ask again.
-    requireStanding(pool, `${action} medium ${mediumId}`, { destroys: takesOver(action) });
+    const requireMay = () =>
+      requireStanding(pool, `${action} medium ${mediumId}`, { destroys: takesOver(action) });
+    requireMay();
     const info = pool.observed.fresh(unitId);
     const medium = info?.media.find(({ id }) => id === mediumId);
     // A run before this one may have been cut off behind the unit's part of it.
@@ -52,7 +54,15 @@ export async function changeMediumWork(
     if (action !== "adopt" || medium?.state !== "ok") {
       const { station } = pool.epoch;
       const body = { station, mediumId, action, expectedSequence: sequence };
-      await link().request(unitId, "MEDIUM_CHANGE", body, { timeoutMs: MEDIUM_CHANGE_MS_MAX });
+      // Withdrawn as other orders are, once the station learns that it is behind.
+      const signal = takesOver(action) ? pool.standing.normal : null;
+      await link().request(unitId, "MEDIUM_CHANGE", body, {
+        timeoutMs: MEDIUM_CHANGE_MS_MAX,
+        ...(signal !== null && { signal }),
+      }).catch((error) => {
+        if (signal?.aborted === true) requireMay();
+        throw error;
+      });
       await pool.observed.pull(unitId);
     }
     if (action === "adopt") await bringBack(pool, { unitId, mediumId, task });
