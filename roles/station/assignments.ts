@@ -6,7 +6,7 @@ import type { DiskRow } from "./catalog/rows.ts";
 
 /** The map of a disk as its host is told it: only legs whose grants were acknowledged. */
 export function assignmentOf(catalog: Catalog, disk: DiskRow): Assignment {
-  const gone = disk.state === "releasing" || disk.state === "released";
+  const gone = isGoing(disk);
   const legs = gone ? [] : legsOf(catalog, disk);
   return {
     diskId: disk.id,
@@ -19,9 +19,14 @@ export function assignmentOf(catalog: Catalog, disk: DiskRow): Assignment {
   };
 }
 
+/** Its host is told that it has it no more. */
+export function isGoing({ state }: DiskRow): boolean {
+  return state === "releasing" || state === "released";
+}
+
 /** Whether every published leg has a grant and a unit that are known here. */
 export function isWhole(catalog: Catalog, disk: DiskRow): boolean {
-  if (disk.state === "releasing" || disk.state === "released") return true;
+  if (isGoing(disk)) return true;
   return catalog.legsOf(disk.id).every((leg) =>
     leg.publishedBytes === 0 || (catalog.grants.has(leg.id) && catalog.nodes.has(leg.unitId))
   );

@@ -9,16 +9,18 @@ import {
   RECONCILE_RETRY_MS_MAX,
   RECONCILE_RETRY_MS_MIN,
 } from "../../protocol/core/limits.ts";
-import { assignmentOf, isWhole, toldDisks } from "./assignments.ts";
+import { assignmentOf, isGoing, isWhole, toldDisks } from "./assignments.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow } from "./catalog/rows.ts";
 import type { World } from "./ports.ts";
+import type { Standing } from "./standing.ts";
 
 export interface DeliveryOptions {
   readonly world: World;
   readonly catalog: Catalog;
   readonly link: () => StationLink;
   readonly isPresent: (hostId: string) => boolean;
+  readonly standing: Pick<Standing, "normal">;
   /** The disk's map is certain, or the disk is gone; and this station may tell so. */
   readonly mayTell: (disk: DiskRow) => boolean;
   /** The host refused a map because it holds this version, a newer one. */
@@ -82,8 +84,11 @@ export class Delivery {
     if (!isWhole(this.#o.catalog, disk)) return;
     this.#running.add(disk.id);
     const sent = assignmentOf(this.#o.catalog, disk);
+    // Withdrawn where it takes the disk away and the catalog may be the older one after all.
+    const signal = isGoing(disk) ? this.#o.standing.normal : null;
     this.#o.link().request(disk.hostId, "VOLUME_ASSIGNMENT", sent, {
       timeoutMs: HOST_DELIVERY_MS_MAX,
+      ...(signal !== null && { signal }),
     }).then(() => this.#delivered(disk.id, sent.version)).then(
       () => this.#troubles.delete(disk.id),
       (error) => this.#failed(disk, error),

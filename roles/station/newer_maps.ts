@@ -1,5 +1,6 @@
 import type { HeldDisk } from "../../protocol/config/heartbeat_bodies.ts";
 import { MAP_FOLLOWED_MS_MIN, MAP_VERSION_LEARNED_MAX } from "../../protocol/core/limits.ts";
+import { isGoing } from "./assignments.ts";
 import type { Catalog, Change } from "./catalog/catalog.ts";
 import type { DiskRow } from "./catalog/rows.ts";
 import type { Events } from "./events.ts";
@@ -115,8 +116,4 @@ export class NewerMaps {
 function above(disk: DiskRow, version: number): DiskRow {
   if (isGoing(disk)) return { ...disk, version: version + 1 };
   return { ...disk, version, deliveredVersion: version, adopted: 1 };
-}
-
-function isGoing({ state }: DiskRow): boolean {
-  return state === "releasing" || state === "released";
 }

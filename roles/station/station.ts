@@ -5,6 +5,7 @@ import { SNAPSHOT_MS, STATION_TICK_MS } from "../../protocol/core/limits.ts";
 import type { StationLink, StationLinkEvents } from "../../protocol/config/link.ts";
 import type { MetricsText } from "../../protocol/metrics/text.ts";
 import type { StationApi } from "../../web/station_api.ts";
+import { isGoing } from "./assignments.ts";
 import { CatalogKeeper } from "./catalog/keeper.ts";
 import { openCatalog } from "./catalog/open.ts";
 import { openDatabaseFile } from "./catalog/sqlite.ts";
@@ -191,7 +192,6 @@ class StationRole implements Station {
       events,
       standing,
     });
-    const isGoing = (disk: DiskRow) => disk.state === "releasing" || disk.state === "released";
     const newerMaps = new NewerMaps({ world, catalog, events, standing });
     const certainty = { catalog, observed, newerMaps };
     // Nobody's disk is taken where an older catalog may say so of one that is used: in recovered
@@ -205,7 +205,7 @@ class StationRole implements Station {
       void newerMaps.learn(hostId, [{ diskId, version }]).catch((error) =>
         world.log.error(`Cannot keep what a host holds: ${messageOf(error)}`)
       );
-    const delivery = new Delivery({ ...shared, mayTell, onNewer });
+    const delivery = new Delivery({ ...shared, standing, mayTell, onNewer });
     const strays = new Strays({ world, catalog, events, observed, standing, link });
     const heardMarks = new HeardMarks({ world, epoch, standing });
     const made = { watch, nodes, observed, reconciler, delivery, strays, newerMaps, heardMarks };

@@ -17,7 +17,7 @@ export interface StraysOptions {
   readonly catalog: Catalog;
   readonly events: Events;
   readonly observed: Observed;
-  readonly standing: Pick<Standing, "state">;
+  readonly standing: Pick<Standing, "state" | "normal">;
   readonly link: () => StationLink;
 }
 
@@ -120,8 +120,10 @@ export class Strays {
       state: "released",
       legs: [],
     };
+    const { normal: signal } = this.#o.standing;
     this.#o.link().request(hostId, "VOLUME_ASSIGNMENT", released, {
       timeoutMs: HOST_DELIVERY_MS_MAX,
+      ...(signal !== null && { signal }),
     }).then(() => this.#forgotten({ hostId, disk }), (error) => {
       const message = `Cannot have a host forget disk "${name}": ${messageOf(error)}`;
       this.#o.world.log.info(message);

@@ -87,3 +87,25 @@ Deno.test("a host keeps a disk while the unit that held it is not known or not w
   assert.equal(host.assignments.size, 0);
   await world.end();
 });
+
+Deno.test("to have a host forget a disk is withdrawn when a unit shows that the catalog is old", async () => {
+  const { world, units, host } = await strayed();
+  await gather(world, [...units, host]);
+  await tell(world, host);
+  await confirm(world);
+  const answer = host.answer.bind(host);
+  const asked: (() => void)[] = [];
+  host.answer = (name, body) =>
+    new Promise((resolve) => asked.push(() => void answer(name, body).then(resolve)));
+  await tell(world, host);
+  await world.pass(1000);
+  assert.equal(asked.length, 1);
+  const [unit] = units;
+  unit!.epoch += 20;
+  await world.heartbeat(unit!, "another");
+  await world.pass(1000);
+  assert.equal(world.station.api.pool().state, "recovered");
+  const reason = world.logged.find((text) => text.startsWith("Cannot have a host forget disk"));
+  assert.match(reason ?? "", /was cancelled by its caller/);
+  await world.end();
+});

@@ -77,3 +77,34 @@ for (const action of ["adopt", "forget", "reopen"] as const) {
     await world.end();
   });
 }
+
+Deno.test("to tell a host that its disk is gone is withdrawn when a unit shows that the catalog is old", async () => {
+  const { world, units, host } = await smallPool([10, 20]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  await world.pass(2000);
+  const answer = host.answer.bind(host);
+  const told: (() => void)[] = [];
+  host.answer = (name, body) =>
+    new Promise((resolve) => told.push(() => void answer(name, body).then(resolve)));
+  const { task } = await world.ask(host, "DISK_RELEASE", { diskId: DISK });
+  await world.pass(1000);
+  assert.equal(told.length, 1);
+  const shows = units.find(({ volumes }) => volumes.size === 0)!;
+  shows.epoch += 5;
+  shows.revision++;
+  await world.heartbeat(shows, String(shows.revision));
+  await world.pass(1000);
+  const { api } = world.station;
+  assert.equal(api.pool().state, "recovered");
+  // It would be repeated on its way, and nobody hears its answer any more.
+  const reason = world.logged.find((text) => text.startsWith("Cannot tell a host about disk"));
+  assert.match(reason ?? "", /VOLUME_ASSIGNMENT was cancelled by its caller/);
+  assert.equal(told.length, 1, "it is not told again");
+  host.answer = answer;
+  await api.confirmRecovery(api.recovery().list, "ann");
+  await world.pass(20_000);
+  assert.equal(host.assignments.size, 0);
+  assert.equal((await api.task(task.id)).state, "done");
+  assert.deepEqual(api.differences(), []);
+  await world.end();
+});
