@@ -37,10 +37,12 @@ export class Fences {
    */
   async run(
     kind: "grant" | "revoke",
-    { volumeId, generation }: AccessGrant | AccessRevoke,
+    { station, volumeId, generation }: AccessGrant | AccessRevoke,
     change: () => Promise<VolumeInfo>,
   ): Promise<VolumeInfo> {
-    const key = `${kind} ${volumeId} ${generation.epoch}.${generation.counter}`;
+    // Another station's is no repeat: which of the two is obeyed is looked at for each of them.
+    const from = `${station.epoch} ${station.instance}`;
+    const key = `${kind} ${volumeId} ${generation.epoch}.${generation.counter} of ${from}`;
     const underWay = this.#underWay.get(key) ?? this.#begin(key, change);
     const limitMs = this.#options.fenceAnswerMs ?? FENCE_ANSWER_MS_MAX;
     const outcome = await limited(this.#options, { done: underWay.done, limitMs });

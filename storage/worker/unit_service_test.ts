@@ -129,6 +129,24 @@ unitTest("a fence is durable before it is acknowledged", async (setting) => {
   assert.equal(await world.refusal({ attachment: 2 }), "fenced");
 }, { fenceAnswerMs: LIMIT_MS });
 
+unitTest("another station joins no fence that is under way", async (setting) => {
+  const { world, volume } = setting;
+  const client = await world.attached({ attachment: 1 });
+  world.stall.on = true;
+  const inFlight = client.beginWrite(0, 7);
+  await world.until(() => world.stall.count === 1);
+  const granted = world.begin("accessGrant", grantOf(volume, { counter: 2 }));
+  await world.turns(20);
+  const twin = { station: { ...STATION, instance: "twin" } };
+  const others = { ...grantOf(volume, { counter: 2, host: OTHER_HOST }), ...twin };
+  const asked = assert.rejects(world.begin("accessGrant", others), { code: "stale-epoch" });
+  await world.turns(20);
+  world.stall.release();
+  await world.run(asked);
+  assert.equal((await world.run(granted)).grant?.hostId, HOST.id);
+  assert.equal(await world.run(inFlight), -1);
+});
+
 unitTest("a restarted unit serves its grants by itself", async ({ kind, path, world }) => {
   const client = await world.attached({ attachment: 5 });
   assert.equal(await client.write(0, 3), 0);
