@@ -197,7 +197,7 @@ async function examine(
     const cluster = catalog.meta.get(CLUSTER_KEY)?.value ?? clusterId;
     if (cluster === clusterId) return { catalog };
     await catalog.close();
-    return { reason: `it belongs to cluster ${cluster}`, kept: [], lost: [] };
+    return { reason: `it belongs to cluster ${cluster}`, kept: [], proven: 0, lost: [] };
   } catch (error) {
     refuseTrouble(path, error);
     reason = messageOf(error);
@@ -208,7 +208,7 @@ async function examine(
   const own = salvageFile(open, about);
   const copy = withKnownSchema(image, fresh);
   const known = copy === null ? own : salvageFile(() => copy, about);
-  return { reason, ...known.kept.length > own.kept.length ? known : own };
+  return { reason, ...known.proven > own.proven ? known : own };
 }
 
 function salvageFile(
@@ -224,9 +224,11 @@ function salvageFile(
     );
     const foreign = cluster !== undefined && "put" in cluster && cluster.table === "meta" &&
       cluster.put.value !== clusterId;
-    return foreign ? { kept: [], lost: ["all of it: it belongs to another cluster"] } : salvaged;
+    return foreign
+      ? { kept: [], proven: 0, lost: ["all of it: it belongs to another cluster"] }
+      : salvaged;
   } catch (error) {
-    return { kept: [], lost: [`all of it: ${messageOf(error)}`] };
+    return { kept: [], proven: 0, lost: [`all of it: ${messageOf(error)}`] };
   }
 }
 

@@ -15,12 +15,13 @@ export function sumOf(table: string, row: object): string {
 
 export type Summed<T> = T & { readonly sum?: string | null };
 
-/** The record without its sum, and whether that was right; one without a sum is of before. */
+/** The record without its sum, and whether that was right; one that has no sum is of before. */
 export function withoutSum<T extends object>(
   table: string,
   found: Summed<T>,
-): { readonly row: T; readonly isRight: boolean } {
+): { readonly row: T; readonly hasSum: boolean; readonly isRight: boolean } {
   const { sum, ...rest } = found;
   const row = rest as unknown as T;
-  return { row, isRight: sum === null || sum === undefined || sum === sumOf(table, row) };
+  const hasSum = sum !== null && sum !== undefined;
+  return { row, hasSum, isRight: !hasSum || sum === sumOf(table, row) };
 }

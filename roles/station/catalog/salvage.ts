@@ -16,6 +16,8 @@ type Row = Record<string, unknown>;
 export interface Salvaged {
   /** The records that are whole, as changes for a new catalog. */
   readonly kept: readonly Change[];
+  /** How many of these have a checksum: what is read of another table's pages has none. */
+  readonly proven: number;
   /** Records that were not taken over, each with its reason. */
   readonly lost: readonly string[];
 }
@@ -27,9 +29,10 @@ export interface Salvaged {
 export function salvage(database: DatabaseSync, shapes: TableShapes): Salvaged {
   const lost: string[] = [];
   const rows = new Map<CheckedTable, Tables[CheckedTable][]>();
+  const summed = new Set<Tables[CheckedTable]>();
   for (const table of CHECKED_TABLES) {
     const columns = shapes.get(table)?.columns ?? [];
-    rows.set(table, readTable(database, table, { columns, lost }));
+    rows.set(table, readTable(database, table, { columns, lost, summed }));
   }
   const leaveOut = ({ table, key, reason }: Dangling) => {
     rows.set(table, (rows.get(table) ?? []).filter((row) => keyOf(table, row) !== key));
@@ -40,22 +43,29 @@ export function salvage(database: DatabaseSync, shapes: TableShapes): Salvaged {
   const kept = [...rows].flatMap(([table, each]) =>
     each.map((put) => ({ table, put }) as unknown as Change)
   );
-  return { kept, lost };
+  const proven = [...rows.values()].flat().filter((row) => summed.has(row)).length;
+  return { kept, proven, lost };
 }
 
+/** Those of which a checksum was there and right are in `summed`, too. */
 function readTable(
   database: DatabaseSync,
   table: CheckedTable,
-  { columns, lost }: { readonly columns: readonly string[]; readonly lost: string[] },
+  { columns, lost, summed }: {
+    readonly columns: readonly string[];
+    readonly lost: string[];
+    readonly summed: Set<Tables[CheckedTable]>;
+  },
 ): Tables[CheckedTable][] {
   const kept = new Map<string, Tables[CheckedTable]>();
   const named = new Set<string>();
   for (const raw of readableRows(database, table, lost)) {
     const { [ROWID]: _, ...found } = raw;
-    const { row, isRight } = withoutSum(table, namedAs(columns, found));
+    const { row, isRight, hasSum } = withoutSum(table, namedAs(columns, found));
     const key = foundKeyOf(table, row);
     const reason = invalidRow(table, row) ?? (isRight ? null : "its checksum is wrong");
     named.add(key);
+    if (hasSum) summed.add(row);
     if (reason !== null) name(lost, { table, key, reason });
     else if (!kept.has(key)) kept.set(key, row);
   }

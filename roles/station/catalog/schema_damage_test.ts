@@ -67,6 +67,21 @@ for (const { from, to, table } of FLIPPED) {
   });
 }
 
+Deno.test("what another table's page holds is no record of the table that was led there", async () => {
+  using folder = new Damaged();
+  await folder.fill();
+  using raw = new DatabaseSync(`${folder.path}/${FILE}`);
+  const place = (table: string) => `(SELECT rootpage FROM sqlite_schema WHERE name = '${table}')`;
+  raw.exec("PRAGMA writable_schema = ON");
+  raw.exec(`UPDATE sqlite_schema SET rootpage = ${place("kysely_migration")} WHERE name = 'meta'`);
+  raw.close();
+  const { catalog, setAside, problems } = await folder.open();
+  assert.equal(setAside.length, 1);
+  assert.equal(folder.check(catalog), folder.rows.size, problems.join());
+  assert.deepEqual([...catalog.meta.keys()].filter((key) => /^\d{4}_/.test(key)), []);
+  await catalog.close();
+});
+
 for (const at of [18, 19]) {
   Deno.test(`a catalog whose header has a later format in byte ${at} is set aside`, async () => {
     for (const format of [3, 66]) {
