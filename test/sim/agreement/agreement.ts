@@ -1,6 +1,7 @@
 import type { Assignment } from "../../../protocol/config/bodies.ts";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type {
+  CatalogView,
   DifferenceView,
   DiskView,
   HostView,
@@ -55,11 +56,18 @@ export async function differencesOf(
     requireStillRevoked(scene, picture);
     const differences = seenByStation(scene, picture);
     if (differences.length === 0) differences.push(...seenFromOutside(scene, picture));
+    if (differences.length === 0) differences.push(...await seenInCatalog(scene));
     return { differences, picture };
   } catch (error) {
     if (!(error instanceof DvsanError)) throw error;
     return { differences: [`the station does not answer: ${messageOf(error)}`], picture: null };
   }
+}
+
+/** As `dvsan ctl check` finds it: what is in the file, and what the station has in memory. */
+async function seenInCatalog({ station }: Scene): Promise<readonly string[]> {
+  const { findings } = await askStation<CatalogView>(station, { method: "GET", path: "/catalog" });
+  return findings.map((finding) => `the catalog: ${finding}`);
 }
 
 function seenByStation(scene: Scene, picture: PoolPicture): string[] {

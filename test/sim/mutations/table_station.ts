@@ -28,6 +28,14 @@ export const STATION_MUTATIONS: readonly Mutation[] = [
     story: "released-in-another-history",
   },
   {
+    name: "removed-record-stays-in-the-file",
+    breaks: "the catalog's file holds what the station goes by, and nothing else",
+    file: "roles/station/catalog/writing.ts",
+    old: '.where(key as "key", "=", change.remove)',
+    new: '.where(key as "key", "=", `${change.remove} `)',
+    only: ["users"],
+  },
+  {
     name: "no-epoch-mark",
     breaks: "a unit knows the station that serves its disks, also when there is nothing to change",
     file: "roles/station/epoch_mark.ts",
