@@ -1,3 +1,4 @@
+import type { StorageInfo } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow, NodeRow } from "./catalog/rows.ts";
@@ -31,4 +32,14 @@ export function mustDiskNamed(catalog: Catalog, idOrName: string): DiskRow {
   const [disk] = found;
   if (disk !== undefined) return disk;
   throw new DvsanError("not-found", `There is no disk "${idOrName}". See: dvsan ctl disks.`);
+}
+
+/** What a unit tells of, and what it has to hold or to delete. */
+export function volumesOf(catalog: Catalog, unitId: string, info: StorageInfo): Set<string> {
+  const ids = new Set(info.volumes.map((held) => held.id));
+  for (const volume of catalog.volumes.values()) if (volume.unitId === unitId) ids.add(volume.id);
+  for (const tombstone of catalog.tombstones.values()) {
+    if (tombstone.unitId === unitId && tombstone.done === 0) ids.add(tombstone.volumeId);
+  }
+  return ids;
 }

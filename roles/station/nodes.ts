@@ -8,7 +8,7 @@ import {
   UNITS_RETURN_MS,
 } from "../../protocol/core/limits.ts";
 import { type Asking, renewed, whyNotAdmitted } from "./admission.ts";
-import type { Catalog } from "./catalog/catalog.ts";
+import type { Catalog, Change } from "./catalog/catalog.ts";
 import type { NodeRow } from "./catalog/rows.ts";
 import type { Events } from "./events.ts";
 import type { Admission, World } from "./ports.ts";
@@ -25,6 +25,8 @@ export interface NodesOptions {
   readonly link: () => StationLink;
   /** The session stands and the node is admitted: read its storage, or bring its disks. */
   readonly onPresent: (node: NodeRow) => void;
+  /** What changes when its data addresses do: in one commit, or nobody might ever be told. */
+  readonly movedMaps: (nodeId: string) => readonly Change[];
   /** Its data addresses are others than before. */
   readonly onMoved: (node: NodeRow) => void;
   readonly onChange: () => void;
@@ -154,8 +156,10 @@ export class Nodes {
 
   async #put(before: NodeRow | null, row: NodeRow): Promise<void> {
     if (before !== null && JSON.stringify(before) === JSON.stringify(row)) return;
-    await this.#o.catalog.commit([{ table: "nodes", put: row }]);
-    if (before !== null && before.dataAddressesJson !== row.dataAddressesJson) this.#o.onMoved(row);
+    const isMoved = before !== null && before.dataAddressesJson !== row.dataAddressesJson;
+    const maps = isMoved ? this.#o.movedMaps(row.id) : [];
+    await this.#o.catalog.commit([{ table: "nodes", put: row }, ...maps]);
+    if (isMoved) this.#o.onMoved(row);
   }
 
   #entered(row: NodeRow, before: NodeRow | null): void {
@@ -171,10 +175,8 @@ export class Nodes {
     } else {
       presence.state = "joining";
       if (before === null) {
-        this.#say("admitted", row, {
-          severity: "info",
-          text: `The ${role} "${name}" was admitted.`,
-        });
+        const text = `The ${role} "${name}" was admitted.`;
+        this.#say("admitted", row, { severity: "info", text });
       }
       this.#o.onPresent(row);
     }
@@ -264,10 +266,8 @@ export class Nodes {
 
   async approve(row: NodeRow): Promise<void> {
     await this.#o.catalog.commit([{ table: "nodes", put: { ...row, admission: "admitted" } }]);
-    this.#say("approved", row, {
-      severity: "info",
-      text: `The ${row.role} "${row.name}" was approved.`,
-    });
+    const text = `The ${row.role} "${row.name}" was approved.`;
+    this.#say("approved", row, { severity: "info", text });
     const presence = this.#presence.get(row.id);
     if (presence === undefined) return;
     presence.state = this.#o.link().node(row.id) === null ? "silent" : "joining";

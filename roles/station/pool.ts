@@ -1,5 +1,5 @@
 import { MAP_VERSIONS_PER_EPOCH } from "../../protocol/core/limits.ts";
-import type { Catalog } from "./catalog/catalog.ts";
+import type { Catalog, Change } from "./catalog/catalog.ts";
 import type { DiskRow } from "./catalog/rows.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Epoch } from "./epoch.ts";
@@ -41,6 +41,18 @@ export interface Pool {
 export function nextVersion(pool: Pool, disk: DiskRow): number {
   const floor = disk.adopted === 1 ? pool.epoch.value * MAP_VERSIONS_PER_EPOCH : 0;
   return Math.max(disk.version + 1, floor);
+}
+
+export function disksOn({ catalog }: Pool, unitId: string): readonly DiskRow[] {
+  const ids = [...catalog.volumes.values()].filter((leg) => leg.unitId === unitId)
+    .map((leg) => leg.diskId);
+  return [...new Set(ids)].map((id) => catalog.disks.get(id)).filter((disk) => disk !== undefined);
+}
+
+/** Hosts that know where this unit was are to be told where it is: their maps have a new version. */
+export function movedMaps(pool: Pool, unitId: string): readonly Change[] {
+  return disksOn(pool, unitId).filter(({ version, state }) => version > 0 && state === "ready")
+    .map((disk) => ({ table: "disks", put: { ...disk, version: nextVersion(pool, disk) } }));
 }
 
 /** Has every unit of the disk, and its host, looked at again. */

@@ -20,6 +20,7 @@ import type { World } from "./ports.ts";
 import type { Standing } from "./standing.ts";
 import { sendStep } from "./steps.ts";
 import { adoption, forgetting, learning } from "./adoption.ts";
+import { volumesOf } from "./lookup.ts";
 import { oldTombstones } from "./tombstones.ts";
 
 /** What stands in the way of one volume. */
@@ -54,6 +55,8 @@ export interface ReconcilerOptions {
 export class Reconciler {
   readonly #o: ReconcilerOptions;
   readonly #running = new Set<string>();
+  /** Units of which a volume was left out, since something was done about it already. */
+  readonly #passedOver = new Set<string>();
   readonly #troubles = new Map<string, Trouble>();
   readonly #timers = new Map<string, Timer>();
   /** Units that have obeyed this station in this run, and in which epoch. */
@@ -117,8 +120,11 @@ export class Reconciler {
     let earliestMs = Infinity;
     const now = this.#o.world.clock.nowMs();
     const marked = this.#markOf(unitId, info);
-    for (const volumeId of this.#volumesOf(unitId, info)) {
-      if (this.#running.has(volumeId)) continue;
+    for (const volumeId of volumesOf(this.#o.catalog, unitId, info)) {
+      if (this.#running.has(volumeId)) {
+        this.#passedOver.add(unitId);
+        continue;
+      }
       const plan = this.plan(unitId, volumeId);
       const step = plan.step ??
         (marked?.volumeId === volumeId && plan.difference === null ? marked.step : null);
@@ -136,16 +142,6 @@ export class Reconciler {
     const { station } = epoch;
     if (standing.state !== "normal" || this.#obeyed.get(unitId) === station.epoch) return null;
     return epochMark(catalog, unitId, { info, station });
-  }
-
-  #volumesOf(unitId: string, info: StorageInfo): Set<string> {
-    const { volumes, tombstones } = this.#o.catalog;
-    const ids = new Set(info.volumes.map((held) => held.id));
-    for (const volume of volumes.values()) if (volume.unitId === unitId) ids.add(volume.id);
-    for (const tombstone of tombstones.values()) {
-      if (tombstone.unitId === unitId && tombstone.done === 0) ids.add(tombstone.volumeId);
-    }
-    return ids;
   }
 
   #isZeroing(unitId: string, info: StorageInfo): boolean {
@@ -176,7 +172,10 @@ export class Reconciler {
       this.#running.delete(volumeId);
       if (this.#stopped) return;
       this.#o.onChange();
-      void this.kick(unitId);
+      // Another unit, which held it before or has a part of it, may have waited for this.
+      const units = new Set([unitId, ...this.#passedOver]);
+      this.#passedOver.clear();
+      for (const each of units) void this.kick(each);
     });
   }
 

@@ -10,7 +10,7 @@ import { CatalogKeeper } from "./catalog/keeper.ts";
 import { openCatalog } from "./catalog/open.ts";
 import { openDatabaseFile } from "./catalog/sqlite.ts";
 import { uncertainty } from "./certainty.ts";
-import type { DiskRow } from "./catalog/rows.ts";
+import type { DiskRow, NodeRow } from "./catalog/rows.ts";
 import { Delivery } from "./delivery.ts";
 import { Epoch } from "./epoch.ts";
 import { Events } from "./events.ts";
@@ -23,7 +23,7 @@ import { NewerMaps } from "./newer_maps.ts";
 import { Nodes } from "./nodes.ts";
 import { Observed } from "./observed.ts";
 import { Orders } from "./orders.ts";
-import { kickHosts, nextVersion, type Pool, untilUnitsReturned } from "./pool.ts";
+import { disksOn, kickHosts, movedMaps, type Pool, untilUnitsReturned } from "./pool.ts";
 import type { Station, StationOptions } from "./ports.ts";
 import { Reconciler } from "./reconcile.ts";
 import { Recovery } from "./recovery.ts";
@@ -178,10 +178,8 @@ class StationRole implements Station {
       ...(this.#o.hostQuotaBytes === undefined ? {} : { hostQuotaBytes: this.#o.hostQuotaBytes }),
       onChange,
       onPresent: (row) => this.#present(pool, row.id),
-      onMoved: (row) =>
-        void this.#moved(pool, row.id).catch((error) =>
-          world.log.error(`Cannot tell hosts of a unit's new address: ${messageOf(error)}`)
-        ),
+      movedMaps: (nodeId) => movedMaps(pool, nodeId),
+      onMoved: (row) => this.#moved(pool, row),
     });
     const isPresent = (nodeId: string) => nodes.isOnline(nodeId);
     const shared = { world, catalog, link, isPresent, onChange };
@@ -253,20 +251,11 @@ class StationRole implements Station {
   }
 
   /** Hosts have to hear where a unit now is. */
-  async #moved(pool: Pool, unitId: string): Promise<void> {
-    const row = pool.nodes.row(unitId);
-    if (row?.role !== "unit") return;
-    const legs = [...pool.catalog.volumes.values()].filter((leg) => leg.unitId === unitId);
-    const text = `Unit "${row.name}" has other data addresses: ${row.dataAddressesJson}.`;
-    pool.events.say({ kind: "unit.moved", severity: "info", subject: row.name, text });
-    for (const diskId of new Set(legs.map((leg) => leg.diskId))) {
-      // As it is now: telling of the one before it took its time.
-      const disk = pool.catalog.disks.get(diskId);
-      if (disk === undefined || disk.version === 0 || disk.state !== "ready") continue;
-      const put = { ...disk, version: nextVersion(pool, disk) };
-      await pool.catalog.commit([{ table: "disks", put }]);
-      void pool.delivery.kick(disk.hostId);
-    }
+  #moved(pool: Pool, { id, role, name, dataAddressesJson }: NodeRow): void {
+    if (role !== "unit") return;
+    const text = `Unit "${name}" has other data addresses: ${dataAddressesJson}.`;
+    pool.events.say({ kind: "unit.moved", severity: "info", subject: name, text });
+    for (const disk of disksOn(pool, id)) void pool.delivery.kick(disk.hostId);
   }
 
   #save(): void {

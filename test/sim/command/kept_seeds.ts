@@ -289,4 +289,14 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["swap", "adopt", "restart", "users"],
     reason: "a volume that was made twice was granted on both of its media",
   },
+  {
+    seed: 870_034,
+    only: ["unplug", "adopt", "users", "restart"],
+    reason: "a unit whose volume was just deleted at another one was not looked at again",
+  },
+  {
+    seed: 870_003,
+    only: ["full", "mid-call", "users", "unplug"],
+    reason: "a unit's new address was kept, and its station killed before the hosts' maps were",
+  },
 ];

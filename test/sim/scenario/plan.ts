@@ -108,6 +108,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   if (!kinds.includes("users") && chance.below(2) === 0) kinds.push("users");
   // Drawn last, so that no other seed means something else.
   const thirdMedium = chance.below(3) === 0;
+  const smallMib = pick([0, 12, 16, 20]);
   const faults = options.only ?? kinds.filter((kind) => options.without?.includes(kind) !== true);
   const needs = (...of: readonly FaultKind[]) => of.some((kind) => faults.includes(kind)) ? 2 : 1;
   const plan: Plan = {
@@ -116,6 +117,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     units: Math.max(drawn.units, needs("adopt", "swap")),
     hosts: Math.max(drawn.hosts, needs("revoke")),
     mediaPerUnit: drawn.mediaPerUnit === 2 && thirdMedium ? 3 : drawn.mediaPerUnit,
+    mediumBytes: drawn.mediaPerUnit === 2 && smallMib > 0 ? smallMib * MIB : drawn.mediumBytes,
   };
   if (plan.story === null) return plan;
   return { ...plan, ...STORY_PLAN, ...STORIES[plan.story].plan };
