@@ -1,4 +1,5 @@
 import type { Assignment } from "../../../protocol/config/bodies.ts";
+import { NBD_PORT } from "../../../protocol/core/limits.ts";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type {
   CatalogView,
@@ -126,7 +127,23 @@ function seenFromOutside(scene: Scene, { disks }: PoolPicture): string[] {
     ...compare("the catalog", wanted, "the labels", labelLegs(scene, revoked)),
     ...compare("the catalog", wanted, "the hosts", hostLegs(scene)),
     ...olderMaps(scene, disks),
+    ...otherPlaces(scene),
   ];
+}
+
+/** A host looks for a unit where it was, or where it never was. */
+function otherPlaces(scene: Scene): string[] {
+  const places = new Map(
+    scene.units.map(({ role }) => [role.name, `${role.machine.address}:${NBD_PORT}`]),
+  );
+  return booksOf(scene).flatMap(({ host, book }) =>
+    book.flatMap(({ name, legs }) => legs.map((leg) => ({ name, ...leg }))).filter((leg) =>
+      !leg.addresses.includes(places.get(leg.unitName) ?? "")
+    ).map(({ name, unitName, addresses }) =>
+      `disk ${host}/${name}: its host looks for ${unitName} at ${addresses.join()}, and it is at ` +
+      `${places.get(unitName)}`
+    )
+  );
 }
 
 /** A host with another version than the catalog takes what it is told next for old, or not. */
