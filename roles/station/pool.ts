@@ -49,7 +49,7 @@ export function disksOn({ catalog }: Pool, unitId: string): readonly DiskRow[] {
   return [...new Set(ids)].map((id) => catalog.disks.get(id)).filter((disk) => disk !== undefined);
 }
 
-/** Hosts that know where this unit was are to be told where it is: their maps have a new version. */
+/** Hosts that know where this unit was are told where it is by a new version of their maps. */
 export function movedMaps(pool: Pool, unitId: string): readonly Change[] {
   return disksOn(pool, unitId).filter(({ version, state }) => version > 0 && state === "ready")
     .map((disk) => ({ table: "disks", put: { ...disk, version: nextVersion(pool, disk) } }));
