@@ -121,6 +121,8 @@ export const MediumInfo = z.strictObject({
   poisoned: z.literal(true).optional(),
   /** Its device has fewer bytes than its label says, and it cannot be adopted before it has all. */
   shrunk: z.literal(true).optional(),
+  /** An older copy was adopted in its place: adopted, it is a part of its volumes again. */
+  wasReplaced: z.literal(true).optional(),
   sequence: Count,
   errors: Count,
 });

@@ -30,6 +30,8 @@ export const MEDIUM_SIZE_BYTES_MIN = 8 * MIB;
 export const MEDIUM_SIZE_BYTES_MAX = 4096 * TIB;
 export const MEDIA_PER_UNIT_MAX = 64;
 export const VOLUMES_PER_UNIT_MAX = 1024;
+/** On one label: parts of volumes whose right medium may come back. */
+export const REPLACED_PARTS_MAX = 128;
 export const EXTENTS_PER_VOLUME_MAX = 128;
 export const LEGS_PER_DISK_MAX = 16;
 /** The legs of a disk that is rebuilt add up to a safe number, whatever units tell. */

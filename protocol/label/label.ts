@@ -14,6 +14,7 @@ import {
   EXTENTS_PER_VOLUME_MAX,
   MEDIUM_SIZE_BYTES_MAX,
   MEDIUM_SIZE_BYTES_MIN,
+  REPLACED_PARTS_MAX,
   VOLUMES_PER_UNIT_MAX,
 } from "../core/limits.ts";
 
@@ -94,6 +95,12 @@ export const Label = z.strictObject({
   zeroed: z.array(z.tuple([Step, Steps])),
   /** Whom the unit took it over from, for an operator, and the label's sequence there. */
   takenOver: z.strictObject({ unitId: NodeId, sequence: Count }).optional(),
+  /**
+   * Of volumes that have a part here: other media of theirs that an older copy was adopted in place
+   * of, and what the label's sequence was there when it was used last.
+   */
+  replaced: z.array(z.strictObject({ volumeId: Uuid, mediumId: Uuid, sequence: Count }))
+    .max(REPLACED_PARTS_MAX).optional(),
 });
 export type Label = z.infer<typeof Label>;
 

@@ -158,10 +158,7 @@ function lossWords(
   { medium, action }: { readonly medium: MediumInfo; readonly action: MediumAction },
 ): string | null {
   if (action === "adopt" && medium.state === "stale") {
-    return `its contents are as old as this copy (${
-      medium.reason ?? "an older label"
-    }); what was ` +
-      "written since is gone, and volumes that it shares with other media stay unusable";
+    return staleWords(medium);
   }
   if (action === "adopt" && medium.state === "moved") {
     return `${medium.reason ?? "it is on another device"}; if it is a copy, what was written ` +
@@ -199,6 +196,17 @@ function lossWords(
   // Which medium it is on was told by the unit's labels alone.
   const surely = parts.length === 0 ? "" : `lost for good: ${listText(parts)}; `;
   return `${surely}lost for good unless it is on ${listText(others)}: ${listText(whole)}`;
+}
+
+function staleWords({ reason, wasReplaced }: MediumInfo): string {
+  if (wasReplaced === true) {
+    return "what was written to the older copy that was adopted in its place is gone, and " +
+      "volumes that it shares with other media are used again; if this is another copy, and not " +
+      "the medium that was there before, parts of them are of different moments";
+  }
+  return `its contents are as old as this copy (${reason ?? "an older label"}); what was written ` +
+    "since is gone, and volumes that it shares with other media stay unusable until the medium " +
+    "that was there last is put back and adopted in its place, so keep that one";
 }
 
 /** Another unit had it with a newer label: this is a copy of before. Null when none is known. */

@@ -234,3 +234,27 @@ Deno.test("what cannot be done to a medium is refused with what it is for", asyn
   }
   await world.end();
 });
+
+Deno.test("what it costs to adopt an old copy is told, and what to adopt the right one after it", async () => {
+  const { world, units: [u1] } = await smallPool([5]);
+  const { api } = world.station;
+  const adopt = async () => {
+    await api.changeMedium(
+      { unit: "u1", medium: "/dev/old" },
+      { action: "adopt", yes: false },
+      "a",
+    );
+  };
+  const expected = [
+    [{}, /shares with other media stay unusable until the medium that was there last is put back/],
+    [{ wasReplaced: true as const }, /older copy .* its place is gone, .* are used again; if this/],
+  ] as const;
+  for (const [what, words] of expected) {
+    await tell(world, u1!, ({ media: [own], ...info }) => {
+      const copy = { ...own!, id: CARRIED, path: "/dev/old", reason: "an old copy", ...what };
+      return { ...info, media: [own!, { ...copy, state: "stale" }] };
+    });
+    await assert.rejects(adopt, words);
+  }
+  await world.end();
+});

@@ -4,12 +4,14 @@ import { compareGenerations } from "../../protocol/config/bodies.ts";
 import { takenBy } from "./medium.ts";
 import { nextNumberOf } from "./numbers.ts";
 import { intersect } from "./ranges.ts";
+import { type Aside, heldBeside } from "./replaced.ts";
 import type { UnitStoreOptions } from "./store_types.ts";
 
 /**
- * Added to the sequence of every record that comes with an adopted medium. Records on other media
- * never are one step behind it then: a volume that shares media with an old copy is found to be
- * broken, and not taken for one whose update a crash cut.
+ * Added to the sequence of every record that comes with an adopted medium; of an older copy so many
+ * times that no two have the same. Records on other media never are one step behind it then: a
+ * volume that shares media with an old copy is found to be broken, and not taken for one whose
+ * update a crash cut, or whose media were taken over one after the other.
  */
 export const ADOPTED_SEQUENCE_STEP = 2 ** 20;
 
@@ -32,14 +34,18 @@ export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOpt
   const known = unit.knownSequences[label.mediumId] ?? 0;
   const sequence = Math.max(label.sequence, known) + 1;
   if (isOurs) return { ...label, sequence };
+  const isOlder = asideOf(label, { unit, isOurs }) !== null;
   let nextNumber = nextNumberOf(others, unit.numbersFrom ?? 1);
   const volumes = label.volumes.map((record) => {
     const moved = known === 0
       ? movedBefore(record, others)
       : isBack(label, { unit, known })
       ? broughtBack(record, others)
-      : null;
-    return moved ?? fencedRecord(record, nextNumber++);
+      : putBack(record, { label, others });
+    if (moved !== null) return moved;
+    const number = nextNumber++;
+    const steps = isOlder ? 1 + number : 1;
+    return steppedRecord(record, { number, steps });
   });
   const free = intersect(label.zeroed, takenBy(label));
   return {
@@ -57,6 +63,17 @@ export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOpt
     zeroed: free.map(([start, length]) => [start, length]),
     takenOver: { unitId: label.unitId, sequence: label.sequence },
   };
+}
+
+/** What this unit had in its place, when this may be an older copy of that. */
+export function asideOf(
+  label: Label,
+  { unit, isOurs }: Pick<AdoptionOptions, "unit" | "isOurs">,
+): Aside | null {
+  const { mediumId } = label;
+  const known = unit.knownSequences[mediumId] ?? 0;
+  if (isOurs || known === 0 || isBack(label, { unit, known })) return null;
+  return { mediumId, sequence: known };
 }
 
 /**
@@ -93,15 +110,39 @@ function broughtBack(record: VolumeRecord, others: readonly Label[]): VolumeReco
       if (record.sequence !== held.sequence + ADOPTED_SEQUENCE_STEP) continue;
       if (!isDeepStrictEqual(record.extents, held.extents)) continue;
       if (!isDeepStrictEqual(record.media, held.media)) continue;
-      return { ...fencedRecord(held, held.number), sequence: held.sequence + 1 };
+      return joinedRecord(held);
     }
   }
   return null;
 }
 
-function fencedRecord(record: VolumeRecord, number: number): VolumeRecord {
+/** The record of a volume that was broken while an older copy was in place of this medium. */
+function putBack(
+  record: VolumeRecord,
+  beside: { readonly label: Label; readonly others: readonly Label[] },
+): VolumeRecord | null {
+  const held = heldBeside(record, beside);
+  return held === null ? null : joinedRecord(held);
+}
+
+/** One step ahead of the media that hold it as it was. */
+function joinedRecord(held: VolumeRecord): VolumeRecord {
+  return fencedRecord(held, { number: held.number, sequence: held.sequence + 1 });
+}
+
+function steppedRecord(
+  record: VolumeRecord,
+  { number, steps }: { readonly number: number; readonly steps: number },
+): VolumeRecord {
+  const sequence = record.sequence + steps * ADOPTED_SEQUENCE_STEP;
+  return fencedRecord(record, { number, sequence });
+}
+
+function fencedRecord(
+  record: VolumeRecord,
+  { number, sequence }: Pick<VolumeRecord, "number" | "sequence">,
+): VolumeRecord {
   const { grant, fencedThrough } = record;
-  const sequence = record.sequence + ADOPTED_SEQUENCE_STEP;
   if (grant === null) return { ...record, number, sequence };
   const isFenced = fencedThrough !== null &&
     compareGenerations(fencedThrough, grant.generation) >= 0;

@@ -11,11 +11,12 @@ import { type Copy, copyBStart, decodeCopy } from "../../protocol/label/codec.ts
 import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
 import { acceptMedium, infoOf, lostLabel, type Opened } from "./accept_medium.ts";
-import { adoptedLabel } from "./adopt_label.ts";
+import { adoptedLabel, asideOf } from "./adopt_label.ts";
 import { besideServed, type Candidate, chosenOf, duplicateOf } from "./copies.ts";
 import { findContent, wipe } from "./detect.ts";
 import type { MediumFile, MediumSource, Wipe } from "./medium_file.ts";
 import { refusedInfo } from "./medium_info.ts";
+import { type Aside, besideReplaced } from "./replaced.ts";
 import type { RefusedMedium, UnitStoreOptions } from "./store_types.ts";
 import { writeCopies, writeLabel } from "./write_label.ts";
 
@@ -25,6 +26,8 @@ export interface OpenedMedia {
   /** Known to be media, reported and not served; their files are closed. */
   readonly reported: readonly MediumInfo[];
   readonly refused: readonly RefusedMedium[];
+  /** What an operator had an older copy taken over in place of. */
+  readonly aside: Aside | null;
 }
 
 /** Opens, recovers or labels each source. A fault of one never rejects the whole. */
@@ -54,17 +57,23 @@ export async function openMedia(
       reported.push(duplicateOf(one, { chosen, rivals }));
     }
   }
+  let aside: Aside | null = null;
   const adopted = opened.filter((one) => one.kind === "adopted");
   for (const one of adopted) {
     const labels = [...served.values()].map(({ label }) => label);
     const result = await takeOver(one, { labels, options, isAlone: adopted.length === 1 });
     if ("info" in result) reported.push(result.info);
-    else served.set(result.label.mediumId, { file: one.file, label: result.label });
+    else {
+      served.set(result.label.mediumId, { file: one.file, label: result.label });
+      aside = asideOf(one.label, { unit: options, isOurs: one.isOurs });
+    }
   }
+  const labels = [...served.values()].map(({ label }) => label);
   return {
     ok: [...served.values()],
-    reported: reported.map((info) => besideServed(info, served)),
+    reported: reported.map((info) => besideReplaced(besideServed(info, served), labels)),
     refused,
+    aside,
   };
 }
 

@@ -30,6 +30,7 @@ export class StoreState {
   readonly numbers: VolumeNumbers;
   readonly continuity: MediaContinuity;
   #reported: MediumInfo[];
+  readonly #aside: OpenedMedia["aside"];
   readonly #forgotten: Set<string>;
   readonly #poisonedBefore: Record<string, string>;
   #revision = 0;
@@ -42,6 +43,7 @@ export class StoreState {
   constructor(opened: OpenedMedia, options: UnitStoreOptions) {
     this.options = options;
     this.#reported = [...opened.reported];
+    this.#aside = opened.aside;
     this.#forgotten = new Set(options.forgotten);
     this.#poisonedBefore = { ...options.poisoned };
     this.continuity = new MediaContinuity(options.continuities ?? {}, options.random);
@@ -95,7 +97,8 @@ export class StoreState {
     }
     const { log, writing } = this.options;
     await writeOpening([...this.media.values()], {
-      fixes: resolution.fixes,
+      resolution,
+      aside: this.#aside,
       next: { opens, number, epoch: this.#epoch, instance: this.#instance },
       log,
       writing,

@@ -1,12 +1,14 @@
 import type { Log } from "../../protocol/core/log.ts";
 import { withoutVolume, withRecord } from "./changes.ts";
 import type { Medium } from "./medium.ts";
-import type { Fix } from "./resolve.ts";
+import { type Aside, withReplaced } from "./replaced.ts";
+import type { Fix, Resolution } from "./resolve.ts";
 import type { Bound } from "./store_types.ts";
 
 export interface OpeningToWrite {
-  /** What a crash between media left to be done, on any of them. */
-  readonly fixes: readonly Fix[];
+  /** With what a crash between media left to be done, on any of them. */
+  readonly resolution: Resolution;
+  readonly aside: Aside | null;
   readonly next: {
     readonly opens: number;
     readonly number: number;
@@ -20,8 +22,12 @@ export interface OpeningToWrite {
 /** Writes every label once, as an opening does; a medium where that cannot be done has failed. */
 export async function writeOpening(
   media: readonly Medium[],
-  { fixes, next, log, writing }: OpeningToWrite,
+  { resolution, aside, next, log, writing }: OpeningToWrite,
 ): Promise<void> {
+  const { fixes, volumes } = resolution;
+  const broken = new Set(
+    volumes.filter(({ state }) => state !== "whole").map(({ record }) => record.id),
+  );
   await Promise.allSettled(media.map((medium) => {
     const own = fixes.filter((fix) => fix.mediumId === medium.id);
     for (const { volumeId, record } of own) {
@@ -32,7 +38,7 @@ export async function writeOpening(
       });
     }
     const written = medium.update((label) => ({
-      ...own.reduce((fixed, fix) => changeOf(fix)(fixed), label),
+      ...own.reduce((fixed, fix) => changeOf(fix)(fixed), withReplaced(label, { aside, broken })),
       opens: next.opens,
       nextNumber: Math.max(label.nextNumber, next.number),
       epoch: next.epoch,

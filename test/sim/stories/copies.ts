@@ -37,6 +37,54 @@ export async function copyInItsPlace(scene: Scene): Promise<void> {
   }
 }
 
+/** More than one of the story's media holds. */
+const TWO_MEDIA_BYTES = 40 * MIB;
+
+/**
+ * An operator adopts an older copy of one of a disk's two media, and then the right one in its
+ * place: the disk has all that was written to it.
+ */
+export async function wrongCopyAdopted(scene: Scene): Promise<void> {
+  const { world: { kernel }, users, units: [unit] } = scene;
+  const { role, plan } = unit!;
+  const [path] = plan.devices;
+  await releaseAll(scene);
+  const disk = users.request({ sizeBytes: TWO_MEDIA_BYTES })!;
+  await reach(scene, "the disk is used", () => disk.workload.sizeBytes === TWO_MEDIA_BYTES);
+  for (let i = 0; i < 2; i++) {
+    await agree(scene);
+    const [copy, right] = [`/${plan.name}/copy-${i}.img`, `/${plan.name}/right-${i}.img`];
+    kernel.copyMedium(path!, copy);
+    // Each start writes each label.
+    role.end("killed");
+    users.pause(false);
+    await pass(scene, 600);
+    role.end("killed");
+    kernel.moveMedium(path!, right);
+    kernel.moveMedium(copy, path!);
+    await adoptStale(scene);
+    role.end("killed");
+    kernel.moveMedium(path!, copy);
+    kernel.media.delete(copy);
+    kernel.moveMedium(right, path!);
+    await adoptStale(scene);
+  }
+  await agree(scene);
+}
+
+async function adoptStale(scene: Scene): Promise<void> {
+  const { station, units: [unit] } = scene;
+  await reach(scene, "the unit is back", () => unit!.role.isReady);
+  await passTime(scene, 5000);
+  const { units } = await shown(scene);
+  const found = units[0]!.media.find(({ state }) => state === "stale");
+  if (found === undefined) return scene.sim.violated("story", "no medium is an old copy");
+  const path = `/units/${unit!.plan.name}/media/${found.id}`;
+  askStation(station, { method: "POST", path, body: { action: "adopt", yes: true } })
+    .catch(() => {});
+  await passTime(scene, 10_000);
+}
+
 /**
  * Somebody puts an old label back at both ends of a medium, and an operator adopts it: the disk of
  * which it does not know is lost. What that had written is shown to nobody who gets its space.

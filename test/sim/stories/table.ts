@@ -27,7 +27,7 @@ import {
   longZeroesAreFenced,
   zeroesAreFenced,
 } from "./fences.ts";
-import { copyInItsPlace, oldLabelPutBack } from "./copies.ts";
+import { copyInItsPlace, oldLabelPutBack, wrongCopyAdopted } from "./copies.ts";
 import { directHeldWrite, grantReplacesHeld, twoByOneToken } from "./direct.ts";
 import { releasedInAnotherHistory, revokedUnseen } from "./histories.ts";
 import {
@@ -113,6 +113,7 @@ export const STORY_NAMES = [
   "two-by-one-token",
   "two-media-flushed",
   "writes-meet",
+  "wrong-copy-adopted",
   "zeroes-are-fenced",
 ] as const;
 export type StoryName = typeof STORY_NAMES[number];
@@ -201,5 +202,9 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
     play: twoMediaFlushed,
   },
   "writes-meet": { play: writesMeet },
+  "wrong-copy-adopted": {
+    plan: { hosts: 1, mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 },
+    play: wrongCopyAdopted,
+  },
   "zeroes-are-fenced": { plan: { hosts: 2 }, play: zeroesAreFenced },
 };
