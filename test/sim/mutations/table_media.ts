@@ -141,4 +141,20 @@ export const MEDIA_MUTATIONS: readonly Mutation[] = [
     new: "volume.broken?.isFinal && !isUnusedEnd(state, volume)",
     story: "growth-left-behind",
   },
+  {
+    name: "another-making-granted",
+    breaks: "what nobody was granted of a volume that was made twice is not granted in its place",
+    file: "roles/station/making.ts",
+    old: "  return held.grant === null && (",
+    new: "  return held.number === 0 && (",
+    story: "made-twice",
+  },
+  {
+    name: "right-medium-stays-apart",
+    breaks: "a medium is a part of its volumes again though an older copy of it was adopted before",
+    file: "storage/media/replaced.ts",
+    old: "label.sequence >= sequence\n    );\n    const held",
+    new: "label.sequence < sequence\n    );\n    const held",
+    story: "wrong-copy-adopted",
+  },
 ];

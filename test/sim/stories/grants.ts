@@ -1,7 +1,9 @@
 import { MIB } from "../../../protocol/core/limits.ts";
+import { labelsOf } from "../agreement/labels.ts";
 import { stateOf } from "../machines/cluster.ts";
 import { agree } from "../scenario/settle.ts";
 import type { Scene } from "../scenario/scene.ts";
+import { releaseAll } from "./space.ts";
 import { isDataWrite, passTime, reach } from "./story.ts";
 
 /** A disk is to grow while its unit's label cannot be written, and its host loses its book. */
@@ -89,5 +91,37 @@ export async function creationUndone(scene: Scene): Promise<void> {
     machine.switchOn();
     await reach(scene, "the disk is made", () => disk === null || disk.state === "made");
     await passTime(scene, 5000);
+  }
+}
+
+/**
+ * A unit is cut off while it makes a disk's volume, comes back without that medium, and makes it
+ * anew on the other one. Later it has only the first one for a while, which nobody was granted.
+ */
+export async function madeTwice(scene: Scene): Promise<void> {
+  const { world: { kernel }, users, units: [unit] } = scene;
+  const { role, plan } = unit!;
+  const aside = `/${plan.name}/aside.img`;
+  await releaseAll(scene);
+  for (let i = 0; i < 2; i++) {
+    const disk = users.request({ sizeBytes: 8 * MIB })!;
+    const made = () => labelsOf(scene).find(({ label }) => label.volumes.length > 0);
+    // The unit did not hear yet that it is on the label, and nobody else does.
+    await reach(scene, "a label has the volume", () => made() !== undefined);
+    role.end("killed");
+    const first = made()!.path;
+    kernel.moveMedium(first, aside);
+    await reach(scene, "it was made again and is used", () => disk.workload.sizeBytes > 0);
+    const second = made()!.path;
+    await passTime(scene, 2000);
+    role.end("killed");
+    kernel.moveMedium(aside, first);
+    kernel.moveMedium(second, aside);
+    await reach(scene, "the unit is back with the first one", () => role.isReady);
+    await passTime(scene, 20_000);
+    role.end("killed");
+    kernel.moveMedium(aside, second);
+    await agree(scene);
+    await releaseAll(scene);
   }
 }

@@ -41,7 +41,14 @@ import {
   writesMeet,
 } from "./flushes.ts";
 import { growthLeftBehind } from "./growths.ts";
-import { creationUndone, growsSlowly, lateBytes, releasedUnheard, slowLabels } from "./grants.ts";
+import {
+  creationUndone,
+  growsSlowly,
+  lateBytes,
+  madeTwice,
+  releasedUnheard,
+  slowLabels,
+} from "./grants.ts";
 import {
   halfCarriedAndBack,
   mediumAway,
@@ -83,6 +90,7 @@ export const STORY_NAMES = [
   "killed-in-fence",
   "late-attach",
   "leg-out-of-sight",
+  "made-twice",
   "medium-away",
   "old-label-put-back",
   "older-backup",
@@ -153,6 +161,10 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "leg-out-of-sight": {
     plan: { units: 2, hosts: 1, mediumBytes: 32 * 2 ** 20 },
     play: legOutOfSight,
+  },
+  "made-twice": {
+    plan: { hosts: 1, mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 },
+    play: madeTwice,
   },
   "medium-away": { plan: { mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 }, play: mediumAway },
   "old-label-put-back": {
