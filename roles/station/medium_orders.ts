@@ -176,9 +176,15 @@ function lossWords(
   const hit = (pool.observed.last(unit.id)?.volumes ?? []).filter((volume) =>
     volume.media.includes(medium.id)
   );
-  const parts = hit.map(({ leg, sizeBytes }) =>
-    `leg ${leg.leg} of disk "${leg.diskName}" of "${leg.ownerName}" (${sizeText(sizeBytes)})`
-  );
+  const parts = hit.map(({ leg, sizeBytes, grant }) => {
+    const text = `leg ${leg.leg} of disk "${leg.diskName}" of "${leg.ownerName}" (${
+      sizeText(sizeBytes)
+    })`;
+    if (grant === null || grant.sizeBytes >= sizeBytes) return text;
+    // Where that lies is known to the unit alone.
+    return `${text}, unless none of the ${sizeText(grant.sizeBytes)} that its host was granted ` +
+      "is on this medium, which its unit finds out and keeps them then";
+  });
   const whole = [...pool.catalog.volumes.values()].filter((volume) =>
     volume.unitId === unit.id && volume.created === 1 &&
     pool.observed.volume(unit.id, volume.id) === null

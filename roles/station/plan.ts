@@ -203,9 +203,12 @@ function planHeld(volume: VolumeRow, input: Held): Plan {
     // The unit shuts the host out even where its labels cannot say so yet.
     return trouble === null ? grant : { ...grant, difference: `${grant.difference}; ${trouble}` };
   }
-  if (trouble !== null) return wait(trouble);
   const end = planEnd(volume, input);
-  if (end !== null) return end;
+  if (end !== null) {
+    // Where the end alone is broken, the volume is whole without it.
+    return trouble === null ? end : { ...end, difference: `${end.difference}; ${trouble}` };
+  }
+  if (trouble !== null) return wait(trouble);
   if (held.state === "zeroing") {
     const { zeroedBytes, allocatedBytes } = held;
     return wait(`is being zeroed: ${sizeText(zeroedBytes)} of ${sizeText(allocatedBytes)}`);

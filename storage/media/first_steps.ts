@@ -32,3 +32,23 @@ export function grantedMedia(record: VolumeRecord): readonly string[] {
   if (grant === null) return fencedThrough === null ? [] : media;
   return firstSteps(record, stepsFor(grant.sizeBytes)).media;
 }
+
+/**
+ * The record without what lies on these media and behind that; null when a grant covered any of it,
+ * or nobody was granted anything of the volume yet.
+ */
+export function withoutEnd(record: VolumeRecord, lost: readonly string[]): VolumeRecord | null {
+  const granted = grantedMedia(record);
+  if (record.grant === null || record.deleting || granted.some((id) => lost.includes(id))) {
+    return null;
+  }
+  const at = record.extents.findIndex(([index]) => lost.includes(record.media[index]!));
+  if (at < 0) return null;
+  const steps = record.extents.slice(0, at).reduce((sum, [, , length]) => sum + length, 0);
+  return {
+    ...record,
+    ...firstSteps(record, steps),
+    sequence: record.sequence + 1,
+    sizeBytes: Math.min(record.sizeBytes, steps * EXTENT_STEP_BYTES - VOLUME_HEADER_BYTES),
+  };
+}

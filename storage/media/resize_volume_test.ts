@@ -21,13 +21,13 @@ function resized(store: UnitStore, volume: VolumeInfo, sizeBytes: number): Promi
   return store.volumeResize({ ...createBody(1, sizeBytes), expectedSequence: volume.sequence });
 }
 
-/** A volume of 8 MiB that is granted, and grown to 20 MiB on two media. */
-async function grown(store: UnitStore): Promise<VolumeInfo> {
+/** A volume of 8 MiB that is granted, and grown to a size that two media hold. */
+async function grown(store: UnitStore, sizeBytes = 20 * MIB): Promise<VolumeInfo> {
   const made = await store.volumeCreate(createBody(1, 8 * MIB));
   await store.idle();
   const granted = await store.accessGrant(grantBody(made, 1), noFence);
-  const volume = await resized(store, granted, 20 * MIB);
-  assert.equal(volume.media.length, 2);
+  const volume = await resized(store, granted, sizeBytes);
+  assert.ok(volume.media.length > 1);
   await store.idle();
   return volume;
 }
@@ -71,6 +71,119 @@ Deno.test("what was granted once is never given back, whatever became of the gra
   await refuses(store.accessGrant(less, noFence), "invalid", /never get smaller/);
   volume = await store.accessGrant(grantBody(volume, 2), noFence);
   assert.equal(volume.grant?.sizeBytes, 20 * MIB);
+  await store.close();
+});
+
+Deno.test("an end that was never granted is given back also once its medium has died", async () => {
+  for (const isAway of [false, true]) {
+    const disks = media(16 * MIB, 16 * MIB);
+    let store = await openStore(disks);
+    const long = await grown(store);
+    const [, dead] = long.media;
+    const { path } = store.storageInfo().media.find(({ id }) => id === dead)!;
+    store.mediumBroken(dead!, "it died");
+    if (isAway) {
+      await store.close();
+      const knownSequences = store.sequences();
+      store = await openStore(disks.filter((disk) => disk.path !== path), { knownSequences });
+    }
+    assert.equal(store.served(long.id), null);
+    const short = await resized(store, long, 8 * MIB);
+    assert.deepEqual([short.state, short.media.length], ["ready", 1]);
+    assert.equal(store.served(long.id)?.sizeBytes, 8 * MIB, "its host goes on");
+    await store.close();
+    store = await openStore(disks, { knownSequences: store.sequences() });
+    const { volumes, media: all } = store.storageInfo();
+    assert.deepEqual(volumes.map(({ state, sizeBytes }) => [state, sizeBytes]), [
+      ["ready", 8 * MIB],
+    ]);
+    assert.equal(all.find(({ id }) => id === dead)!.freeBytes, 14 * MIB);
+    await store.close();
+  }
+});
+
+Deno.test("an end is not given back while a medium that stays is away, or is behind", async () => {
+  const disks = media(16 * MIB, 16 * MIB);
+  let store = await openStore(disks);
+  const long = await grown(store);
+  await store.close();
+  const first = store.storageInfo().media.find(({ id }) => id === long.media[0])!.path;
+  const knownSequences = store.sequences();
+  store = await openStore(disks.filter(({ path }) => path !== first), { knownSequences });
+  await refuses(resized(store, long, 8 * MIB), "unavailable", /is not there/);
+  await store.close();
+});
+
+Deno.test("a medium that is given up takes no disk along that has nothing on it yet", async () => {
+  for (const isKilled of [false, true]) {
+    const disks = media(16 * MIB, 16 * MIB, 16 * MIB);
+    let store = await openStore(disks);
+    const long = await grown(store, 24 * MIB);
+    // What lies behind it goes, too.
+    const dead = long.media[1]!;
+    const { path } = store.storageInfo().media.find(({ id }) => id === dead)!;
+    await store.close();
+    const knownSequences = store.sequences();
+    const left = disks.filter((disk) => disk.path !== path);
+    store = await openStore(left, { knownSequences });
+    if (isKilled) {
+      // It was given up, and the unit killed before its labels said so.
+      await store.close();
+      store = await openStore(left, { knownSequences: store.sequences(), forgotten: [dead] });
+    } else store.forgetMedium(dead);
+    const [volume] = store.storageInfo().volumes;
+    assert.deepEqual([volume!.state, volume!.grant!.state], ["ready", "active"]);
+    assert.equal(store.served(long.id)?.sizeBytes, 8 * MIB, "its host goes on");
+    const change = { station: STATION, volumeId: long.id };
+    const generation = volume!.grant!.generation;
+    const { sequence } = await store.accessRevoke(
+      { ...change, generation, expectedSequence: volume!.sequence },
+      () => Promise.resolve(),
+    );
+    await store.close();
+    store = await openStore(left, { knownSequences: store.sequences(), forgotten: [dead] });
+    assert.equal(store.storageInfo().volumes[0]!.grant?.state, "fenced");
+    await store.volumeDelete({ ...change, expectedSequence: sequence });
+    await store.close();
+  }
+});
+
+Deno.test("what a host was granted on a medium that is given up is lost", async () => {
+  const disks = media(16 * MIB, 16 * MIB);
+  let store = await openStore(disks);
+  const long = await grown(store);
+  const granted = await store.accessGrant(grantBody(long, 2), noFence);
+  const dead = granted.media.at(-1)!;
+  const { path } = store.storageInfo().media.find(({ id }) => id === dead)!;
+  await store.close();
+  const left = disks.filter((disk) => disk.path !== path);
+  store = await openStore(left, { knownSequences: store.sequences() });
+  store.forgetMedium(dead);
+  const [volume] = store.storageInfo().volumes;
+  assert.deepEqual([volume!.state, volume!.sizeBytes], ["failed", 20 * MIB]);
+  assert.match(volume!.reason!, /^lost with medium/);
+  await store.close();
+});
+
+Deno.test("while a medium that stays is not in order, nothing is lost with one given up", async () => {
+  const disks = media(16 * MIB, 16 * MIB);
+  let store = await openStore(disks);
+  const long = await grown(store);
+  const [first, dead] = long.media;
+  const pathOf = (id: string) => store.storageInfo().media.find((one) => one.id === id)!.path;
+  const { path } = disks.find((disk) => disk.path === pathOf(dead!))!;
+  await store.close();
+  const left = disks.filter((disk) => disk.path !== path);
+  store = await openStore(left, { knownSequences: store.sequences() });
+  store.mediumBroken(first!, "it stalls");
+  store.forgetMedium(dead!);
+  const [broken] = store.storageInfo().volumes;
+  assert.deepEqual([broken!.state, broken!.grant!.state], ["incomplete", "active"]);
+  assert.match(broken!.reason!, /is failed: it stalls/);
+  await store.close();
+  const forgotten = [dead!];
+  store = await openStore(left, { knownSequences: store.sequences(), forgotten });
+  assert.equal(store.served(long.id)?.sizeBytes, 8 * MIB);
   await store.close();
 });
 

@@ -9,6 +9,7 @@ import { Medium } from "./medium.ts";
 import { highestOf, VolumeNumbers } from "./numbers.ts";
 import { devicesOf, givenUpInfo, mediaInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
 import type { OpenedMedia } from "./open_media.ts";
+import { giveUpEnd } from "./resize_volume.ts";
 import { resolveVolumes } from "./resolve.ts";
 import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
 import { loseIfBroken, Volume, volumeInfoOf } from "./volume.ts";
@@ -90,10 +91,7 @@ export class StoreState {
     const number = this.numbers.next();
     for (const { record, state, reason } of resolution.volumes) {
       const broken = state === "whole" ? null : { state, reason: reason ?? state };
-      const volume = new Volume(record, broken);
-      this.volumes.set(record.id, volume);
-      const missing = record.media.filter((id) => !this.media.has(id));
-      if (missing.every((id) => this.#forgotten.has(id))) loseIfBroken(volume, missing);
+      this.volumes.set(record.id, new Volume(record, broken));
     }
     const { log, writing } = this.options;
     await writeOpening([...this.media.values()], {
@@ -104,6 +102,7 @@ export class StoreState {
       writing,
     });
     this.#markPoisoned();
+    for (const volume of this.volumes.values()) this.#giveUp(volume);
     this.bump();
     this.kick();
   }
@@ -214,11 +213,15 @@ export class StoreState {
     }
     this.#reported.splice(at, 1, ...givenUpInfo(this.#reported[at]!));
     this.#forgotten.add(mediumId);
-    for (const volume of this.volumes.values()) {
-      const missing = volume.record.media.filter((id) => !this.media.has(id));
-      if (missing.every((id) => this.#forgotten.has(id))) loseIfBroken(volume, missing);
-    }
+    for (const volume of this.volumes.values()) this.#giveUp(volume);
     this.bump();
+  }
+
+  /** Once all of its missing media were given up, it is whole without them, or lost. */
+  #giveUp(volume: Volume): void {
+    const missing = volume.record.media.filter((id) => !this.media.has(id));
+    if (!missing.every((id) => this.#forgotten.has(id))) return;
+    if (!giveUpEnd(this, volume, missing)) loseIfBroken(volume, missing);
   }
 
   /** Something that storageInfo() tells has changed. */

@@ -157,4 +157,12 @@ export const MEDIA_MUTATIONS: readonly Mutation[] = [
     new: "label.sequence < sequence\n    );\n    const held",
     story: "wrong-copy-adopted",
   },
+  {
+    name: "dead-end-keeps-disk-down",
+    breaks: "a medium that dies takes no disk along that has nothing on it yet",
+    file: "storage/media/resize_volume.ts",
+    old: "  if (!standsOn(state, volume, next.media)) requireWhole(state, volume);\n",
+    new: "  if (standsOn(state, volume, next.media)) requireWhole(state, volume);\n",
+    story: "growth-left-behind",
+  },
 ];

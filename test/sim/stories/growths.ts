@@ -6,7 +6,7 @@ import type { Scene } from "../scenario/scene.ts";
 import { agree } from "../scenario/settle.ts";
 import type { UsedDisk } from "../scenario/users.ts";
 import { releaseAll } from "./space.ts";
-import { passTime, reach } from "./story.ts";
+import { passTime, reach, shown } from "./story.ts";
 
 /** Two of the story's media hold it, and then need the third one for so much more. */
 const DISK_BYTES = 40 * MIB;
@@ -20,6 +20,7 @@ const GROWN_BYTES = 42 * MIB;
  */
 export async function growthLeftBehind(scene: Scene): Promise<void> {
   await restIsBack(scene);
+  await thirdDies(scene);
   await restIsCarried(scene);
 }
 
@@ -44,6 +45,39 @@ async function restIsBack(scene: Scene): Promise<void> {
   home.role.end("killed");
   kernel.mediaFault = () => "ok";
   kernel.media.get(third)!.isGone = false;
+  await agree(scene);
+}
+
+/**
+ * The growth is on all labels, and the third medium dies before its host is granted more: the disk
+ * is used again without it, as nobody was ever granted anything there.
+ */
+async function thirdDies(scene: Scene): Promise<void> {
+  const { world: { kernel }, users } = scene;
+  const { disk, third, home } = await diskOnTwo(scene);
+  users.grow(disk, { sizeBytes: WIDE_BYTES });
+  await reach(
+    scene,
+    "the growth is on all labels",
+    () =>
+      labelsOf(scene).filter(({ label }) => label.volumes[0]?.sizeBytes === WIDE_BYTES).length ===
+        3,
+  );
+  kernel.media.get(third)!.isGone = true;
+  home.role.end("killed");
+  users.pause(true);
+  await reach(
+    scene,
+    "the disk is as it was",
+    () => labelsOf(scene).filter(({ label }) => label.volumes[0]?.media.length === 2).length === 2,
+  );
+  await passTime(scene, 3000);
+  const { disks } = await shown(scene);
+  const state = disks.find(({ name }) => name === disk.name)?.state;
+  if (state !== "ready") scene.sim.violated("story", `${disk.key} is ${state} on what it has`);
+  users.pause(false);
+  kernel.media.get(third)!.isGone = false;
+  home.role.end("killed");
   await agree(scene);
 }
 
@@ -76,7 +110,7 @@ async function restIsCarried(scene: Scene): Promise<void> {
 
 interface Rest {
   readonly disk: UsedDisk;
-  /** Where the third medium was, and is out now. */
+  /** Where the medium is that it is not on. */
   readonly third: string;
   readonly mediumId: string;
   readonly home: Scene["units"][number];
@@ -84,18 +118,9 @@ interface Rest {
 
 /** The unit of a disk on two media is back without the third one, which has the growth's record. */
 async function leaveRest(scene: Scene): Promise<Rest> {
-  const { world: { kernel }, users, units } = scene;
-  await releaseAll(scene);
-  const disk = users.request({ sizeBytes: DISK_BYTES })!;
-  await reach(scene, "the disk is used", () => disk.workload.sizeBytes === DISK_BYTES);
-  await agree(scene);
-  users.pause(false);
-  const labels = labelsOf(scene);
-  const held = labels.filter(({ label }) => label.volumes.length > 0);
-  const home = units.find(({ plan }) => plan.name === held[0]!.unit)!;
-  const { path: third, label: { mediumId } } = labels.find((one) =>
-    one.unit === home.plan.name && !held.includes(one)
-  )!;
+  const { world: { kernel }, users } = scene;
+  const rest = await diskOnTwo(scene);
+  const { disk, third, home } = rest;
   let failed = false;
   kernel.mediaFault = ({ kind, path, position }) => {
     if (kind !== "write" || path !== third || position < LABEL_REGION_BYTES) return "ok";
@@ -110,5 +135,21 @@ async function leaveRest(scene: Scene): Promise<Rest> {
   home.role.end("killed");
   await reach(scene, "the unit is back", () => home.role.isReady);
   await passTime(scene, 5000);
+  return rest;
+}
+
+async function diskOnTwo(scene: Scene): Promise<Rest> {
+  const { users, units } = scene;
+  await releaseAll(scene);
+  const disk = users.request({ sizeBytes: DISK_BYTES })!;
+  await reach(scene, "the disk is used", () => disk.workload.sizeBytes === DISK_BYTES);
+  await agree(scene);
+  users.pause(false);
+  const labels = labelsOf(scene);
+  const held = labels.filter(({ label }) => label.volumes.length > 0);
+  const home = units.find(({ plan }) => plan.name === held[0]!.unit)!;
+  const { path: third, label: { mediumId } } = labels.find((one) =>
+    one.unit === home.plan.name && !held.includes(one)
+  )!;
   return { disk, third, mediumId, home };
 }
