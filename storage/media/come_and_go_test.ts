@@ -23,9 +23,8 @@ import type { UnitStore } from "./unit_store.ts";
 const SIZES = [16, 16, 24];
 const VOLUMES = 2;
 const STEPS = 14;
-/** One of them found a volume that was back after its deletion. */
-const FIRST_SEED = 80;
-const RUNS = 40;
+/** 98 found a volume that was back once deleted; at 204 and 276 a lost medium holds nothing yet. */
+const SEEDS = [...Array.from({ length: 30 }, (_, n) => 80 + n), 204, 276];
 
 interface Known {
   /** A creation was answered. */
@@ -193,6 +192,29 @@ class Play {
     await this.store.idle();
   }
 
+  /** A medium is lost for good: what has nothing on it that was granted is there without it. */
+  async loseOne(): Promise<void> {
+    await this.restart(this.disks);
+    const lost = this.disks[this.#below(this.disks.length)]!;
+    const { id } = this.store.storageInfo().media.find(({ path }) => path === lost.path)!;
+    const stays = new Set<number>();
+    for (const [n, { grantedBytes }] of this.known) {
+      const extents = this.store.served(volumeIdOf(n))?.extents ?? [];
+      const isOn = extents.some(({ mediumId }) => mediumId === id);
+      if (grantedBytes > 0 && extents.length > 0 && !isOn) stays.add(n);
+    }
+    const left = this.disks.filter((disk) => disk !== lost);
+    await this.restart(left);
+    this.trail.push(`${lost.path} is given up`);
+    this.store.forgetMedium(id);
+    await this.store.idle();
+    for (const [n, known] of this.known) {
+      if (stays.has(n) && !known.isToGo) await this.#settle(n, known);
+      else if (this.info(n) !== undefined) await this.#delete(n);
+    }
+    await this.store.close();
+  }
+
   async end(): Promise<void> {
     await this.restart(this.disks);
     for (const [n, known] of this.known) await this.#settle(n, known);
@@ -227,12 +249,12 @@ class Play {
 }
 
 Deno.test("media that fail, go and come back leave every volume whole, or gone", async () => {
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + RUNS; seed++) {
+  for (const seed of SEEDS) {
     const play = new Play(seed);
     try {
       await play.begin();
       for (let i = 0; i < STEPS; i++) await play.step();
-      await play.end();
+      await (seed % 3 === 0 ? play.loseOne() : play.end());
     } catch (error) {
       throw new Error(`seed ${seed}:\n${play.trail.join("\n")}`, { cause: error });
     }
