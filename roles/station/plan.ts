@@ -6,7 +6,7 @@ import {
 import type { GrantRow, TombstoneRow, VolumeRow } from "./catalog/rows.ts";
 import { isFencedOff, isUnknown } from "./evidence.ts";
 import { brokenWords, isAnotherMaking } from "./making.ts";
-import { fencingWords, sizeText } from "./words.ts";
+import { fencingWords, NO_LONGER_HELD, sizeText } from "./words.ts";
 
 /** The next thing to do about one volume so that its unit comes nearer to what is wanted. */
 export type PlanStep =
@@ -85,9 +85,6 @@ const SHUT_OUT: Plan = {
   destroys: false,
   confirms: "is granted to its host again",
 };
-const NO_LONGER_HELD =
-  "the unit no longer holds it: a medium is missing or was replaced, or it was " +
-  "released and this catalog was written before: then release it again";
 const BEING_MADE = "its unit is making it, and its labels do not have it yet";
 const CONFIRM = 'the station is in recovered state and waits for "dvsan ctl recover --confirm"';
 
@@ -203,11 +200,9 @@ function planHeld(volume: VolumeRow, input: Held): Plan {
     // The unit shuts the host out even where its labels cannot say so yet.
     return trouble === null ? grant : { ...grant, difference: `${grant.difference}; ${trouble}` };
   }
-  const end = planEnd(volume, input);
-  if (end !== null) {
-    // Where the end alone is broken, the volume is whole without it.
-    return trouble === null ? end : { ...end, difference: `${end.difference}; ${trouble}` };
-  }
+  // Where the end alone is broken, the volume is whole without it.
+  const end = planEnd(volume, input, trouble);
+  if (end !== null) return end;
   if (trouble !== null) return wait(trouble);
   if (held.state === "zeroing") {
     const { zeroedBytes, allocatedBytes } = held;
@@ -238,11 +233,12 @@ function planLegs(volume: VolumeRow, input: Held): Plan {
  * What a growth left that was given up. Nobody was ever granted it, or the label's grant would say
  * so and the catalog learn the size: then a host may hold it, whatever an older catalog says.
  */
-function planEnd(volume: VolumeRow, { held }: Held): Plan | null {
+function planEnd(volume: VolumeRow, { held }: Held, trouble: string | null): Plan | null {
   const { sizeBytes, sequence, grant } = held;
   if (sizeBytes <= volume.sizeBytes || (grant?.sizeBytes ?? 0) > volume.sizeBytes) return null;
   const difference = `holds ${sizeText(sizeBytes)}, the catalog says ` +
-    `${sizeText(volume.sizeBytes)}: it gives the end back, which no host was ever granted`;
+    `${sizeText(volume.sizeBytes)}: it gives the end back, which no host was ever granted` +
+    (trouble === null ? "" : `; ${trouble}`);
   const plan = destroy({ kind: "shrink", volume, sequence }, difference);
   return { ...plan, confirms: "gives its end back, which nobody was granted" };
 }

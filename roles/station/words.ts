@@ -1,6 +1,11 @@
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import { KIB } from "../../protocol/core/limits.ts";
 
+/** Of a volume that the catalog has. */
+export const NO_LONGER_HELD =
+  "the unit no longer holds it: a medium is missing or was replaced, or it was " +
+  "released and this catalog was written before: then release it again";
+
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
 
 /** "3 GiB", "1.5 GiB", "512 B": rounded down, so that it never promises more than there is. */

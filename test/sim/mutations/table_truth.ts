@@ -122,10 +122,10 @@ export const TRUTH_MUTATIONS: readonly Mutation[] = [
       },
       {
         file: "storage/media/resize_volume.ts",
-        old: "    sizeBytes: body.sizeBytes,\n    leg: body.leg,\n  };\n  const kept",
+        old: "    sizeBytes: body.sizeBytes,\n    leg: body.leg,\n  };\n  if (!standsOn",
         new: "    sizeBytes: body.sizeBytes,\n    leg: body.leg,\n" +
           "    grant: record.grant && { ...record.grant, sizeBytes: body.sizeBytes },\n" +
-          "  };\n  const kept",
+          "  };\n  if (!standsOn",
       },
     ],
     story: "restored-before-growth",
