@@ -109,10 +109,8 @@ export class Host {
     if (held !== null && assignment.state !== "released") requireItsLegs(held, assignment);
     const namesake = book.byName(assignment.name);
     if (namesake !== null && namesake.diskId !== assignment.diskId) {
-      throw new DvsanError(
-        "exists",
-        `This host has another disk named "${assignment.name}" already.`,
-      );
+      const message = `This host has another disk named "${assignment.name}" already.`;
+      throw new DvsanError("exists", message);
     }
     if (held === null && book.list().length >= DISKS_PER_HOST_MAX) {
       throw new DvsanError("limit", `This host has ${DISKS_PER_HOST_MAX} disks already.`);
@@ -166,10 +164,9 @@ export class Host {
     const { book, log, worker } = this.#options;
     const held = book.get(diskId);
     if (held?.state !== "attached" || this.#renumbering.has(diskId)) return;
-    log.warn("attachment numbers run out: after weeks of tries, or with a directory from a copy", {
-      disk: held.name,
-      attachment,
-    });
+    const text =
+      "attachment numbers run out: after weeks of tries, or with a directory from a copy";
+    log.warn(text, { disk: held.name, attachment });
     const firstAttachment = this.#reserve(held, attachment);
     if (firstAttachment === null) return;
     this.#renumbering.add(diskId);
@@ -186,19 +183,22 @@ export class Host {
       return book.reserveAttachments(diskId, above);
     } catch (error) {
       if (!(error instanceof DvsanError)) throw error;
-      log.error("a disk's attachment numbers cannot be kept, and its unit refuses lower ones", {
-        disk: name,
-        problem: error.message,
-        advice: "make room in the state directory",
-      });
+      const advice = "make room in the state directory";
+      const text = "a disk's attachment numbers cannot be kept, and its unit refuses lower ones";
+      log.error(text, { disk: name, problem: error.message, advice });
       return null;
     }
   }
 
   /** Tries again what could not be attached, for somebody who has mended why. */
   again(diskId: string): void {
-    const held = this.#options.book.get(diskId);
-    if (held !== null && this.#failures.has(diskId)) void this.#apply(held);
+    const held = this.#failures.has(diskId) ? this.#options.book.get(diskId) : null;
+    if (held !== null) void this.#apply(held);
+  }
+
+  /** What could not be attached: a full directory, say, may have room again. */
+  tryAgain(): void {
+    for (const id of this.#failures.keys()) if (!this.#changing.has(id)) this.again(id);
   }
 
   /** Status as last told by the worker; null while there is none. */
@@ -233,13 +233,14 @@ export class Host {
   #apply(assignment: Assignment): Promise<void> {
     const { diskId } = assignment;
     const before = this.#changing.get(diskId) ?? Promise.resolve();
-    const change = before.then(() => this.#change(assignment)).catch((error) => {
+    const change = before.then(() => this.#change(assignment)).then(() => {
+      this.#failures.delete(diskId);
+    }, (error) => {
       if (!(error instanceof DvsanError)) throw error;
-      this.#failures.set(diskId, messageOf(error));
-      this.#options.log.error("a disk could not be attached", {
-        disk: assignment.name,
-        reason: messageOf(error),
-      });
+      const about = { disk: assignment.name, reason: messageOf(error) };
+      const isNew = this.#failures.get(diskId) !== about.reason;
+      if (isNew) this.#options.log.error("a disk could not be attached", about);
+      this.#failures.set(diskId, about.reason);
     }).finally(() => {
       if (this.#changing.get(diskId) === change) this.#changing.delete(diskId);
     });
@@ -251,7 +252,6 @@ export class Host {
     const { worker, removeSocket } = this.#options;
     const { diskId } = assignment;
     const attached = this.#statuses.has(diskId);
-    this.#failures.delete(diskId);
     if (assignment.state !== "attached") {
       if (attached) await worker.call("diskDetach", { diskId });
       this.#statuses.delete(diskId);

@@ -173,8 +173,8 @@ Deno.test("Host tells all that it holds, by turns, while the station wants somet
   assert.deepEqual([...told].sort(), ids.sort());
 });
 
-Deno.test("a Host with a full state directory refuses what it cannot keep, goes on, and tries again when asked", async () => {
-  const { host, book, worker, files } = makeHost();
+Deno.test("a Host with a full state directory refuses what it cannot keep, goes on, and tries again", async () => {
+  const { host, book, worker, files, logged } = makeHost();
   const write = files.write;
   const full = () => {
     throw new DvsanError("io", "Cannot write disks.json: the file system is full.");
@@ -190,10 +190,18 @@ Deno.test("a Host with a full state directory refuses what it cannot keep, goes 
   assert.match(host.failure(DISK) ?? "", /is full/);
   host.outrun(DISK, 2 ** 30);
   assert.deepEqual(worker.calls, []);
+  for (let i = 0; i < 3; i++) {
+    host.tryAgain();
+    await host.settled(DISK);
+  }
+  assert.match(host.failure(DISK) ?? "", /is full/);
+  const told = logged.filter(({ message }) => message === "a disk could not be attached");
+  assert.equal(told.length, 1);
   files.write = write;
-  host.again(DISK);
+  host.tryAgain();
   await host.settled(DISK);
   assert.equal(host.failure(DISK), null);
+  host.tryAgain();
   host.again(DISK);
   await host.settled(DISK);
   assert.deepEqual(worker.calls, ["attach db 1"], "not once more");

@@ -89,10 +89,11 @@ function socketPathIn(files: StateFiles, name: string): string {
   return path;
 }
 
-/** For heartbeats, which are also when the host looks after its own addresses. */
+/** For heartbeats, which are also when the host looks after what may have changed by itself. */
 function saying(host: Host, own: OwnAddresses) {
   return () => {
     own.look();
+    host.tryAgain();
     return { ...host.said(), dataAddresses: [] };
   };
 }

@@ -92,4 +92,9 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["full", "mid-call", "users", "unplug"],
     reason: "a unit's new address was kept, and its station killed before the hosts' maps were",
   },
+  {
+    seed: 815_107,
+    only: ["users", "media-errors", "unplug", "adopt", "kill", "power", "full"],
+    reason: "a disk that a full state directory kept from being attached was not tried again",
+  },
 ];
