@@ -240,7 +240,7 @@ export class Host {
       const about = { disk: assignment.name, reason: messageOf(error) };
       const isNew = this.#failures.get(diskId) !== about.reason;
       if (isNew) this.#options.log.error("a disk could not be attached", about);
-      this.#failures.set(diskId, about.reason);
+      if (this.#options.book.get(diskId) !== null) this.#failures.set(diskId, about.reason);
     }).finally(() => {
       if (this.#changing.get(diskId) === change) this.#changing.delete(diskId);
     });

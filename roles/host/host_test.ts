@@ -244,3 +244,13 @@ Deno.test("a host whose marks cannot be kept goes on", async () => {
   host.marked({ diskId, volumeId: legs[0]!.volumeId, mark: "1.2 aa" });
   host.detached(diskId);
 });
+
+Deno.test("a host keeps no reason why a disk could not be attached once the disk is released", async () => {
+  const { host, worker } = makeHost();
+  host.assigned(assignmentOf());
+  await host.settled(DISK);
+  worker.failure = new DvsanError("unknown", "no such disk");
+  host.assigned(assignmentOf({ version: 2, state: "released" }));
+  await host.settled(DISK);
+  assert.equal(host.failure(DISK), null);
+});

@@ -30,7 +30,9 @@ function copyOf({ file, log }: CatalogImage, fresh: FreshSchema): Uint8Array | n
   const { pageBytes, pages } = fresh;
   const newer = pagesOfLog(log ?? new Uint8Array(), pageBytes);
   const own = file ?? new Uint8Array();
-  const count = Math.max(Math.ceil(own.length / pageBytes), ...newer.keys());
+  let count = Math.ceil(own.length / pageBytes);
+  // There may be more of them than a call takes arguments.
+  for (const number of newer.keys()) count = Math.max(count, number);
   if (count === 0) return null;
   const all = Math.max(count, ...pages.keys());
   const copy = new Uint8Array(all * pageBytes);
