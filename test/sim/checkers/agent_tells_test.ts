@@ -94,6 +94,20 @@ Deno.test("tells: a flush that was asked for before the loss says nothing of it,
   assert.deepEqual(bench.texts, []);
 });
 
+Deno.test("tells: what lies beneath a lost write that nobody acknowledged is not lost with it", () => {
+  for (const [left, isThere] of [[[1], true], [[1, 2], true], [[0, 2], false]] as const) {
+    const bench = new Bench();
+    const { history, blocks } = bench;
+    assert.equal(history.write(0), 1);
+    assert.equal(history.ask("write").version, 2);
+    blocks.ended("host1");
+    // A FUA write beside it had synced the first one, or had not.
+    blocks.storageLost([{ diskId: DISK, block: 0, left: new Set<number>(left) }]);
+    history.flush();
+    assert.equal(bench.texts.length, isThere ? 0 : 1);
+  }
+});
+
 Deno.test("tells: what had been replaced when it was lost is owed to nobody", () => {
   const bench = new Bench();
   const { history, blocks } = bench;

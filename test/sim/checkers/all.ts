@@ -50,7 +50,7 @@ export function makeDataCheckers(sim: Sim, kernel: SimWorld): DataCheckers {
     lost: (loss) => {
       const label = labelLossInWords(loss);
       if (label !== null) sim.say(label);
-      const lost = places.blocksOf(loss);
+      const lost = places.lostBy(loss);
       if (loss.isStillRead) blocks.writebackFailed(loss.medium.path, lost);
       else blocks.storageLost(lost);
     },

@@ -8,7 +8,7 @@ import {
   type WorkerAnswer,
 } from "../types.ts";
 import type { SimWrite } from "../../../storage/io/sim_world.ts";
-import type { DiskBlock } from "./disk_places.ts";
+import type { DiskBlock, LostBlock } from "./disk_places.ts";
 import {
   type Acknowledged,
   type Asked,
@@ -131,14 +131,16 @@ export class BlocksChecker implements Checker {
   }
 
   /** With a unit's power, what was not synced of these blocks is gone. */
-  storageLost(blocks: readonly DiskBlock[]): void {
-    this.#lost(blocks, null);
+  storageLost(blocks: readonly LostBlock[], cachedBy: string | null = null): void {
+    for (const { diskId, block, left = null } of blocks) {
+      this.#disks.get(diskId)?.blocks.get(block)?.lost(cachedBy, left);
+    }
   }
 
   /** It could not be written back, and is read until the medium's cache drops it. */
   writebackFailed(path: string, blocks: readonly DiskBlock[]): void {
     this.#lossy.failed(path);
-    this.#lost(blocks, path);
+    this.storageLost(blocks, path);
   }
 
   /** What was lost before is there again: its host has repeated it. */
@@ -173,10 +175,6 @@ export class BlocksChecker implements Checker {
 
   diskReleased(diskId: string): void {
     this.#disks.delete(diskId);
-  }
-
-  #lost(blocks: readonly DiskBlock[], path: string | null): void {
-    for (const { diskId, block } of blocks) this.#disks.get(diskId)?.blocks.get(block)?.lost(path);
   }
 
   #changes(disk: Disk, request: ConsumerRequest, askedAt: number): Change[] {

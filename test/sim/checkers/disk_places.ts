@@ -6,11 +6,24 @@ import { PIECE_BYTES } from "../../../storage/io/sim_pieces.ts";
 import type { SimErasure, SimLoss } from "../../../storage/io/sim_world.ts";
 import { BLOCK_BYTES, type WorkerAnswer } from "../types.ts";
 import { copiesSeen, piecesIn } from "./label_copies.ts";
+import type { Value } from "./register.ts";
+import { valuesOf } from "./values.ts";
 
 /** A block of a disk, as consumers number it. */
 export interface DiskBlock {
   readonly diskId: string;
   readonly block: number;
+}
+
+/** One of which a medium has lost the newest content. */
+export interface LostBlock extends DiskBlock {
+  /** The values that it has there now, several when it is torn; none where nobody can know. */
+  readonly left?: ReadonlySet<Value> | null;
+}
+
+interface PlacedBlock extends DiskBlock {
+  /** On its medium, in bytes. */
+  readonly position: number;
 }
 
 /** Where in a disk a volume's first byte is, behind its header. */
@@ -33,7 +46,30 @@ export class DiskPlaces {
     if (call === "diskUpdate") this.#learn(params as Assignment);
   }
 
-  blocksOf({ medium, positions }: Pick<SimLoss, "medium" | "positions">): DiskBlock[] {
+  blocksOf(range: Pick<SimLoss, "medium" | "positions">): DiskBlock[] {
+    return this.#blocksAt(range).map(({ diskId, block }) => ({ diskId, block }));
+  }
+
+  lostBy({ medium, positions, isStillRead }: SimLoss): LostBlock[] {
+    const bytes = new Uint8Array(PIECE_BYTES);
+    return this.#blocksAt({ medium, positions }).map(({ diskId, block, position }) => {
+      if (isStillRead) return { diskId, block };
+      medium.read(bytes, position);
+      const values = valuesOf(bytes, { block, disk: diskId, names: new Map() });
+      return { diskId, block, left: typeof values === "string" ? null : values };
+    });
+  }
+
+  /** Those in a range of a medium. */
+  blocksIn(
+    { medium, position, length }: Pick<SimErasure, "medium" | "position" | "length">,
+  ): DiskBlock[] {
+    const count = Math.ceil(length / PIECE_BYTES);
+    const positions = Array.from({ length: count }, (_, i) => position + i * PIECE_BYTES);
+    return this.blocksOf({ medium, positions });
+  }
+
+  #blocksAt({ medium, positions }: Pick<SimLoss, "medium" | "positions">): PlacedBlock[] {
     const label = positions.length === 0 ? undefined : this.#labelOf(medium);
     if (label === undefined) return [];
     const { mediumId, volumes } = label;
@@ -45,19 +81,10 @@ export class DiskPlaces {
           .filter((piece) => piece.position >= VOLUME_HEADER_BYTES)
           .map((piece) => {
             const at = place.beginBytes + piece.position - VOLUME_HEADER_BYTES;
-            return { diskId: place.diskId, block: Math.floor(at / BLOCK_BYTES) };
+            return { diskId: place.diskId, block: Math.floor(at / BLOCK_BYTES), position };
           });
       })
     );
-  }
-
-  /** Those in a range of a medium. */
-  blocksIn(
-    { medium, position, length }: Pick<SimErasure, "medium" | "position" | "length">,
-  ): DiskBlock[] {
-    const count = Math.ceil(length / PIECE_BYTES);
-    const positions = Array.from({ length: count }, (_, i) => position + i * PIECE_BYTES);
-    return this.blocksOf({ medium, positions });
   }
 
   #learn({ diskId, legs }: Assignment): void {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { MIB } from "../../../protocol/core/limits.ts";
 import { DiskPlaces } from "./disk_places.ts";
+import { BLOCK_BYTES } from "../types.ts";
+import { writeStamp } from "./stamp.ts";
 import { FIRST_BYTE, LabelledMedium } from "./testing_labelled.ts";
 
 const VOLUME = "0f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
@@ -24,6 +26,29 @@ Deno.test("DiskPlaces finds a disk's blocks on a medium, by the leg that lies th
   assert.deepEqual(places.blocksOf({ medium, positions: [FIRST_BYTE] }), [
     { diskId: DISK, block: 4 * MIB / 4096 },
   ]);
+});
+
+Deno.test("DiskPlaces tells what a loss has left in a block, where no cache shows something else", () => {
+  const { medium } = new LabelledMedium({ volumeId: VOLUME, grantedBytes: 8 * MIB });
+  const places = new DiskPlaces();
+  told(places, [{ leg: 0, volumeId: VOLUME }]);
+  const stamp = (block: number, version: number) => {
+    const bytes = new Uint8Array(BLOCK_BYTES);
+    writeStamp(bytes, { diskId: DISK, block, version });
+    return bytes;
+  };
+  const positions = [0, 1, 2, 3].map((block) => FIRST_BYTE + block * BLOCK_BYTES);
+  medium.write(stamp(0, 7), positions[0]!);
+  medium.write(stamp(1, 7), positions[1]!);
+  medium.write(stamp(1, 8).subarray(512, 1024), positions[1]! + 512);
+  medium.write(stamp(9, 7), positions[2]!);
+  const left = (isStillRead: boolean) =>
+    places.lostBy({ medium, positions, isStillRead }).map(({ block, left }) => [
+      block,
+      left && [...left],
+    ]);
+  assert.deepEqual(left(false), [[0, [7]], [1, [7, 8]], [2, null], [3, [0]]]);
+  assert.deepEqual(left(true), [0, 1, 2, 3].map((block) => [block, undefined]));
 });
 
 Deno.test("DiskPlaces finds nothing in headers, labels and free space", () => {

@@ -142,10 +142,18 @@ export class BlockRegister {
     this.#changes.push(change);
   }
 
-  /** A unit has lost what was not flushed; `path`: of the medium whose cache still shows it. */
-  lost(path: string | null): void {
+  /**
+   * A unit has lost what was not flushed; `path`: of the medium whose cache still shows it. Beneath
+   * what is `left` there of a change and of later ones the change is whole: it had been synced.
+   */
+  lost(path: string | null, left: ReadonlySet<Value> | null): void {
     for (const change of this.unflushed) {
-      change.isGone(this.#changes.filter(({ doneAt }) => doneAt > change.doneAt));
+      const later = this.#changes.filter(({ doneAt }) => doneAt > change.doneAt);
+      const newer = [change, ...later].filter(({ sources }) => sources.length === 0);
+      if (left !== null && [...left].every((value) => newer.some((one) => one.isOf(value)))) {
+        continue;
+      }
+      change.isGone(later);
       if (path !== null) change.cachedBy = path;
     }
   }

@@ -97,4 +97,9 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["users", "media-errors", "unplug", "adopt", "kill", "power", "full"],
     reason: "a disk that a full state directory kept from being attached was not tried again",
   },
+  {
+    seed: 891_208,
+    only: ["stalls", "copy", "adopt", "users"],
+    reason: "the checker of told losses took what lay beneath a torn write for lost with it",
+  },
 ];
