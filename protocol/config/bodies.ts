@@ -100,7 +100,7 @@ export const MEDIUM_STATES = [
   "stale", // its label is older than this unit remembers
   "moved", // its device is not the one that it was served on last: perhaps a copy
   "duplicate", // its UUID is served already
-  "missing", // served before, and none of the paths given holds it
+  "missing", // served before, or a part of volumes here, and none of the paths given holds it
   "refused", // a path that was not taken; its id stands for the path
 ] as const;
 

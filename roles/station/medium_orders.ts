@@ -244,7 +244,8 @@ function backWords(pool: Pool, unit: NodeRow, { id }: MediumInfo): string | null
 
 /** Volumes that it shares with media which stay where they are; null when there are none. */
 function partedWords(pool: Pool, unit: NodeRow, medium: MediumInfo): string | null {
-  const here = new Set((pool.observed.last(unit.id)?.media ?? []).map(({ id }) => id));
+  const media = pool.observed.last(unit.id)?.media ?? [];
+  const here = new Set(media.filter(({ state }) => state !== "missing").map(({ id }) => id));
   const parted = [...pool.catalog.nodes.values()].flatMap((other) =>
     other.id === unit.id
       ? []

@@ -45,6 +45,26 @@ Deno.test("a medium is not adopted without asking where its volumes would lose a
   await world.end();
 });
 
+Deno.test("a part that is only missing on a unit is not taken for one that is there", async () => {
+  const { world, u1 } = await parted("foreign");
+  const [other] = world.station.api.units().find(({ name }) => name === "u2")!.media;
+  await tell(world, u1, (info) => {
+    const { id } = other!;
+    const missing = { ...info.media[0]!, id, path: "", state: "missing" as const };
+    return { ...info, media: [...info.media, missing] };
+  });
+  await assert.rejects(
+    async () =>
+      await world.station.api.changeMedium(
+        { unit: "u1", medium: "/dev/new" },
+        { action: "adopt", yes: false },
+        "ann",
+      ),
+    /has a part on it and others on media that this unit does not have/,
+  );
+  await world.end();
+});
+
 Deno.test("half of a volume on another unit is not called a copy that can be wiped", async () => {
   const { world, waits } = await parted("ok");
   assert.match(waits(), /is a part of a volume .*: bring all of its media to this unit/);

@@ -72,7 +72,7 @@ function requireNoRest(state: StoreState, { id, media }: VolumeRecord): void {
  * All that is here of it came with media of another unit, and no grant ever covered it: an end that
  * a growth left. The rest of the volume was never here, and nobody waits for it.
  */
-function isUnusedEnd(state: StoreState, { record, broken }: Volume): boolean {
+export function isUnusedEnd(state: StoreState, { record, broken }: Volume): boolean {
   if (broken === null) return false;
   const known = state.sequences();
   const granted = grantedMedia(record);

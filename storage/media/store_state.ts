@@ -7,7 +7,8 @@ import { type Space } from "./allocate.ts";
 import { MediaContinuity } from "./media_continuity.ts";
 import { Medium } from "./medium.ts";
 import { highestOf, VolumeNumbers } from "./numbers.ts";
-import { devicesOf, givenUpInfo, mediaInfoOf, missingInfo, poisonedOf } from "./medium_info.ts";
+import { devicesOf, givenUpInfo, mediaInfoOf, poisonedOf } from "./medium_info.ts";
+import { missingMedia } from "./missing_media.ts";
 import type { OpenedMedia } from "./open_media.ts";
 import { giveUpEnd } from "./resize_volume.ts";
 import { resolveVolumes } from "./resolve.ts";
@@ -30,7 +31,7 @@ export class StoreState {
   readonly zeroers = new Zeroers();
   readonly numbers: VolumeNumbers;
   readonly continuity: MediaContinuity;
-  #reported: MediumInfo[];
+  #reported: readonly MediumInfo[];
   readonly #aside: OpenedMedia["aside"];
   readonly #forgotten: Set<string>;
   readonly #poisonedBefore: Record<string, string>;
@@ -43,7 +44,7 @@ export class StoreState {
 
   constructor(opened: OpenedMedia, options: UnitStoreOptions) {
     this.options = options;
-    this.#reported = [...opened.reported];
+    this.#reported = opened.reported;
     this.#aside = opened.aside;
     this.#forgotten = new Set(options.forgotten);
     this.#poisonedBefore = { ...options.poisoned };
@@ -73,11 +74,6 @@ export class StoreState {
         this.#epoch = label.epoch;
         this.#instance = label.instance;
       }
-    }
-    for (const [id, sequence] of Object.entries(options.knownSequences)) {
-      if (this.media.has(id) || this.#reported.some((info) => info.id === id)) continue;
-      if (options.forgotten?.includes(id)) continue;
-      this.#reported.push(missingInfo(id, sequence));
     }
   }
 
@@ -207,14 +203,20 @@ export class StoreState {
    * keeps that durably. DvsanError "busy" when the medium is there.
    */
   forget(mediumId: string): void {
-    const at = this.#reported.findIndex(({ id, state }) => id === mediumId && state === "missing");
-    if (at < 0) {
+    const given = this.#told().find(({ id, state }) => id === mediumId && state === "missing");
+    if (given === undefined) {
       throw new DvsanError("busy", `Cannot forget medium ${mediumId}: it is not a missing one.`);
     }
-    this.#reported.splice(at, 1, ...givenUpInfo(this.#reported[at]!));
+    this.#reported = this.#reported.flatMap((one) => one === given ? givenUpInfo(one) : [one]);
     this.#forgotten.add(mediumId);
     for (const volume of this.volumes.values()) this.#giveUp(volume);
     this.bump();
+  }
+
+  /** Media that are not served. */
+  #told(): MediumInfo[] {
+    const reported = this.#reported;
+    return [...reported, ...missingMedia(this, { reported, forgotten: this.#forgotten })];
   }
 
   /** Once all of its missing media were given up, it is whole without them, or lost. */
@@ -266,7 +268,7 @@ export class StoreState {
       epoch: this.#epoch,
       instance: this.#instance,
       media: mediaInfoOf([...this.media.values()], {
-        others: this.#reported,
+        others: this.#told(),
         poisoned: this.#poisonedBefore,
       }),
       volumes: volumes.map((volume) => this.volumeInfo(volume)),

@@ -102,4 +102,9 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["stalls", "copy", "adopt", "users"],
     reason: "the checker of told losses took what lay beneath a torn write for lost with it",
   },
+  {
+    seed: 891_196,
+    only: ["wipe", "adopt", "full", "users"],
+    reason: "a medium that was lost before it was adopted could be given up on no unit",
+  },
 ];
