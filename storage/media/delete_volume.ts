@@ -1,6 +1,5 @@
 import type { VolumeDelete } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import type { VolumeRecord } from "../../protocol/label/label.ts";
 import { withoutVolume } from "./changes.ts";
 import { grantedMedia } from "./first_steps.ts";
 import type { StoreState } from "./store_state.ts";
@@ -36,7 +35,7 @@ export async function deleteVolume(state: StoreState, body: VolumeDelete): Promi
       );
     }
     const media = mediaOf(state, record);
-    requireNoRest(state, record);
+    requireNoRest(state, record.id);
     // With several media a crash could leave half of a deletion; so it is announced on all first.
     if (media.length > 1 && !record.deleting) {
       const next = { ...record, sequence: record.sequence + 1, deleting: true };
@@ -51,20 +50,23 @@ export async function deleteVolume(state: StoreState, body: VolumeDelete): Promi
 }
 
 /**
- * A growth that failed may have left a record on the medium that it was to gain, which nothing is
- * written to before it was opened anew. Were the others gone by then, nobody could tell that from
- * a volume that has lost its first part.
+ * A growth that failed may have left a record on the medium that it was to gain, and an opening one
+ * that it was to drop: nothing is written to those media before they were opened anew. Were the
+ * others gone by then, nobody could tell that from a volume that has lost its first part.
  */
-function requireNoRest(state: StoreState, { id, media }: VolumeRecord): void {
+function requireNoRest(state: StoreState, volumeId: string): void {
   const failed = [...state.media.values()].find((medium) =>
-    !medium.ok && !media.includes(medium.id) &&
-    medium.nextLabel.volumes.some((record) => record.id === id)
+    !medium.ok &&
+    [medium.label, medium.nextLabel].some(({ volumes }) =>
+      volumes.some(({ id }) => id === volumeId)
+    )
   );
   if (failed === undefined) return;
   throw new DvsanError(
     "io",
-    `Cannot delete volume ${id}: it was to grow onto medium ${failed.id} (${failed.file.path}), ` +
-      `which is ${failed.state}. Have that opened anew first: dvsan ctl media reopen.`,
+    `Cannot delete volume ${volumeId}: there may be a record of it on medium ${failed.id} ` +
+      `(${failed.file.path}), which is ${failed.state}. Have that opened anew first: ` +
+      "dvsan ctl media reopen.",
   );
 }
 
@@ -84,6 +86,7 @@ export function isUnusedEnd(state: StoreState, { record, broken }: Volume): bool
 
 /** Of a volume that is never served again here: every record of it that is here. */
 async function dropEverywhere(state: StoreState, volumeId: string): Promise<null> {
+  requireNoRest(state, volumeId);
   const holders = state.okMedia().filter(({ nextLabel }) =>
     nextLabel.volumes.some((record) => record.id === volumeId)
   );

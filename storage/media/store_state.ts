@@ -14,7 +14,7 @@ import { giveUpEnd } from "./resize_volume.ts";
 import { resolveVolumes } from "./resolve.ts";
 import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
 import { loseIfBroken, Volume, volumeInfoOf } from "./volume.ts";
-import { writeOpening } from "./write_opening.ts";
+import { notDropped, writeOpening } from "./write_opening.ts";
 import { Zeroers } from "./zeroers.ts";
 
 /** Who a message that changes a unit comes from. */
@@ -97,6 +97,7 @@ export class StoreState {
       log,
       writing,
     });
+    for (const one of notDropped(resolution, this.media)) this.volumes.set(one.record.id, one);
     this.#markPoisoned();
     for (const volume of this.volumes.values()) this.#giveUp(volume);
     this.bump();

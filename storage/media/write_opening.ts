@@ -4,6 +4,7 @@ import type { Medium } from "./medium.ts";
 import { type Aside, withReplaced } from "./replaced.ts";
 import type { Fix, Resolution } from "./resolve.ts";
 import type { Bound } from "./store_types.ts";
+import { Volume } from "./volume.ts";
 
 export interface OpeningToWrite {
   /** With what a crash between media left to be done, on any of them. */
@@ -46,6 +47,27 @@ export async function writeOpening(
     }));
     return writing === undefined ? written : inTime(medium, writing(written));
   }));
+}
+
+/**
+ * What was to be dropped and is on a label yet that could not be written. It is told as long as it
+ * is there: nobody may take it for deleted.
+ */
+export function notDropped(
+  { volumes, fixes }: Resolution,
+  media: ReadonlyMap<string, Medium>,
+): Volume[] {
+  const found = new Map<string, Volume>();
+  for (const { volumeId, record, mediumId } of fixes) {
+    if (record !== null || volumes.some((one) => one.record.id === volumeId)) continue;
+    const medium = media.get(mediumId)!;
+    const there = medium.label.volumes.find(({ id }) => id === volumeId);
+    if (there === undefined || found.has(volumeId)) continue;
+    const reason = `it is to be dropped, and medium ${medium.id} is ${medium.state}: ` +
+      (medium.reason ?? "its label has it yet");
+    found.set(volumeId, new Volume(there, { state: "failed", reason }));
+  }
+  return [...found.values()];
 }
 
 /** A medium whose label is not written in time is not used; nobody waits for it. */
