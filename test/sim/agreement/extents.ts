@@ -5,7 +5,7 @@ import { labelsOf } from "./labels.ts";
 const CHANGES: ReadonlySet<string> = new Set(["volumeCreate", "volumeResize", "volumeDelete"]);
 
 /**
- * No extent belongs to two volumes, and no volume is on two units: looked at whenever a unit has
+ * No extent belongs to two volumes, and no volume is two units': looked at whenever a unit has
  * answered a change, and at the end, when every label must be whole besides.
  */
 export class ExtentsChecker implements Checker {
@@ -33,13 +33,14 @@ export class ExtentsChecker implements Checker {
       if (/step \d+ of/.test(text)) sim.violated(this.name, text);
       else complain(text);
     });
-    for (const { unit, path, label } of labels) {
+    for (const { path, label: { unitId, volumes } } of labels) {
       if (path.includes("/copy-")) continue;
-      for (const { id } of label.volumes) {
+      for (const { id } of volumes) {
+        // Of the unit that the label names: what was carried elsewhere is not served there.
         const other = units.get(id);
-        units.set(id, unit);
-        if (other === undefined || other === unit || this.#scene.movedMedia.size > 0) continue;
-        sim.violated(this.name, `volume ${id} is on ${other} and on ${unit}`);
+        units.set(id, unitId);
+        if (other === undefined || other === unitId || this.#scene.movedMedia.size > 0) continue;
+        sim.violated(this.name, `volume ${id} is unit ${other}'s and unit ${unitId}'s`);
       }
     }
   }

@@ -107,4 +107,14 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["wipe", "adopt", "full", "users"],
     reason: "a medium that was lost before it was adopted could be given up on no unit",
   },
+  {
+    seed: 891_709,
+    only: ["media-errors", "adopt", "copy", "rollback", "users"],
+    reason: "a deletion that an opening could not finish on a label was told as done",
+  },
+  {
+    seed: 891_911,
+    only: ["mid-call", "restart", "media-errors", "adopt", "users"],
+    reason: "the checker of extents took a medium that was carried away for served where it is",
+  },
 ];
