@@ -12,7 +12,7 @@ import { kickDisk, nextVersion, type Pool } from "./pool.ts";
 import { exchange, misplaced, ownName, type Rivals } from "./rival_legs.ts";
 import { requireStanding } from "./standing.ts";
 import { isToBeGranted, shutOutLegs, whyNotAgain } from "./tasks/disk_regrant.ts";
-import { takeBack } from "./tasks/legs.ts";
+import { isPublished, takeBack } from "./tasks/legs.ts";
 import { isActive } from "./tasks/task.ts";
 import type { Tasks } from "./tasks/tasks.ts";
 
@@ -124,10 +124,7 @@ export class Recovery {
       }
       if (disk?.adopted !== 1 || uncertainty(pool, disk) !== null) continue;
       if (disk.state === "ready" && isToBeGranted(pool, disk)) continue;
-      const isWhole = pool.catalog.legsOf(disk.id).every((leg) =>
-        pool.catalog.grants.has(leg.id) && leg.publishedBytes === leg.sizeBytes
-      );
-      if (disk.state === "ready" && isWhole) await this.#tellAgain(disk);
+      if (disk.state === "ready" && isPublished(pool, disk.id)) await this.#tellAgain(disk);
       else if (disk.state === "ready" || disk.state === "creating") await this.#finish(disk);
     }
   }

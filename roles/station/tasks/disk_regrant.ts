@@ -5,7 +5,7 @@ import { uncertainty } from "../certainty.ts";
 import { isFencedOff } from "../evidence.ts";
 import { kickDisk, nextVersion, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
-import { grantOf, isGranted, isGrantedYet, mustDisk, untilLegs } from "./legs.ts";
+import { grantOf, isGranted, isGrantedYet, isPublished, mustDisk, untilLegs } from "./legs.ts";
 import type { TaskContext } from "./task.ts";
 
 const Params = z.object({ diskId: z.string() });
@@ -100,7 +100,9 @@ export async function grantAgain(
   });
   const now = pool.catalog.disks.get(disk.id);
   if (now === undefined) return;
-  const told: DiskRow = { ...now, adopted: 0, version: nextVersion(pool, now) };
+  // A leg that was found half made is granted to nobody yet: its disk is still to be finished.
+  const adopted = isPublished(pool, disk.id) ? 0 : 1;
+  const told: DiskRow = { ...now, adopted, version: nextVersion(pool, now) };
   await pool.catalog.commit([{ table: "disks", put: told }]);
   kickDisk(pool, disk.id);
   await untilDelivered(pool, disk.id, task);

@@ -146,6 +146,13 @@ export function mustDisk(pool: Pool, diskId: string): DiskRow {
   return disk;
 }
 
+/** Every leg has a grant, and the disk's map tells of all of it: nothing is left half made. */
+export function isPublished({ catalog }: Pool, diskId: string): boolean {
+  return catalog.legsOf(diskId).every((leg) =>
+    catalog.grants.has(leg.id) && leg.publishedBytes === leg.sizeBytes
+  );
+}
+
 interface LegsWait {
   readonly diskId: string;
   readonly task: TaskContext;

@@ -117,4 +117,9 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["mid-call", "restart", "media-errors", "adopt", "users"],
     reason: "the checker of extents took a medium that was carried away for served where it is",
   },
+  {
+    seed: 431_101,
+    only: ["catalog", "adopt", "mid-call", "media-errors", "users"],
+    reason: "a leg that was found half made stayed so, once its disk's other leg was granted again",
+  },
 ];
