@@ -264,14 +264,12 @@ export class StoreState {
 
   storageInfo(): StorageInfo {
     const volumes = [...this.volumes.values()].sort((a, b) => a.record.number - b.record.number);
+    const known = { others: this.#told(), poisoned: this.#poisonedBefore };
     return {
       revision: this.#revision,
       epoch: this.#epoch,
       instance: this.#instance,
-      media: mediaInfoOf([...this.media.values()], {
-        others: this.#told(),
-        poisoned: this.#poisonedBefore,
-      }),
+      media: mediaInfoOf([...this.media.values()], known),
       volumes: volumes.map((volume) => this.volumeInfo(volume)),
     };
   }
