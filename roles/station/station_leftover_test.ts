@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { FINISH_AGAIN_MS } from "../../protocol/core/limits.ts";
 import { order, smallPool } from "./fake_pool_testing.ts";
 
 Deno.test("a disk that could not be taken back, for a full catalog, goes when there is room", async () => {
@@ -29,5 +31,55 @@ Deno.test("a disk that could not be taken back, for a full catalog, goes when th
   assert.deepEqual(api.disks(), []);
   assert.equal(unit!.volumes.size, 0);
   assert.deepEqual(api.differences(), []);
+  await world.end();
+});
+
+/** The room that was promised to a new disk was taken while the catalog was not certain. */
+async function promisedInVain() {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.station.stop();
+  world.files.set("station.marks", new TextEncoder().encode('{"epoch":9,"events":0}'));
+  await world.start();
+  for (const node of [unit!, host]) assert.equal(await world.join(node), null);
+  await world.pass(6000);
+  unit!.refuse.set("VOLUME_CREATE", new DvsanError("no-space", "No room on this unit."));
+  const { api } = world.station;
+  const { task } = await world.ask(host, "STORAGE_REQUEST", order("late", 4));
+  assert.match(
+    (await world.task(task.id)).error?.message ?? "",
+    /made to its end once an operator/,
+  );
+  await api.confirmRecovery(api.recovery().list, "admin");
+  await world.pass(6000);
+  const failed = (await api.tasks({ limit: 10 })).find(({ state, title }) =>
+    state === "failed" && title.startsWith('Finish disk "late"')
+  );
+  return { world, unit: unit!, host, told: failed?.error?.message ?? "" };
+}
+
+Deno.test("a disk whose promised room is gone is released, as its task tells an operator", async () => {
+  const { world, unit, told } = await promisedInVain();
+  const { api } = world.station;
+  assert.match(
+    told,
+    /No room on this unit.*made as soon as there is room.*wanted any more, release/,
+  );
+  assert.deepEqual(api.disks().map(({ state }) => state), ["creating"], "nothing goes by itself");
+  const release = await api.releaseDisk("late", "admin");
+  assert.equal((await world.task(release.id)).state, "done");
+  await world.pass(2 * FINISH_AGAIN_MS);
+  assert.deepEqual(api.disks(), []);
+  assert.deepEqual(api.differences(), []);
+  assert.equal(unit.volumes.size, 0);
+  await world.end();
+});
+
+Deno.test("a disk whose promised room is gone is made once there is room", async () => {
+  const { world, unit, host } = await promisedInVain();
+  unit.refuse.clear();
+  await world.pass(2 * FINISH_AGAIN_MS);
+  assert.deepEqual(world.station.api.disks().map(({ state }) => state), ["ready"]);
+  assert.equal([...host.assignments.values()][0]?.name, "late");
+  assert.deepEqual(world.station.api.differences(), []);
   await world.end();
 });

@@ -122,4 +122,9 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["catalog", "adopt", "mid-call", "media-errors", "users"],
     reason: "a leg that was found half made stayed so, once its disk's other leg was granted again",
   },
+  {
+    seed: 430_479,
+    only: ["swap", "rollback", "streams", "cut", "clone", "users"],
+    reason: "a twin gave away the room that a new disk was promised, and nobody gave the disk up",
+  },
 ];

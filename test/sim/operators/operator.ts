@@ -75,6 +75,7 @@ export class Operator {
       if (isGivenBack && (isRefused || isDone)) {
         this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
       }
+      this.#releaseUnmade({ id, host, name, state }, tasks);
       const disk = users.present.find(({ workload }) => workload.diskId === id);
       if (state === "direct" && disk !== undefined) {
         this.#try(`give ${disk.key} back to its agent`, () => users.giveBack(disk));
@@ -82,6 +83,24 @@ export class Operator {
       if (state === "releasing" || !wiped.has(id)) continue;
       this.#try(`release ${id}, which was wiped`, () => this.#ask("DELETE", `/disks/${id}`));
     }
+  }
+
+  /**
+   * A second station gave away the room that a disk was promised: its task asks for a decision.
+   * Whoever asked for the disk was never told that it is there, and nobody has opened it.
+   */
+  #releaseUnmade(
+    { id, host, name, state }: Pick<PoolPicture["disks"][number], "id" | "host" | "name" | "state">,
+    tasks: PoolPicture["tasks"],
+  ): void {
+    const { users, world } = this.#scene;
+    if (state !== "creating" || !world.hasOtherCatalogs || !hasNoRoom(tasks, name)) return;
+    const isUnseen = users.present.some((disk) =>
+      disk.key === `${host}/${name}` && disk.state === "asked" && disk.workload.diskId === ""
+    );
+    if (!isUnseen) return;
+    const what = `release ${id}, for which there is no room`;
+    this.#try(what, () => this.#ask("DELETE", `/disks/${id}`));
   }
 
   #mendMedia({ units, volumes }: PoolPicture): void {
@@ -185,5 +204,13 @@ function hasEndedUndone(tasks: PoolPicture["tasks"], disk: string): boolean {
   return tasks.some(({ state, title, error }) =>
     (state === "failed" || state === "cancelled") && title === `Release disk "${disk}"` &&
     error?.message.includes("Nothing was changed") === true
+  );
+}
+
+/** It could not be made to its end: its unit has no room for it any more. */
+function hasNoRoom(tasks: PoolPicture["tasks"], disk: string): boolean {
+  return tasks.some(({ state, title, error }) =>
+    state === "failed" && title.startsWith(`Finish disk "${disk}"`) &&
+    error?.message.includes("if it is not wanted any more, release it") === true
   );
 }
