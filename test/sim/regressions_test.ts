@@ -7,6 +7,7 @@ import { banGlobals } from "./core/bans.ts";
 import { Simulation } from "./core/simulation.ts";
 import { stateOf } from "./machines/cluster.ts";
 import { copy, rollback, swap } from "./faults/media_moves.ts";
+import { spoilCatalog } from "./faults/station.ts";
 import { askStation } from "./operators/api.ts";
 import { type Plan, planOf } from "./scenario/plan.ts";
 import { Scene } from "./scenario/scene.ts";
@@ -168,5 +169,41 @@ Deno.test("a device whose label is gone is used again once its medium was given 
     await agree(scene);
     assert.equal(labelsOf(scene).length, 1);
     assert.deepEqual(scene.shown?.units[0]?.media.map(({ state }) => state), ["ok"]);
+  }, STORY_PLAN);
+});
+
+/** One bit of the station's first event is another one, which no page and no index shows. */
+function flipBitOfEvent(bytes: Uint8Array): Uint8Array {
+  const words = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  const at = words.indexOf('The station "station" started');
+  assert.ok(at > 0, "the file has the event");
+  return bytes.map((byte, index) => index === at ? byte ^ 0x20 : byte);
+}
+
+Deno.test("an event of which a bit flipped is left out by an operator, and nothing else is", async () => {
+  await play("spoilt event", async (scene) => {
+    const { sim, station } = scene;
+    const said: string[] = [];
+    const say = sim.say.bind(sim);
+    sim.say = (text) => {
+      said.push(text);
+      say(text);
+    };
+    await pass(scene, 2000);
+    station.end("killed");
+    spoilCatalog(scene, flipBitOfEvent);
+    await agree(scene);
+    assert.ok(said.includes("no agreement: the catalog: events 1: its checksum is wrong"));
+    assert.ok(said.includes("the operator did it: repair the catalog"));
+    // Where no fault has spoilt the file, what is wrong in it is the station's own doing.
+    const spoilt = "events 1: its checksum is wrong";
+    const other = "disks 1: is not what was written";
+    for (const [isSpoilt, findings] of [[false, [spoilt]], [true, [spoilt, other]]] as const) {
+      await passTime(scene, 30_000);
+      said.length = 0;
+      scene.hasSpoiltCatalog = isSpoilt;
+      scene.operator.repair(findings);
+      assert.deepEqual(said, []);
+    }
   }, STORY_PLAN);
 });

@@ -44,31 +44,39 @@ export async function pictureOf(scene: Scene): Promise<PoolPicture> {
   };
 }
 
-/** What keeps station, units and hosts from agreeing, in words; nothing when they do. */
-export async function differencesOf(
-  scene: Scene,
-): Promise<{ readonly differences: string[]; readonly picture: PoolPicture | null }> {
+export interface Differences {
+  /** What keeps station, units and hosts from agreeing, in words; nothing when they do. */
+  readonly differences: string[];
+  /** Null where the station was not asked, or did not answer. */
+  readonly picture: PoolPicture | null;
+  /** What is wrong in the catalog's file; it is looked at where nothing else differs. */
+  readonly findings: readonly string[];
+}
+
+export async function differencesOf(scene: Scene): Promise<Differences> {
+  const nobody = { picture: null, findings: [] };
   const away = scene.roles.filter((role) => !role.isReady && !scene.revoked.has(role));
   if (away.length > 0) {
-    return { differences: away.map(({ name }) => `${name} is not ready`), picture: null };
+    return { ...nobody, differences: away.map(({ name }) => `${name} is not ready`) };
   }
   try {
     const picture = await pictureOf(scene);
     requireStillRevoked(scene, picture);
     const differences = seenByStation(scene, picture);
     if (differences.length === 0) differences.push(...seenFromOutside(scene, picture));
-    if (differences.length === 0) differences.push(...await seenInCatalog(scene));
-    return { differences, picture };
+    const findings = differences.length === 0 ? await seenInCatalog(scene) : [];
+    differences.push(...findings.map((finding) => `the catalog: ${finding}`));
+    return { differences, picture, findings };
   } catch (error) {
     if (!(error instanceof DvsanError)) throw error;
-    return { differences: [`the station does not answer: ${messageOf(error)}`], picture: null };
+    return { ...nobody, differences: [`the station does not answer: ${messageOf(error)}`] };
   }
 }
 
 /** As `dvsan ctl check` finds it: what is in the file, and what the station has in memory. */
 async function seenInCatalog({ station }: Scene): Promise<readonly string[]> {
   const { findings } = await askStation<CatalogView>(station, { method: "GET", path: "/catalog" });
-  return findings.map((finding) => `the catalog: ${finding}`);
+  return findings;
 }
 
 function seenByStation(scene: Scene, picture: PoolPicture): string[] {

@@ -127,4 +127,9 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["swap", "rollback", "streams", "cut", "clone", "users"],
     reason: "a twin gave away the room that a new disk was promised, and nobody gave the disk up",
   },
+  {
+    seed: 431_081,
+    only: ["copy", "catalog", "users"],
+    reason: "a bit had flipped in an event, which nobody left out of the catalog",
+  },
 ];

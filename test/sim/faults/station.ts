@@ -38,7 +38,18 @@ export function catalog(scene: Scene): void {
     const files = new Map([...now.files].filter(([name]) => name !== MARKS || sim.chance(0.5)));
     sim.say(`the catalog is lost${files.has(MARKS) ? "" : ", and what was beside it"}`);
     restore(machine, { files, database: new Map() });
-  } else restore(machine, { ...now, database: damaged(scene, now.database) });
+  } else spoilCatalog(scene, damage(scene));
+}
+
+/** The catalog's file, of a station that is not running, is what `spoil` makes of it. */
+export function spoilCatalog(scene: Scene, spoil: (bytes: Uint8Array) => Uint8Array): void {
+  const { machine } = scene.station;
+  const now = backupOf(machine);
+  const database = [...now.database].map(([name, bytes]) =>
+    [name, name.endsWith(".sqlite") && bytes.length > 0 ? spoil(bytes) : bytes] as const
+  );
+  scene.hasSpoiltCatalog = true;
+  restore(machine, { ...now, database: new Map(database) });
 }
 
 /** Nothing is left of what the station knew, but its keys. */
@@ -115,10 +126,10 @@ export function restore(machine: SimMachine, { files, database }: Backup): void 
 }
 
 /** Cut short, with pages of zeroes, or with flipped bits. */
-function damaged({ sim }: Scene, files: Backup["database"]): Map<string, Uint8Array> {
+function damage({ sim }: Scene): (bytes: Uint8Array) => Uint8Array {
   const how = sim.pick(["cut short", "zeroed in part", "with flipped bits"]);
   sim.say(`the catalog is ${how}`);
-  const spoil = (bytes: Uint8Array): Uint8Array => {
+  return (bytes) => {
     const copy = bytes.slice();
     const at = sim.below(copy.length);
     if (how === "cut short") return copy.slice(0, at);
@@ -126,7 +137,4 @@ function damaged({ sim }: Scene, files: Backup["database"]): Map<string, Uint8Ar
     for (let i = 0; i < 20; i++) copy[sim.below(copy.length)]! ^= 1 << sim.below(8);
     return copy;
   };
-  return new Map([...files].map(([name, bytes]) => {
-    return [name, name.endsWith(".sqlite") && bytes.length > 0 ? spoil(bytes) : bytes];
-  }));
 }

@@ -59,6 +59,17 @@ export class Operator {
     this.#mendMedia(picture);
   }
 
+  /**
+   * A bit that flipped in an event or a task's log stays there: the station holds neither in memory
+   * and starts all the same, so that a person leaves them out. All else is for it to notice.
+   */
+  repair(findings: readonly string[]): void {
+    const isHistory = (finding: string) =>
+      /^(events|taskLogs) .*: its checksum is wrong$/.test(finding);
+    if (!this.#scene.hasSpoiltCatalog || !findings.every(isHistory)) return;
+    this.#try("repair the catalog", () => this.#ask("POST", "/catalog/repair"));
+  }
+
   #mendDisks({ disks, volumes, tasks }: PoolPicture): void {
     const { users, wiped } = this.#scene;
     for (const { id, host, name, state } of disks) {

@@ -52,6 +52,8 @@ export class Scene {
   shown: PoolPicture | null = null;
   /** A medium's content was given up, perhaps of one that held no disk. */
   hasWiped = false;
+  /** Bytes of the catalog's file were spoilt, perhaps of a copy that is restored later. */
+  hasSpoiltCatalog = false;
   /** No faults any more. */
   isHealed = false;
 

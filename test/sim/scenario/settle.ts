@@ -90,13 +90,14 @@ export async function agree(scene: Scene): Promise<void> {
   const look = () => {
     if (looks >= LOOKS) return;
     sim.later(LOOK_MS, "an inspector looks whether all agree", look);
-    differencesOf(scene).then(({ differences, picture }) => {
+    differencesOf(scene).then(({ differences, picture, findings }) => {
       const news = differences.filter((text) => !last.includes(text));
       last = differences;
       scene.shown = picture ?? scene.shown;
       looks = differences.length === 0 ? looks + 1 : 0;
       for (const text of news) sim.say(`no agreement: ${text}`);
       if (differences.length > 0 && picture !== null) scene.operator.mend(picture);
+      if (findings.length > 0) scene.operator.repair(findings);
     }, (error) => sim.violated("bug", String(error?.stack ?? error)));
   };
   // In an event of its own: the last one may have been a packet's, which is not why anybody acts.
