@@ -215,16 +215,20 @@ function staleWords({ reason, wasReplaced }: MediumInfo): string {
     "that was there last is put back and adopted in its place, so keep that one";
 }
 
-/** Another unit had it with a newer label: this is a copy of before. Null when none is known. */
+/** Another unit has had it, as new or newer: this may be a copy. Null when none is known. */
 function olderWords(pool: Pool, unit: NodeRow, { id, sequence }: MediumInfo): string | null {
   for (const other of pool.catalog.nodes.values()) {
     if (other.id === unit.id) continue;
-    const had = pool.observed.last(other.id)?.media.find((one) =>
-      one.id === id && HAS_SERVED.includes(one.state) && one.sequence > sequence
-    );
-    if (had === undefined) continue;
-    return `its label has sequence ${sequence}, and unit "${other.name}" had it at ` +
-      `${had.sequence}: it is an old copy, and what was written since it was made is gone`;
+    const had = pool.observed.last(other.id)?.media.find((one) => one.id === id);
+    if (had === undefined || !HAS_SERVED.includes(had.state)) continue;
+    if (had.sequence > sequence) {
+      return `its label has sequence ${sequence}, and unit "${other.name}" had it at ` +
+        `${had.sequence}: it is an old copy, and what was written since it was made is gone`;
+    }
+    if (had.state === "missing") continue;
+    return `unit "${other.name}" had it last and has not told yet that it is gone: if this is a ` +
+      "copy, what was written since it was made is gone (who starts that unit without it first is " +
+      "not asked)";
   }
   return null;
 }

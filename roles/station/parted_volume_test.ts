@@ -144,6 +144,26 @@ Deno.test("a copy that is older than what another unit had is not adopted withou
   await world.end();
 });
 
+Deno.test("a medium that its unit has not missed yet may be a copy, and is not adopted without asking", async () => {
+  const { world, units: [u1, u2] } = await smallPool([5, 5]);
+  const { id, sequence } = u1!.info().media[0]!;
+  world.cut(u1!);
+  await world.clock.pass(60_000);
+  await tell(world, u2!, ({ media, ...info }) => {
+    const carried = { ...media[0]!, id, sequence, path: "/dev/new", state: "foreign" as const };
+    return { ...info, media: [media[0]!, carried] };
+  });
+  const { api } = world.station;
+  const at = { unit: "u2", medium: "/dev/new" };
+  await assert.rejects(
+    async () => await api.changeMedium(at, { action: "adopt", yes: false }, "ann"),
+    /unit "u1" had it last and has not told yet that it is gone: if this is a copy.*--yes/,
+  );
+  const { state } = await api.changeMedium(at, { action: "adopt", yes: true }, "ann");
+  assert.equal(state, "queued");
+  await world.end();
+});
+
 Deno.test("a medium that another unit serves is not to be adopted, nor wiped for a copy", async () => {
   const { world, units: [, u2] } = await smallPool([5, 5]);
   const { api } = world.station;

@@ -39,7 +39,7 @@ scenario({
       await start("u2", own, second, first);
       cluster.media.set("u1", []);
       const medium = await cluster.untilMedium("u2", "foreign");
-      await cluster.mustCtl("media", "adopt", "u2", medium, "--watch");
+      await cluster.mustCtl("media", "adopt", "u2", medium, "--yes", "--watch");
       await cluster.untilDisk("h1", "wide", "ready");
       const client = await openDisk((await cluster.showDisk("h1", "wide")).uri!);
       await writer.verifyOn(client);

@@ -22,7 +22,9 @@ scenario({
       const medium = await cluster.untilMedium("u2", "foreign");
       assert.match(await cluster.mustCtl("media"), /foreign.*belongs to unit .*\(u1\)/);
       assert.match(await cluster.mustCtl("differences"), /dvsan ctl media adopt u2/);
-      await cluster.mustCtl("media", "adopt", "u2", medium, "--watch");
+      const asked = await cluster.ctl("media", "adopt", "u2", medium);
+      assert.match(asked.stderr, /"u1" had it last and has not told yet that it is gone.*--yes/);
+      await cluster.mustCtl("media", "adopt", "u2", medium, "--yes", "--watch");
       cluster.media.set("u2", [...cluster.media.get("u2")!, moved!]);
       cluster.media.set("u1", []);
       await cluster.untilDisk("h1", "db", "ready");
