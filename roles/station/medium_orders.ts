@@ -227,8 +227,8 @@ function olderWords(pool: Pool, unit: NodeRow, { id, sequence }: MediumInfo): st
     }
     if (had.state === "missing") continue;
     return `unit "${other.name}" had it last and has not told yet that it is gone: if this is a ` +
-      "copy, what was written since it was made is gone (who starts that unit without it first is " +
-      "not asked)";
+      "copy, what was written since it was made is gone. Nobody is asked once that unit was " +
+      "started without it";
   }
   return null;
 }
