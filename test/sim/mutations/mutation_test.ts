@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { editsOf, planted } from "./mutation.ts";
-import { withCatches } from "./recorded.ts";
+import { RECORDED, withCatches } from "./recorded.ts";
 import { MUTATIONS } from "./table.ts";
 
 Deno.test("every mutation still fits its file exactly once, and has a name of its own", () => {
@@ -10,6 +10,11 @@ Deno.test("every mutation still fits its file exactly once, and has a name of it
   ).filter((result) => typeof result === "string");
   assert.deepEqual(problems, []);
   assert.equal(new Set(MUTATIONS.map(({ name }) => name)).size, MUTATIONS.length);
+});
+
+Deno.test("every mutation has a seed that shows it", () => {
+  const without = MUTATIONS.map(({ name }) => name).filter((name) => !(name in RECORDED));
+  assert.deepEqual(without, [], "deno task sim --mutations NAME --record");
 });
 
 Deno.test("withCatches() keeps what was not looked for, and forgets mutations that are gone", () => {
