@@ -10,6 +10,7 @@ import {
 } from "../core/limits.ts";
 import { ERROR_CODES } from "../core/errors.ts";
 import { NodeFigures } from "./meters.ts";
+import { Openings } from "./openings.ts";
 
 export { NodeFigures };
 
@@ -124,6 +125,8 @@ export const MediumInfo = z.strictObject({
   /** An older copy was adopted in its place: adopted, it is a part of its volumes again. */
   wasReplaced: z.literal(true).optional(),
   sequence: Count,
+  /** Of one that the unit has open: what tells whether it is the one that was here before. */
+  openings: Openings.optional(),
   errors: Count,
 });
 export type MediumInfo = z.infer<typeof MediumInfo>;

@@ -42,3 +42,13 @@ export const STATE_RETRY_MS = 5000;
 export const HEARD_CATALOG_KEPT_MS = 10_000;
 /** Starts of a station, and other stations with its key, that its catalog remembers. */
 export const STATION_INSTANCES_KEPT = 200;
+
+/** Of the random id of one opening of a medium. */
+export const OPENING_ID_BYTES = 8;
+/**
+ * A label has the ids of so many openings, newest first. A station that heard of none of so many
+ * restarts of a unit cannot tell whether its media were put back before.
+ */
+export const OPENINGS_KEPT_MAX = 16;
+/** A station remembers of so many media of a unit what they were when it saw them last. */
+export const MEDIA_PASTS_PER_UNIT_MAX = 128;

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { encode } from "cborg";
+import { testingOpenings } from "../config/testing_openings.ts";
 import { fromHex } from "../core/bytes.ts";
+import { OPENING_ID_BYTES, OPENINGS_KEPT_MAX } from "../core/limits.ts";
 import { decodeBody, decodeCopy, encodeBody, encodeCopies } from "./codec.ts";
 import { judgeCopies } from "./judge.ts";
 import type { Label } from "./label.ts";
@@ -132,4 +134,18 @@ Deno.test("judgeCopies() believes what a crash leaves and nothing else", () => {
     "its own too",
   );
   assert.equal(judge(new Uint8Array(4096).fill(3), nothing), "none");
+});
+
+Deno.test("a label tells its medium's last openings, and no list of another form is taken", () => {
+  const openings = testingOpenings("d9 c7 b5 a2");
+  const label = { ...sampleLabel(), openings };
+  assert.deepEqual(decodeCopy(encodeCopies(label).A, "A"), { label });
+  const many = Array.from({ length: OPENINGS_KEPT_MAX }, (_, i) => testingOpenings(`x${i + 1}`)[0]);
+  assert.ok("label" in decodeBody(encode({ ...label, openings: many })));
+  const [one] = openings;
+  const short = [new Uint8Array(OPENING_ID_BYTES - 1), 2];
+  for (const wrong of [[], [...many, one], [short], [[one![0], 0]], [[one![0]]], "d9"]) {
+    const decoded = decodeBody(encode({ ...label, openings: wrong }));
+    assert.ok("reason" in decoded && /openings/.test(decoded.reason), JSON.stringify(wrong));
+  }
 });

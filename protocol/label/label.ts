@@ -10,6 +10,7 @@ import {
   Uuid,
 } from "../config/bodies.ts";
 import { compareGenerations } from "../config/bodies.ts";
+import { Openings } from "../config/openings.ts";
 import {
   EXTENTS_PER_VOLUME_MAX,
   MEDIUM_SIZE_BYTES_MAX,
@@ -82,6 +83,8 @@ export const Label = z.strictObject({
   sizeBytes: z.number().int().min(MEDIUM_SIZE_BYTES_MIN).max(MEDIUM_SIZE_BYTES_MAX),
   /** How often the unit opened it. */
   opens: Count,
+  /** The last times, newest first; left out before the first. */
+  openings: Openings.optional(),
   /** Highest station epoch accepted, and the instance it was accepted from. */
   epoch: Count,
   instance: z.string().max(64),

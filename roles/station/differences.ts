@@ -4,7 +4,7 @@ import type { DifferenceView, RecoveryView } from "../../web/station_api.ts";
 import type { GrantRow, NodeRow, TombstoneRow } from "./catalog/rows.ts";
 import { awayDifferences, copiedDifferences, isRevoked } from "./away_units.ts";
 import { diskDifference } from "./disk_differences.ts";
-import { mediumDifference } from "./medium_differences.ts";
+import { mediumDifference, olderDifference } from "./medium_differences.ts";
 import type { PlanStep } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import { nodesOf } from "./views.ts";
@@ -81,7 +81,10 @@ function deviceDifferences(pool: Pool, unit: Unit): (DifferenceView | null)[] {
   const media = pool.observed.last(unit.id)?.media ?? [];
   return [
     unitDifference(pool, unit),
-    ...media.map((medium) => mediumDifference(pool, unit, medium)),
+    ...media.flatMap((medium) => [
+      mediumDifference(pool, unit, medium),
+      olderDifference(pool, unit, medium),
+    ]),
   ];
 }
 

@@ -1,18 +1,30 @@
 import type { MediumInfo, StorageInfo } from "../../protocol/config/bodies.ts";
+import type { MediumPast } from "../../protocol/config/openings.ts";
 import type { Happening } from "./events.ts";
+import { type MediaPasts, olderThan } from "./media_pasts.ts";
+
+/** What a unit told, and what its media were before. */
+export interface Told {
+  readonly info: StorageInfo;
+  readonly pasts: MediaPasts;
+}
 
 /** What became of a unit's media since it last told of them. Pure. */
 export function mediaEvents(
   unit: string,
-  told: { readonly before: StorageInfo | null; readonly now: StorageInfo },
+  told: { readonly before: Told | null; readonly now: Told },
 ): Happening[] {
-  const before = new Map(told.before?.media.map((medium) => [medium.id, medium]));
+  const before = new Map(told.before?.info.media.map((medium) => [medium.id, medium]));
   const happenings: Happening[] = [];
-  for (const medium of told.now.media) {
+  for (const medium of told.now.info.media) {
     const was = before.get(medium.id);
-    if ((was?.state ?? "ok") !== medium.state) happenings.push(happeningOf(unit, medium));
-    else if (medium.state === "ok" && was !== undefined && medium.sequence < was.sequence) {
-      happenings.push(olderOf(unit, { medium, was }));
+    const past = olderThan(told.now.pasts, medium);
+    const isNew = past !== null && olderThan(told.before?.pasts ?? {}, medium) === null;
+    if (isNew) happenings.push(olderOf(unit, { medium, past }));
+    // That it is in use is no good news then.
+    const isSaid = isNew && medium.state === "ok";
+    if ((was?.state ?? "ok") !== medium.state && !isSaid) {
+      happenings.push(happeningOf(unit, medium));
     }
   }
   return happenings;
@@ -24,13 +36,19 @@ export function mediaEvents(
  */
 function olderOf(
   unit: string,
-  { medium, was }: { readonly medium: MediumInfo; readonly was: MediumInfo },
+  { medium, past }: { readonly medium: MediumInfo; readonly past: MediumPast },
 ): Happening {
-  const text = `Medium ${medium.path} of "${unit}" is older than before: its label has sequence ` +
-    `${medium.sequence}, and had ${was.sequence}. The whole unit was put back to an older state, ` +
-    "or is a clone: what hosts wrote since is not on it. Stop the unit, and bring the right " +
-    "machine back; or check what is on its disks before they are used on.";
+  const text = `Medium ${medium.path} of "${unit}" is older than before: ${putBackWords(past)}. ` +
+    "What hosts wrote and flushed since may be gone from it. Stop the unit, and bring the right " +
+    "machine back; or take what is there: dvsan ctl media adopt " +
+    `${unit} ${medium.id} --yes`;
   return { kind: "medium.older", severity: "error", subject: unit, text };
+}
+
+/** Of a medium that has not come of what it was. */
+export function putBackWords({ sequence }: MediumPast): string {
+  return `its label has not come of the one that it had last (sequence ${sequence}), so the ` +
+    "whole unit was put back to an older state, or is a clone of before";
 }
 
 function happeningOf(unit: string, medium: MediumInfo): Happening {

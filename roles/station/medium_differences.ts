@@ -2,6 +2,7 @@ import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import type { DifferenceView } from "../../web/station_api.ts";
 import { serverOf } from "./away_units.ts";
 import type { NodeRow } from "./catalog/rows.ts";
+import { putBackWords } from "./media_events.ts";
 import { canAdopt, neededWords, rivalWords } from "./medium_orders.ts";
 import type { Pool } from "./pool.ts";
 
@@ -26,6 +27,26 @@ export function mediumDifference(
     will: "nothing by itself",
     onConfirm: null,
     waits: isElsewhere ?? mediumAdvice(unit.name, medium),
+  };
+}
+
+/** A medium that is not what has come of what it was here before; null for any other. */
+export function olderDifference(
+  pool: Pool,
+  unit: Unit,
+  { id, path, openings }: MediumInfo,
+): DifferenceView | null {
+  const past = openings === undefined ? null : pool.observed.olderThan(unit.id, id);
+  if (past === null) return null;
+  return {
+    kind: "medium",
+    subject: `medium ${path} of unit "${unit.name}"`,
+    wanted: "what has come of the medium that was here before",
+    held: `older: ${putBackWords(past)}; what hosts wrote and flushed since may be gone from it`,
+    will: "goes on as it is, and grants nobody anything more on it",
+    onConfirm: null,
+    waits: "the right machine, with its media and its state directory; or an operator who takes " +
+      `what is there: dvsan ctl media adopt ${unit.name} ${id} --yes`,
   };
 }
 

@@ -2,6 +2,7 @@ import type { MediumInfo } from "../../protocol/config/bodies.ts";
 import type { MEDIUM_ACTIONS } from "../../protocol/config/media_bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import type { NodeRow } from "./catalog/rows.ts";
+import { putBackWords } from "./media_events.ts";
 import type { Pool } from "./pool.ts";
 import { requireStanding } from "./standing.ts";
 import type { TaskSpec } from "./tasks/task.ts";
@@ -44,7 +45,9 @@ export function mediumOrder(pool: Pool, order: MediumOrder): TaskSpec {
     throw new DvsanError("unavailable", `Cannot ${what}: the unit is away (${why}).`);
   }
   const isHalfDone = action === "adopt" && isHalfAdopted(pool, unit, medium);
-  if (!STATES[action].includes(medium.state) && !isHalfDone) {
+  const isOlder = action === "adopt" && medium.state === "ok" &&
+    pool.observed.olderThan(unit.id, medium.id) !== null;
+  if (!STATES[action].includes(medium.state) && !isHalfDone && !isOlder) {
     throw new DvsanError(
       "busy",
       `Cannot ${what}: it is ${medium.state}${adviceOf(medium, action)}`,
@@ -157,6 +160,11 @@ function lossWords(
   unit: NodeRow,
   { medium, action }: { readonly medium: MediumInfo; readonly action: MediumAction },
 ): string | null {
+  const past = action === "adopt" ? pool.observed.olderThan(unit.id, medium.id) : null;
+  if (medium.state === "ok" && past !== null) {
+    return `${putBackWords(past)}; what hosts wrote and flushed since may be gone from it, and ` +
+      "the right one is then not known for it any more";
+  }
   if (action === "adopt" && medium.state === "stale") {
     return staleWords(medium);
   }

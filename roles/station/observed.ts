@@ -1,15 +1,20 @@
 import { decode, encode } from "cborg";
 import { type MediumInfo, StorageInfo, type VolumeInfo } from "../../protocol/config/bodies.ts";
 import type { StationLink } from "../../protocol/config/link.ts";
+import type { MediumPast } from "../../protocol/config/openings.ts";
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { UNIT_REQUEST_MS } from "../../protocol/core/limits.ts";
 import { whyUnbelievable } from "./believable.ts";
 import type { Catalog, Change } from "./catalog/catalog.ts";
 import type { Events } from "./events.ts";
 import { mediaEvents } from "./media_events.ts";
+import { MediaPasts, olderThan, pastsAfter } from "./media_pasts.ts";
 import type { World } from "./ports.ts";
 
 const PULLS_MAX = 4;
+
+/** As it is saved. */
+const Snapshot = StorageInfo.extend({ pasts: MediaPasts.optional() });
 
 export interface ObservedOptions {
   readonly world: World;
@@ -24,6 +29,7 @@ export interface ObservedOptions {
 
 interface Seen {
   info: StorageInfo;
+  readonly pasts: MediaPasts;
   /** Read or confirmed in this run of the station. */
   fresh: boolean;
   atMs: number;
@@ -44,7 +50,7 @@ export class Observed {
     this.#o = options;
     for (const { unitId, info, atMs } of options.catalog.observed.values()) {
       const parsed = parseSnapshot(info);
-      if (parsed !== null) this.#seen.set(unitId, { info: parsed, fresh: false, atMs });
+      if (parsed !== null) this.#seen.set(unitId, { ...parsed, fresh: false, atMs });
     }
   }
 
@@ -66,6 +72,27 @@ export class Observed {
 
   volume(unitId: string, volumeId: string): VolumeInfo | null {
     return this.last(unitId)?.volumes.find((volume) => volume.id === volumeId) ?? null;
+  }
+
+  /** What a medium of the unit was when it was seen there last, as far as that is known. */
+  past(unitId: string, mediumId: string): MediumPast | null {
+    const past = this.#seen.get(unitId)?.pasts[mediumId];
+    return past === undefined ? null : { openings: past.openings, sequence: past.sequence };
+  }
+
+  /** The same, of one that is not what has come of it; null for any other. */
+  olderThan(unitId: string, mediumId: string): MediumPast | null {
+    const seen = this.#seen.get(unitId);
+    const medium = seen?.info.media.find(({ id, openings }) =>
+      id === mediumId && openings !== undefined
+    );
+    return seen === undefined || medium === undefined ? null : olderThan(seen.pasts, medium);
+  }
+
+  /** Whether a medium of the volume is such a one. */
+  isPutBack(unitId: string, volumeId: string): boolean {
+    const media = this.volume(unitId, volumeId)?.media ?? [];
+    return media.some((id) => this.olderThan(unitId, id) !== null);
   }
 
   /** What it says from now on has to be read anew: it was away, or is a stranger again. */
@@ -106,7 +133,8 @@ export class Observed {
     for (const unitId of this.#unsaved) {
       const seen = this.#seen.get(unitId);
       if (seen === undefined) continue;
-      const put = { unitId, atMs: seen.atMs, info: encode(seen.info) };
+      const { info, pasts, atMs } = seen;
+      const put = { unitId, atMs, info: encode({ ...info, pasts }) };
       changes.push({ table: "observed", put });
     }
     this.#unsaved.clear();
@@ -145,11 +173,12 @@ export class Observed {
       this.#answers.delete(unitId);
       if (!this.#believes(unitId, told)) return;
       const info = { ...told, volumes: withAnswers(told.volumes, answers) };
-      const before = this.last(unitId);
-      this.#seen.set(unitId, { info, fresh: true, atMs: this.#o.world.clock.wallMs() });
+      const before = this.#seen.get(unitId) ?? null;
+      const now = { info, pasts: pastsAfter(before?.pasts ?? {}, info) };
+      this.#seen.set(unitId, { ...now, fresh: true, atMs: this.#o.world.clock.wallMs() });
       this.#unsaved.add(unitId);
       const unit = this.#o.catalog.nodes.get(unitId)?.name ?? unitId;
-      for (const one of mediaEvents(unit, { before, now: info })) this.#o.events.say(one);
+      for (const one of mediaEvents(unit, { before, now })) this.#o.events.say(one);
       try {
         await this.#o.onInfo(unitId, info);
       } catch (error) {
@@ -202,9 +231,10 @@ function taken(
 }
 
 /** A snapshot that cannot be read is dropped: the unit will say it again. */
-function parseSnapshot(bytes: Uint8Array): StorageInfo | null {
+function parseSnapshot(bytes: Uint8Array): Pick<Seen, "info" | "pasts"> | null {
   try {
-    return StorageInfo.parse(decode(bytes));
+    const { pasts = {}, ...info } = Snapshot.parse(decode(bytes));
+    return { info, pasts };
   } catch {
     return null;
   }

@@ -6,7 +6,8 @@ import {
 import type { GrantRow, TombstoneRow, VolumeRow } from "./catalog/rows.ts";
 import { isFencedOff, isUnknown } from "./evidence.ts";
 import { brokenWords, isAnotherMaking } from "./making.ts";
-import { fencingWords, NO_LONGER_HELD, sizeText } from "./words.ts";
+import { withoutGrants } from "./media_pasts.ts";
+import { BEING_MADE, CONFIRM, fencingWords, NO_LONGER_HELD, sizeText } from "./words.ts";
 
 /** The next thing to do about one volume so that its unit comes nearer to what is wanted. */
 export type PlanStep =
@@ -73,6 +74,8 @@ export interface PlanInput {
   readonly isRebuilt: boolean;
   /** Its disk is ready, and its host a member: somebody is to use it. */
   readonly isInUse: boolean;
+  /** A medium of it is older than before, and no operator has taken it as it is. */
+  readonly isPutBack: boolean;
   /** Recovered state: nothing is fenced or deleted, nobody let in before an operator confirmed. */
   readonly destroysNothing: boolean;
 }
@@ -85,14 +88,12 @@ const SHUT_OUT: Plan = {
   destroys: false,
   confirms: "is granted to its host again",
 };
-const BEING_MADE = "its unit is making it, and its labels do not have it yet";
-const CONFIRM = 'the station is in recovered state and waits for "dvsan ctl recover --confirm"';
 
 /** Compares what is wanted of one volume with what its unit holds (control.md §4). Pure. */
 export function planVolume(input: PlanInput): Plan {
   const plan = planWanted(input);
   const withheld = (plan.destroys || plan.admits === true) && input.destroysNothing;
-  if (!withheld) return plan;
+  if (!withheld) return input.isPutBack ? withoutGrants(plan) : plan;
   return { ...plan, step: null, difference: `${plan.difference}, but ${CONFIRM}` };
 }
 

@@ -89,10 +89,21 @@ function planOf(changes: Partial<PlanInput>) {
     mayChangeLength: true,
     isRebuilt: false,
     isInUse: true,
+    isPutBack: false,
     destroysNothing: false,
     ...changes,
   });
 }
+
+Deno.test("planVolume() grants nothing on a medium that was put back, and shuts out as ever", () => {
+  const newer = { grant: { ...GRANT, counter: 6 } };
+  assert.equal(planOf(newer).step?.kind, "grant");
+  const { step, difference } = planOf({ ...newer, isPutBack: true });
+  assert.equal(step, null);
+  assert.match(difference!, /^is to be granted .*, but a medium of it is older than before/);
+  const buried = { volume: null, grant: null, tombstone: TOMBSTONE, isPutBack: true };
+  assert.equal(planOf(buried).step?.kind, "revoke");
+});
 
 Deno.test("planVolume() deletes by a tombstone, and fences before", () => {
   const buried = { volume: null, grant: null, tombstone: TOMBSTONE };

@@ -86,13 +86,22 @@ export function candidatesOf(pool: Pool): Candidate[] {
     return {
       unitId: unit.id,
       name: unit.name,
-      excluded: pool.nodes.isOnline(unit.id) ? null : pool.nodes.reason(unit.id) ?? "not connected",
+      excluded: pool.nodes.isOnline(unit.id)
+        ? putBackReason(pool, unit.id)
+        : pool.nodes.reason(unit.id) ?? "not connected",
       spare: unit.spare === 1,
       media: info?.media ?? [],
       volumes: info?.volumes.length ?? 0,
       promisedBytes: promisedBytes(pool, unit.id),
     };
   });
+}
+
+/** Nobody would be granted what it took from such a medium. */
+function putBackReason({ observed }: Pool, unitId: string): string | null {
+  const media = observed.last(unitId)?.media ?? [];
+  const older = media.find(({ id }) => observed.olderThan(unitId, id) !== null);
+  return older === undefined ? null : `its medium ${older.path} is older than before`;
 }
 
 /** What the catalog wants of a unit beyond what the unit has taken from its media already. */

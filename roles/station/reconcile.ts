@@ -101,6 +101,7 @@ export class Reconciler {
       grant: catalog.grants.get(volumeId) ?? null,
       tombstone: catalog.tombstones.get(volumeId) ?? null,
       held: observed.volume(unitId, volumeId),
+      isPutBack: observed.isPutBack(unitId, volumeId),
       heldAtHome: volume === null || volume.unitId === unitId
         ? null
         : observed.volume(volume.unitId, volumeId),

@@ -94,6 +94,7 @@ Deno.test("a volume whose tombstone was forgotten is adopted when it comes back"
     mayChangeLength: false,
     isRebuilt: false,
     isInUse: true,
+    isPutBack: false,
     destroysNothing: false,
   });
   assert.deepEqual([step?.kind, destroys], ["adopt", false]);

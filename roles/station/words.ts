@@ -1,6 +1,11 @@
 import type { VolumeInfo } from "../../protocol/config/bodies.ts";
 import { KIB } from "../../protocol/core/limits.ts";
 
+/** Of volumes. */
+export const BEING_MADE = "its unit is making it, and its labels do not have it yet";
+export const CONFIRM =
+  'the station is in recovered state and waits for "dvsan ctl recover --confirm"';
+
 /** Of a volume that the catalog has. */
 export const NO_LONGER_HELD =
   "the unit no longer holds it: a medium is missing or was replaced, or it was " +

@@ -1,10 +1,11 @@
 import { DvsanError, messageOf } from "../../protocol/core/errors.ts";
 import { asText, type MediumInfo } from "../../protocol/config/bodies.ts";
+import { hasComeOf } from "../../protocol/config/openings.ts";
 import type { Copy } from "../../protocol/label/codec.ts";
 import type { Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
 import type { MediumFile } from "./medium_file.ts";
-import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
+import type { Adopting, KnownDevice, UnitStoreOptions } from "./store_types.ts";
 import { writeCopies } from "./write_label.ts";
 
 /** What became of one path. */
@@ -77,7 +78,16 @@ export async function acceptMedium(
     const trouble = await finishUpdate(file, judgement, options);
     if (trouble !== null) return report("failed", trouble);
   }
+  if (options.adopting?.mediumId === id && !hasPast(own, options.adopting)) {
+    // It was served as it is; the unit was put back with it, and only the station knew more.
+    return { kind: "adopted", file, label: own, isOurs: true, rewrite: [] };
+  }
   return { kind: "ok", file, label: own };
+}
+
+/** Whether the medium is what has come of what the station saw of it last. */
+export function hasPast({ openings = [], sequence }: Label, { past }: Adopting): boolean {
+  return past === undefined || hasComeOf({ openings, sequence }, past) === "yes";
 }
 
 /** Which medium this is, when its copies tell of several: the one that was served here before. */

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 import { compareGenerations } from "../../protocol/config/bodies.ts";
+import { hasPast } from "./accept_medium.ts";
 import { takenBy } from "./medium.ts";
 import { nextNumberOf } from "./numbers.ts";
 import { intersect } from "./ranges.ts";
@@ -18,7 +19,7 @@ export const ADOPTED_SEQUENCE_STEP = 2 ** 20;
 export interface AdoptionOptions {
   readonly unit: Pick<
     UnitStoreOptions,
-    "unitId" | "unitName" | "clusterId" | "knownSequences" | "numbersFrom"
+    "unitId" | "unitName" | "clusterId" | "knownSequences" | "numbersFrom" | "adopting"
   >;
   /** Of the media that this unit serves. */
   readonly others: readonly Label[];
@@ -32,8 +33,13 @@ export interface AdoptionOptions {
  */
 export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOptions): Label {
   const known = unit.knownSequences[label.mediumId] ?? 0;
-  const sequence = Math.max(label.sequence, known) + 1;
-  if (isOurs) return { ...label, sequence };
+  const { adopting } = unit;
+  const sequence = Math.max(label.sequence, known, adopting?.past?.sequence ?? 0) + 1;
+  // What an operator puts in a medium's place is what has come of it, for the station, too.
+  const past = adopting?.past !== undefined && !hasPast(label, adopting)
+    ? { openings: adopting.past.openings }
+    : {};
+  if (isOurs) return { ...label, ...past, sequence };
   const isOlder = asideOf(label, { unit, isOurs }) !== null;
   let nextNumber = nextNumberOf(others, unit.numbersFrom ?? 1);
   const volumes = label.volumes.map((record) => {
@@ -50,6 +56,7 @@ export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOpt
   const free = intersect(label.zeroed, takenBy(label));
   return {
     ...label,
+    ...past,
     sequence,
     unitId: unit.unitId,
     clusterId: unit.clusterId ?? "",

@@ -36,6 +36,7 @@ function mediumInfoOf(medium: Medium): MediumInfo {
     state: medium.state,
     ...(medium.reason === null ? {} : { reason: medium.reason }),
     sequence: label.sequence,
+    ...(label.openings === undefined ? {} : { openings: label.openings }),
     errors: medium.errors,
   };
 }

@@ -89,13 +89,12 @@ export class StoreState {
       const broken = state === "whole" ? null : { state, reason: reason ?? state };
       this.volumes.set(record.id, new Volume(record, broken));
     }
-    const { log, writing } = this.options;
+    const { log, random, writing } = this.options;
     await writeOpening([...this.media.values()], {
       resolution,
       aside: this.#aside,
       next: { opens, number, epoch: this.#epoch, instance: this.#instance },
-      log,
-      writing,
+      ...{ log, random, writing },
     });
     for (const one of notDropped(resolution, this.media)) this.volumes.set(one.record.id, one);
     this.#markPoisoned();

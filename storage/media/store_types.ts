@@ -1,5 +1,6 @@
 import type { DvsanError } from "../../protocol/core/errors.ts";
 import type { Generation, GrantInfo } from "../../protocol/config/bodies.ts";
+import type { MediumPast } from "../../protocol/config/openings.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 
@@ -27,8 +28,7 @@ export interface UnitStoreOptions {
   readonly poisoned?: Readonly<Record<string, string>>;
   /** What MediaContinuity knows (from the unit's state directory). */
   readonly continuities?: Readonly<Record<string, string>>;
-  /** The medium that an operator has this unit take over, by the label that was shown. */
-  readonly adopting?: { readonly mediumId: string; readonly sequence: number };
+  readonly adopting?: Adopting;
   /** Labelled media that may be destroyed where wiping their path was asked for, too. */
   readonly wipeMedia?: readonly string[];
   /** The medium that an operator had opened anew: it was poisoned, and is so no more. */
@@ -45,6 +45,14 @@ export interface UnitStoreOptions {
   readonly nowMs: () => number;
   /** Called after every change, with what the control thread keeps durably. */
   readonly onChange: (change: StoreChange) => void;
+}
+
+/** The medium that an operator has this unit take over, by the label that was shown. */
+export interface Adopting {
+  readonly mediumId: string;
+  readonly sequence: number;
+  /** What the station saw of it last: from now on it is what has come of that. */
+  readonly past?: MediumPast;
 }
 
 /** What a promise resolves to, in an object, or null when that takes too long; it goes on then. */

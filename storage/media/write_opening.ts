@@ -1,4 +1,7 @@
+import { withOpening } from "../../protocol/config/openings.ts";
 import type { Log } from "../../protocol/core/log.ts";
+import { OPENING_ID_BYTES } from "../../protocol/core/limits.ts";
+import type { Random } from "../../protocol/core/random.ts";
 import { withoutVolume, withRecord } from "./changes.ts";
 import type { Medium } from "./medium.ts";
 import { type Aside, withReplaced } from "./replaced.ts";
@@ -17,15 +20,17 @@ export interface OpeningToWrite {
     readonly instance: string;
   };
   readonly log: Log;
+  readonly random: Random;
   readonly writing: Bound | undefined;
 }
 
 /** Writes every label once, as an opening does; a medium where that cannot be done has failed. */
 export async function writeOpening(
   media: readonly Medium[],
-  { resolution, aside, next, log, writing }: OpeningToWrite,
+  { resolution, aside, next, log, random, writing }: OpeningToWrite,
 ): Promise<void> {
   const { fixes, volumes } = resolution;
+  const id = random.bytes(OPENING_ID_BYTES);
   const broken = new Set(
     volumes.filter(({ state }) => state !== "whole").map(({ record }) => record.id),
   );
@@ -41,6 +46,7 @@ export async function writeOpening(
     const written = medium.update((label) => ({
       ...own.reduce((fixed, fix) => changeOf(fix)(fixed), withReplaced(label, { aside, broken })),
       opens: next.opens,
+      openings: withOpening(label.openings ?? [], [id, label.sequence + 1]),
       nextNumber: Math.max(label.nextNumber, next.number),
       epoch: next.epoch,
       instance: next.instance,

@@ -1,5 +1,6 @@
 import type { MediumInfo, StorageInfo } from "../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../protocol/config/media_bodies.ts";
+import { hasComeOf } from "../../protocol/config/openings.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { MEDIUM_SETTLE_MS_MAX } from "../../protocol/core/limits.ts";
 import type { ExportGate } from "../nbd/server_types.ts";
@@ -71,7 +72,8 @@ export class UnitHolder {
       if (action === "forget") return null;
       throw new DvsanError("not-found", `This unit knows no medium ${mediumId}.`);
     }
-    if (action === "adopt" && medium.state === "ok") return medium;
+    const isTaken = medium.state === "ok" && hasPast(medium, body.past);
+    if (action === "adopt" && isTaken) return medium;
     if (medium.sequence !== expectedSequence && action !== "reopen") {
       throw new DvsanError(
         "sequence-mismatch",
@@ -85,7 +87,9 @@ export class UnitHolder {
       this.#start = { ...this.#start, forgottenMedia };
       return null;
     }
-    const adopting = action === "adopt" ? { mediumId, sequence: medium.sequence } : undefined;
+    const adopting = action === "adopt"
+      ? { mediumId, sequence: medium.sequence, ...(body.past && { past: body.past }) }
+      : undefined;
     await this.#reopen({ reopened: { mediumId, path: medium.path }, adopting });
     return this.#outcome(medium, action);
   }
@@ -220,6 +224,12 @@ function afterWipes(start: UnitStart, { media }: StorageInfo): UnitStart {
     ...start,
     media: start.media.map((one) => isUsed(one) ? { ...one, wipe: "used" } : one),
   };
+}
+
+/** Whether it is what has come of what the station saw of it last. */
+function hasPast({ openings, sequence }: MediumInfo, past: MediumChange["past"]): boolean {
+  return past === undefined ||
+    (openings !== undefined && hasComeOf({ openings, sequence }, past) === "yes");
 }
 
 function mediumOf(info: StorageInfo, mediumId: string): MediumInfo | null {

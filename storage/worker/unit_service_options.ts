@@ -3,7 +3,7 @@ import type { Random } from "../../protocol/core/random.ts";
 import type { CounterTable } from "../counters/table.ts";
 import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
-import type { StoreChange } from "../media/store_types.ts";
+import type { Adopting, StoreChange } from "../media/store_types.ts";
 import type { ExportGate } from "../nbd/server_types.ts";
 
 export interface UnitServiceOptions {
@@ -23,7 +23,7 @@ export interface UnitServiceOptions {
   /** CONNECTIONS_PER_GRANT_MAX when not given. */
   readonly connectionsPerGrantMax?: number;
   /** The medium that is to be taken over at this opening. */
-  readonly adopting?: { readonly mediumId: string; readonly sequence: number };
+  readonly adopting?: Adopting;
   /**
    * It was open already, with media at these paths: it stays, also when no medium can be had, and
    * what it has just closed is waited for.

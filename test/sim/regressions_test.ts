@@ -13,7 +13,7 @@ import { type Plan, planOf } from "./scenario/plan.ts";
 import { Scene } from "./scenario/scene.ts";
 import { agree } from "./scenario/settle.ts";
 import { killedInFence } from "./stories/fences.ts";
-import { isDataWrite, pass, passTime, reach, STORY_PLAN } from "./stories/story.ts";
+import { isDataWrite, pass, passTime, reach, shown, STORY_PLAN } from "./stories/story.ts";
 
 /** Taken before Deno is banned. */
 const { makeTempDirSync, removeSync } = Deno;
@@ -205,5 +205,47 @@ Deno.test("an event of which a bit flipped is left out by an operator, and nothi
       scene.operator.repair(findings);
       assert.deepEqual(said, []);
     }
+  }, STORY_PLAN);
+});
+
+Deno.test("a unit whose whole machine was put back is told of until an operator takes it as it is", async () => {
+  await play("put back", async (scene) => {
+    const { users, station, world: { kernel }, units: [unit] } = scene;
+    await pass(scene, 2000);
+    const disk = users.request({ sizeBytes: 4 * MIB })!;
+    await reach(scene, "a disk is made", () => disk.state === "made");
+    await agree(scene);
+    const { role, plan } = unit!;
+    const { machine } = role;
+    const medium = kernel.media.get(plan.devices[0]!)!;
+    machine.cutPower();
+    const [files, image] = [new Map(machine.files), medium.image()];
+    // What nobody used since can be put back without a loss.
+    users.pause(true);
+    for (let i = 0; i < 3; i++) {
+      machine.switchOn();
+      await reach(scene, "it is back", () => role.isReady);
+      await passTime(scene, 3000);
+      machine.cutPower();
+    }
+    machine.files.clear();
+    for (const [name, bytes] of files) machine.files.set(name, bytes);
+    medium.restore(image);
+    machine.switchOn();
+    await reach(scene, "it is back", () => role.isReady);
+    await passTime(scene, 10_000);
+    const told = async () => (await shown(scene)).differing;
+    const [older, ...more] = await told();
+    assert.match(older?.held ?? "", /^older: its label has not come of the one that it had last/);
+    assert.deepEqual(more, []);
+    const [found] = (await shown(scene)).units[0]!.media;
+    const path = `/units/${unit!.plan.name}/media/${found!.id}`;
+    void askStation(station, { method: "POST", path, body: { action: "adopt", yes: true } });
+    await passTime(scene, 30_000);
+    assert.deepEqual(await told(), []);
+    users.pause(false);
+    await agree(scene);
+    role.end("killed");
+    await agree(scene);
   }, STORY_PLAN);
 });

@@ -48,12 +48,17 @@ export async function changeMediumWork(
     const medium = info?.media.find(({ id }) => id === mediumId);
     // A run before this one may have been cut off behind the unit's part of it.
     if (info === null && task.isResumed) throw awayStill(unit, action);
-    if (!isDone(medium, action)) {
+    const isOlder = pool.observed.olderThan(unitId, mediumId) !== null;
+    if (!isDone(medium, action) || isOlder) {
       requireStillWanted(task, `${action} medium ${mediumId} of unit "${unit}"`);
     }
-    if (action !== "adopt" || medium?.state !== "ok") {
+    if (action !== "adopt" || medium?.state !== "ok" || isOlder) {
       const { station } = pool.epoch;
-      const body = { station, mediumId, action, expectedSequence: sequence };
+      const past = action === "adopt" ? pool.observed.past(unitId, mediumId) : null;
+      const body = {
+        ...{ station, mediumId, action, expectedSequence: sequence },
+        ...(past !== null && { past }),
+      };
       // Withdrawn as other orders are, once the station learns that it is behind.
       const signal = takesOver(action) ? pool.standing.normal : null;
       await link().request(unitId, "MEDIUM_CHANGE", body, {
