@@ -6,7 +6,7 @@ import {
   type VolumeCreate,
 } from "../../../protocol/config/bodies.ts";
 import type { MediumChange } from "../../../protocol/config/media_bodies.ts";
-import { EXTENT_STEP_BYTES } from "../../../protocol/core/limits.ts";
+import { EXTENT_STEP_BYTES, VOLUME_HEADER_BYTES } from "../../../protocol/core/limits.ts";
 import { isZero } from "../../../protocol/label/judge.ts";
 import type { Label, VolumeRecord } from "../../../protocol/label/label.ts";
 import type { SimMedium } from "../../../storage/io/sim_medium.ts";
@@ -84,7 +84,10 @@ export class DurableLabelsChecker implements Checker {
     for (const { id, state, grant } of volumes) {
       if (grant === null || state === "incomplete" || state === "failed") continue;
       const told = { volumeId: id, ...grant };
-      if (grant.state === "active") this.#check(unit, told, granted(told));
+      if (grant.state === "active") {
+        this.#check(unit, told, granted(told));
+        this.#mayBeUsed(id, grant.sizeBytes);
+      }
       if (grant.state === "fenced") this.#check(unit, told, revoked(told));
     }
   }
@@ -130,6 +133,14 @@ export class DurableLabelsChecker implements Checker {
     }
     if (isNamed || named === null) return;
     this.#stations.set(process, { ...named, sinceMs: this.#sim.nowMs() });
+  }
+
+  /** A grant whose acknowledgement was cut off holds all the same: its host may have written. */
+  #mayBeUsed(volumeId: string, sizeBytes: number): void {
+    const looked = this.#zeroed.get(volumeId);
+    if (looked === undefined) return;
+    const steps = Math.ceil((sizeBytes + VOLUME_HEADER_BYTES) / EXTENT_STEP_BYTES);
+    this.#zeroed.set(volumeId, Math.max(looked, steps));
   }
 
   /** What is granted for the first time is zero, all of it, durably. */

@@ -24,6 +24,8 @@ interface Volume {
   /** The most that was ever granted of it, and the newest grant. */
   grantedBytes: number;
   generation: Generation;
+  /** Nobody comes in again by a grant up to this one. */
+  fencedThrough: Generation;
 }
 
 const NONE: Generation = { epoch: 0, counter: 0 };
@@ -78,6 +80,7 @@ export class FencesChecker implements Checker {
             since: "its creation",
             grantedBytes: 0,
             generation: NONE,
+            fencedThrough: NONE,
           });
         }
         return;
@@ -95,9 +98,11 @@ export class FencesChecker implements Checker {
         return;
       }
       case "accessRevoke": {
-        const volume = volumes.get((params as AccessRevoke).volumeId);
+        const { volumeId, generation } = params as AccessRevoke;
+        const volume = volumes.get(volumeId);
         if (volume === undefined) return;
         volume.holder = null;
+        volume.fencedThrough = later(volume.fencedThrough, generation);
         volume.since = `step ${this.#sim.step} (${this.#sim.nowMs().toFixed(3)} ms)`;
       }
     }
@@ -159,6 +164,8 @@ export class FencesChecker implements Checker {
       if (grant?.state !== "active") continue;
       // What a unit could not acknowledge may stand on its label, and then it says so later.
       granted(volume, grant);
+      if (compareGenerations(grant.generation, volume.fencedThrough) <= 0) continue;
+      volume.holder = grant.hostId;
     }
     for (const medium of volumes.flatMap(({ media }) => media)) {
       this.#adopted.delete(`${process} ${medium}`);
@@ -189,9 +196,17 @@ export class FencesChecker implements Checker {
 }
 
 function cameWith({ leg, grant }: VolumeInfo): Volume {
-  const holder = grant?.state === "active" ? grant.hostId : null;
   const { diskId } = leg;
-  return { diskId, holder, since: "its adoption", grantedBytes: 0, generation: NONE };
+  const fencedThrough = grant === null || grant.state === "active"
+    ? NONE
+    : later(grant.generation, grant.fencedThrough ?? NONE);
+  const holder = grant?.state === "active" ? grant.hostId : null;
+  const since = "its adoption";
+  return { diskId, holder, since, grantedBytes: 0, generation: NONE, fencedThrough };
+}
+
+function later(a: Generation, b: Generation): Generation {
+  return compareGenerations(a, b) < 0 ? b : a;
 }
 
 function granted(
@@ -199,7 +214,7 @@ function granted(
   { sizeBytes, generation }: Pick<AccessGrant, "sizeBytes" | "generation">,
 ): void {
   volume.grantedBytes = Math.max(volume.grantedBytes, sizeBytes);
-  if (compareGenerations(generation, volume.generation) > 0) volume.generation = generation;
+  volume.generation = later(volume.generation, generation);
 }
 
 function inWords({ epoch, counter }: Generation): string {

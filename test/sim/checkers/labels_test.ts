@@ -201,6 +201,27 @@ Deno.test("labels: what was adopted and stays granted is caught, what was grante
   assert.equal(adopted("active", true), "");
 });
 
+Deno.test("labels: what is granted for the first time and not zeroed is caught, but not what was used", () => {
+  for (const wasTold of [false, true]) {
+    const medium = mediumWith(labelWith([recordWith("active")]), "AB", true);
+    medium.preset(2 * MIB, new Uint8Array([1]));
+    const complaints = new Complaints();
+    const checker = new DurableLabelsChecker(complaints, new Map([[medium.path, medium]]));
+    const answer = { process: "unit1", error: null, askedAtMs: 0 };
+    const change = { volumeId: VOLUME, station: STATION };
+    const grant = { generation: GENERATION, hostId: HOST, sizeBytes: MIB };
+    checker.workerAnswered({ ...answer, call: "volumeCreate", params: change, result: null });
+    // Its grant was cut off before it was acknowledged, and its host has written since.
+    const volume = { id: VOLUME, state: "ready", grant: { ...grant, state: "active" } };
+    const listed = { media: [], volumes: wasTold ? [volume] : [] };
+    checker.workerAnswered({ ...answer, call: "storageInfo", params: null, result: listed });
+    const params = { ...change, ...grant };
+    checker.workerAnswered({ ...answer, call: "accessGrant", params, result: null });
+    assert.equal(/byte 2097152 of .* was not zeroed/.test(complaints.texts.join()), !wasTold);
+    assert.equal(complaints.texts.length, wasTold ? 0 : 1);
+  }
+});
+
 Deno.test("fences: a host that is told of space or a grant before its grant is caught", () => {
   const complaints = new Complaints();
   const checker = new FencesChecker(complaints);

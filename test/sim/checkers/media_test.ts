@@ -21,7 +21,7 @@ function fenced(): { complaints: Complaints; checker: FencesChecker; answer: Ans
   const checker = new FencesChecker(complaints);
   const leg = { diskId: DISK };
   const answer: Answer = (call, params, error = null) => {
-    const result = error === null ? { leg } : null;
+    const result = error === null ? { leg, grant: null } : null;
     checker.workerAnswered({ process: "unit1", call, params, result, error, askedAtMs: 0 });
   };
   answer("volumeCreate", { volumeId: VOLUME, leg });
@@ -41,7 +41,7 @@ Deno.test("fences: a write of the holder is in order", () => {
 Deno.test("fences: a write after the acknowledged fence is caught, also of a later process", () => {
   const { complaints, checker, answer } = fenced();
   answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
-  answer("accessRevoke", { volumeId: VOLUME });
+  answer("accessRevoke", { volumeId: VOLUME, generation });
   checker.wrote(landing(1, "unit1#2"));
   assert.match(complaints.texts[0] ?? "", /unit1#2 wrote version 1 of block 3/);
 });
@@ -55,7 +55,7 @@ Deno.test("fences: what is zeroed or discarded after the acknowledged fence is s
     answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
     erase(FIRST_BYTE);
     assert.equal(checker.erased, 1);
-    answer("accessRevoke", { volumeId: VOLUME });
+    answer("accessRevoke", { volumeId: VOLUME, generation });
     // Its header and what is behind it, which the unit zeroes by itself.
     erase(FIRST_BYTE - length);
     erase(FIRST_BYTE + 8 * MIB);
@@ -75,7 +75,7 @@ Deno.test("fences: what was adopted and granted is written beside what was only 
   answer("accessGrant", { volumeId: adopted, hostId: "h", generation });
   checker.wrote(landing(1));
   assert.deepEqual(complaints.texts, []);
-  answer("accessRevoke", { volumeId: adopted });
+  answer("accessRevoke", { volumeId: adopted, generation });
   checker.wrote(landing(2));
   assert.match(complaints.texts[0] ?? "", /wrote version 2 of block 3/);
 });
@@ -85,7 +85,7 @@ Deno.test("fences: a write before the acknowledgement, a refused fence and a new
   answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
   answer("accessRevoke", { volumeId: VOLUME }, { code: "io", message: "no", details: {} });
   checker.wrote(landing(1));
-  answer("accessRevoke", { volumeId: VOLUME });
+  answer("accessRevoke", { volumeId: VOLUME, generation });
   answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
   checker.wrote(landing(2));
   // Another unit's, and what no consumer wrote.
@@ -124,5 +124,33 @@ Deno.test("fences: what a unit adopted is nobody's until it grants it, also when
   answer("unit3", "mediumChange", { action: "adopt", mediumId: "m1" }, { id: "m1" });
   answer("unit3", "storageInfo", null, listed("active"));
   checker.wrote(landing(3, "unit3#1"));
+  assert.deepEqual(complaints.texts, []);
+});
+
+Deno.test("fences: a grant that its unit could not acknowledge holds once it is listed, a fenced one does not", () => {
+  const { complaints, checker, answer } = fenced();
+  const listed = (counter: number) => {
+    const grant = {
+      state: "active",
+      hostId: "h",
+      sizeBytes: 4096,
+      generation: { epoch: 1, counter },
+    };
+    const volumes = [{ id: VOLUME, leg: { diskId: DISK }, media: ["m1"], grant }];
+    const result = { volumes };
+    const about = { process: "unit1", call: "storageInfo" as const, params: null };
+    checker.workerAnswered({ ...about, result, error: null, askedAtMs: 0 });
+  };
+  listed(1);
+  checker.wrote(landing(1));
+  assert.deepEqual(complaints.texts, []);
+  answer("accessRevoke", { volumeId: VOLUME, generation: { epoch: 1, counter: 2 } });
+  for (const counter of [1, 2]) {
+    listed(counter);
+    checker.wrote(landing(1));
+    assert.match(complaints.texts.pop() ?? "", /that nobody may write/);
+  }
+  listed(3);
+  checker.wrote(landing(1));
   assert.deepEqual(complaints.texts, []);
 });
