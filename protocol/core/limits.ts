@@ -189,6 +189,14 @@ export const WEB_PAGE_ITEMS = 200;
 
 // Grants and the data worker (storage/grants, storage/worker).
 export const CONNECTIONS_PER_GRANT_MAX = 16;
+/**
+ * Attachment numbers come in runs of so many, each from a multiple of this on. A host has one run
+ * at a time, and two copies of a host have different ones, so that a unit has to keep no more of
+ * whom it let in than the run.
+ */
+export const ATTACHMENTS_PER_RUN = 2 ** 16;
+/** How long an attach waits until it is kept that its run was let in. */
+export const LET_IN_KEPT_MS_MAX = 2_000;
 /** Hosts that held a grant before, kept to tell them that they were fenced. */
 export const FORMER_HOLDERS_MAX = 4;
 /** Of the export name that carries a direct grant's token. */

@@ -2,8 +2,9 @@ import { z } from "zod";
 import { Assignment } from "../../protocol/config/bodies.ts";
 import { fromHex, fromUtf8, hexOf, utf8 } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
+import { ATTACHMENTS_PER_RUN } from "../../protocol/core/limits.ts";
 import { type Random, randomFraction } from "../../protocol/core/random.ts";
-import { ATTACHMENTS_PER_RUN, type DiskAttach } from "../../storage/worker/messages.ts";
+import type { DiskAttach } from "../../storage/worker/messages.ts";
 
 /** What the book needs of a state directory; roles/process/state_files.ts provides it. */
 export interface BookFiles {
@@ -13,6 +14,10 @@ export interface BookFiles {
 }
 
 const FILE = "disks.json";
+
+/** Of these, in the order of the numbers, one is chosen at random for each run handed out. */
+const RUNS_TO_CHOOSE_FROM = 2 ** 10;
+const STEP = RUNS_TO_CHOOSE_FROM * ATTACHMENTS_PER_RUN;
 
 const HexKey = z.string().transform((text) => fromHex(text) ?? new Uint8Array());
 const StoredAssignment = z.preprocess((value) => {
@@ -146,20 +151,21 @@ export class DiskBook {
   }
 
   /**
-   * The first of ATTACHMENTS_PER_RUN attachment numbers that nobody has used. Where in a run's
-   * numbers they begin is random: two copies of this book that are used at once never come in as
-   * connections of one attachment, and the unit shuts one of them out. `above`: a number that a
-   * unit has seen, which this book, restored from an old copy, does not know.
+   * The first of a run of attachment numbers that nobody has used. They rise from run to run, and
+   * which run it is, is random besides: two copies of this book that are used at once have
+   * different ones, and the unit shuts one of them out, also after its restart, over which it
+   * keeps no more than the run. `above`: a number that a unit has seen, which this book, restored
+   * from an old copy, does not know.
    */
   reserveAttachments(diskId: string, above = 0): number {
     const entry = this.#entries.get(diskId);
     if (entry === undefined) {
       throw new DvsanError("not-found", `Disk ${diskId} is not assigned to this host.`);
     }
-    entry.runs = Math.max(entry.runs, Math.ceil(above / (2 * ATTACHMENTS_PER_RUN))) + 1;
+    entry.runs = Math.max(entry.runs, Math.ceil(above / STEP)) + 1;
     this.#save();
-    const offset = Math.floor(randomFraction(this.#options.random) * ATTACHMENTS_PER_RUN);
-    return entry.runs * 2 * ATTACHMENTS_PER_RUN + offset;
+    const chosen = Math.floor(randomFraction(this.#options.random) * RUNS_TO_CHOOSE_FROM);
+    return entry.runs * STEP + chosen * ATTACHMENTS_PER_RUN;
   }
 
   #putBack(diskId: string, entry: Entry | undefined): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../../protocol/core/bytes.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
-import { ATTACHMENTS_PER_RUN } from "../../storage/worker/messages.ts";
+import { ATTACHMENTS_PER_RUN } from "../../protocol/core/limits.ts";
 import { assignmentOf, loadBook, memoryFiles } from "./fake_world_testing.ts";
 
 Deno.test("DiskBook keeps assignments and numbers over a restart", () => {
@@ -20,7 +20,7 @@ Deno.test("DiskBook keeps assignments and numbers over a restart", () => {
   assert.deepEqual(loadBook(files).list(), []);
 });
 
-Deno.test("two copies of a DiskBook never use one attachment number", () => {
+Deno.test("two copies of a DiskBook never use one run of attachment numbers", () => {
   const files = memoryFiles();
   loadBook(files).put(assignmentOf());
   const { diskId } = assignmentOf();
@@ -29,6 +29,7 @@ Deno.test("two copies of a DiskBook never use one attachment number", () => {
   const first = loadBook(files, { seed: 2 }).reserveAttachments(diskId);
   const second = loadBook(copy, { seed: 3 }).reserveAttachments(diskId);
   assert.notEqual(first, second);
+  assert.deepEqual([first % ATTACHMENTS_PER_RUN, second % ATTACHMENTS_PER_RUN], [0, 0]);
 });
 
 Deno.test("DiskBook refuses a damaged file instead of starting its numbers anew", () => {

@@ -165,7 +165,7 @@ export class Host {
     const held = book.get(diskId);
     if (held?.state !== "attached" || this.#renumbering.has(diskId)) return;
     const text =
-      "attachment numbers run out: after weeks of tries, or with a directory from a copy";
+      "attachment numbers run out: after a day of tries, or with a directory from a copy";
     log.warn(text, { disk: held.name, attachment });
     const firstAttachment = this.#reserve(held, attachment);
     if (firstAttachment === null) return;

@@ -60,6 +60,7 @@ export const POISONED_MEDIA_FILE = "poisoned-media.json";
 export const MEDIA_CONTINUITY_FILE = "media-continuity.json";
 export const USED_WIPES_FILE = "used-wipes.json";
 export const DIRECT_USE_FILE = "direct-use.json";
+export const LET_IN_FILE = "let-in.json";
 
 export interface PooledUnitSettings extends NodeSettings {
   readonly kind: "pooled";

@@ -1,11 +1,13 @@
 import { z } from "zod";
 import type { Clock, Timer } from "../../protocol/core/clock.ts";
+import { Generation } from "../../protocol/config/bodies.ts";
 import { DvsanError } from "../../protocol/core/errors.ts";
 import { STATE_RETRY_MS } from "../../protocol/core/limits_truth.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Notice, UnitStart } from "../../storage/worker/messages.ts";
+import type { LetInRecord, LetInRun } from "../../storage/grants/let_in_runs.ts";
 import type { StateFiles } from "../process/context.ts";
-import { DIRECT_USE_FILE, MEDIA_CONTINUITY_FILE } from "../process/settings.ts";
+import { DIRECT_USE_FILE, LET_IN_FILE, MEDIA_CONTINUITY_FILE } from "../process/settings.ts";
 import { ForgottenMedia } from "./forgotten.ts";
 import { KeptRecord } from "./kept_record.ts";
 import { MediumDevices } from "./medium_devices.ts";
@@ -23,6 +25,7 @@ type Known = Pick<
   | "numbersFrom"
   | "directMarks"
   | "areDirectMarksLost"
+  | "letIn"
 >;
 
 type Changed = Pick<
@@ -50,6 +53,7 @@ export class KnownMedia {
   readonly #devices: MediumDevices;
   readonly #continuities: KeptRecord<string>;
   readonly #direct: KeptRecord<string>;
+  readonly #letIn: KeptRecord<LetInRun>;
   /** The newest that is to be kept, by what it is, until it is. */
   readonly #open = new Map<string, () => void>();
   #timer: Timer | null = null;
@@ -82,6 +86,14 @@ export class KnownMedia {
         "that was made before is told of a possible loss, by one FLUSH that fails; not so for " +
         "tokens of media that are not open at this start",
     });
+    this.#letIn = new KeptRecord({
+      files,
+      log,
+      file: LET_IN_FILE,
+      schema: Generation.extend({ first: z.number().int().nonnegative() }),
+      damaged: "what tells whose attachments came in last is damaged: until it came back once, a " +
+        "host that was copied and then cut off may write again what its copy has replaced",
+    });
   }
 
   /** For opening the media. */
@@ -95,6 +107,7 @@ export class KnownMedia {
       continuities: this.#continuities.known,
       directMarks: this.#direct.known,
       areDirectMarksLost: this.#direct.isDamaged,
+      letIn: this.#letIn.known,
     };
   }
 
@@ -112,6 +125,11 @@ export class KnownMedia {
   /** The same for who uses volumes by a token. */
   keepDirect(marks: Readonly<Record<string, string>>): boolean {
     return this.#keep({ "marks of direct use": () => this.#direct.replace(marks) });
+  }
+
+  /** The same for which runs of attachment numbers hosts came in by. */
+  keepLetIn(runs: LetInRecord): boolean {
+    return this.#keep({ "who was let in": () => this.#letIn.replace(runs) });
   }
 
   /** Numbers below this one may be given: null once that is durable, or why it cannot be. */
@@ -157,10 +175,10 @@ export class KnownMedia {
     if (!wasOpen) {
       this.#o.log.error(
         "cannot keep what is known of the media; I/O goes on. Should this unit restart now, an " +
-          "old copy of a medium may pass for it, a failed medium for a good one, and who uses a " +
-          "volume by a token, or over a restart of their host's agent, may not be told of a " +
-          "loss. Make room in the state directory, or mend why it cannot be written; it is tried " +
-          "again until then",
+          "old copy of a medium may pass for it, a failed medium for a good one, a host that was " +
+          "cut off for its copy that was let in since, and who uses a volume by a token, or over " +
+          "a restart of their host's agent, may not be told of a loss. Make room in the state " +
+          "directory, or mend why it cannot be written; it is tried again until then",
         { problem, open: [...this.#open.keys()].join(", ") },
       );
     }

@@ -50,10 +50,12 @@ Deno.test("KnownMedia outlives a state directory that takes nothing, says so onc
   const { open, lines, fill, free, pass } = world();
   const media = open();
   const marks = { [VOLUME]: "1.1 boot" };
+  const letIn = { [VOLUME]: { epoch: 1, counter: 2, first: 2 ** 40 } };
   fill(null);
   assert.equal(media.keepDirect(marks), false);
   assert.equal(media.keep({ ...CHANGED, sequences: { [MEDIUM]: 6 } }), false);
   assert.equal(media.keep(CHANGED), false);
+  assert.equal(media.keepLetIn(letIn), false);
   assert.deepEqual(lines, ["error"], "not at every change");
   pass();
   assert.deepEqual(media.known().knownSequences, {});
@@ -71,6 +73,7 @@ Deno.test("KnownMedia outlives a state directory that takes nothing, says so onc
       knownDevices: devices,
       continuities,
       directMarks: marks,
+      letIn,
     },
   );
 });

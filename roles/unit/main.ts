@@ -101,6 +101,10 @@ function keepTold(
 ): void {
   if (notice.notice === "direct-marks") media.keepDirect(notice.marks);
   if (notice.notice === "storage-changed") media.keep(notice);
+  if (notice.notice === "let-in") {
+    media.keepLetIn(notice.runs);
+    worker.call("letInKept", { number: notice.number }).catch(() => {});
+  }
   if (notice.notice !== "numbers-given") return;
   const { below } = notice;
   // A worker that has ended waits for no answer.

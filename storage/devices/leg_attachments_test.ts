@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { DeviceBench, KIB, LegBench } from "./testing_leg.ts";
+import { ATTACHMENTS_PER_RUN } from "../../protocol/core/limits.ts";
+import { assignmentOf, DeviceBench, KIB, LegBench } from "./testing_leg.ts";
 
 /** Attachment numbers of a leg: none is used twice, and there are always more. */
 
@@ -72,17 +73,17 @@ Deno.test("a leg does not push out another copy of its host, whose number is hig
 Deno.test("a leg that another copy of its host had after it writes nothing over that, and says so", () => {
   const bench = new LegBench();
   const unit = bench.unit();
-  const leg = bench.ready(bench.leg(unit));
+  const attachments = { first: 1000, end: 3 * ATTACHMENTS_PER_RUN };
+  const leg = bench.ready(bench.leg(unit, { attachments }));
   const device = new DeviceBench(bench, leg);
   device.results(device.write(0, { fill: 1 }), device.write(8 * KIB, { fill: 2 }));
-  unit.seen(1500);
+  unit.seen(2 * ATTACHMENTS_PER_RUN + 500);
   unit.device.bytes.fill(9, 0, 4 * KIB);
-  // Its process was started anew, so whatever was not flushed would be replayed.
-  unit.starts++;
-  unit.cut();
+  // Whatever was not flushed would be replayed.
+  unit.restart();
   bench.until(() => unit.attachments.length === 2);
   bench.ready(leg);
-  assert.equal(unit.attachments[1], 1501);
+  assert.equal(unit.attachments[1], 2 * ATTACHMENTS_PER_RUN);
   assert.equal(unit.device.bytes[0], 9, "what the other copy wrote is there");
   assert.deepEqual(device.results(device.flush()), [-5]);
   assert.deepEqual(device.results(device.flush()), [0]);
@@ -94,3 +95,42 @@ Deno.test("a leg that another copy of its host had after it writes nothing over 
   assert.deepEqual(device.results(device.flush()), [0]);
   bench.end([leg], [unit]);
 });
+
+for (const restart of ["reboot", "restart"] as const) {
+  Deno.test(`a host that was cut off writes nothing over what its copy flushed, after a unit's ${restart}`, () => {
+    const bench = new LegBench();
+    const unit = bench.unit();
+    const others: number[] = [];
+    const runs = 3 * ATTACHMENTS_PER_RUN;
+    const first = bench.ready(bench.leg(unit, {
+      attachments: { first: runs, end: runs + ATTACHMENTS_PER_RUN },
+      outrun: (above) => others.push(above),
+    }));
+    const old = new DeviceBench(bench, first);
+    assert.deepEqual(old.results(old.write(0, { fill: 1 })), [4 * KIB]);
+    first.update(assignmentOf(unit, { addresses: ["127.0.0.1:1"] }));
+    unit.cut();
+    bench.until(() => !first.isReady);
+    const end = runs + 6 * ATTACHMENTS_PER_RUN;
+    const attachments = { first: runs + 5 * ATTACHMENTS_PER_RUN, end };
+    const copy = bench.ready(bench.leg(unit, { attachments }));
+    const device = new DeviceBench(bench, copy);
+    assert.deepEqual(device.results(device.write(0, { fill: 9 })), [4 * KIB]);
+    assert.deepEqual(device.results(device.flush()), [0]);
+    let isClosed = false;
+    copy.close(() => isClosed = true);
+    bench.until(() => isClosed);
+    unit[restart]();
+    first.update(assignmentOf(unit));
+    bench.until(() => others.length > 0, "the refusal");
+    assert.ok(others[0]! >= attachments.first - 1);
+    first.renumber({ first: end, end: end + ATTACHMENTS_PER_RUN });
+    bench.ready(first);
+    assert.equal(unit.device.durable[0], 9, "what was flushed is there");
+    assert.equal(old.fillOf(0), 9);
+    assert.equal(bench.log("Another copy of this host has used the disk").length, 1);
+    assert.deepEqual(old.results(old.flush()), [-5]);
+    assert.deepEqual(old.results(old.flush()), [0]);
+    bench.end([first], [unit]);
+  });
+}

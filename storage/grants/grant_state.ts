@@ -17,10 +17,10 @@ export type GrantState =
     readonly kind: "active";
     readonly terms: GrantTerms;
     /**
-     * The highest attachment number that came in since this process started. It need not be kept:
-     * every proof answers a challenge of this process, a host has one try under way for a leg, and
-     * gives its numbers out in order. So a try that proves itself here was begun after everything
-     * that an earlier process had let in, and has a higher number than that.
+     * The highest attachment number that came in since this process started; before one did, the
+     * first of the run that came in last (LetInRuns). That much has to be kept: every proof answers
+     * a challenge of this process, and a host gives its numbers out in order, but copies of a host
+     * know nothing of each other's. Within a run it need not be: one process has it.
      */
     readonly attachment: number;
     /** A connection of that number was lost: no other may be added to it. */

@@ -67,14 +67,21 @@ export class GrantTable {
     this.#draining = false;
   }
 
-  /** Puts in what a label says, after a start. */
-  load(volumeId: string, grant: { terms: GrantTerms; fenced: boolean }): void {
+  /** Puts in what a label says, after a start; `attachment`: lower ones were superseded before. */
+  load(
+    volumeId: string,
+    grant: {
+      readonly terms: GrantTerms;
+      readonly fenced: boolean;
+      readonly attachment: number;
+    },
+  ): void {
     assert(!this.#entries.has(volumeId), `volume ${volumeId} is in the table already`);
-    const terms = grant.terms;
+    const { terms, attachment } = grant;
     this.#entries.set(volumeId, {
       state: grant.fenced
         ? { kind: "fenced", terms }
-        : { kind: "active", terms, attachment: 0, broken: false },
+        : { kind: "active", terms, attachment, broken: false },
       former: [],
       open: new Map(),
       closing: new Set(),
@@ -84,7 +91,9 @@ export class GrantTable {
   /** Makes a grant current that is durable on the label; an older one has to be fenced before. */
   grant(volumeId: string, terms: GrantTerms): void {
     const entry = this.#entries.get(volumeId);
-    if (entry === undefined) return this.load(volumeId, { terms, fenced: false });
+    if (entry === undefined) {
+      return this.load(volumeId, { terms, fenced: false, attachment: 0 });
+    }
     if (entry.state.kind === "fenced") {
       entry.former = [entry.state.terms, ...entry.former].slice(0, FORMER_HOLDERS_MAX);
     }

@@ -18,7 +18,7 @@ function terms(counter: number, host = "a"): GrantTerms {
 
 function tableWith(grant: GrantTerms): GrantTable {
   const table = new GrantTable();
-  table.load(VOLUME, { terms: grant, fenced: false });
+  table.load(VOLUME, { terms: grant, fenced: false, attachment: 0 });
   return table;
 }
 
@@ -66,6 +66,19 @@ Deno.test("admit() refuses a lower number than one that came in", () => {
   table.ended(1, "left");
   table.quiet(1);
   assert.equal(refusalOf(attach(table, { connection: 3, attachment: 4 })), "superseded");
+});
+
+Deno.test("admit() refuses what was superseded before a restart, and takes what is of that run", () => {
+  for (
+    const [attachment, refusal] of [[99, "superseded"], [100, "admitted"], [
+      107,
+      "admitted",
+    ]] as const
+  ) {
+    const table = new GrantTable();
+    table.load(VOLUME, { terms: terms(1), fenced: false, attachment: 100 });
+    assert.equal(refusalOf(attach(table, { connection: 1, attachment })), refusal);
+  }
 });
 
 Deno.test("admit() adds no connection to an attachment that lost one, but to one that was left", () => {

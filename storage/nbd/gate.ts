@@ -1,7 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { utf8 } from "../../protocol/core/bytes.ts";
 import { DIRECT_TOKEN_BYTES_MAX } from "../../protocol/core/limits.ts";
-import type { Random } from "../../protocol/core/random.ts";
 import {
   ATTACH_CHALLENGE_BYTES,
   ATTACH_REFUSALS,
@@ -11,13 +10,10 @@ import {
   OPTION_ATTACH_CHALLENGE,
 } from "../../protocol/nbd/attach.ts";
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
-import type { KeyPair } from "../../protocol/noise/handshake.ts";
-import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import { HeldDevice } from "../devices/held.ts";
-import type { GrantTable } from "../grants/grant_table.ts";
-import type { DirectMarks } from "./direct_marks.ts";
 import { DirectUse, plainAddress } from "./direct_use.ts";
+import type { UnitGateOptions } from "./gate_options.ts";
 import { invalid, proveHolder, refused } from "./gate_proof.ts";
 import type {
   ConnectionEnd,
@@ -28,30 +24,6 @@ import type {
   OptionAnswer,
   PrivateOption,
 } from "./server_types.ts";
-
-/** What the gate needs to know of the unit's volumes. */
-export interface GrantedVolumes {
-  /** The volume with its present size, for one more connection; null: it cannot be served now. */
-  device(volumeId: string): Device | null;
-  /** Where its requests are counted. */
-  counters(volumeId: string): CounterRow;
-  /** Changes when acknowledged writes may have been forgotten; VERIFIER_BYTES long. */
-  verifier(volumeId: string): Uint8Array;
-  /** The same, but for what a process forgets by ending; CONTINUITY_BYTES long. */
-  continuity(volumeId: string): Uint8Array;
-}
-
-export interface UnitGateOptions {
-  readonly table: GrantTable;
-  readonly volumes: GrantedVolumes;
-  /** The unit's identity. */
-  readonly unit: KeyPair;
-  readonly random: Random;
-  /** What is known of losses to those who come by a token. */
-  readonly direct: DirectMarks;
-  /** Answers for every name that is no grant's. */
-  readonly others: ExportGate;
-}
 
 /** A connection that has asked for something of ours. */
 interface Guest {
@@ -178,9 +150,12 @@ export class UnitGate implements ExportGate {
       return request.answer(refused(admission.refusal, admission.text));
     }
     this.#shut(admission.shut, "a newer attachment came in");
-    this.#whenSettled(guest, {
-      volumeId,
-      run: () => request.answer(this.#welcome(guest, { volumeId, server: proven.server })),
+    const run = () => request.answer(this.#welcome(guest, { volumeId, server: proven.server }));
+    const kept = this.#options.runs.letIn(volumeId, proven.request);
+    if (kept === null) return this.#whenSettled(guest, { volumeId, run });
+    void kept.then(() => {
+      // It may have been thrown out meanwhile, or have gone.
+      if (table.isOpen(connection.id)) this.#whenSettled(guest, { volumeId, run });
     });
   }
 

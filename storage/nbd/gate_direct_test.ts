@@ -83,7 +83,7 @@ Deno.test("a direct connection that is lost while it waits holds up neither fenc
 Deno.test("who attached to a volume opens no other on that connection, with a token neither", () => {
   const world = directWorld();
   const volumeId = "1f1e2d3c-4b5a-4987-8123-a4b5c6d7e8f9";
-  world.table.load(volumeId, { terms: terms(1), fenced: false });
+  world.table.load(volumeId, { terms: terms(1), fenced: false, attachment: 0 });
   const agent = new FakeConnection(1);
   assert.equal(world.attach(agent, { attachment: 1, volumeId }).answers[0]?.kind, "answer");
   for (const name of [TOKEN, "standalone"]) {

@@ -4,6 +4,7 @@ import {
   OPTION_ATTACH,
   OPTION_ATTACH_CHALLENGE,
 } from "../../protocol/nbd/attach.ts";
+import { ATTACHMENTS_PER_RUN } from "../../protocol/core/limits.ts";
 import { REPLY_ERROR } from "../../protocol/nbd/constants.ts";
 import { keyPairOf } from "../../protocol/noise/handshake.ts";
 import type { OptionAnswer } from "./server_types.ts";
@@ -79,6 +80,29 @@ Deno.test("a newcomer that waits is itself thrown out by a higher number", () =>
   a.becomeQuiet();
   assert.equal(second.answers.length, 0);
   assert.equal(third.answers[0]?.kind, "answer");
+});
+
+Deno.test("a newcomer of another run waits until that is kept, and not when it was thrown out", async () => {
+  const world = new World(terms(1));
+  const run = (number: number) => number * ATTACHMENTS_PER_RUN;
+  const [a, b, c] = [new FakeConnection(1), new FakeConnection(2), new FakeConnection(3)];
+  const first = world.attach(a, { attachment: run(1) });
+  const joining = world.attach(b, { attachment: run(1) });
+  assert.deepEqual([first.answers, joining.answers], [[], []]);
+  assert.equal(world.keeping.length, 1);
+  const next = world.attach(c, { attachment: run(2) });
+  assert.ok(a.isShut && b.isShut);
+  for (const { resolve } of world.keeping) resolve();
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(next.answers.length, 0, "what it has superseded is not quiet");
+  a.becomeQuiet();
+  b.becomeQuiet();
+  assert.deepEqual([first.answers, joining.answers], [[], []]);
+  assert.equal(next.answers[0]?.kind, "answer");
+  world.gate.ended(c, CLEAN);
+  const d = new FakeConnection(4);
+  assert.equal(world.attach(d, { attachment: run(3) - 1 }).answers[0]?.kind, "answer");
+  assert.equal(world.keeping.length, 2, "one for each run");
 });
 
 Deno.test("a volume that cannot be served is unknown, and nobody is thrown out for it", () => {

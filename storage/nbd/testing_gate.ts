@@ -7,6 +7,7 @@ import type { Device } from "../devices/device.ts";
 import { DirectMarks } from "./direct_marks.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
+import { type LetInRecord, LetInRuns } from "../grants/let_in_runs.ts";
 import type { Operation } from "../io/operation.ts";
 import { UnitGate } from "./gate.ts";
 import type { ExportEntry, ExportGate, GateConnection, OptionAnswer } from "./server_types.ts";
@@ -99,6 +100,13 @@ export const others: ExportGate = {
 
 export class World {
   readonly table = new GrantTable();
+  readonly runs = new LetInRuns({
+    known: {},
+    volumes: [VOLUME],
+    keep: (record) => new Promise((resolve) => this.keeping.push({ record, resolve })),
+  });
+  /** What is to be kept; the test says when it is. */
+  readonly keeping: { readonly record: LetInRecord; readonly resolve: () => void }[] = [];
   readonly device = new FakeDevice();
   served = true;
   /** Of direct use. */
@@ -107,6 +115,7 @@ export class World {
   #seed = 0;
   readonly gate = new UnitGate({
     table: this.table,
+    runs: this.runs,
     volumes: {
       counters: () => CounterRow.unread(),
       device: () => this.served ? this.device : null,
@@ -124,7 +133,7 @@ export class World {
   });
 
   constructor(grant: GrantTerms) {
-    this.table.load(VOLUME, { terms: grant, fenced: false });
+    this.table.load(VOLUME, { terms: grant, fenced: false, attachment: 0 });
   }
 
   option(

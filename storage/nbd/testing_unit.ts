@@ -1,4 +1,5 @@
 import { assert } from "../../protocol/core/assert.ts";
+import { ATTACHMENTS_PER_RUN } from "../../protocol/core/limits.ts";
 import { silentLog } from "../../protocol/core/log.ts";
 import {
   ATTACH_REFUSALS,
@@ -49,7 +50,7 @@ export class FakeUnit implements ExportGate {
   readonly #challenges = new Map<number, Uint8Array>();
   readonly #open = new Map<number, GateConnection>();
   #latest = -1;
-  #rebooting = false;
+  #isStarting = false;
 
   constructor(
     io: Io,
@@ -94,20 +95,33 @@ export class FakeUnit implements ExportGate {
 
   /** Its machine goes down and comes up: what was not flushed is gone. */
   reboot(): void {
-    if (this.#rebooting) return;
-    this.#rebooting = true;
-    this.stop(() => {
-      this.#rebooting = false;
+    this.#startAnew(() => {
       this.device.forget();
       this.boot++;
-      this.#latest = -1;
-      this.start();
     });
+  }
+
+  /** Its process ends and comes back: nothing is gone. */
+  restart(): void {
+    this.#startAnew(() => this.starts++);
   }
 
   /** Somebody was here with this number, and has gone. */
   seen(attachment: number): void {
     this.#latest = attachment;
+  }
+
+  #startAnew(meanwhile: () => void): void {
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    this.stop(() => {
+      this.#isStarting = false;
+      meanwhile();
+      // All that a unit keeps is the run.
+      const inRun = Math.max(0, this.#latest) % ATTACHMENTS_PER_RUN;
+      this.#latest = Math.max(0, this.#latest) - inRun - 1;
+      this.start();
+    });
   }
 
   cut(): void {

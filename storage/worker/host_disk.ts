@@ -1,5 +1,5 @@
 import type { Assignment } from "../../protocol/config/bodies.ts";
-import { DISK_REQUESTS_MAX } from "../../protocol/core/limits.ts";
+import { ATTACHMENTS_PER_RUN, DISK_REQUESTS_MAX } from "../../protocol/core/limits.ts";
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { KeyPair } from "../../protocol/noise/handshake.ts";
@@ -19,7 +19,7 @@ import { type DataLimits } from "../../protocol/core/data_limits.ts";
 import { diskServerLimitsOf } from "./data_limits.ts";
 import { checkAssignment, checkSuccessor } from "./host_disk_maps.ts";
 import { DiskGate } from "./host_gate.ts";
-import { ATTACHMENTS_PER_RUN, type DiskAttach, type DiskStatus } from "./messages.ts";
+import type { DiskAttach, DiskStatus } from "./messages.ts";
 import { lastFlush } from "./last_flush.ts";
 import { limited } from "./time_limit.ts";
 

@@ -13,6 +13,7 @@ import type { MediumChange } from "../../protocol/config/media_bodies.ts";
 import type { LogFields, LogLevel } from "../../protocol/core/log.ts";
 import type { PlainError } from "../../protocol/core/errors.ts";
 import type { TlsPolicy } from "../../protocol/nbd/server_options.ts";
+import type { LetInRecord } from "../grants/let_in_runs.ts";
 import type { SocketAddress } from "../io/io.ts";
 import type { Wipe } from "../media/medium_file.ts";
 import type { KnownDevice } from "../media/store_types.ts";
@@ -74,6 +75,8 @@ export interface UnitStart {
   readonly continuities?: Readonly<Record<string, string>>;
   /** Volumes that are used without our agent (from its state directory): see DirectMarks. */
   readonly directMarks?: Readonly<Record<string, string>>;
+  /** Of each volume, the run of attachment numbers that came in last (from its state directory). */
+  readonly letIn?: LetInRecord;
   /** They were damaged: any volume that is granted directly may have been used. */
   readonly areDirectMarksLost?: boolean;
 }
@@ -87,6 +90,7 @@ export type KnownOfMedia = Pick<
   | "continuities"
   | "directMarks"
   | "numbersFrom"
+  | "letIn"
 >;
 
 export interface DiskAttach {
@@ -104,8 +108,6 @@ export interface DiskAttach {
    */
   readonly marks: Readonly<Record<string, string>> | null;
 }
-
-export const ATTACHMENTS_PER_RUN = 2 ** 20;
 
 export interface LegStatus {
   readonly leg: number;
@@ -154,6 +156,8 @@ export interface Calls {
   mediumChange: { params: MediumChange; result: MediumInfo | null };
   /** After the notice "numbers-given": it is durable, or why it cannot be. */
   numbersKept: { params: { below: number; problem: string | null }; result: null };
+  /** After the notice "let-in" of that number: it is durable, or was tried. */
+  letInKept: { params: { number: number }; result: null };
 
   // Host.
   hostStart: { params: { identity: NodeIdentity; ioTimeoutMs: number }; result: null };
@@ -202,6 +206,8 @@ export type Notice =
   }
   /** Numbers of volumes below this one may be given, once the call `numbersKept` said so. */
   | { readonly notice: "numbers-given"; readonly below: number }
+  /** To be kept durably: see LetInRuns. Hosts wait for the call `letInKept`. */
+  | { readonly notice: "let-in"; readonly number: number; readonly runs: LetInRecord }
   /** To be kept durably: see DirectMarks. */
   | { readonly notice: "direct-marks"; readonly marks: Readonly<Record<string, string>> }
   | { readonly notice: "disk-changed"; readonly status: DiskStatus }

@@ -9,6 +9,7 @@ import { createIo } from "../io/create.ts";
 import { newCounterMemory } from "../counters/layout.ts";
 import { CounterReader } from "../counters/reader.ts";
 import { CounterTable } from "../counters/table.ts";
+import type { LetInRecord } from "../grants/let_in_runs.ts";
 import type { Io, SocketAddress } from "../io/io.ts";
 import { IoPromises, runUntilSettled } from "../io/promises.ts";
 import { UnitAttach } from "../nbd/client_attach.ts";
@@ -77,10 +78,13 @@ export class UnitWorld {
   poisoned: Readonly<Record<string, string>> = {};
   directMarks: Readonly<Record<string, string>> = {};
   continuities: Readonly<Record<string, string>> = {};
+  letIn: LetInRecord = {};
   readonly numbersKept: number[] = [];
+  readonly letInAsked: number[] = [];
   readonly logged: LogLine[] = [];
   /** Why numbers of volumes cannot be kept now. */
   numbersProblem: string | null = null;
+  keepsLetIn = true;
   address: SocketAddress = { address: "127.0.0.1", port: 0 };
 
   constructor(
@@ -281,6 +285,11 @@ export class UnitWorld {
       const { below } = notice;
       this.numbersKept.push(below);
       void this.begin("numbersKept", { below, problem: this.numbersProblem });
+    }
+    if (notice.notice === "let-in") {
+      this.letIn = notice.runs;
+      this.letInAsked.push(notice.number);
+      if (this.keepsLetIn) void this.begin("letInKept", { number: notice.number });
     }
     if (notice.notice === "direct-marks") this.directMarks = notice.marks;
     if (notice.notice !== "storage-changed") return;

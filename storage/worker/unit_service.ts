@@ -12,10 +12,12 @@ import type { CounterRow } from "../counters/row.ts";
 import type { Device } from "../devices/device.ts";
 import type { GrantTerms } from "../grants/grant_state.ts";
 import { GrantTable } from "../grants/grant_table.ts";
+import { type LetInRecord, LetInRuns } from "../grants/let_in_runs.ts";
 import type { FenceHook } from "../media/store_types.ts";
 import type { UnitStore } from "../media/unit_store.ts";
 import { DirectMarks, directVerifiersOf, knownMarks } from "../nbd/direct_marks.ts";
-import { type GrantedVolumes, UnitGate } from "../nbd/gate.ts";
+import { UnitGate } from "../nbd/gate.ts";
+import type { GrantedVolumes } from "../nbd/gate_options.ts";
 import { Fences } from "./fences.ts";
 import { continuityOf, verifierOf } from "./history_token.ts";
 import type { KnownOfMedia, UnitStart } from "./messages.ts";
@@ -33,6 +35,7 @@ export class UnitService implements GrantedVolumes {
   readonly #store: UnitStore;
   readonly #media: UnitMedia;
   readonly #table: GrantTable;
+  readonly #runs: LetInRuns;
   /** Of each volume that was ever opened. */
   readonly #counters = new Map<string, CounterRow>();
   readonly #fences: Fences;
@@ -46,6 +49,12 @@ export class UnitService implements GrantedVolumes {
     this.#store = parts.store;
     this.#media = new UnitMedia(parts.store, options);
     this.#table = new GrantTable({ connectionsMax: options.connectionsPerGrantMax });
+    const { volumes } = parts.store.storageInfo();
+    this.#runs = new LetInRuns({
+      known: parts.letIn,
+      volumes: volumes.map(({ id }) => id),
+      keep: options.keepLetIn,
+    });
     this.#direct = new DirectMarks({
       known: parts.directMarks,
       verifiers: () =>
@@ -55,12 +64,13 @@ export class UnitService implements GrantedVolumes {
     this.gate = new UnitGate({
       direct: this.#direct,
       table: this.#table,
+      runs: this.#runs,
       volumes: this,
       unit: parts.identity,
       random: options.random,
       others: options.others,
     });
-    for (const volume of parts.store.storageInfo().volumes) this.#follow(volume);
+    for (const volume of volumes) this.#follow(volume);
   }
 
   /** Opens the media and serves what their labels grant. Rejects as `openUnitStore` does. */
@@ -73,7 +83,8 @@ export class UnitService implements GrantedVolumes {
     const store = await openUnitStore(start, { ...options, onChange });
     const adopted = options.adopting?.mediumId;
     const directMarks = knownMarks({ ...start, adopted }, store.storageInfo());
-    return unit = new UnitService(options, { store, identity: start.identity, directMarks });
+    const { identity, letIn = {} } = start;
+    return unit = new UnitService(options, { store, identity, directMarks, letIn });
   }
 
   storageInfo(): StorageInfo {
@@ -94,6 +105,7 @@ export class UnitService implements GrantedVolumes {
       poisonedMedia: store.poisoned(),
       knownDevices: store.devices(),
       continuities: store.continuities(),
+      letIn: this.#runs.record,
       ...store.numbers(),
     };
   }
@@ -130,6 +142,7 @@ export class UnitService implements GrantedVolumes {
     await this.#store.volumeDelete(body);
     this.#table.remove(body.volumeId);
     this.#direct.forget(body.volumeId);
+    this.#runs.forget(body.volumeId);
     const counters = this.#counters.get(body.volumeId);
     this.#counters.delete(body.volumeId);
     if (counters !== undefined) this.#options.counters.remove(counters);
@@ -247,7 +260,8 @@ export class UnitService implements GrantedVolumes {
     const state = this.#table.state(id);
     const terms = termsOf(grant);
     if (state === null) {
-      return this.#table.load(id, { terms, fenced: grant.state !== "active" });
+      const attachment = this.#runs.floor(id, terms.generation);
+      return this.#table.load(id, { terms, fenced: grant.state !== "active", attachment });
     }
     if (state.kind === "fencing" && grant.state !== "fencing") this.#table.fenceDone(id);
     if (grant.state === "active") this.#table.grant(id, terms);
@@ -258,6 +272,7 @@ interface UnitParts {
   readonly store: UnitStore;
   readonly identity: UnitStart["identity"];
   readonly directMarks: Readonly<Record<string, string>>;
+  readonly letIn: LetInRecord;
 }
 
 function termsOf(grant: GrantInfo): GrantTerms {

@@ -1,6 +1,7 @@
 import type { Log } from "../../protocol/core/log.ts";
 import type { Random } from "../../protocol/core/random.ts";
 import type { CounterTable } from "../counters/table.ts";
+import type { LetInRecord } from "../grants/let_in_runs.ts";
 import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
 import type { Adopting, StoreChange } from "../media/store_types.ts";
@@ -18,6 +19,8 @@ export interface UnitServiceOptions {
   readonly onChange: (change: StoreChange) => void;
   /** UnitStoreOptions' own; nothing is kept of a unit that was started without `numbersFrom`. */
   readonly keepNumbers: (below: number) => Promise<void>;
+  /** LetInRuns' own. */
+  readonly keepLetIn: (record: LetInRecord) => Promise<void>;
   /** What DirectMarks has to be told again, whatever happens to this process. */
   readonly onDirectMarks: (marks: Readonly<Record<string, string>>) => void;
   /** CONNECTIONS_PER_GRANT_MAX when not given. */

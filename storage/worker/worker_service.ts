@@ -12,6 +12,7 @@ import { TlsHandOver } from "../tls/door.ts";
 import { DATA_LIMITS, type DataLimits } from "../../protocol/core/data_limits.ts";
 import { aloneConnectionsMaxOf, grantConnectionsMaxOf, serverLimitsOf } from "./data_limits.ts";
 import { HostService } from "./host_service.ts";
+import { LetInKeeper } from "./let_in_keeper.ts";
 import type { CallHandlers } from "./mailbox.ts";
 import type { Calls, ExportSpec, Notice, UnitStart } from "./messages.ts";
 import { NumberKeeper } from "./number_keeper.ts";
@@ -42,6 +43,7 @@ export class WorkerService {
   readonly #limits: DataLimits;
   readonly #media: StandaloneMedia;
   readonly #numbers: NumberKeeper;
+  readonly #letIn: LetInKeeper;
   /** How its TCP connections are secured. */
   #door: TlsHandOver | undefined;
   #unit: UnitHolder | null = null;
@@ -64,6 +66,10 @@ export class WorkerService {
     const { promises, notify } = options;
     const ask = (below: number) => notify({ notice: "numbers-given", below });
     this.#numbers = new NumberKeeper(promises, ask);
+    this.#letIn = new LetInKeeper({
+      ...options,
+      ask: (asked) => notify({ notice: "let-in", ...asked }),
+    });
   }
 
   readonly calls: CallHandlers = {
@@ -83,6 +89,7 @@ export class WorkerService {
     accessGrant: async (params) => await this.#theUnit().run((unit) => unit.accessGrant(params)),
     accessRevoke: async (params) => await this.#theUnit().run((unit) => unit.accessRevoke(params)),
     numbersKept: (params) => Promise.try(() => this.#numbersKept(params)),
+    letInKept: (params) => Promise.try(() => this.#letInKept(params)),
     hostStart: (params) => Promise.try(() => this.#hostStart(params)),
     diskAttach: async (params) => await this.#theHost().diskAttach(params),
     diskUpdate: async (params) => await this.#theHost().diskUpdate(params),
@@ -147,6 +154,7 @@ export class WorkerService {
       closeListeners: () => this.#server.closeListeners(),
       onChange: (change) => this.#options.notify({ notice: "storage-changed", ...change }),
       keepNumbers: (below) => this.#numbers.keep(below),
+      keepLetIn: (record) => this.#letIn.keep(record),
       onDirectMarks: (marks) => this.#options.notify({ notice: "direct-marks", marks }),
     });
     return this.#unit.unit.storageInfo();
@@ -154,6 +162,11 @@ export class WorkerService {
 
   #numbersKept(params: Calls["numbersKept"]["params"]): null {
     this.#numbers.kept(params);
+    return null;
+  }
+
+  #letInKept(params: Calls["letInKept"]["params"]): null {
+    this.#letIn.kept(params);
     return null;
   }
 

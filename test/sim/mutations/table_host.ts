@@ -53,7 +53,7 @@ export const HOST_MUTATIONS: readonly Mutation[] = [
     name: "attachment-numbers-start-anew",
     breaks: "attachment numbers rise also over a host's restart",
     file: "roles/host/disk_book.ts",
-    old: "    return entry.runs * 2 * ATTACHMENTS_PER_RUN + offset;\n",
+    old: "    return entry.runs * STEP + chosen * ATTACHMENTS_PER_RUN;\n",
     new: "    return ATTACHMENTS_PER_RUN;\n",
     story: "late-bytes",
   },
