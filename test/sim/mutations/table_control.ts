@@ -11,4 +11,12 @@ export const CONTROL_MUTATIONS: readonly Mutation[] = [
       "    media.keep(notice);\n  }\n",
     story: "rolled-back-to-before-start",
   },
+  {
+    name: "let-in-runs-start-anew",
+    breaks: "a copied host that was cut off is refused also after its unit's restart",
+    file: "storage/worker/unit_service.ts",
+    old: "      const attachment = this.#runs.floor(id, terms.generation);\n",
+    new: "      const attachment = 0;\n",
+    story: "copied-host",
+  },
 ];

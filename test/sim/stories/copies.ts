@@ -1,5 +1,6 @@
 import { LABEL_REGION_BYTES, MIB } from "../../../protocol/core/limits.ts";
 import { copyBStart } from "../../../protocol/label/codec.ts";
+import { addHost, stateOf, STATION_PLACE } from "../machines/cluster.ts";
 import { askStation } from "../operators/api.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { agree } from "../scenario/settle.ts";
@@ -122,4 +123,50 @@ export async function oldLabelPutBack(scene: Scene): Promise<void> {
   await agree(scene);
   const next = users.request({ sizeBytes: 8 * MIB })!;
   await reach(scene, "another disk gets its space", () => next.state === "made");
+}
+
+/**
+ * A host with unflushed writes is cut off, and whoever looks after machines starts a copy of it
+ * elsewhere, which writes and flushes. Then the unit loses its power, and the first one is back:
+ * it replays nothing over that.
+ */
+export async function copiedHost(scene: Scene): Promise<void> {
+  const { sim, users, world, station, units: [unit], hosts: [host] } = scene;
+  const disk = users.request({ sizeBytes: 1 * MIB })!;
+  await reach(scene, "a disk is made", () => disk.state === "made");
+  await agree(scene);
+  users.pause(false);
+  await passTime(scene, 1500);
+  users.pause(true);
+  await passTime(scene, 500);
+  const { machine } = host!.role;
+  const others = [unit!.role.machine, station.machine];
+  const ways = others.flatMap((other) => [[machine, other], [other, machine]] as const);
+  for (const [from, to] of ways) world.cut(from, to);
+  const place = { address: "10.0.2.9", ioTimeoutMs: scene.plan.ioTimeoutMs };
+  const copy = addHost(world, { ...place, name: "host9", station: STATION_PLACE });
+  for (const [path, bytes] of machine.files) {
+    copy.machine.files.set(path.replace(stateOf(machine), stateOf(copy.machine)), bytes);
+  }
+  sim.later(0, "the copy of the host starts", () => copy.start());
+  const workload = users.workload();
+  const key = `host9/${disk.name}`;
+  const consumer = users.beside({ ...disk, host: copy, key }, workload);
+  sim.later(0, "a consumer of the copy starts", () => consumer.start());
+  await reach(scene, "the copy's consumer has written", () => workload.asked > 100);
+  workload.isPaused = true;
+  // What a flush does not cover ends with the copy and the unit's power.
+  await reach(scene, "all of that is answered", () => workload.underWay === 0);
+  workload.flushFirst();
+  await reach(scene, "the copy has flushed", () => workload.isConcluded);
+  for (const role of [consumer, copy]) {
+    role.wanted = false;
+    role.end("killed");
+  }
+  await passTime(scene, 2000);
+  unit!.role.machine.cutPower();
+  unit!.role.machine.switchOn();
+  await reach(scene, "the unit is back", () => unit!.role.isReady);
+  for (const [from, to] of ways) world.mend(from, to);
+  await passTime(scene, 60_000);
 }

@@ -27,7 +27,7 @@ import {
   longZeroesAreFenced,
   zeroesAreFenced,
 } from "./fences.ts";
-import { copyInItsPlace, oldLabelPutBack, wrongCopyAdopted } from "./copies.ts";
+import { copiedHost, copyInItsPlace, oldLabelPutBack, wrongCopyAdopted } from "./copies.ts";
 import { directHeldWrite, grantReplacesHeld, twoByOneToken } from "./direct.ts";
 import { releasedInAnotherHistory, revokedUnseen } from "./histories.ts";
 import {
@@ -71,6 +71,7 @@ export const STORY_NAMES = [
   "consumers-go",
   "consumers-return",
   "consumers-return-and-write",
+  "copied-host",
   "copy-in-its-place",
   "creation-undone",
   "direct-consumers-go",
@@ -134,6 +135,7 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   "consumers-go": { plan: { hosts: 1, depth: 40, pauseMsMax: 1 }, play: consumersGo },
   "consumers-return": { play: consumersReturn },
   "consumers-return-and-write": { play: consumersReturnAndWrite },
+  "copied-host": { plan: { hosts: 1, flushesSeldom: true }, play: copiedHost },
   "copy-in-its-place": { play: copyInItsPlace },
   "creation-undone": { plan: { pauseMsMax: 2000 }, play: creationUndone },
   "direct-consumers-go": { plan: { hosts: 1 }, play: directConsumersGo },
