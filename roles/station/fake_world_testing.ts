@@ -136,6 +136,7 @@ export class FakeWorld {
       files: {
         read: (name) => this.files.get(name) ?? null,
         write: (name, bytes) => void this.files.set(name, bytes.slice()),
+        remove: (name) => void this.files.delete(name),
         path: (name) => this.path(name),
       },
       database: (name) => {

@@ -17,6 +17,12 @@ export interface StateFiles {
   path(name: string): string;
 }
 
+/** The same where databases lie, too. */
+export interface CatalogFiles extends StateFiles {
+  /** Removes the file durably, if there is one. */
+  remove(name: string): void;
+}
+
 /** Whether new nodes with a proven join key are let in at once, or wait for an administrator. */
 export type Admission = "auto" | "approve";
 
@@ -27,7 +33,7 @@ export interface StationOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly files: StateFiles;
+  readonly files: CatalogFiles;
   /** Opens the database of this file name; by default at `files.path(name)`. */
   readonly database?: (name: string) => DatabaseSync;
   /** Quota of hosts that are admitted automatically; HOST_QUOTA_BYTES_DEFAULT when absent. */

@@ -192,7 +192,9 @@ export class StationService implements StationApi {
     const found = await keeper.check();
     if (found.isSound) return found;
     const view = await keeper.repair();
-    const text = `The catalog was checked and written anew for ${owner}: it is in ${view.file}.`;
+    const lost = view.setAside.at(-1)?.lost ?? [];
+    const text = `The catalog was checked and written anew for ${owner}: it is in ${view.file}.` +
+      (lost.length === 0 ? "" : ` Left out: ${lost.join("; ")}.`);
     pool.events.say({ kind: "catalog.repaired", severity: "warn", subject: "catalog", text });
     return view;
   }

@@ -1,6 +1,7 @@
 import type { Kysely } from "kysely";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import { CommitMarks } from "./commit_marks.ts";
+import { type CopiedHistory, copyHistory } from "./history.ts";
 import { withoutSum } from "./row_sums.ts";
 import { invalidRow } from "./row_schemas.ts";
 import {
@@ -19,7 +20,7 @@ import {
   type VolumeRow,
 } from "./rows.ts";
 import { troubleOf } from "./sqlite.ts";
-import { copyHistory, writeAll } from "./writing.ts";
+import { writeAll } from "./writing.ts";
 
 type Held = keyof typeof KEYS;
 
@@ -192,9 +193,10 @@ export class Catalog {
 
   /**
    * Writes all that memory holds to an empty database, and goes on with that one. `isWhole` is
-   * called in between, before anything new is written there: the next start has to find it.
+   * called in between, before anything new is written there: the next start has to find it. When
+   * it rejects before that has returned, the old one goes on.
    */
-  moveTo(database: Kysely<Tables>, isWhole: () => void): Promise<void> {
+  moveTo(database: Kysely<Tables>, isWhole: () => void): Promise<CopiedHistory> {
     return this.alone(() => this.#move(database, isWhole));
   }
 
@@ -211,13 +213,14 @@ export class Catalog {
     return await running.done;
   }
 
-  async #move(database: Kysely<Tables>, isWhole: () => void): Promise<void> {
+  async #move(database: Kysely<Tables>, isWhole: () => void): Promise<CopiedHistory> {
     const before = this.#database;
     await writeAll(database, this.everything());
-    await copyHistory(before, database);
+    const history = await copyHistory(before, database);
     isWhole();
     this.#database = database;
     await before.destroy();
+    return history;
   }
 
   async close(): Promise<void> {

@@ -66,8 +66,30 @@ Deno.test("of a catalog without its last page the other pages' records are kept"
   folder.damage((bytes) => bytes.subarray(0, bytes.length - PAGE_BYTES));
   const { catalog, problems } = await folder.open();
   assert.ok(folder.check(catalog) > folder.rows.size / 2);
-  assert.match(problems[0]!, /Not taken over: grants v37x+: its record is gone/);
+  assert.match(problems[0]!, /Not taken over: grants: 23 records could not be read: .*malformed/);
+  assert.match(problems[0]!, /; grants v37x+: its record is gone/);
   await catalog.close();
+});
+
+Deno.test("records before and behind pages that cannot be read are kept", async () => {
+  using folder = new Damaged();
+  await folder.fill();
+  const pristine = Deno.readFileSync(`${folder.path}/${FILE}`);
+  const pageOf = (page: number) => pristine.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+  const isLeaf = (page: number) =>
+    pageOf(page)[0] === 0x0d && /linear/.test(new TextDecoder("latin1").decode(pageOf(page)));
+  const leaves = Array.from({ length: pristine.length / PAGE_BYTES }, (_, page) => page)
+    .slice(1).filter(isLeaf);
+  assert.ok(leaves.length > 1, `disks are in ${leaves.length} pages`);
+  for (const bad of leaves) {
+    folder.renew(pristine);
+    folder.damage((bytes) => bytes.fill(0xff, bad * PAGE_BYTES, (bad + 1) * PAGE_BYTES));
+    const { catalog, setAside } = await folder.open();
+    folder.check(catalog);
+    assert.ok(catalog.disks.size >= DISKS / 3, `without page ${bad}: ${catalog.disks.size} disks`);
+    assert.match(setAside[0]!.lost.join("\n"), /disks: \d+ records could not be read: .*malformed/);
+    await catalog.close();
+  }
 });
 
 Deno.test("one bad record is set aside and named, and all others are kept", async () => {
@@ -92,7 +114,10 @@ Deno.test("records whose page is all zeroes are named by their index", async () 
   raw.close();
   folder.damage((bytes) => bytes.fill(0, (rootpage - 1) * PAGE_BYTES, rootpage * PAGE_BYTES));
   const { catalog, setAside } = await folder.open();
-  assert.deepEqual(setAside[0]?.lost, ["nodes unit: its record is gone"]);
+  assert.deepEqual(setAside[0]?.lost, [
+    "nodes: 1 record could not be read: database disk image is malformed",
+    "nodes unit: its record is gone",
+  ]);
   assert.equal(catalog.disks.size, DISKS);
   await catalog.close();
 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { Catalog, Change } from "./catalog.ts";
-import { openCatalog, type OpenedCatalog, POINTER } from "./open.ts";
+import { POINTER } from "./files.ts";
+import { openCatalog, type OpenedCatalog } from "./open.ts";
 import { recoveredReasons } from "./recovered.ts";
 import type { DiskRow, GrantRow, TombstoneRow, VolumeRow } from "./rows.ts";
 
@@ -29,13 +30,23 @@ export class Damaged implements Disposable {
     const path = (name: string) => `${this.path}/${name}`;
     const files = {
       read: (name: string) => {
-        const isDatabase = [...Deno.readDirSync(this.path)].some((one) => one.name === name);
-        return isDatabase ? Deno.readFileSync(path(name)) : this.files.get(name) ?? null;
+        return this.names().includes(name)
+          ? Deno.readFileSync(path(name))
+          : this.files.get(name) ?? null;
       },
       write: (name: string, bytes: Uint8Array) => void this.files.set(name, bytes),
+      remove: (name: string) => {
+        if (this.names().includes(name)) Deno.removeSync(path(name));
+        else this.files.delete(name);
+      },
       path,
     };
     return { files, open: (name: string) => new DatabaseSync(path(name)) };
+  }
+
+  /** Its databases, and what SQLite has beside them. */
+  names(): string[] {
+    return [...Deno.readDirSync(this.path)].map(({ name }) => name).sort();
   }
 
   open(options = OPTIONS): Promise<OpenedCatalog> {
@@ -44,7 +55,7 @@ export class Damaged implements Disposable {
 
   /** With that catalog and nothing else. */
   renew(catalog: Uint8Array): void {
-    for (const { name } of Deno.readDirSync(this.path)) Deno.removeSync(`${this.path}/${name}`);
+    for (const name of this.names()) Deno.removeSync(`${this.path}/${name}`);
     this.files.clear();
     this.files.set(POINTER, new TextEncoder().encode(`${FILE}\n`));
     Deno.writeFileSync(`${this.path}/${FILE}`, catalog);

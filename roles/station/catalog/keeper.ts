@@ -1,33 +1,41 @@
 import type { DatabaseSync } from "node:sqlite";
 import { sql } from "kysely";
-import { utf8 } from "../../../protocol/core/bytes.ts";
-import { messageOf } from "../../../protocol/core/errors.ts";
+import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
 import type { CatalogView } from "../../../web/station_api.ts";
-import type { StateFiles } from "../ports.ts";
+import type { CatalogFiles } from "../ports.ts";
 import type { Catalog } from "./catalog.ts";
-import { numberOf, type OpenedCatalog, POINTER, replacement } from "./open.ts";
+import { nameCatalog, numberOf, takeAway } from "./files.ts";
+import { historyDamage, historyKeyOf } from "./history.ts";
+import type { OpenedCatalog, SetAside } from "./open.ts";
 import { danglingRows } from "./relations.ts";
-import { CHECKED_TABLES, type CheckedTable, invalidRow } from "./row_schemas.ts";
+import { replacement } from "./replacement.ts";
+import { CHECKED_TABLES, type CheckedTable, type HistoryTable, invalidRow } from "./row_schemas.ts";
 import { sumOf, withoutSum } from "./row_sums.ts";
 import { foundKeyOf, type Tables } from "./rows.ts";
 import { tablesUnlike } from "./schema.ts";
+import { troubleOf } from "./sqlite.ts";
 
 const FINDINGS_MAX = 64;
+/** Findings that say why a file was set aside. */
+const REASONS_MAX = 3;
 
 type Row = Tables[CheckedTable];
 
 /** Looks after the catalog's file while the station runs: checks it, and writes it anew. */
 export class CatalogKeeper {
-  readonly #files: StateFiles;
+  readonly #files: CatalogFiles;
   readonly #open: (name: string) => DatabaseSync;
   readonly #opened: OpenedCatalog;
+  readonly #setAside: SetAside[];
   #fileName: string;
+  #repairing: Promise<CatalogView> | null = null;
 
   constructor(
     opened: OpenedCatalog,
-    options: { readonly files: StateFiles; readonly open: (name: string) => DatabaseSync },
+    options: { readonly files: CatalogFiles; readonly open: (name: string) => DatabaseSync },
   ) {
     this.#opened = opened;
+    this.#setAside = [...opened.setAside];
     this.#fileName = opened.fileName;
     this.#files = options.files;
     this.#open = options.open;
@@ -35,50 +43,68 @@ export class CatalogKeeper {
 
   /** Compares the file with what it should hold, record by record. Changes nothing. */
   async check(): Promise<CatalogView> {
-    const { catalog, setAside } = this.#opened;
+    const { catalog } = this.#opened;
     const findings = (await catalog.alone(() => findingsOf(catalog))).slice(0, FINDINGS_MAX);
     const path = this.#files.path(this.#fileName);
     return {
       file: path,
       isSound: findings.length === 0,
       findings,
-      setAside: setAside.map((one) => ({ ...one, lost: [...one.lost] })),
+      setAside: this.#setAside.map((one) => ({ ...one, lost: [...one.lost] })),
     };
   }
 
   /**
    * Writes all that the station knows to a new file, without records that mean nothing by
-   * themselves, and goes on with that one. The old file stays as it is.
+   * themselves, and goes on with that one. The old file stays as it is. DvsanError when the new
+   * one cannot be written: then the station goes on with the old one.
    */
-  async repair(): Promise<CatalogView> {
+  repair(): Promise<CatalogView> {
+    this.#repairing ??= this.#repair().finally(() => this.#repairing = null);
+    return this.#repairing;
+  }
+
+  async #repair(): Promise<CatalogView> {
     const before = await this.check();
     if (before.isSound) return before;
     const { catalog } = this.#opened;
     await catalog.commit(
       dangling(catalog).map(({ table, key }) => ({ table, remove: key })),
     ).catch(() => {}); // The old file may take nothing any more; memory is what counts here.
-    const from = numberOf(this.#fileName) + 1;
-    const next = await replacement(this.#files, this.#open, from);
-    await catalog.moveTo(next.catalog.database, () => this.#name(next.fileName));
+    const next = await replacement(this.#files, this.#open, numberOf(this.#fileName) + 1);
+    const { kept, lost } = await this.#moveTo(next);
+    this.#setAside.push({
+      path: before.file,
+      reason: before.findings.slice(0, REASONS_MAX).join("; "),
+      kept: catalog.everything().length + kept,
+      lost,
+    });
     return await this.check();
   }
 
-  /**
-   * The next start takes this file. When that cannot be written it may be written all the same
-   * (StateFiles), and the old file is the one that goes on: so it is named again.
-   */
-  #name(fileName: string): void {
+  async #moveTo(next: { readonly catalog: Catalog; readonly fileName: string }) {
+    const { catalog } = this.#opened;
+    const before = this.#fileName;
     try {
-      this.#files.write(POINTER, utf8(`${fileName}\n`));
+      return await catalog.moveTo(next.catalog.database, () => {
+        nameCatalog(this.#files, { fileName: next.fileName, before });
+        this.#fileName = next.fileName;
+      });
     } catch (error) {
-      try {
-        this.#files.write(POINTER, utf8(`${this.#fileName}\n`));
-      } catch {
-        // The first error says what is to be mended.
+      if (this.#fileName === before) {
+        await next.catalog.close();
+        takeAway(this.#files, next.fileName);
       }
-      throw error;
+      if (error instanceof DvsanError) throw error;
+      const why = troubleOf(error) ?? "SQLite does not take it";
+      throw new DvsanError(
+        "io",
+        `The catalog could not be written anew to ${this.#files.path(next.fileName)}: ${why} ` +
+          `(${messageOf(error)}). The station goes on with ${this.#files.path(this.#fileName)}. ` +
+          "Mend that and repair it again.",
+        { cause: error },
+      );
     }
-    this.#fileName = fileName;
   }
 }
 
@@ -94,11 +120,8 @@ async function findingsOf(catalog: Catalog): Promise<string[]> {
     ...pages,
     ...await tablesUnlike(catalog.database),
     ...(await Promise.all(rows)).flat(),
-    ...await historyFindings(catalog, { table: "events", key: ({ number }) => `${number}` }),
-    ...await historyFindings(catalog, {
-      table: "taskLogs",
-      key: ({ taskId, line }) => `${taskId}, line ${line}`,
-    }),
+    ...await historyFindings(catalog, "events"),
+    ...await historyFindings(catalog, "taskLogs"),
     ...unbound.map(({ table, key, reason }) => `${table} ${key}: ${reason}`),
   ];
 }
@@ -148,21 +171,14 @@ async function rowFindings(
   return findings;
 }
 
-interface HistoryTable<T extends "events" | "taskLogs"> {
-  readonly table: T;
-  readonly key: (row: Tables[T]) => string;
-}
-
 /** Of what is not held in memory, the file alone can tell whether it is right. */
-async function historyFindings<T extends "events" | "taskLogs">(
-  catalog: Catalog,
-  { table, key }: HistoryTable<T>,
-): Promise<string[]> {
+async function historyFindings(catalog: Catalog, table: HistoryTable): Promise<string[]> {
   try {
     const rows = await catalog.database.selectFrom(table as "events").selectAll().execute();
-    return (rows as unknown as Tables[T][]).map((each) => withoutSum(table, each))
-      .filter(({ isRight }) => !isRight)
-      .map(({ row }) => `${table} ${key(row)}: its checksum is wrong`);
+    return rows.flatMap((row) => {
+      const reason = historyDamage(table, row);
+      return reason === null ? [] : [`${table} ${historyKeyOf(table, row)}: ${reason}`];
+    });
   } catch (error) {
     return [`${table}: cannot be read: ${messageOf(error)}`];
   }

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { Change } from "./catalog.ts";
 import { CatalogKeeper } from "./keeper.ts";
-import { openCatalog, replacement } from "./open.ts";
+import { openCatalog } from "./open.ts";
+import { replacement } from "./replacement.ts";
 
 /** A new catalog in a folder of its own. */
 async function newCatalog() {
@@ -11,6 +12,7 @@ async function newCatalog() {
   const files = {
     read: (name: string) => contents.get(name) ?? null,
     write: (name: string, bytes: Uint8Array) => void contents.set(name, bytes),
+    remove: (name: string) => void contents.delete(name),
     path: (name: string) => `${folder}/${name}`,
   };
   const open = (name: string) => new DatabaseSync(files.path(name));

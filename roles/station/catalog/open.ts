@@ -1,26 +1,25 @@
 import type { DatabaseSync } from "node:sqlite";
-import { fromUtf8, utf8 } from "../../../protocol/core/bytes.ts";
 import { DvsanError, messageOf } from "../../../protocol/core/errors.ts";
-import type { StateFiles } from "../ports.ts";
+import type { CatalogFiles } from "../ports.ts";
 import { Catalog } from "./catalog.ts";
+import {
+  freeNumber,
+  isThere,
+  nameCatalog,
+  namedIn,
+  nameOf,
+  newestOf,
+  POINTER,
+  takeAway,
+} from "./files.ts";
 import { beginRecovered } from "./recovered.ts";
-import { migrate, newerMigrations } from "./migrations.ts";
 import { fileOfLog, type OrphanLog, orphanLog } from "./orphan_log.ts";
 import { type CatalogImage, withKnownSchema } from "./known_schema.ts";
+import { openOne, refuseTrouble, replacement } from "./replacement.ts";
 import { salvage, type Salvaged } from "./salvage.ts";
-import { freshSchema, type TableShapes, tablesUnlike } from "./schema.ts";
-import {
-  damageOf,
-  headerDamageOf,
-  kyselyOver,
-  makeDurable,
-  readDamaged,
-  troubleOf,
-} from "./sqlite.ts";
+import { freshSchema, type TableShapes } from "./schema.ts";
+import { headerDamageOf, readDamaged } from "./sqlite.ts";
 
-/** Names the database file in use, so that a damaged one can be left as it is. */
-export const POINTER = "catalog.current";
-const ATTEMPTS_MAX = 8;
 const CLUSTER_KEY = "cluster";
 
 /** A catalog file that is not used any more. */
@@ -49,6 +48,12 @@ export interface OpenOptions {
 
 type OpenDatabase = (name: string) => DatabaseSync;
 
+/** What an opening has made so far, which is no catalog before it is named. */
+interface Made {
+  readonly fileNames: string[];
+  readonly catalogs: Catalog[];
+}
+
 /**
  * Opens the catalog. A file that is damaged, or of another cluster, stays where it is; a fresh one
  * gets every record of it that is still right, and the station learns the rest from its units. A
@@ -56,11 +61,30 @@ type OpenDatabase = (name: string) => DatabaseSync;
  * a catalog with less in it would forget what was wanted.
  */
 export async function openCatalog(
-  files: StateFiles,
+  files: CatalogFiles,
   open: OpenDatabase,
   options: OpenOptions,
 ): Promise<OpenedCatalog> {
-  const pointer = fromUtf8(files.read(POINTER) ?? new Uint8Array())?.trim() ?? "";
+  const made: Made = { fileNames: [], catalogs: [] };
+  try {
+    return await openInto(made, { files, open, options });
+  } catch (error) {
+    // The first error says what is to be mended.
+    for (const catalog of made.catalogs) await catalog.close().catch(() => {});
+    for (const fileName of made.fileNames) takeAway(files, fileName);
+    throw error;
+  }
+}
+
+async function openInto(
+  made: Made,
+  { files, open, options }: {
+    readonly files: CatalogFiles;
+    readonly open: OpenDatabase;
+    readonly options: OpenOptions;
+  },
+): Promise<OpenedCatalog> {
+  const pointer = namedIn(files);
   const named = Number(/^catalog-(\d{1,6})\.sqlite$/.exec(pointer)?.[1] ?? "0");
   // A name of which there is nothing may be what is damaged.
   const first = isThere(files, nameOf(named)) ? named : newestOf(files) || named || 1;
@@ -69,13 +93,17 @@ export async function openCatalog(
   const log = orphanLog(files, wanted);
   const number = log === null ? first : freeNumber(files, first + 1);
   const fileName = nameOf(number);
-  if (log !== null) fileOfLog(files, fileName, log);
+  if (log !== null) {
+    made.fileNames.push(fileName);
+    fileOfLog(files, fileName, log);
+  }
   const found = await examine(() => open(fileName), {
     path,
     clusterId: options.clusterId,
     // As it is before SQLite opens it, and maybe writes to it.
     image: { file: files.read(fileName), log: files.read(`${fileName}-wal`) },
   });
+  if ("catalog" in found) made.catalogs.push(found.catalog);
   if (log !== null || !("catalog" in found)) {
     const aside = setAsideOf(found, path, log);
     const gone = named > 0 && named !== first
@@ -85,10 +113,14 @@ export async function openCatalog(
     const next = "catalog" in found
       ? { catalog: found.catalog, fileName }
       : await replacement(files, open, number + 1);
-    if (!("catalog" in found)) await next.catalog.commit(found.kept);
+    if (!("catalog" in found)) {
+      made.catalogs.push(next.catalog);
+      made.fileNames.push(next.fileName);
+      await next.catalog.commit(found.kept);
+    }
     await beginRecovered(next.catalog, problems);
     await keepCluster(next.catalog, options.clusterId);
-    files.write(POINTER, utf8(`${next.fileName}\n`));
+    nameCatalog(files, { fileName: next.fileName, before: pointer });
     return { ...next, setAside: [aside], problems };
   }
   const isFresh = !found.catalog.meta.has(CLUSTER_KEY);
@@ -101,7 +133,7 @@ export async function openCatalog(
     : [];
   await beginRecovered(found.catalog, problems);
   await keepCluster(found.catalog, options.clusterId);
-  if (pointer !== fileName) files.write(POINTER, utf8(`${fileName}\n`));
+  if (pointer !== fileName) nameCatalog(files, { fileName, before: pointer });
   return { catalog: found.catalog, fileName, setAside: [], problems };
 }
 
@@ -116,67 +148,10 @@ function setAsideOf(found: Examined, path: string, log: OrphanLog | null): SetAs
   };
 }
 
-/** The first one from there on of which there is no file. */
-function freeNumber(files: StateFiles, from: number): number {
-  let number = from;
-  while (files.read(nameOf(number)) !== null) number++;
-  return number;
-}
-
 export function setAsideWords({ path, reason, kept, lost }: SetAside): string {
   const what = lost.length === 0 ? "" : ` Not taken over: ${lost.join("; ")}.`;
   return `The catalog ${path} could not be used and was left as it is: ${reason}. ` +
     `${kept} records of it were taken over.${what}`;
-}
-
-function isThere(files: StateFiles, fileName: string): boolean {
-  return files.read(fileName) !== null || orphanLog(files, fileName) !== null;
-}
-
-/** The number of the newest catalog that is there, or 0: the ones before it were set aside. */
-function newestOf(files: StateFiles): number {
-  let newest = 0;
-  for (let number = 1; number <= newest + ATTEMPTS_MAX; number++) {
-    if (files.read(nameOf(number)) !== null) newest = number;
-  }
-  return newest;
-}
-
-/** A fresh catalog under the next name whose file holds nothing: a start may have been cut. */
-export async function replacement(
-  files: StateFiles,
-  open: OpenDatabase,
-  from: number,
-): Promise<{ catalog: Catalog; fileName: string }> {
-  let reason = "";
-  for (let number = from; number < from + ATTEMPTS_MAX; number++) {
-    const fileName = nameOf(number);
-    try {
-      const catalog = await openOne(open(fileName));
-      if (catalog.meta.size + catalog.nodes.size + catalog.disks.size === 0) {
-        return { catalog, fileName };
-      }
-      await catalog.close();
-      reason = "it holds records";
-    } catch (error) {
-      refuseTrouble(files.path(fileName), error);
-      reason = messageOf(error);
-    }
-  }
-  throw new DvsanError(
-    "io",
-    `Cannot make a catalog in ${files.path(".")}: ${reason}. ${ATTEMPTS_MAX} files were tried. ` +
-      "Check the disk, or give another --state folder.",
-  );
-}
-
-/** The number in a catalog's file name. */
-export function numberOf(fileName: string): number {
-  return Number(/\d+/.exec(fileName)?.[0] ?? "1");
-}
-
-function nameOf(number: number): string {
-  return `catalog-${number}.sqlite`;
 }
 
 type Examined = { readonly catalog: Catalog } | Salvaged & { readonly reason: string };
@@ -239,39 +214,4 @@ function disposable(raw: DatabaseSync): Disposable & { readonly raw: DatabaseSyn
 async function keepCluster(catalog: Catalog, clusterId: string): Promise<void> {
   if (catalog.meta.has(CLUSTER_KEY)) return;
   await catalog.commit([{ table: "meta", put: { key: CLUSTER_KEY, value: clusterId } }]);
-}
-
-/** Throws when the error is not about the file's content. */
-function refuseTrouble(path: string, error: unknown): void {
-  if (error instanceof DvsanError && error.code === "unsupported") throw error;
-  const trouble = troubleOf(error);
-  if (trouble === null) return;
-  throw new DvsanError(
-    "io",
-    `Cannot open the catalog ${path}: ${trouble} (${messageOf(error)}). Nothing was changed: ` +
-      "mend that and start the station again.",
-    { cause: error },
-  );
-}
-
-async function openOne(raw: DatabaseSync): Promise<Catalog> {
-  try {
-    makeDurable(raw);
-    const damage = damageOf(raw);
-    if (damage !== null) throw new DvsanError("io", `SQLite finds it damaged: ${damage}`);
-    const newer = newerMigrations(raw);
-    if (newer.length > 0) {
-      const message = `Cannot open the catalog: a newer dvsan wrote it (${newer.join(", ")}). ` +
-        "Start that version.";
-      throw new DvsanError("unsupported", message);
-    }
-    const database = kyselyOver(raw);
-    await migrate(database);
-    const [unlike] = await tablesUnlike(database);
-    if (unlike !== undefined) throw new DvsanError("io", unlike);
-    return await Catalog.load(database);
-  } catch (error) {
-    raw.close();
-    throw error;
-  }
 }

@@ -29,6 +29,11 @@ class Folder {
     if (name.includes(".sqlite")) Deno.writeFileSync(this.path(name), bytes);
     else this.files.set(name, bytes);
   }
+  remove(name: string): void {
+    const isDatabase = [...Deno.readDirSync(this.folder)].some((one) => one.name === name);
+    if (isDatabase) Deno.removeSync(this.path(name));
+    else this.files.delete(name);
+  }
   path(name: string): string {
     return `${this.folder}/${name}`;
   }

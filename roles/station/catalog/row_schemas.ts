@@ -97,12 +97,31 @@ const SCHEMAS = {
   observed: z.strictObject({ unitId: Key, atMs: z.number().int(), info: Blob }),
 } as const;
 
+/** Of what is not held in memory. */
+const HISTORY_SCHEMAS = {
+  events: z.strictObject({
+    number: Whole,
+    atMs: z.number().int(),
+    kind: Key,
+    severity: z.enum(["info", "warn", "error"]),
+    subject: Text,
+    text: Text,
+  }),
+  taskLogs: z.strictObject({ taskId: Key, line: Whole, atMs: z.number().int(), text: Text }),
+} as const;
+
 export type CheckedTable = keyof typeof SCHEMAS;
 export const CHECKED_TABLES = Object.keys(SCHEMAS) as CheckedTable[];
 
+export type HistoryTable = keyof typeof HISTORY_SCHEMAS;
+export const HISTORY_TABLES = Object.keys(HISTORY_SCHEMAS) as HistoryTable[];
+
 /** Why the record cannot be one of this table, or null. */
-export function invalidRow(table: CheckedTable, row: Tables[CheckedTable]): string | null {
-  const parsed = SCHEMAS[table].safeParse(row);
+export function invalidRow<T extends CheckedTable | HistoryTable>(
+  table: T,
+  row: Tables[T],
+): string | null {
+  const parsed = { ...SCHEMAS, ...HISTORY_SCHEMAS }[table].safeParse(row);
   if (parsed.success) return null;
   const issue = parsed.error.issues[0];
   return `${issue?.path.join(".")}: ${issue?.message}`;

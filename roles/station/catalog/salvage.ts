@@ -110,18 +110,35 @@ function readableRows(database: DatabaseSync, table: CheckedTable, lost: string[
     if (rows.has(id)) continue;
     if (take(database, `${all} WHERE rowid = ${Number(id)}`, rows) !== null) unreadable++;
   }
-  const count = unreadable > 0 ? `${unreadable} records` : "records, if there were more,";
+  const count = unreadable > 0 ? recordsWord(unreadable) : "records, if there were more,";
   say(lost, `${table}: ${count} could not be read: ${front}`);
   return [...rows.values()];
 }
 
+export function recordsWord(count: number): string {
+  return count === 1 ? "1 record" : `${count} records`;
+}
+
 /** Adds what the query gives until it fails; why it failed, or null. */
 function take(database: DatabaseSync, query: string, into: Map<unknown, Row>): string | null {
+  const add = (rows: Iterable<Record<string, unknown>>) => {
+    for (const row of rows) into.set(row[ROWID], row);
+  };
   try {
-    for (const row of database.prepare(query).iterate()) into.set(row[ROWID], row as Row);
+    add(database.prepare(query).all());
     return null;
   } catch (error) {
+    // iterate() gives what comes before the failure, and does not tell of every one.
+    quietly(() => add(database.prepare(query).iterate()));
     return messageOf(error);
+  }
+}
+
+function quietly(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
   }
 }
 

@@ -5,7 +5,12 @@ import { migrate } from "./migrations.ts";
 import { KEYS, type Tables } from "./rows.ts";
 import { kyselyOver, openDatabaseFile } from "./sqlite.ts";
 
-const OWN_TABLES: ReadonlySet<string> = new Set([...Object.keys(KEYS), "taskLogs", "events"]);
+/** All but those that the migrations keep for themselves. */
+export const OWN_TABLES: ReadonlySet<string> = new Set([
+  ...Object.keys(KEYS),
+  "taskLogs",
+  "events",
+]);
 
 /**
  * Tables that are not made as this version makes them, in sentences. A bit that was flipped in what

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { fromUtf8 } from "../../../protocol/core/bytes.ts";
-import { POINTER } from "../../../roles/station/catalog/open.ts";
+import { POINTER } from "../../../roles/station/catalog/files.ts";
 import { stateOf } from "../machines/cluster.ts";
 import type { SimMachine } from "../machines/machine.ts";
 
