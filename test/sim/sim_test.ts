@@ -52,7 +52,7 @@ const PLANTED = [
 ];
 
 Deno.test("planted bugs are caught: the checkers still see", async () => {
-  const { code, lines } = await sim("--mutations", ...PLANTED, "--jobs", "2", "--budget", "3");
+  const { code, lines } = await sim("--mutations", ...PLANTED, "--jobs", "2", "--budget", "12");
   assert.equal(lines.at(-1), `${PLANTED.length} of ${PLANTED.length} caught`, lines.join("\n"));
   assert.equal(code, 0);
 });
