@@ -120,6 +120,29 @@ Deno.test("a growth that was granted unheard is learned, though its task failed"
   await world.end();
 });
 
+Deno.test("nothing comes behind a leg whose last growth was granted unheard", async () => {
+  const { world, units, host } = await smallPool([10, 20]);
+  await made(world, host, 4);
+  const first = units.find((unit) => unit.volumes.size > 0)!;
+  world.fault = (_id, name) => {
+    if (name !== "ACCESS_GRANT") return "deliver";
+    world.cut(first);
+    return "lose-answer";
+  };
+  const lost = await grow(world, 8);
+  const next = await grow(world, 27);
+  assert.equal((await world.task(lost.id, 2 * LEG_UNREACHABLE_MS_MAX)).state, "failed");
+  world.fault = () => "deliver";
+  await world.pass(2000);
+  assert.deepEqual(sizes(units), [8], "no other unit is asked meanwhile");
+  assert.equal(await world.join(first), null);
+  assert.equal((await world.task(next.id)).state, "done");
+  assert.deepEqual(world.station.api.differences(), []);
+  const legs = host.assignments.get(DISK)!.legs.map(({ sizeBytes }) => sizeBytes / GIB);
+  assert.deepEqual(legs, [8, 19]);
+  await world.end();
+});
+
 Deno.test("a catalog of before a growth takes nothing back of what was granted", async () => {
   const { world, units, host } = await smallPool([10]);
   await made(world, host, 4);

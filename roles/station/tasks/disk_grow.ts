@@ -78,8 +78,13 @@ export function planGrowth(pool: Pool, disk: DiskRow, sizeBytes: number): Change
   return [grown, ...newLegs(pool, disk.id, { places: allocation.legs, nextLeg })];
 }
 
+/**
+ * Nothing is left to be done about it either: of what an earlier growth ordered, its unit may have
+ * granted more than was heard of. That is learned, or given back, before anything comes behind it.
+ */
 function isThere(pool: Pool, leg: VolumeRow): boolean {
-  return brokenLeg(pool, leg) === null;
+  const { step, destroys } = pool.reconciler.plan(leg.unitId, leg.id);
+  return brokenLeg(pool, leg) === null && step === null && !destroys;
 }
 
 /** Records of legs to be made. */
