@@ -151,6 +151,8 @@ export class SimIo extends SimMediaIo implements io.Io {
     if (this.isDead) return;
     this.silence();
     this.world.residents.delete(this);
+    // The kernel lets nobody else have a medium before these have ended.
+    this.mediaCalls?.die();
     this.closeAll();
   }
 

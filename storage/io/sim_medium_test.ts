@@ -248,6 +248,22 @@ Deno.test("a killed process hears nothing more, and its writes land or not", () 
   assert.deepEqual([...landed].sort(), [0, 9]);
 });
 
+Deno.test("nothing of a process that has ended is written once another may have its medium", () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const { schedule, world, io, handle } = bench(seed);
+    const medium = world.media.get(PATH)!;
+    world.faults = { ...world.faults, stall: 1, stallMs: [5000, 6000] };
+    io.bytes.fill(9, 0, BLOCK);
+    const at = { off: 0, length: BLOCK, position: 0 };
+    io.write(new Operation(() => assert.fail("nobody is there to hear")), handle, at, false);
+    io.destroy();
+    assert.equal(medium.held, false);
+    const then = medium.changes;
+    schedule.pass(10_000);
+    assert.equal(medium.changes, then);
+  }
+});
+
 Deno.test("a power cut of one machine says what each of its media lost", () => {
   const { schedule, world, io, handle, run } = bench();
   world.addMedium("/other/a", { sizeBytes: 1024 * 1024 }).write(filled(1), 0, "a write");

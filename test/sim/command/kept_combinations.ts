@@ -137,4 +137,14 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["copy", "weather", "revoke", "kill", "catalog", "mid-call", "users"],
     reason: "checkers did not know of a grant on a label whose acknowledgement was cut off",
   },
+  {
+    seed: 435_012,
+    only: ["restart", "adopt", "stalls"],
+    reason: "a unit that had ended wrote to a label that its next process had written since",
+  },
+  {
+    seed: 897_017,
+    only: ["stalls", "rollback", "users"],
+    reason: "a leg was put behind another whose last growth had been granted unheard",
+  },
 ];
