@@ -16,7 +16,7 @@ export interface BookFiles {
 const FILE = "disks.json";
 
 /** Of these, in the order of the numbers, one is chosen at random for each run handed out. */
-const RUNS_TO_CHOOSE_FROM = 2 ** 10;
+const RUNS_TO_CHOOSE_FROM = 2 ** 16;
 const STEP = RUNS_TO_CHOOSE_FROM * ATTACHMENTS_PER_RUN;
 
 const HexKey = z.string().transform((text) => fromHex(text) ?? new Uint8Array());

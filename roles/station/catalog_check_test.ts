@@ -24,9 +24,30 @@ Deno.test("events and task logs that are not what was written are named, and lef
   await world.end();
 });
 
+Deno.test("a station that starts tells of damage to what it did not need, and goes on", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 4))).task.id);
+  const told = async () =>
+    (await world.station.api.events({ after: 0, limit: 100 }))
+      .filter(({ kind }) => kind === "catalog.damaged").map(({ text }) => text);
+  await world.crash();
+  for (const node of [unit!, host]) assert.equal(await world.join(node), null);
+  await world.pass(1000);
+  assert.deepEqual(await told(), []);
+  world.spoil("UPDATE events SET atMs = atMs + 1 WHERE number = 2");
+  await world.crash();
+  for (const node of [unit!, host]) assert.equal(await world.join(node), null);
+  await world.pass(1000);
+  const [text] = await told();
+  assert.match(text ?? "", /events 2: its checksum is wrong.*dvsan ctl check --repair/);
+  assert.equal(world.station.api.pool().state, "normal");
+  await world.end();
+});
+
 Deno.test("a file that could not be named surely is not the one that the next start takes", async () => {
   const { world } = await smallPool([10]);
   const { api } = world.station;
+  assert.equal((await api.checkCatalog()).isSound, true);
   world.spoil("UPDATE events SET atMs = atMs + 1 WHERE number = 2");
   const { set } = world.files;
   world.files.set = (name, bytes) => {

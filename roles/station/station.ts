@@ -6,6 +6,7 @@ import type { StationLink, StationLinkEvents } from "../../protocol/config/link.
 import type { MetricsText } from "../../protocol/metrics/text.ts";
 import type { StationApi } from "../../web/station_api.ts";
 import { isGoing } from "./assignments.ts";
+import { tellDamage } from "./catalog_damage.ts";
 import { CatalogKeeper } from "./catalog/keeper.ts";
 import { openCatalog } from "./catalog/open.ts";
 import { openDatabaseFile } from "./catalog/sqlite.ts";
@@ -131,7 +132,10 @@ class StationRole implements Station {
     });
     this.#every(SNAPSHOT_MS, () => this.#save());
     // Until then no host that came before them was told that its disk is gone.
-    void untilUnitsReturned(pool).then(() => kickHosts(pool));
+    void untilUnitsReturned(pool).then(() => {
+      kickHosts(pool);
+      return this.#running === null ? null : tellDamage({ keeper, events });
+    }).catch((error) => log.error(`Cannot check the catalog: ${messageOf(error)}`));
   }
 
   async stop(): Promise<void> {
