@@ -51,6 +51,7 @@ export class StoreState {
     this.continuity = new MediaContinuity(options.continuities ?? {}, options.random);
     const labels = () => [...this.media.values()].map(({ nextLabel }) => nextLabel);
     this.numbers = new VolumeNumbers(options, labels);
+    if (options.follows) ({ epoch: this.#epoch, instance: this.#instance } = options.follows);
     for (const { file, label } of opened.ok) {
       const medium = new Medium({
         file,

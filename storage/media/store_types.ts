@@ -29,6 +29,8 @@ export interface UnitStoreOptions {
   /** What MediaContinuity knows (from the unit's state directory). */
   readonly continuities?: Readonly<Record<string, string>>;
   readonly adopting?: Adopting;
+  /** The station that the unit follows already, also where no label could be written since. */
+  readonly follows?: { readonly epoch: number; readonly instance: string };
   /** Labelled media that may be destroyed where wiping their path was asked for, too. */
   readonly wipeMedia?: readonly string[];
   /** The medium that an operator had opened anew: it was poisoned, and is so no more. */

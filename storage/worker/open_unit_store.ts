@@ -48,6 +48,7 @@ export async function openUnitStore(
     }),
     wipeMedia: start.wipeMedia ?? [],
     ...(options.adopting && { adopting: options.adopting }),
+    ...(options.follows && { follows: options.follows }),
     ...(reopened && { reopened: reopened.mediumId }),
     reading: bound,
     // At a start, a sync has to write first what the process before has left in memory.

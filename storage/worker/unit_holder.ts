@@ -136,7 +136,9 @@ export class UnitHolder {
       await this.#quiet();
       await this.#shut();
       const known = this.#unit.known();
-      const heldPaths = openPathsOf(this.#unit.storageInfo());
+      const before = this.#unit.storageInfo();
+      const { epoch, instance } = before;
+      const heldPaths = openPathsOf(before);
       this.#isClosed = true;
       await this.#unit.closeSettled();
       const forgottenMedia = (this.#start.forgottenMedia ?? [])
@@ -149,6 +151,8 @@ export class UnitHolder {
         // The operator has seen to this one; others are opened with it and stay what they are.
         reopened,
         heldPaths,
+        // No label may tell it: all had failed when it came, or are adopted now.
+        follows: { epoch, instance },
       });
       this.#isClosed = false;
       this.#options.resume(this.#unit.gate);

@@ -4,7 +4,7 @@ import type { CounterTable } from "../counters/table.ts";
 import type { LetInRecord } from "../grants/let_in_runs.ts";
 import type { Io } from "../io/io.ts";
 import type { IoPromises } from "../io/promises.ts";
-import type { Adopting, StoreChange } from "../media/store_types.ts";
+import type { Adopting, StoreChange, UnitStoreOptions } from "../media/store_types.ts";
 import type { ExportGate } from "../nbd/server_types.ts";
 
 export interface UnitServiceOptions {
@@ -27,6 +27,8 @@ export interface UnitServiceOptions {
   readonly connectionsPerGrantMax?: number;
   /** The medium that is to be taken over at this opening. */
   readonly adopting?: Adopting;
+  /** UnitStoreOptions' own. */
+  readonly follows?: UnitStoreOptions["follows"];
   /**
    * It was open already, with media at these paths: it stays, also when no medium can be had, and
    * what it has just closed is waited for.
