@@ -1,8 +1,13 @@
 import { z } from "zod";
-import { type MediumInfo, type StorageInfo, Uuid } from "../../protocol/config/bodies.ts";
+import {
+  type MediumInfo,
+  type StorageInfo,
+  Uuid,
+  type VolumeInfo,
+} from "../../protocol/config/bodies.ts";
 import { hasComeOf, MediumPast } from "../../protocol/config/openings.ts";
 import { MEDIA_PASTS_PER_UNIT_MAX } from "../../protocol/core/limits.ts";
-import type { Plan } from "./plan.ts";
+import type { Plan, PlanStep } from "./plan.ts";
 
 const Past = MediumPast.extend({
   /** What is there now has not come of it. */
@@ -47,9 +52,17 @@ export function olderThan(
   return { openings: past.openings, sequence: past.sequence };
 }
 
-/** What is done about a volume that has a part on such a medium: nobody is granted more of it. */
-export function withoutGrants(plan: Plan): Plan {
+/**
+ * What is done about a volume that has a part on such a medium: nobody is granted more of it. Whom
+ * its last grant had shut out, an older label lets in again: that is fenced all the same.
+ */
+export function withoutGrants(plan: Plan, held: VolumeInfo | null): Plan {
   if (plan.step?.kind !== "grant") return plan;
+  const { volume: { id: volumeId }, sequence } = plan.step;
+  const generation = held?.grant?.generation;
+  const step: PlanStep | null = plan.destroys && generation !== undefined
+    ? { kind: "revoke", volumeId, generation, sequence }
+    : null;
   const why = "a medium of it is older than before, and waits for an operator to decide";
-  return { ...plan, step: null, difference: `${plan.difference}, but ${why}` };
+  return { ...plan, step, difference: `${plan.difference}, but ${why}` };
 }

@@ -227,6 +227,11 @@ function staleWords({ reason, wasReplaced }: MediumInfo): string {
 function olderWords(pool: Pool, unit: NodeRow, { id, sequence }: MediumInfo): string | null {
   for (const other of pool.catalog.nodes.values()) {
     if (other.id === unit.id) continue;
+    const past = pool.observed.leftOlder(other.id, id);
+    if (past !== null) {
+      return `unit "${other.name}" had it last, and there ${putBackWords(past)}; what hosts ` +
+        "wrote and flushed since may be gone from it";
+    }
     const had = pool.observed.last(other.id)?.media.find((one) => one.id === id);
     if (had === undefined || !HAS_SERVED.includes(had.state)) continue;
     if (had.sequence > sequence) {

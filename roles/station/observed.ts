@@ -89,6 +89,12 @@ export class Observed {
     return seen === undefined || medium === undefined ? null : olderThan(seen.pasts, medium);
   }
 
+  /** What a medium was of which an older one was there last, whatever is there now; else null. */
+  leftOlder(unitId: string, mediumId: string): MediumPast | null {
+    const isOlder = this.#seen.get(unitId)?.pasts[mediumId]?.older === true;
+    return isOlder ? this.past(unitId, mediumId) : null;
+  }
+
   /** Whether a medium of the volume is such a one. */
   isPutBack(unitId: string, volumeId: string): boolean {
     const media = this.volume(unitId, volumeId)?.media ?? [];

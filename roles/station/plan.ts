@@ -93,7 +93,7 @@ const SHUT_OUT: Plan = {
 export function planVolume(input: PlanInput): Plan {
   const plan = planWanted(input);
   const withheld = (plan.destroys || plan.admits === true) && input.destroysNothing;
-  if (!withheld) return input.isPutBack ? withoutGrants(plan) : plan;
+  if (!withheld) return input.isPutBack ? withoutGrants(plan, input.held) : plan;
   return { ...plan, step: null, difference: `${plan.difference}, but ${CONFIRM}` };
 }
 

@@ -98,9 +98,12 @@ function planOf(changes: Partial<PlanInput>) {
 Deno.test("planVolume() grants nothing on a medium that was put back, and shuts out as ever", () => {
   const newer = { grant: { ...GRANT, counter: 6 } };
   assert.equal(planOf(newer).step?.kind, "grant");
-  const { step, difference } = planOf({ ...newer, isPutBack: true });
+  const shutOut = planOf({ ...newer, isPutBack: true }).step;
+  assert.deepEqual(shutOut?.kind === "revoke" && shutOut.generation, { epoch: 3, counter: 5 });
+  const held = heldWith(grantOf(5, { state: "fenced" }));
+  const { step, difference } = planOf({ ...newer, held, isPutBack: true });
   assert.equal(step, null);
-  assert.match(difference!, /^is to be granted .*, but a medium of it is older than before/);
+  assert.match(difference!, /^is to be granted, but a medium of it is older than before/);
   const buried = { volume: null, grant: null, tombstone: TOMBSTONE, isPutBack: true };
   assert.equal(planOf(buried).step?.kind, "revoke");
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { MediumChange } from "../../protocol/config/media_bodies.ts";
 import type { Opening } from "../../protocol/config/openings.ts";
 import { testingOpenings } from "../../protocol/config/testing_openings.ts";
-import { order, smallPool, tell } from "./fake_pool_testing.ts";
+import { DISK, order, smallPool, tell } from "./fake_pool_testing.ts";
 
 /** A unit whose medium tells of its openings, and takes what an operator decides. */
 async function poolOf() {
@@ -82,6 +82,45 @@ Deno.test("a station that was killed remembers what a medium was, and that it is
   assert.deepEqual(subjects(), [SUBJECT]);
   await be(12, "f12 b5 a2");
   assert.deepEqual(subjects(), [], "the right one is back");
+  await world.end();
+});
+
+Deno.test("a token that was taken back is fenced again on a unit that was put back to before", async () => {
+  const { world, unit, host, be } = await poolOf();
+  const access = async (direct: boolean) =>
+    await world.task((await world.ask(host, "DISK_ACCESS", { diskId: DISK, direct })).task.id);
+  assert.equal((await access(true)).state, "done");
+  const before = new Map(unit.volumes);
+  assert.equal((await access(false)).state, "done");
+  unit.volumes.clear();
+  for (const [id, volume] of before) unit.volumes.set(id, volume);
+  await be(4, "c4 a2");
+  await world.pass(5000);
+  const [volume] = unit.volumes.values();
+  assert.notEqual(volume!.grant!.direct, undefined);
+  assert.equal(volume!.grant!.state, "fenced");
+  await world.end();
+});
+
+Deno.test("an older medium that is carried to another unit is adopted by who was told of it alone", async () => {
+  const { world, units: [home, other] } = await smallPool([10, 20]);
+  const [own] = home!.info().media;
+  const be = (sequence: number, openings: string) =>
+    tell(world, home!, (info) => {
+      const now = { sequence, openings: testingOpenings(openings) };
+      return { ...info, media: [{ ...own!, ...now }] };
+    });
+  await be(9, "b5 a2");
+  await be(30, "e20 c4 a2");
+  const away = { ...own!, path: "", state: "missing" as const, sequence: 30 };
+  await tell(world, home!, (info) => ({ ...info, media: [away] }));
+  const carried = { ...own!, path: "/dev/new", state: "foreign" as const, sequence: 30 };
+  await tell(world, other!, (info) => ({ ...info, media: [...info.media, carried] }));
+  const at = { unit: "u2", medium: own!.id };
+  await assert.rejects(
+    Promise.try(() => world.station.api.changeMedium(at, { action: "adopt", yes: false }, "ann")),
+    /unit "u1".*its label has not come of .* may be gone from it.* add --yes/,
+  );
   await world.end();
 });
 
