@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Label, VolumeRecord } from "../../protocol/label/label.ts";
 import { compareGenerations } from "../../protocol/config/bodies.ts";
+import { DvsanError } from "../../protocol/core/errors.ts";
+import { VOLUMES_PER_UNIT_MAX } from "../../protocol/core/limits.ts";
 import { hasPast } from "./accept_medium.ts";
 import { takenBy } from "./medium.ts";
 import { nextNumberOf } from "./numbers.ts";
@@ -70,6 +72,20 @@ export function adoptedLabel(label: Label, { unit, others, isOurs }: AdoptionOpt
     zeroed: free.map(([start, length]) => [start, length]),
     takenOver: { unitId: label.unitId, sequence: label.sequence },
   };
+}
+
+/**
+ * A unit with more volumes could not tell of any: no station would hear of what it holds.
+ * DvsanError "limit".
+ */
+export function refuseTooMany(labels: readonly Label[]): void {
+  const count = new Set(labels.flatMap(({ volumes }) => volumes.map(({ id }) => id))).size;
+  if (count <= VOLUMES_PER_UNIT_MAX) return;
+  throw new DvsanError(
+    "limit",
+    `this unit would hold ${count} volumes with it, and can have at most ` +
+      `${VOLUMES_PER_UNIT_MAX}. Adopt it on another one`,
+  );
 }
 
 /** What this unit had in its place, when this may be an older copy of that. */

@@ -11,7 +11,7 @@ import { type Copy, copyBStart, decodeCopy } from "../../protocol/label/codec.ts
 import { isZero, judgeCopies, type Judgement } from "../../protocol/label/judge.ts";
 import type { Label } from "../../protocol/label/label.ts";
 import { acceptMedium, infoOf, lostLabel, type Opened } from "./accept_medium.ts";
-import { adoptedLabel, asideOf } from "./adopt_label.ts";
+import { adoptedLabel, asideOf, refuseTooMany } from "./adopt_label.ts";
 import { besideServed, type Candidate, chosenOf, duplicateOf } from "./copies.ts";
 import { findContent, wipe } from "./detect.ts";
 import type { MediumFile, MediumSource, Wipe } from "./medium_file.ts";
@@ -104,6 +104,7 @@ async function takeOver(
   }
   const adopted = adoptedLabel(label, { unit: options, others: labels, isOurs });
   try {
+    refuseTooMany([...labels, adopted]);
     if (!isOurs) await options.keepNumbers?.(adopted.nextNumber);
     const writing = relabel(file, { label, rewrite, adopted });
     const written = options.writing === undefined ? await writing : await options.writing(writing);
