@@ -44,6 +44,7 @@ function grow(state: StoreState, volume: Volume, body: VolumeResize): Promise<Vo
     steps: stepsFor(body.sizeBytes) - stepsOf(record),
     extentsMax: EXTENTS_PER_VOLUME_MAX - record.extents.length,
     sizeBytes: body.sizeBytes,
+    grown: record,
   });
   const next: VolumeRecord = {
     ...record,

@@ -210,14 +210,30 @@ export function checkSize(sizeBytes: number): void {
   );
 }
 
+/** `grown`: the volume that it is for, when that is there already. */
 export function space(
   state: StoreState,
-  wanted: { steps: number; extentsMax: number; sizeBytes: number },
+  { grown, ...wanted }: {
+    steps: number;
+    extentsMax: number;
+    sizeBytes: number;
+    grown?: VolumeRecord;
+  },
 ): Piece[] {
   if (wanted.steps <= 0) return [];
-  const spaces = state.spaces();
+  const all = state.spaces();
+  const spaces = all.filter(({ mediumId }) => !hasItsNumber(state.media.get(mediumId), grown));
   const pieces = allocate(spaces, wanted);
   if (pieces !== null) return pieces;
+  const left = all.filter((one) => !spaces.includes(one)).map(({ mediumId }) => mediumId);
+  if (left.length > 0) {
+    throw new DvsanError(
+      "no-space",
+      `No room for volume ${grown?.id} beside media ${left.join(", ")}, where it cannot lie: ` +
+        `another volume there has its number ${grown?.number}, given twice since the unit's ` +
+        "record of numbers was lost. Add a medium.",
+    );
+  }
   if (spaces.length === 0) {
     throw new DvsanError("io", "This unit has no medium that can be written to.");
   }
@@ -228,6 +244,12 @@ export function space(
       `most ${largest} bytes. Add a medium or choose another unit.`,
     { details: { wantedBytes: wanted.sizeBytes, largestVolumeBytes: largest } },
   );
+}
+
+/** A number that is given twice is on no label twice; it is told at a start that it may be. */
+function hasItsNumber(medium: Medium | undefined, grown: VolumeRecord | undefined): boolean {
+  return grown !== undefined && (medium?.nextLabel.volumes ?? [])
+    .some(({ id, number }) => number === grown.number && id !== grown.id);
 }
 
 /** The record's media and extents with pieces appended, joined where they touch. */
