@@ -70,7 +70,7 @@ export class BlocksChecker implements Checker {
     }
     if (error !== 0) {
       // Whether it happened, wholly or in part, nobody knows; and nobody repeats it.
-      for (const change of asked.changes) change.isForgotten = true;
+      for (const change of asked.changes) change.isForgotten = change.hasFailed = true;
       asked.failedAt = now;
       if (asked.changes.length > 0) disk.lost.push(asked);
       return;
@@ -143,28 +143,30 @@ export class BlocksChecker implements Checker {
     this.storageLost(blocks, path);
   }
 
-  /** What was lost before is there again: its host has repeated it. */
+  /** What was lost before is there again: its host has repeated it, over what had failed since. */
   wrote({ bytes, position, isWhole }: Pick<SimWrite, "bytes" | "position" | "isWhole">): void {
-    if (bytes === null || !isWhole) return;
+    if (bytes === null) return;
     for (const { diskHash, block, version } of stampsIn(bytes, position)) {
       const disk = this.#disks.get(this.#names.get(diskHash) ?? "");
-      const changes = disk?.blocks.get(block)?.changes ?? [];
-      for (const change of changes) if (change.isOf(version)) change.isThere(++this.#now);
+      const register = disk?.blocks.get(block);
+      for (const change of register?.changes.filter((one) => one.isOf(version)) ?? []) {
+        register!.cameAgain(change);
+        if (isWhole) change.isThere(++this.#now);
+      }
     }
   }
 
   /** The same for what zeroes or discards: in these blocks, which are only asked for if need be. */
   erased(blocksIn: () => readonly DiskBlock[]): void {
-    const lost = new Map<string, Change[]>();
+    const awaiting = new Map<string, BlockRegister>();
     for (const { id, blocks } of this.#disks.values()) {
-      for (const [block, { unflushed }] of blocks) {
-        const gone = unflushed.filter(({ isErasure, isLost }) => isErasure && isLost);
-        if (gone.length > 0) lost.set(`${id} ${block}`, gone);
+      for (const [block, register] of blocks) {
+        if (register.awaitsErasure) awaiting.set(`${id} ${block}`, register);
       }
     }
-    if (lost.size === 0) return;
+    if (awaiting.size === 0) return;
     for (const { diskId, block } of blocksIn()) {
-      for (const change of lost.get(`${diskId} ${block}`) ?? []) change.isThere(++this.#now);
+      awaiting.get(`${diskId} ${block}`)?.erasedAgain(() => ++this.#now);
     }
   }
 
@@ -214,9 +216,9 @@ export class BlocksChecker implements Checker {
         const block = lost.request.firstBlock + i;
         if (block < firstBlock || block >= firstBlock + blockCount) return;
         change.doneAt = Math.min(change.doneAt, isBefore ? asked.at - BEFORE : now);
-        // It may never have happened at all.
         change.isForgotten = true;
-        change.isLost = true;
+        // It may never have happened at all.
+        if (!change.isSeen) change.isLost = true;
       });
     }
     disk.lost = disk.lost.filter(({ changes }) => changes.some(({ doneAt }) => doneAt > now));

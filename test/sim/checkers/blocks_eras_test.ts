@@ -227,3 +227,42 @@ bad("something else after a trim that was flushed and seen", /after that, r4 rea
   history.read(0, 0);
   return () => history.read(0, before);
 });
+
+/** A write that failed was seen before it did; what its host repeats is on the medium again. */
+function seenAndFailed({ history }: Bench): { before: number; failed: number } {
+  const before = history.write(0);
+  const failed = history.ask("write", 0);
+  history.read(0, failed.version);
+  history.fail(failed);
+  return { before, failed: failed.version };
+}
+
+good("what failed, after something older was repeated over it", (it) => {
+  const { before, failed } = seenAndFailed(it);
+  it.history.read(0, failed);
+  it.checker.wrote({ bytes: shown(0, [before]), position: 8192, isWhole: true });
+  it.history.read(0, before);
+});
+
+bad("the loss of what failed and was seen, without a repetition", /after that, r2 wrote/, (it) => {
+  const { before, failed } = seenAndFailed(it);
+  it.checker.wrote({ bytes: shown(0, [failed]), position: 8192, isWhole: true });
+  return () => it.history.read(0, before);
+});
+
+bad("the loss of what was acknowledged by an older repetition", /after that, r2 wrote/, (it) => {
+  const { history, checker } = it;
+  const before = history.write(0);
+  history.write(0);
+  checker.wrote({ bytes: shown(0, [before]), position: 8192, isWhole: true });
+  return () => history.read(0, before);
+});
+
+good("what failed, after older zeroes were repeated over it", ({ history, checker }) => {
+  history.done(history.ask("zero", 0));
+  const failed = history.ask("write", 0);
+  history.read(0, failed.version);
+  history.fail(failed);
+  checker.erased(() => FIRST_BLOCKS);
+  history.read(0, 0);
+});

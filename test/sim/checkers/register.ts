@@ -13,6 +13,10 @@ export class Change {
   doneAt = Infinity;
   /** It was answered without an error. */
   isAcknowledged = false;
+  /** It was answered with an error: what its host repeats of before leaves it out. */
+  hasFailed = false;
+  /** Somebody read what it wrote, so it has happened. */
+  isSeen = false;
   /** It is covered by a FLUSH or was a FUA write that was answered. */
   isDurable = false;
   /** It is covered by a FLUSH: its host repeats it no more, as it may a FUA one that is durable. */
@@ -158,6 +162,26 @@ export class BlockRegister {
     }
   }
 
+  /** `repeated` reaches the medium: of what failed after it was asked for, nothing may be left. */
+  cameAgain(repeated: Change): void {
+    for (const change of this.#failedAfter(repeated)) change.isGone([]);
+  }
+
+  /** What zeroes or discards here says something. */
+  get awaitsErasure(): boolean {
+    return this.#erasures.some((erasure) =>
+      erasure.isLost || this.#failedAfter(erasure).length > 0
+    );
+  }
+
+  /** Zeroes reach the medium, of any erasure that may be repeated. */
+  erasedAgain(tick: () => number): void {
+    for (const erasure of this.#erasures) {
+      this.cameAgain(erasure);
+      if (erasure.isLost) erasure.isThere(tick());
+    }
+  }
+
   /** It turned out that nothing has been done, and nothing will be. */
   notDone(change: Change): void {
     this.#changes.splice(this.#changes.indexOf(change), 1);
@@ -201,11 +225,20 @@ export class BlockRegister {
     const only = sources.length === 1 ? sources[0]! : null;
     if (only !== null && value !== 0 && only.left !== "anything") {
       only.doneAt = Math.min(only.doneAt, read.answeredAt);
+      only.isSeen = true;
       if (only.cachedBy !== null && read.isOnMedium(only.cachedBy)) only.isThere(-Infinity);
     }
     const view = new Change({ left: { value }, askedAt: read.askedAt, what: read.what, sources });
     view.doneAt = read.answeredAt;
     this.#changes.push(view);
+  }
+
+  get #erasures(): readonly Change[] {
+    return this.unflushed.filter(({ isErasure }) => isErasure);
+  }
+
+  #failedAfter({ askedAt }: Change): readonly Change[] {
+    return this.#changes.filter((change) => change.hasFailed && change.askedAt > askedAt);
   }
 
   /** Forgets what no read that is asked for from the instant `from` on could be judged by. */
