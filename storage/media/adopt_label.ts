@@ -110,15 +110,23 @@ function isBack(
   return takenOver?.unitId === unit.unitId && takenOver.sequence >= known;
 }
 
-/** The record as it came with another medium of the same volume: all have to tell the same. */
+/**
+ * The record as it came with another medium of the same volume: all have to tell the same. Another
+ * making of the volume, on other media, may have the same sequence.
+ */
 function movedBefore(record: VolumeRecord, others: readonly Label[]): VolumeRecord | null {
   for (const other of others) {
     for (const held of other.volumes) {
       if (held.id !== record.id) continue;
-      if (held.sequence === record.sequence + ADOPTED_SEQUENCE_STEP) return held;
+      if (held.sequence !== record.sequence + ADOPTED_SEQUENCE_STEP) continue;
+      if (isSamePlace(held, record)) return held;
     }
   }
   return null;
+}
+
+function isSamePlace(one: VolumeRecord, other: VolumeRecord): boolean {
+  return isDeepStrictEqual(one.extents, other.extents) && isDeepStrictEqual(one.media, other.media);
 }
 
 /**
@@ -131,9 +139,7 @@ function broughtBack(record: VolumeRecord, others: readonly Label[]): VolumeReco
     for (const held of other.volumes) {
       if (held.id !== record.id) continue;
       if (record.sequence !== held.sequence + ADOPTED_SEQUENCE_STEP) continue;
-      if (!isDeepStrictEqual(record.extents, held.extents)) continue;
-      if (!isDeepStrictEqual(record.media, held.media)) continue;
-      return joinedRecord(held);
+      if (isSamePlace(held, record)) return joinedRecord(held);
     }
   }
   return null;

@@ -152,4 +152,9 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["kill", "unplug"],
     reason: "a write that failed was seen, and is gone as its host repeats an older one: no loss",
   },
+  {
+    seed: 898_877,
+    only: ["catalog", "adopt", "kill", "users"],
+    reason: "a volume's two makings were taken over, the second as if it were the first's part",
+  },
 ];
