@@ -35,14 +35,16 @@ Deno.test("a disk that could not be taken back, for a full catalog, goes when th
 });
 
 /** The room that was promised to a new disk was taken while the catalog was not certain. */
-async function promisedInVain() {
+async function promisedInVain(
+  refusal = new DvsanError("no-space", "No room on this unit."),
+) {
   const { world, units: [unit], host } = await smallPool([10]);
   await world.station.stop();
   world.files.set("station.marks", new TextEncoder().encode('{"epoch":9,"events":0}'));
   await world.start();
   for (const node of [unit!, host]) assert.equal(await world.join(node), null);
   await world.pass(6000);
-  unit!.refuse.set("VOLUME_CREATE", new DvsanError("no-space", "No room on this unit."));
+  unit!.refuse.set("VOLUME_CREATE", refusal);
   const { api } = world.station;
   const { task } = await world.ask(host, "STORAGE_REQUEST", order("late", 4));
   assert.match(
@@ -71,6 +73,22 @@ Deno.test("a disk whose promised room is gone is released, as its task tells an 
   assert.deepEqual(api.disks(), []);
   assert.deepEqual(api.differences(), []);
   assert.equal(unit.volumes.size, 0);
+  await world.end();
+});
+
+Deno.test("a disk whose unit has lost its last medium is told in the same way, and released", async () => {
+  const refusal = new DvsanError("io", "This unit has no medium that can be written to.");
+  const { world, told } = await promisedInVain(refusal);
+  const { api } = world.station;
+  assert.match(
+    told,
+    /no medium that can be written.*made as soon as there is room.*wanted any more, release/,
+  );
+  const release = await api.releaseDisk("late", "admin");
+  assert.equal((await world.task(release.id)).state, "done");
+  await world.pass(2 * FINISH_AGAIN_MS);
+  assert.deepEqual(api.disks(), []);
+  assert.deepEqual(api.differences(), []);
   await world.end();
 });
 

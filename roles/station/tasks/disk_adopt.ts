@@ -1,9 +1,12 @@
 import { z } from "zod";
-import { DvsanError } from "../../../protocol/core/errors.ts";
+import { DvsanError, type ErrorCode } from "../../../protocol/core/errors.ts";
 import { kickDisk, type Pool } from "../pool.ts";
 import { untilDelivered } from "./disk_create.ts";
 import { mustDisk, raiseLegs } from "./legs.ts";
 import type { TaskContext } from "./task.ts";
+
+/** A unit has no place for a new volume: it is full, or no medium of it can be written to. */
+const NO_PLACE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["no-space", "limit", "io"]);
 
 const Params = z.object({ diskId: z.string() });
 
@@ -23,12 +26,13 @@ export async function adoptDiskWork(pool: Pool, params: unknown, task: TaskConte
 }
 
 /**
- * Another station with this key may have given away the room that this one had promised. What was
- * promised to a disk that was never there stays so until an operator has decided.
+ * Another station with this key may have given away the room that this one had promised, or the
+ * unit's media were carried away before it made anything. What was promised to a disk that was
+ * never there stays so until an operator has decided.
  */
 function wayOut(pool: Pool, diskId: string, error: unknown): unknown {
   const disk = pool.catalog.disks.get(diskId);
-  if (!(error instanceof DvsanError) || error.code !== "no-space") return error;
+  if (!(error instanceof DvsanError) || !NO_PLACE.has(error.code)) return error;
   if (disk?.state !== "creating") return error;
   const { name } = disk;
   return new DvsanError(

@@ -157,4 +157,9 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["catalog", "adopt", "kill", "users"],
     reason: "a volume's two makings were taken over, the second as if it were the first's part",
   },
+  {
+    seed: 436_878,
+    only: ["stalls", "cut", "adopt", "clone", "users"],
+    reason: "a disk was to be made on a unit that had lost its last medium, with no way out told",
+  },
 ];

@@ -97,7 +97,8 @@ export class Operator {
   }
 
   /**
-   * A second station gave away the room that a disk was promised: its task asks for a decision.
+   * A second station gave away the room that a disk was promised, or its unit has no medium any
+   * more: its task asks for a decision.
    * Whoever asked for the disk was never told that it is there, and nobody has opened it.
    */
   #releaseUnmade(
@@ -218,7 +219,7 @@ function hasEndedUndone(tasks: PoolPicture["tasks"], disk: string): boolean {
   );
 }
 
-/** It could not be made to its end: its unit has no room for it any more. */
+/** It could not be made to its end: its unit has no place for it any more. */
 function hasNoRoom(tasks: PoolPicture["tasks"], disk: string): boolean {
   return tasks.some(({ state, title, error }) =>
     state === "failed" && title.startsWith(`Finish disk "${disk}"`) &&
