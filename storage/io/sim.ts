@@ -22,7 +22,8 @@ export class SimIo extends SimMediaIo implements io.Io {
 
   /**
    * Something that has a buffer is under way, or may have: on a medium, a send, a receive of just
-   * so much; or what was asked over a connection, or its answer, is on its way.
+   * so much; or what was asked over a connection, or its answer, is on its way, or was lost with
+   * the power of the other end's machine, which this end does not know yet.
    */
   get hasBuffersUnderWay(): boolean {
     return [...this.pending.values()].some(({ index, cancel }) => {

@@ -251,3 +251,23 @@ Deno.test("what is held up on its way to an Io is under way for it, until it is 
   bench.pass(100);
   assert.equal(server.hasBuffersUnderWay, false);
 });
+
+Deno.test("what was asked of a machine that lost its power is under way until that is known", () => {
+  const bench = new Bench();
+  const [near, far] = bench.connect();
+  const { client } = bench;
+  const asked = bench.receive(far);
+  bench.send(near, "asked");
+  bench.until(() => asked.got() === "asked");
+  const answer = new Operation(() => {});
+  client.receive(answer, near);
+  bench.pass(100);
+  assert.equal(client.hasBuffersUnderWay, false);
+  bench.world.powerCut("s");
+  bench.world.powerOn("s");
+  bench.pass(10_000);
+  assert.deepEqual([answer.busy, client.hasBuffersUnderWay], [true, true]);
+  bench.until(() => !answer.busy);
+  assert.equal(answer.result, -Errno.ECONNRESET);
+  assert.equal(client.hasBuffersUnderWay, false);
+});

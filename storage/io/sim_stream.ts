@@ -29,7 +29,7 @@ export interface SimSend {
 export interface SimWire {
   /** The other end is known to be over: nothing can be sent. */
   readonly isBroken: boolean;
-  /** Something is on its way, from this end or to it. */
+  /** Something is on its way, from this end or to it; or this end has yet to learn of its loss. */
   readonly isBusy: boolean;
   /** How many may be sent now. */
   room(): number;

@@ -61,7 +61,8 @@ export class WireEnd implements SimWire {
   }
 
   get isBusy(): boolean {
-    return !this.#out.isEmpty || this.other?.out.isEmpty === false;
+    if (!this.#out.isEmpty || this.other?.out.isEmpty === false) return true;
+    return this.other?.isGone === true && !this.#isOver;
   }
 
   room(): number {

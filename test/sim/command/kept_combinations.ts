@@ -162,4 +162,10 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     only: ["stalls", "cut", "adopt", "clone", "users"],
     reason: "a disk was to be made on a unit that had lost its last medium, with no way out told",
   },
+  {
+    seed: 899_019,
+    only: ["stalls", "revoke", "mid-call", "kill", "users"],
+    reason:
+      "a host was judged while it waited for a unit's answer that had gone with the unit's power",
+  },
 ];
