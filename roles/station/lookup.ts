@@ -35,8 +35,12 @@ export function mustDiskNamed(catalog: Catalog, idOrName: string): DiskRow {
 }
 
 /** What a unit tells of, and what it has to hold or to delete. */
-export function volumesOf(catalog: Catalog, unitId: string, info: StorageInfo): Set<string> {
-  const ids = new Set(info.volumes.map((held) => held.id));
+export function volumesOf(
+  catalog: Catalog,
+  unitId: string,
+  told: StorageInfo["volumes"],
+): Set<string> {
+  const ids = new Set(told.map((held) => held.id));
   for (const volume of catalog.volumes.values()) if (volume.unitId === unitId) ids.add(volume.id);
   for (const tombstone of catalog.tombstones.values()) {
     if (tombstone.unitId === unitId && tombstone.done === 0) ids.add(tombstone.volumeId);

@@ -5,6 +5,7 @@ import type { Delivery } from "./delivery.ts";
 import type { Epoch } from "./epoch.ts";
 import type { Events } from "./events.ts";
 import type { HeardMarks } from "./heard_marks.ts";
+import { volumesOf } from "./lookup.ts";
 import type { NewerMaps } from "./newer_maps.ts";
 import type { Nodes } from "./nodes.ts";
 import type { Observed } from "./observed.ts";
@@ -91,7 +92,8 @@ export function candidatesOf(pool: Pool): Candidate[] {
         : pool.nodes.reason(unit.id) ?? "not connected",
       spare: unit.spare === 1,
       media: info?.media ?? [],
-      volumes: info?.volumes.length ?? 0,
+      // With those whose medium is away: it brings them all back.
+      volumes: volumesOf(pool.catalog, unit.id, info?.volumes ?? []).size,
       promisedBytes: promisedBytes(pool, unit.id),
     };
   });

@@ -121,7 +121,7 @@ export class Reconciler {
     let earliestMs = Infinity;
     const now = this.#o.world.clock.nowMs();
     const marked = this.#markOf(unitId, info);
-    for (const volumeId of volumesOf(this.#o.catalog, unitId, info)) {
+    for (const volumeId of volumesOf(this.#o.catalog, unitId, info.volumes)) {
       if (this.#running.has(volumeId)) {
         this.#passedOver.add(unitId);
         continue;

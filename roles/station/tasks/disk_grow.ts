@@ -7,7 +7,7 @@ import {
   SIZE_STEP_BYTES,
 } from "../../../protocol/core/limits.ts";
 import { randomUuid } from "../../../protocol/core/random.ts";
-import { allocate, allocatedBytesOf, growRoomBytes } from "../allocation.ts";
+import { allocate, allocatedBytesOf, type Candidate, growRoomBytes } from "../allocation.ts";
 import type { Change } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/rows.ts";
 import { requireCertain } from "../certainty.ts";
@@ -53,7 +53,7 @@ export async function growDiskWork(pool: Pool, params: unknown, task: TaskContex
 
 /**
  * What the catalog has to want so that the disk has `sizeBytes`; nothing when it has. DvsanError
- * "no-space" with the reasons for every unit.
+ * "no-space" with the reasons for every unit; "limit" when only the last leg could grow.
  */
 export function planGrowth(pool: Pool, disk: DiskRow, sizeBytes: number): Change[] {
   const wanted = roundUp(sizeBytes, SIZE_STEP_BYTES);
@@ -63,18 +63,21 @@ export function planGrowth(pool: Pool, disk: DiskRow, sizeBytes: number): Change
   if (missing <= 0) return [];
   const grown: Change = { table: "disks", put: { ...disk, sizeBytes: wanted } };
   const units = candidatesOf(pool);
+  const isLast = ({ unitId }: Candidate) => unitId === last?.unitId;
   if (last !== undefined) {
     const target = last.sizeBytes + missing;
     const more = allocatedBytesOf(target) - allocatedBytesOf(last.sizeBytes);
-    const unit = units.find((candidate) => candidate.unitId === last.unitId);
+    const unit = units.find(isLast);
     if (unit !== undefined && growRoomBytes(unit) >= roundUp(more, EXTENT_STEP_BYTES)) {
       pool.reconciler.forgive(last.id);
       return [grown, { table: "volumes", put: { ...last, sizeBytes: target } }];
     }
   }
-  const allocation = allocate(missing, { units, legsMax: LEGS_PER_DISK_MAX - legs.length });
-  if (!allocation.possible) throw noSpace(`grow disk "${disk.name}"`, allocation);
+  // By number, not by count: what is rebuilt from labels may lack legs before its last.
   const nextLeg = (last?.leg ?? -1) + 1;
+  if (nextLeg >= LEGS_PER_DISK_MAX) throw noPlaceForMore(disk, units.find(isLast));
+  const allocation = allocate(missing, { units, legsMax: LEGS_PER_DISK_MAX - nextLeg });
+  if (!allocation.possible) throw noSpace(`grow disk "${disk.name}"`, allocation);
   return [grown, ...newLegs(pool, disk.id, { places: allocation.legs, nextLeg })];
 }
 
@@ -85,6 +88,18 @@ export function planGrowth(pool: Pool, disk: DiskRow, sizeBytes: number): Change
 function isThere(pool: Pool, leg: VolumeRow): boolean {
   const { step, destroys } = pool.reconciler.plan(leg.unitId, leg.id);
   return brokenLeg(pool, leg) === null && step === null && !destroys;
+}
+
+function noPlaceForMore(disk: DiskRow, unit: Candidate | undefined): DvsanError {
+  const left = unit === undefined
+    ? ""
+    : ` "${unit.name}" has room for ${sizeText(growRoomBytes(unit))} more.`;
+  return new DvsanError(
+    "limit",
+    `Cannot grow disk "${disk.name}" onto another unit: its last leg is leg ${
+      LEGS_PER_DISK_MAX - 1
+    }, the last that a disk can have.${left} Add a medium to that unit, or ask for less.`,
+  );
 }
 
 /** Records of legs to be made. */
