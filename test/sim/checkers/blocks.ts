@@ -138,7 +138,7 @@ export class BlocksChecker implements Checker {
   }
 
   /** It could not be written back, and is read until the medium's cache drops it. */
-  writebackFailed(path: string, blocks: readonly DiskBlock[]): void {
+  writebackFailed(path: string, blocks: readonly LostBlock[]): void {
     this.#lossy.failed(path);
     this.storageLost(blocks, path);
   }

@@ -17,7 +17,10 @@ export interface DiskBlock {
 
 /** One of which a medium has lost the newest content. */
 export interface LostBlock extends DiskBlock {
-  /** The values that it has there now, several when it is torn; none where nobody can know. */
+  /**
+   * The values that it has there now beneath its cache, several when it is torn; none where nobody
+   * can know.
+   */
   readonly left?: ReadonlySet<Value> | null;
 }
 
@@ -53,8 +56,8 @@ export class DiskPlaces {
   lostBy({ medium, positions, isStillRead }: SimLoss): LostBlock[] {
     const bytes = new Uint8Array(PIECE_BYTES);
     return this.#blocksAt({ medium, positions }).map(({ diskId, block, position }) => {
-      if (isStillRead) return { diskId, block };
-      medium.read(bytes, position);
+      if (isStillRead) medium.readDurable(bytes, position);
+      else medium.read(bytes, position);
       const values = valuesOf(bytes, { block, disk: diskId, names: new Map() });
       return { diskId, block, left: typeof values === "string" ? null : values };
     });

@@ -28,8 +28,9 @@ Deno.test("DiskPlaces finds a disk's blocks on a medium, by the leg that lies th
   ]);
 });
 
-Deno.test("DiskPlaces tells what a loss has left in a block, where no cache shows something else", () => {
-  const { medium } = new LabelledMedium({ volumeId: VOLUME, grantedBytes: 8 * MIB });
+Deno.test("DiskPlaces tells what a loss has left in a block, beneath what a cache still shows", () => {
+  const bench = new LabelledMedium({ volumeId: VOLUME, grantedBytes: 8 * MIB, isVolatile: true });
+  const { medium } = bench;
   const places = new DiskPlaces();
   told(places, [{ leg: 0, volumeId: VOLUME }]);
   const stamp = (block: number, version: number) => {
@@ -38,6 +39,8 @@ Deno.test("DiskPlaces tells what a loss has left in a block, where no cache show
     return bytes;
   };
   const positions = [0, 1, 2, 3].map((block) => FIRST_BYTE + block * BLOCK_BYTES);
+  medium.write(stamp(0, 6), positions[0]!);
+  medium.sync(medium.changes, () => 0);
   medium.write(stamp(0, 7), positions[0]!);
   medium.write(stamp(1, 7), positions[1]!);
   medium.write(stamp(1, 8).subarray(512, 1024), positions[1]! + 512);
@@ -48,7 +51,10 @@ Deno.test("DiskPlaces tells what a loss has left in a block, where no cache show
       left && [...left],
     ]);
   assert.deepEqual(left(false), [[0, [7]], [1, [7, 8]], [2, null], [3, [0]]]);
-  assert.deepEqual(left(true), [0, 1, 2, 3].map((block) => [block, undefined]));
+  medium.failWriteback(() => 0.9);
+  assert.deepEqual(left(true), [[0, [6]], [1, [0]], [2, [0]], [3, [0]]]);
+  medium.dropCache();
+  assert.deepEqual(left(false), left(true));
 });
 
 Deno.test("DiskPlaces finds nothing in headers, labels and free space", () => {

@@ -9,11 +9,15 @@ export const FIRST_BYTE = MIB + VOLUME_HEADER_BYTES;
 
 /** A medium whose label has one volume of 8 MiB. */
 export class LabelledMedium {
-  readonly medium = new SimMedium("/unit1/b.img", { sizeBytes: 64 * MIB });
+  readonly medium: SimMedium;
   readonly #record: VolumeRecord;
   #sequence = 0;
 
-  constructor(of: { readonly volumeId: string; readonly grantedBytes: number }) {
+  constructor(
+    of: { readonly volumeId: string; readonly grantedBytes: number; readonly isVolatile?: boolean },
+  ) {
+    const { isVolatile = false } = of;
+    this.medium = new SimMedium("/unit1/b.img", { sizeBytes: 64 * MIB, isVolatile });
     const [record] = sampleLabel().volumes;
     const grant = { ...record!.grant!, sizeBytes: of.grantedBytes };
     this.#record = { ...record!, id: of.volumeId, grant };

@@ -210,5 +210,10 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["stalls", "users"],
     reason: "buffers were judged while a unit's medium stood still over what their host waits for",
   },
+  {
+    seed: 447_285,
+    only: ["direct", "media-errors", "catalog"],
+    reason: "the checker of told losses took what lay beneath a failed writeback for lost with it",
+  },
   ...DRAWN_TOGETHER,
 ];
