@@ -1,3 +1,4 @@
+import { DvsanError } from "../../../protocol/core/errors.ts";
 import { type Outcome, type RunOptions, runSeed } from "../scenario/run.ts";
 import type { PlanOptions } from "../scenario/plan.ts";
 import { KEPT_SEEDS } from "./kept_seeds.ts";
@@ -18,6 +19,7 @@ interface OneOptions {
 
 /** Runs a seed twice and compares; tells how it ended, in words. */
 export async function runOne(seed: number, o: OneOptions): Promise<number> {
+  if (o.trace !== null) requireWritable(o.trace);
   const first = await runSeed(seed, { ...o.options, keepTrace: true });
   const second = await runSeed(seed, o.options);
   if (o.trace !== null) Deno.writeTextFileSync(o.trace, first.lines.join("\n") + "\n");
@@ -36,6 +38,16 @@ export async function runOne(seed: number, o: OneOptions): Promise<number> {
       : `THE SECOND RUN DIFFERED: trace ${second.hash} after ${second.steps} events`,
   );
   return first.violation === null && same ? 0 : 1;
+}
+
+/** Before a run, and not after it. */
+function requireWritable(path: string): void {
+  try {
+    Deno.writeTextFileSync(path, "");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : `${error}`;
+    throw new DvsanError("usage", `Cannot write the trace: ${why}. Name another file.`);
+  }
 }
 
 export interface ManyOptions {
@@ -62,13 +74,18 @@ export async function runHours(
   { jobs, options }: { readonly jobs: number; readonly options: PlanOptions },
 ): Promise<number> {
   const endMs = Date.now() + hours * 3_600_000;
-  let next = Math.floor(Date.now() / 1000) * 1000;
+  let next = nightFrom(Date.now());
   return await inJobs(jobs, async () => {
     if (Date.now() >= endMs) return null;
     const from = next;
     next += SEEDS_PER_PROCESS;
     return await runThere(seedFlags(seedsFrom(from, next - 1), options));
   });
+}
+
+/** The first seed of a night that begins at `wallMs`: more in a second than can run in one. */
+export function nightFrom(wallMs: number): number {
+  return Math.floor(wallMs / 1000) * 100;
 }
 
 /** Runs `work` again and again in so many places at a time, until it answers null. */

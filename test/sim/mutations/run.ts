@@ -18,6 +18,13 @@ interface Violation extends Catch {
   readonly text: string;
 }
 
+/** What a range of seeds has shown. */
+interface Shown {
+  readonly violation: Violation | null;
+  /** Why nobody knows whether all of them hold; null when they do, or one does not. */
+  readonly trouble: string | null;
+}
+
 /** Plants each bug in a copy of the tree and looks for a seed that shows it. */
 export async function runMutations(options: MutationOptions): Promise<number> {
   const { names, jobs, record } = options;
@@ -59,7 +66,7 @@ class Search {
   readonly #sound = TreeCopy.ofTree();
   readonly #copies: TreeCopy[] = [this.#sound];
   /** What runs show without any bug, by their arguments. */
-  readonly #without = new Map<string, Promise<Violation | null>>();
+  readonly #without = new Map<string, Promise<Shown>>();
 
   constructor(budget: number) {
     this.#budget = budget;
@@ -98,34 +105,36 @@ class Search {
     ranges.push({ from: 1, to: this.#budget });
     for (const { from, to } of ranges) {
       for (let next = from; next <= to;) {
-        const found = await firstViolation(copy, { from: next, to, ...mutation });
+        const { violation: found, trouble } = await shownBy(copy, { from: next, to, ...mutation });
+        if (trouble !== null) console.log(`with ${mutation.name}: ${trouble}`);
         if (found === null) break;
         next = found.seed + 1;
         const without = await this.#withoutBug(mutation, found.seed);
-        if (without === null) return found;
-        console.log(`seed ${found.seed} is no use for ${mutation.name}: ${without.text}`);
+        const why = without.violation?.text ?? without.trouble;
+        if (why === null) return found;
+        console.log(`seed ${found.seed} is no use for ${mutation.name}, without it: ${why}`);
       }
     }
     return null;
   }
 
-  #withoutBug(mutation: Mutation, seed: number): Promise<Violation | null> {
+  #withoutBug(mutation: Mutation, seed: number): Promise<Shown> {
     const { only, story } = mutation;
     const key = JSON.stringify([seed, only, story]);
     const known = this.#without.get(key) ??
-      firstViolation(this.#sound, { from: seed, to: seed, ...mutation });
+      shownBy(this.#sound, { from: seed, to: seed, ...mutation });
     this.#without.set(key, known);
     return known;
   }
 }
 
-/** The report of the first seed of a range that fails. */
-async function firstViolation(
+/** Runs a range of seeds until the first one that fails. */
+async function shownBy(
   copy: TreeCopy,
   { from, to, only, story }:
     & { readonly from: number; readonly to: number }
     & Pick<Mutation, "only" | "story">,
-): Promise<Violation | null> {
+): Promise<Shown> {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-prompt", "--quiet", "--no-check", "test/sim/main.ts"],
@@ -143,12 +152,12 @@ async function firstViolation(
   if (match !== null) {
     const [, seed, checker, event, words] = match;
     const text = words!.slice(0, 200);
-    return { seed: Number(seed), checker: checker!, event: Number(event), text };
+    const violation = { seed: Number(seed), checker: checker!, event: Number(event), text };
+    return { violation, trouble: null };
   }
-  if (!output.includes(`seed ${to}: held.`)) {
-    console.log(`seeds ${from}..${to} did not run to their end: ${output.slice(-500)}`);
-  }
-  return null;
+  const isWhole = output.includes(`seed ${to}: held.`);
+  const trouble = `seeds ${from}..${to} did not run to their end: ${output.slice(-500)}`;
+  return { violation: null, trouble: isWhole ? null : trouble };
 }
 
 function wordsOf({ name, breaks, only, story }: Mutation, found: Violation | null): string {
