@@ -38,12 +38,12 @@ export async function acceptMedium(
   const known = options.knownSequences[id];
   const oldCopy = ({ sequence }: Label) =>
     `its label has sequence ${sequence}, this unit has written ${known}: it is an old copy`;
+  const { adopting } = options;
+  const isMeant = (sequence: number) => adopting?.mediumId === id && adopting.sequence === sequence;
   const report = (state: MediumInfo["state"], reason: string): Opened => {
     const sequence = label?.sequence ?? 0;
-    const { adopting } = options;
-    const isMeant = adopting?.mediumId === id && adopting.sequence === sequence;
     const isShrunk = label !== null && label.sizeBytes > file.sizeBytes;
-    if (isMeant && label !== null && !isShrunk) {
+    if (isMeant(sequence) && label !== null && !isShrunk) {
       const isSame = state === "quarantined" || state === "moved";
       const isOurs = isSame && sequence >= (known ?? 0);
       return { kind: "adopted", file, label, isOurs, rewrite: judgement.rewrite };
@@ -68,7 +68,8 @@ export async function acceptMedium(
   if (own.clusterId !== "" && options.clusterId !== null && own.clusterId !== options.clusterId) {
     return report("foreign", `it belongs to cluster ${own.clusterId}`);
   }
-  if (options.forgotten?.includes(id)) {
+  const isGivenUp = options.forgotten?.includes(id) === true;
+  if (isGivenUp && !isMeant(own.sequence)) {
     return report("stale", "an operator gave it up for lost, and it is back");
   }
   if (own.sequence < (known ?? 0)) return report("stale", oldCopy(own));
@@ -78,8 +79,8 @@ export async function acceptMedium(
     const trouble = await finishUpdate(file, judgement, options);
     if (trouble !== null) return report("failed", trouble);
   }
-  if (options.adopting?.mediumId === id && !hasPast(own, options.adopting)) {
-    // It was served as it is; the unit was put back with it, and only the station knew more.
+  if (adopting?.mediumId === id && (isGivenUp || !hasPast(own, adopting))) {
+    // It is as this unit left it; or the unit was put back with it, and only the station knew more.
     return { kind: "adopted", file, label: own, isOurs: true, rewrite: [] };
   }
   return { kind: "ok", file, label: own };

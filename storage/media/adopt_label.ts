@@ -167,7 +167,8 @@ function steppedRecord(
   return fencedRecord(record, { number, sequence });
 }
 
-function fencedRecord(
+/** The record with its grant fenced, durably as a fence of a station is. */
+export function fencedRecord(
   record: VolumeRecord,
   { number, sequence }: Pick<VolumeRecord, "number" | "sequence">,
 ): VolumeRecord {

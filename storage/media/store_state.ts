@@ -4,6 +4,7 @@ import { EPOCH_MAX, MEDIUM_OPENS_MAX, REVISIONS_PER_OPENING } from "../../protoc
 import type { MediumInfo, StorageInfo, VolumeInfo } from "../../protocol/config/bodies.ts";
 import { adoptCluster } from "./adopt_cluster.ts";
 import { type Space } from "./allocate.ts";
+import { resolvedFor } from "./fence_returned.ts";
 import { MediaContinuity } from "./media_continuity.ts";
 import { Medium } from "./medium.ts";
 import { highestOf, VolumeNumbers } from "./numbers.ts";
@@ -11,7 +12,6 @@ import { devicesOf, givenUpInfo, mediaInfoOf, poisonedOf } from "./medium_info.t
 import { missingMedia } from "./missing_media.ts";
 import type { OpenedMedia } from "./open_media.ts";
 import { giveUpEnd } from "./resize_volume.ts";
-import { resolveVolumes } from "./resolve.ts";
 import type { KnownDevice, UnitStoreOptions } from "./store_types.ts";
 import { loseIfBroken, Volume, volumeInfoOf } from "./volume.ts";
 import { notDropped, writeOpening } from "./write_opening.ts";
@@ -81,7 +81,7 @@ export class StoreState {
   /** Resolves what a crash left between media, writes every label once, and begins zeroing. */
   async start(): Promise<void> {
     const labels = [...this.media.values()].map((medium) => medium.label);
-    const resolution = resolveVolumes(labels);
+    const resolution = resolvedFor(labels, this.options);
     const told = labels.map((label) => label.opens);
     const opens = highestOf(told, { from: 0, max: MEDIUM_OPENS_MAX }) + 1;
     this.#revision = opens * REVISIONS_PER_OPENING;

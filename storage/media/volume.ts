@@ -18,7 +18,8 @@ export class Volume {
   record: VolumeRecord;
   /**
    * From opening: why it is not served; null for a whole one. `isFinal`: it is never served again
-   * without an operator who adopts a medium, which fences it; so it can be deleted as it is.
+   * without an operator who adopts a medium, which fences it (fence_returned.ts, adopt_label.ts);
+   * so it can be deleted as it is.
    */
   broken: {
     readonly state: "incomplete" | "failed";

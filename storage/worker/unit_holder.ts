@@ -141,9 +141,7 @@ export class UnitHolder {
       const heldPaths = openPathsOf(before);
       this.#isClosed = true;
       await this.#unit.closeSettled();
-      const forgottenMedia = (this.#start.forgottenMedia ?? [])
-        .filter((id) => id !== adopting?.mediumId);
-      this.#start = { ...this.#start, ...known, areDirectMarksLost: false, forgottenMedia };
+      this.#start = { ...this.#start, ...known, areDirectMarksLost: false };
       const more = adopting === undefined ? {} : { adopting };
       this.#unit = await UnitService.open(this.#start, {
         ...this.#options,
@@ -155,6 +153,7 @@ export class UnitHolder {
         follows: { epoch, instance },
       });
       this.#isClosed = false;
+      if (adopting !== undefined) this.#remember(adopting.mediumId);
       this.#options.resume(this.#unit.gate);
     } catch (error) {
       // Nobody waits for a unit that does not come back.
@@ -164,6 +163,13 @@ export class UnitHolder {
       this.#reopening = null;
       done.resolve();
     }
+  }
+
+  /** A medium that was given up, and is not any more once it was taken over. */
+  #remember(mediumId: string): void {
+    if (mediumOf(this.#unit.storageInfo(), mediumId)?.state !== "ok") return;
+    const forgottenMedia = this.#start.forgottenMedia?.filter((id) => id !== mediumId) ?? [];
+    this.#start = { ...this.#start, forgottenMedia };
   }
 
   get #settleMs(): number {

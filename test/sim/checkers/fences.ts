@@ -101,11 +101,16 @@ export class FencesChecker implements Checker {
         const { volumeId, generation } = params as AccessRevoke;
         const volume = volumes.get(volumeId);
         if (volume === undefined) return;
-        volume.holder = null;
-        volume.fencedThrough = later(volume.fencedThrough, generation);
-        volume.since = `step ${this.#sim.step} (${this.#sim.nowMs().toFixed(3)} ms)`;
+        this.#fenced(volume, generation);
       }
     }
+  }
+
+  #fenced(volume: Volume, through: Generation): void {
+    volume.fencedThrough = later(volume.fencedThrough, through);
+    if (volume.holder === null) return;
+    volume.holder = null;
+    volume.since = `step ${this.#sim.step} (${this.#sim.nowMs().toFixed(3)} ms)`;
   }
 
   wrote(write: SimWrite): void {
@@ -152,15 +157,19 @@ export class FencesChecker implements Checker {
 
   /**
    * A volume that was not made here, or whose medium was adopted since, was another unit's: nobody
-   * may write it but whom its label lets.
+   * may write it but whom its label lets. Nobody is let in again by what this unit has acknowledged
+   * or told to be fenced, whatever it adopts.
    */
   #listed(process: string, { volumes }: StorageInfo): void {
     const known = this.#volumesOf(process);
     for (const listed of volumes) {
       const { id, grant, media } = listed;
       const wasAdopted = media.some((medium) => this.#adopted.has(`${process} ${medium}`));
-      const volume = wasAdopted ? cameWith(listed) : known.get(id) ?? cameWith(listed);
+      const before = known.get(id);
+      const volume = wasAdopted || before === undefined ? cameWith(listed) : before;
+      volume.fencedThrough = later(volume.fencedThrough, before?.fencedThrough ?? NONE);
       known.set(id, volume);
+      if (grant?.state === "fenced") this.#fenced(volume, grant.generation);
       if (grant?.state !== "active") continue;
       // What a unit could not acknowledge may stand on its label, and then it says so later.
       granted(volume, grant);
@@ -200,9 +209,8 @@ function cameWith({ leg, grant }: VolumeInfo): Volume {
   const fencedThrough = grant === null || grant.state === "active"
     ? NONE
     : later(grant.generation, grant.fencedThrough ?? NONE);
-  const holder = grant?.state === "active" ? grant.hostId : null;
   const since = "its adoption";
-  return { diskId, holder, since, grantedBytes: 0, generation: NONE, fencedThrough };
+  return { diskId, holder: null, since, grantedBytes: 0, generation: NONE, fencedThrough };
 }
 
 function later(a: Generation, b: Generation): Generation {

@@ -127,6 +127,28 @@ Deno.test("fences: what a unit adopted is nobody's until it grants it, also when
   assert.deepEqual(complaints.texts, []);
 });
 
+for (const how of ["acknowledged", "told"]) {
+  Deno.test(`fences: what a unit has ${how} to be fenced is let in by no adoption`, () => {
+    const { complaints, checker, answer } = fenced();
+    const listed = (state: string) => {
+      const grant = { state, hostId: "h", sizeBytes: 4096, generation };
+      return { volumes: [{ id: VOLUME, leg: { diskId: DISK }, media: ["m1"], grant }] };
+    };
+    answer("accessGrant", { volumeId: VOLUME, hostId: "h", generation });
+    const tell = (state: string) => {
+      const result = listed(state);
+      const about = { process: "unit1", call: "storageInfo", params: null, askedAtMs: 0 } as const;
+      checker.workerAnswered({ ...about, result, error: null });
+    };
+    if (how === "told") tell("fenced");
+    else answer("accessRevoke", { volumeId: VOLUME, generation });
+    answer("mediumChange", { action: "adopt", mediumId: "m1" });
+    tell("active");
+    checker.wrote(landing(1));
+    assert.match(complaints.texts.pop() ?? "", /that nobody may write that disk any more/);
+  });
+}
+
 Deno.test("fences: a grant that its unit could not acknowledge holds once it is listed, a fenced one does not", () => {
   const { complaints, checker, answer } = fenced();
   const listed = (counter: number) => {

@@ -30,6 +30,14 @@ export const MEDIA_MUTATIONS: readonly Mutation[] = [
     only: ["adopt"],
   },
   {
+    name: "returned-medium-keeps-grants",
+    breaks: "what was told as fenced, as its medium was given up, is fenced once that is back",
+    file: "storage/media/fence_returned.ts",
+    old: "  return forgotten?.includes(mediumId) ?",
+    new: "  return forgotten?.includes(mediumId) && false ?",
+    story: "given-up-and-back",
+  },
+  {
     name: "fence-of-poisoned-acknowledged",
     breaks: "no fence is acknowledged that the label cannot say",
     file: "storage/media/access_changes.ts",

@@ -1,4 +1,5 @@
 import type { Story } from "./story.ts";
+import { givenUpAndBack } from "./given_up.ts";
 import {
   behindWithTombstones,
   generationGivenTwice,
@@ -80,6 +81,7 @@ export const STORY_NAMES = [
   "flushed-in-memory",
   "flushed-while-away",
   "generation-given-twice",
+  "given-up-and-back",
   "grant-replaces-held",
   "half-carried-and-back",
   "half-payloads",
@@ -147,6 +149,10 @@ export const STORIES: Readonly<Record<StoryName, Story>> = {
   },
   "flushed-while-away": { play: flushedWhileAway },
   "generation-given-twice": { play: generationGivenTwice },
+  "given-up-and-back": {
+    plan: { hosts: 1, mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 },
+    play: givenUpAndBack,
+  },
   "grant-replaces-held": { plan: { hosts: 1 }, play: grantReplacesHeld },
   "half-carried-and-back": {
     plan: { hosts: 1, units: 2, mediaPerUnit: 2, mediumBytes: 32 * 2 ** 20 },
