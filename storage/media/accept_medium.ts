@@ -23,6 +23,8 @@ export type Opened =
   }
   | { readonly kind: "refused"; readonly path: string; readonly error: DvsanError };
 
+const GIVEN_UP = "an operator gave it up for lost, and it is back";
+
 /** A medium with a label: ours, or reported with the reason why it is not served. */
 export async function acceptMedium(
   file: MediumFile,
@@ -38,8 +40,8 @@ export async function acceptMedium(
   const known = options.knownSequences[id];
   const oldCopy = ({ sequence }: Label) =>
     `its label has sequence ${sequence}, this unit has written ${known}: it is an old copy`;
-  const { adopting } = options;
-  const isMeant = (sequence: number) => adopting?.mediumId === id && adopting.sequence === sequence;
+  const adopting = options.adopting?.mediumId === id ? options.adopting : null;
+  const isMeant = (sequence: number) => adopting?.sequence === sequence;
   const report = (state: MediumInfo["state"], reason: string): Opened => {
     const sequence = label?.sequence ?? 0;
     const isShrunk = label !== null && label.sizeBytes > file.sizeBytes;
@@ -59,19 +61,18 @@ export async function acceptMedium(
     return report("foreign", `${whose}${damage}`);
   }
   if (judgement.kind === "quarantined") {
-    const { reason } = judgement;
-    if (label === null || label.sequence >= (known ?? 0)) return report("quarantined", reason);
+    if (label === null || label.sequence >= (known ?? 0)) {
+      return report("quarantined", judgement.reason);
+    }
     // What is whole of it is older than what was there: that is lost, and not only a copy of it.
-    return report("stale", `${reason}, and ${oldCopy(label)}`);
+    return report("stale", `${judgement.reason}, and ${oldCopy(label)}`);
   }
   const own = judgement.label;
   if (own.clusterId !== "" && options.clusterId !== null && own.clusterId !== options.clusterId) {
     return report("foreign", `it belongs to cluster ${own.clusterId}`);
   }
   const isGivenUp = options.forgotten?.includes(id) === true;
-  if (isGivenUp && !isMeant(own.sequence)) {
-    return report("stale", "an operator gave it up for lost, and it is back");
-  }
+  if (isGivenUp && !isMeant(own.sequence)) return report("stale", GIVEN_UP);
   if (own.sequence < (known ?? 0)) return report("stale", oldCopy(own));
   const elsewhere = movedFrom(file, options.knownDevices?.[id]);
   if (elsewhere !== null) return report("moved", elsewhere);
@@ -79,7 +80,7 @@ export async function acceptMedium(
     const trouble = await finishUpdate(file, judgement, options);
     if (trouble !== null) return report("failed", trouble);
   }
-  if (adopting?.mediumId === id && (isGivenUp || !hasPast(own, adopting))) {
+  if (adopting !== null && (isGivenUp || !hasPast(own, adopting))) {
     // It is as this unit left it; or the unit was put back with it, and only the station knew more.
     return { kind: "adopted", file, label: own, isOurs: true, rewrite: [] };
   }

@@ -168,4 +168,10 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     reason:
       "a host was judged while it waited for a unit's answer that had gone with the unit's power",
   },
+  {
+    seed: 910_743,
+    only: ["adopt", "clone", "users"],
+    reason:
+      "a disk that an operator had begun at the station could not be made, and nobody opened it",
+  },
 ];

@@ -98,8 +98,8 @@ export class Operator {
 
   /**
    * A second station gave away the room that a disk was promised, or its unit has no medium any
-   * more: its task asks for a decision.
-   * Whoever asked for the disk was never told that it is there, and nobody has opened it.
+   * more: its task asks for a decision. Nobody has ever opened the disk: whoever asked for it was
+   * not told that it is there, or had it begun at the station.
    */
   #releaseUnmade(
     { id, host, name, state }: Pick<PoolPicture["disks"][number], "id" | "host" | "name" | "state">,
@@ -108,7 +108,7 @@ export class Operator {
     const { users, world } = this.#scene;
     if (state !== "creating" || !world.hasOtherCatalogs || !hasNoRoom(tasks, name)) return;
     const isUnseen = users.present.some((disk) =>
-      disk.key === `${host}/${name}` && disk.state === "asked" && disk.workload.diskId === ""
+      disk.key === `${host}/${name}` && disk.workload.diskId === ""
     );
     if (!isUnseen) return;
     const what = `release ${id}, for which there is no room`;
