@@ -76,8 +76,24 @@ function uncertainDifference(
     held: `uncertain: ${why}`,
     will: isNormal && exchanging !== undefined ? exchanging : NOTHING,
     onConfirm: isNormal || exchanging === undefined ? null : exchanging,
-    waits: exchanging === undefined ? "the units that hold its legs, or its host" : null,
+    waits: exchanging === undefined
+      ? `the units that hold its legs, or its host${wayOut(pool, disk)}`
+      : null,
   };
+}
+
+/**
+ * Whoever began the disk may be gone for good, and legs that were never made do not come. No host
+ * was told of a disk without its first leg.
+ */
+function wayOut({ catalog, observed }: Pool, disk: DiskRow): string {
+  const first = catalog.legsOf(disk.id).find(({ leg }) => leg === 0);
+  const held = first === undefined ? null : observed.volume(first.unitId, first.id);
+  const isUntold = held !== null && held.grant === null && disk.version === 0;
+  return isUntold
+    ? "; its first leg was never granted, so nothing is in it: if it is not wanted any more, " +
+      "release it"
+    : "";
 }
 
 /** Nobody here knew of it before units told of its legs: an operator should see that it is back. */

@@ -101,3 +101,49 @@ Deno.test("a disk whose promised room is gone is made once there is room", async
   assert.deepEqual(world.station.api.differences(), []);
   await world.end();
 });
+
+Deno.test("a disk of which another station made the first leg alone tells its way out, and goes by it", async () => {
+  const { world, units: [unit, other], host } = await smallPool([10, 20]);
+  const { api } = world.station;
+  const { task } = await world.ask(host, "STORAGE_REQUEST", order("db", 4));
+  assert.equal((await world.task(task.id)).state, "done");
+  const [made] = unit!.volumes.values();
+  const id = "22222222-2222-4222-8222-222222222222";
+  const leg = { ...made!.leg, diskId: id, diskName: "half", legs: 2 };
+  unit!.volumes.set(id, { ...made!, id, number: 9, leg, grant: null });
+  unit!.revision++;
+  await world.heartbeat(unit!, String(unit!.revision));
+  await world.pass(6000);
+  if (api.pool().state === "recovered") await api.confirmRecovery(api.recovery().list, "ann");
+  await world.pass(60_000);
+  const [difference] = api.differences();
+  assert.match(difference!.held, /uncertain: leg 1 of 2 was not seen yet/);
+  assert.match(
+    difference!.waits!,
+    /never granted, so nothing is in it: .* wanted any more, release/,
+  );
+  assert.equal(other!.volumes.size, 0);
+  assert.equal((await world.task((await api.releaseDisk("half", "ann")).id)).state, "done");
+  await world.pass(6000);
+  assert.deepEqual(api.differences(), []);
+  assert.deepEqual([...unit!.volumes.keys()], [made!.id]);
+  await world.end();
+});
+
+Deno.test("a disk of which a later leg was never granted is not said to be empty", async () => {
+  const { world, units: [unit], host } = await smallPool([10]);
+  const { api } = world.station;
+  const { task } = await world.ask(host, "STORAGE_REQUEST", order("db", 4));
+  assert.equal((await world.task(task.id)).state, "done");
+  const [made] = unit!.volumes.values();
+  const id = "22222222-2222-4222-8222-222222222222";
+  const leg = { ...made!.leg, diskId: id, diskName: "grown", leg: 1, legs: 2 };
+  unit!.volumes.set(id, { ...made!, id, number: 9, leg, grant: null });
+  unit!.revision++;
+  await world.heartbeat(unit!, String(unit!.revision));
+  await world.pass(6000);
+  const [difference] = api.differences();
+  assert.match(difference!.held, /uncertain: leg 0 of 2 was not seen yet/);
+  assert.equal(difference!.waits, "the units that hold its legs, or its host");
+  await world.end();
+});

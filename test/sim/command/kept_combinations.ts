@@ -174,4 +174,10 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     reason:
       "a disk that an operator had begun at the station could not be made, and nobody opened it",
   },
+  {
+    seed: 910_693,
+    only: ["clone", "unplug", "users"],
+    reason:
+      "the first leg of a disk that another station had begun waited for a second one for ever",
+  },
 ];

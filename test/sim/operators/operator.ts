@@ -5,6 +5,8 @@ import type { SimRole } from "../machines/role.ts";
 import type { Scene } from "../scenario/scene.ts";
 import { askStation } from "./api.ts";
 
+/** By which a station ends what it tells of a disk that nobody can make, or may ever make. */
+const WAY_OUT = "if it is not wanted any more, release it";
 /** How long an operator waits before the same remedy is tried again. */
 const AGAIN_MS = 20_000;
 
@@ -70,7 +72,7 @@ export class Operator {
     this.#try("repair the catalog", () => this.#ask("POST", "/catalog/repair"));
   }
 
-  #mendDisks({ disks, volumes, tasks }: PoolPicture): void {
+  #mendDisks({ disks, volumes, tasks, differing }: PoolPicture): void {
     const { users, wiped } = this.#scene;
     for (const { id, host, name, state } of disks) {
       // That was refused, or an old catalog or a second station never heard of it: who gave it back
@@ -86,7 +88,12 @@ export class Operator {
       if (isGivenBack && (isRefused || isDone)) {
         this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
       }
-      this.#releaseUnmade({ id, host, name, state }, tasks);
+      const isUnmade = state === "creating"
+        ? hasNoRoom(tasks, name)
+        : differing.some(({ subject, waits }) =>
+          subject === `disk "${name}" of host "${host}"` && waits?.endsWith(WAY_OUT) === true
+        );
+      if (isUnmade) this.#releaseUnmade({ id, host, name });
       const disk = users.present.find(({ workload }) => workload.diskId === id);
       if (state === "direct" && disk !== undefined) {
         this.#try(`give ${disk.key} back to its agent`, () => users.giveBack(disk));
@@ -97,22 +104,20 @@ export class Operator {
   }
 
   /**
-   * A second station gave away the room that a disk was promised, or its unit has no medium any
-   * more: its task asks for a decision. Nobody has ever opened the disk: whoever asked for it was
-   * not told that it is there, or had it begun at the station.
+   * A second station gave away the room that a disk was promised, or had begun it and is gone; or
+   * its unit has no medium any more: the station asks for a decision. Nobody has ever opened the
+   * disk: whoever asked for it was not told that it is there, or had it begun at the station.
    */
   #releaseUnmade(
-    { id, host, name, state }: Pick<PoolPicture["disks"][number], "id" | "host" | "name" | "state">,
-    tasks: PoolPicture["tasks"],
+    { id, host, name }: Pick<PoolPicture["disks"][number], "id" | "host" | "name">,
   ): void {
     const { users, world } = this.#scene;
-    if (state !== "creating" || !world.hasOtherCatalogs || !hasNoRoom(tasks, name)) return;
+    if (!world.hasOtherCatalogs) return;
     const isUnseen = users.present.some((disk) =>
       disk.key === `${host}/${name}` && disk.workload.diskId === ""
     );
     if (!isUnseen) return;
-    const what = `release ${id}, for which there is no room`;
-    this.#try(what, () => this.#ask("DELETE", `/disks/${id}`));
+    this.#try(`release ${id}, which cannot be made`, () => this.#ask("DELETE", `/disks/${id}`));
   }
 
   #mendMedia({ units, volumes }: PoolPicture): void {
@@ -223,6 +228,6 @@ function hasEndedUndone(tasks: PoolPicture["tasks"], disk: string): boolean {
 function hasNoRoom(tasks: PoolPicture["tasks"], disk: string): boolean {
   return tasks.some(({ state, title, error }) =>
     state === "failed" && title.startsWith(`Finish disk "${disk}"`) &&
-    error?.message.includes("if it is not wanted any more, release it") === true
+    error?.message.includes(WAY_OUT) === true
   );
 }
