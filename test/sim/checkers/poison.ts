@@ -13,10 +13,14 @@ const KEPT_MS = 100;
 interface Poisoned {
   readonly step: number;
   readonly sinceMs: number;
+  readonly path: string;
   /** When its unit first said so. */
   toldMs: number;
-  /** An operator has it opened anew: that has an answer after it is served again. */
-  isReopened: boolean;
+  /**
+   * An operator has it opened anew: that has an answer after it is served again. "unknown" is what
+   * was broken off by the unit's end: its next process tells.
+   */
+  reopening: "none" | "asked" | "unknown";
 }
 
 /**
@@ -30,6 +34,8 @@ export class PoisonChecker implements Checker {
   readonly #poisoned = new Map<string, Poisoned>();
   /** Units whose state directory was full when they wanted to keep it last. */
   readonly #unkept = new Set<string>();
+  /** By "unit1" and id, a refused device's too, as the unit last told of it. */
+  readonly #paths = new Map<string, string>();
   /** Media that were told to be in order, while any was poisoned, and those that were poisoned. */
   judged = 0;
 
@@ -45,8 +51,9 @@ export class PoisonChecker implements Checker {
     this.#poisoned.set(key, {
       step,
       sinceMs: this.#sim.nowMs(),
+      path: medium.path,
       toldMs: Infinity,
-      isReopened: false,
+      reopening: "none",
     });
   }
 
@@ -59,19 +66,22 @@ export class PoisonChecker implements Checker {
   /** Nobody knows of it whom it was not told, or not kept for. */
   ended(process: string): void {
     const isUnkept = this.#unkept.delete(process);
-    for (const [key, { toldMs }] of this.#poisoned) {
-      const isKept = this.#sim.nowMs() - toldMs > KEPT_MS && !isUnkept;
-      if (key.startsWith(`${process} `) && !isKept) this.#poisoned.delete(key);
+    for (const [key, poisoned] of this.#poisoned) {
+      if (!key.startsWith(`${process} `)) continue;
+      const isKept = this.#sim.nowMs() - poisoned.toldMs > KEPT_MS && !isUnkept;
+      if (!isKept) this.#poisoned.delete(key);
+      if (poisoned.reopening === "asked") poisoned.reopening = "unknown";
     }
   }
 
   workerAsked({ process, call, params }: WorkerAsked): void {
-    if (call === "mediumChange") this.#reopening(process, params as MediumChange, true);
+    if (call === "mediumChange") this.#reopening(process, params as MediumChange, "asked");
   }
 
   workerAnswered({ process, call, params, result, error, askedAtMs }: WorkerAnswer): void {
     if (call === "mediumChange" && error !== null) {
-      this.#reopening(process, params as MediumChange, false);
+      const isStopping = error.code === "draining";
+      this.#reopening(process, params as MediumChange, isStopping ? "unknown" : "none");
     }
     if (error !== null) return;
     if (call === "mediumChange" && result !== null) {
@@ -79,12 +89,16 @@ export class PoisonChecker implements Checker {
     }
     if (call !== "storageInfo") return;
     for (const { id, path, state } of (result as StorageInfo).media) {
+      this.#paths.set(`${process} ${id}`, path);
       const poisoned = this.#poisoned.get(`${process} ${id}`);
       if (poisoned === undefined) continue;
-      if (state === "poisoned") poisoned.toldMs = Math.min(poisoned.toldMs, this.#sim.nowMs());
+      if (state === "poisoned") {
+        poisoned.toldMs = Math.min(poisoned.toldMs, this.#sim.nowMs());
+        if (poisoned.reopening === "unknown") poisoned.reopening = "none";
+      }
       this.judged++;
       const isHeard = poisoned.toldMs < Infinity || askedAtMs > poisoned.sinceMs + HEARD_MS;
-      if (state !== "ok" || !isHeard || poisoned.isReopened) continue;
+      if (state !== "ok" || !isHeard || poisoned.reopening !== "none") continue;
       const text =
         `${process} tells that its medium ${path} is in order; but a sync of it failed ` +
         `at step ${poisoned.step}, and no operator had it opened anew`;
@@ -92,8 +106,18 @@ export class PoisonChecker implements Checker {
     }
   }
 
-  #reopening(process: string, { mediumId, action }: MediumChange, isReopened: boolean): void {
-    const poisoned = this.#poisoned.get(`${process} ${mediumId}`);
-    if (poisoned !== undefined && action === "reopen") poisoned.isReopened = isReopened;
+  /** A device that was refused has an id of its own until its label is read. */
+  #reopening(
+    process: string,
+    { mediumId, action }: MediumChange,
+    reopening: Poisoned["reopening"],
+  ): void {
+    if (action !== "reopen") return;
+    const key = `${process} ${mediumId}`;
+    const path = this.#paths.get(key);
+    for (const [other, poisoned] of this.#poisoned) {
+      const isIt = other === key || (other.startsWith(`${process} `) && poisoned.path === path);
+      if (isIt) poisoned.reopening = reopening;
+    }
   }
 }

@@ -6,6 +6,7 @@ import { PoisonChecker } from "./poison.ts";
 import { LabelledMedium } from "./testing_labelled.ts";
 
 const HEARD_MS = 100_000;
+const REFUSED_ID = "2f4e3c0e-6a52-4a0c-9d0e-5f4f6a1b7c88";
 
 /** A medium of which a sync has just failed. */
 function watched() {
@@ -35,6 +36,11 @@ function watched() {
       checker.workerAnswered({ ...answered, call: "storageInfo", result, askedAtMs: nowMs });
     },
     askToReopen: () => checker.workerAsked(reopening),
+    askToReopenRefused: () => {
+      const result = { media: [{ ...info("refused"), id: REFUSED_ID }], volumes: [] };
+      checker.workerAnswered({ ...answered, call: "storageInfo", result, askedAtMs: nowMs });
+      checker.workerAsked({ ...reopening, params: { mediumId: REFUSED_ID, action: "reopen" } });
+    },
     reopen: (error: PlainError | null = null) =>
       checker.workerAnswered({
         ...{ ...reopening, askedAtMs: nowMs, error },
@@ -102,4 +108,38 @@ Deno.test("poison: while it is opened anew it may be in order, but not once that
   reopen({ code: "io", message: "it cannot be read" });
   tell("ok");
   assert.equal(texts.length, 1);
+});
+
+Deno.test("poison: nobody knows of a reopening that the unit's stop broke off but the next process", () => {
+  for (const [next, caught] of [["ok", 0], ["poisoned", 1]] as const) {
+    const { texts, tell, askToReopen, reopen, end } = watched();
+    tell("poisoned");
+    tell("poisoned", 1000);
+    askToReopen();
+    reopen({ code: "draining", message: "The process is shutting down." });
+    end();
+    tell(next, HEARD_MS);
+    tell("ok");
+    assert.equal(texts.length, caught, next);
+  }
+});
+
+Deno.test("poison: nor of one that its death broke off", () => {
+  for (const [next, caught] of [["ok", 0], ["poisoned", 1]] as const) {
+    const { texts, tell, askToReopen, end } = watched();
+    tell("poisoned");
+    tell("poisoned", 1000);
+    askToReopen();
+    end();
+    tell(next, HEARD_MS);
+    tell("ok");
+    assert.equal(texts.length, caught, next);
+  }
+});
+
+Deno.test("poison: a device that was refused may be opened anew under the id it had then", () => {
+  const { texts, tell, askToReopenRefused } = watched();
+  askToReopenRefused();
+  tell("ok", HEARD_MS);
+  assert.deepEqual(texts, []);
 });
