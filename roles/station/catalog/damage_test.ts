@@ -225,3 +225,16 @@ Deno.test("of two records that cannot be in one table the first is kept, and the
   assert.equal(folder.check(catalog), folder.rows.size);
   await catalog.close();
 });
+
+Deno.test("a catalog that is cut in the last page of a long record is set aside, and no disk's fault", async () => {
+  using folder = new Damaged();
+  await folder.fill();
+  const { catalog: whole } = await folder.open();
+  await whole.commit([{ table: "meta", put: { key: "long", value: "x".repeat(5 * PAGE_BYTES) } }]);
+  await whole.close();
+  folder.damage((bytes) => bytes.subarray(0, bytes.length - PAGE_BYTES + 20));
+  const { catalog, setAside } = await folder.open();
+  assert.equal(folder.check(catalog), folder.rows.size);
+  assert.match(setAside[0]!.lost.join("\n"), /^meta: 1 record could not be read/);
+  await catalog.close();
+});

@@ -79,6 +79,9 @@ export function damageOf(database: DatabaseSync): string | null {
   return findings.length === 0 ? null : findings.join("; ").replaceAll("\n", "; ");
 }
 
+/** A page was read of which the file does not have all: https://sqlite.org/rescode.html. */
+const SHORT_READ = 522;
+
 /**
  * Why SQLite cannot work with the file now, though nothing says that the file is damaged; or null.
  * node:sqlite keeps SQLite's result code from errors of exec() and of opening, so its fixed words
@@ -86,6 +89,8 @@ export function damageOf(database: DatabaseSync): string | null {
  */
 export function troubleOf(error: unknown): string | null {
   const words = error instanceof Error ? error.message : "";
+  // The words of an I/O error, though it is the file that is cut short, and no disk that refused.
+  if (error instanceof Error && "errcode" in error && error.errcode === SHORT_READ) return null;
   return TROUBLES.find(([pattern]) => pattern.test(words))?.[1] ?? null;
 }
 
