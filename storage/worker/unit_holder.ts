@@ -63,13 +63,16 @@ export class UnitHolder {
 
   /** DvsanError "stale-epoch", "not-found", "busy", "sequence-mismatch", or why it cannot be. */
   async mediumChange(body: MediumChange): Promise<MediumInfo | null> {
+    const { mediumId, action, expectedSequence } = body;
+    // The name of a refused device ends with the next opening, which may be under way.
+    const asked = mediumOf(this.#unit.storageInfo(), mediumId);
     await this.run((unit) => unit.accept(body.station));
     while (this.#reopening !== null) await this.#reopening;
-    const { mediumId, action, expectedSequence } = body;
     const medium = mediumOf(this.#unit.storageInfo(), mediumId);
     if (medium === null) {
       // A repeat of the request that forgot it.
       if (action === "forget") return null;
+      if (action === "reopen" && asked?.state === "refused") return this.#outcome(asked, action);
       throw new DvsanError("not-found", `This unit knows no medium ${mediumId}.`);
     }
     const isTaken = medium.state === "ok" && hasPast(medium, body.past);

@@ -245,8 +245,12 @@ unitTest(
           /-b: it is refused: .*does not exist/,
         );
         bring();
-        const opened = await world.call("mediumChange", changeOf(refused, "reopen"));
-        assert.deepEqual([opened?.id, opened?.state], [id, "ok"]);
+        // Twice at once: the first one ends the name by which the second asks.
+        const change = changeOf(refused, "reopen");
+        const asked = [world.begin("mediumChange", change), world.begin("mediumChange", change)];
+        for (const opened of await world.run(Promise.all(asked))) {
+          assert.deepEqual([opened?.id, opened?.state], [id, "ok"]);
+        }
         assert.deepEqual(await states(world), ["ok", "ok"]);
       },
     }),
