@@ -1,3 +1,4 @@
+import { COMMAND_FLAGS, WIRE_ERROR } from "../../../protocol/nbd/constants.ts";
 import type { ConsumerRequest } from "../types.ts";
 import type { BlocksChecker } from "./blocks.ts";
 import { bad, type Bench, FIRST_BLOCKS, good, unitFails } from "./testing_blocks.ts";
@@ -265,4 +266,23 @@ good("what failed, after older zeroes were repeated over it", ({ history, checke
   history.fail(failed);
   checker.erased(() => FIRST_BLOCKS);
   history.read(0, 0);
+});
+
+good("the loss of what a zeroing was under way over that is not done", ({ history, checker }) => {
+  const version = history.write(0);
+  const zero = { ...history.ask("zero", 0), flags: COMMAND_FLAGS.fastZero };
+  checker.storageLost([{ diskId: DISK, block: 0, left: new Set([0, version]) }]);
+  checker.answered(zero, WIRE_ERROR.notSupported, null);
+  checker.ended("host1");
+  history.read(0, 0);
+});
+
+bad("the loss of what a later write was torn over", /after that, r1 wrote/, (it) => {
+  const { history, checker } = it;
+  const version = history.write(0);
+  const later = history.ask("write", 0);
+  const left = new Set([later.version, version]);
+  checker.storageLost([{ diskId: DISK, block: 0, left }]);
+  checker.ended("host1");
+  return () => history.read(0, 0);
 });

@@ -149,11 +149,14 @@ export class BlockRegister {
   /**
    * A unit has lost what was not flushed; `path`: of the medium whose cache still shows it. Beneath
    * what is `left` there of a change and of later ones the change is whole: it had been synced.
+   * Zeroes there say nothing of an erasure under way, which may yet turn out not to be done: they
+   * may be older as well.
    */
   lost(path: string | null, left: ReadonlySet<Value> | null): void {
     for (const change of this.unflushed) {
       const later = this.#changes.filter(({ doneAt }) => doneAt > change.doneAt);
-      const newer = [change, ...later].filter(({ sources }) => sources.length === 0);
+      const newer = [change, ...later.filter((one) => one.doneAt < Infinity || !one.isOf(0))]
+        .filter(({ sources }) => sources.length === 0);
       if (left !== null && [...left].every((value) => newer.some((one) => one.isOf(value)))) {
         continue;
       }

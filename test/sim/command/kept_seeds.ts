@@ -215,5 +215,25 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     only: ["direct", "media-errors", "catalog"],
     reason: "the checker of told losses took what lay beneath a failed writeback for lost with it",
   },
+  {
+    seed: 931_024,
+    only: ["unplug", "media-errors", "swap", "catalog", "users"],
+    reason: "a catalog that was cut in the last page of a long record was taken for a disk's fault",
+  },
+  {
+    seed: 931_666,
+    only: ["media-errors", "wipe", "adopt", "users"],
+    reason: "a device was asked for by the name that another opening had just ended",
+  },
+  {
+    seed: 454_687,
+    only: ["full", "media-errors", "wipe", "users"],
+    reason: "an order to open a poisoned medium was carried out by a unit that refused it, ending",
+  },
+  {
+    seed: 456_407,
+    only: ["unplug", "restart", "power"],
+    reason: "zeroes on a medium were taken for those of a zeroing that was never done",
+  },
   ...DRAWN_TOGETHER,
 ];

@@ -74,6 +74,8 @@ function takePower(scene: Scene, machine: SimMachine): void {
     what: `${machine.name} has no power`,
     forMs: someTime(scene),
     undo: () => {
+      // It lost it twice, and has it again since the first end of that.
+      if (machine.isOn) return;
       if (sim.chance(MOVES_SHARE)) move(scene, machine);
       machine.switchOn();
     },
