@@ -39,7 +39,7 @@ function watchTelling(host: FakeHost, unit: FakeUnit): { readonly told: string[]
 }
 
 /** The catalog was lost, and the label says no more than that its host was shut out. */
-async function shutOut(state: MediumState) {
+async function shutOut(state: MediumState, { isHostAway = false } = {}) {
   const { world, units: [to, home, other], host } = await smallPool([3, 20, 3]);
   await world.task((await world.ask(host, "STORAGE_REQUEST", order("db", 5))).task.id);
   const [id] = [...home!.volumes.values()][0]!.media;
@@ -49,7 +49,8 @@ async function shutOut(state: MediumState) {
   await world.station.stop();
   Deno.writeFileSync(world.path("catalog-1.sqlite"), new Uint8Array(9000).fill(7));
   await world.start();
-  for (const node of [to!, home!, other!, host]) assert.equal(await world.join(node), null);
+  const nodes = isHostAway ? [to!, home!, other!] : [to!, home!, other!, host];
+  for (const node of nodes) assert.equal(await world.join(node), null);
   await world.pass(6000);
   const { told } = watchTelling(host, to!);
   return { world, to: to!, rest: [home!, other!, host], at, change, told, host };
@@ -108,6 +109,19 @@ Deno.test("a leg that its unit has shut out is not told to its host before it is
   const { world, to, told, host } = await shutOut("missing");
   assert.equal(grantState(to), "fenced");
   await confirm(world);
+  await world.pass(2 * FINISH_AGAIN_MS);
+  assert.equal(grantState(to), "active");
+  assert.equal(host.assignments.get(DISK)!.legs[0]!.unitName, "u1");
+  assert.deepEqual([...new Set(told)], ["active"]);
+  await world.end();
+});
+
+Deno.test("a leg that was shut out is told late enough to a host that comes after the recovery", async () => {
+  const { world, to, told, host } = await shutOut("missing", { isHostAway: true });
+  await confirm(world);
+  await world.pass(2 * FINISH_AGAIN_MS);
+  assert.equal(grantState(to), "fenced", "nobody is a member yet who could be let in");
+  assert.equal(await world.join(host), null);
   await world.pass(2 * FINISH_AGAIN_MS);
   assert.equal(grantState(to), "active");
   assert.equal(host.assignments.get(DISK)!.legs[0]!.unitName, "u1");

@@ -42,7 +42,8 @@ export function isShutOut({ catalog }: Pool, leg: VolumeRow, held: VolumeInfo): 
  * keeps it from that: a medium that failed, or a fence of which the label alone tells.
  */
 export function isToBeGranted(pool: Pool, disk: DiskRow): boolean {
-  if (pool.nodes.row(disk.hostId)?.admission !== "admitted") return false;
+  // Whoever is not a member yet may be one soon.
+  if (pool.nodes.row(disk.hostId)?.admission === "revoked") return false;
   return pool.catalog.legsOf(disk.id).some((leg) => {
     const held = pool.observed.volume(leg.unitId, leg.id);
     if (held === null || leg.publishedBytes === 0) return false;
@@ -84,8 +85,13 @@ export async function grantAgain(
   if (why !== null) return task.log(`Disk "${disk.name}" is not granted again yet: ${why}.`);
   // With the grants: whatever becomes of this task, the host is told anew once all is certain.
   const put: DiskRow = { ...disk, adopted: 1, access: "agent" };
+  // Its host is told of all its legs then: also of those that could not be granted again before.
+  const shutOut = (shutOutLegs(pool).get(disk.id) ?? []).filter(({ id }) =>
+    !legs.some((leg) => leg.id === id)
+  );
+  const asked = [...legs, ...shutOut];
   // Of a disk that becomes the agent's, no leg stays with who uses it without: the agent has all.
-  const again = [...legs, ...pool.catalog.otherDirectLegs(disk.id, legs)];
+  const again = [...asked, ...pool.catalog.otherDirectLegs(disk.id, asked)];
   await pool.catalog.commit([
     ...again.map((leg) => grantOf(pool, leg.id)),
     { table: "disks", put },

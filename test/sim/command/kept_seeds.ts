@@ -226,6 +226,16 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     reason: "a device was asked for by the name that another opening had just ended",
   },
   {
+    seed: 454_095,
+    only: ["swap", "direct", "full", "power", "adopt", "catalog", "clone"],
+    reason: "a host that was admitted after a recovery was told of a leg still shut out",
+  },
+  {
+    seed: 930_758,
+    only: ["replays", "cut", "adopt", "users"],
+    reason: "a disk's second leg was granted again and told with the first one, which was shut out",
+  },
+  {
     seed: 454_687,
     only: ["full", "media-errors", "wipe", "users"],
     reason: "an order to open a poisoned medium was carried out by a unit that refused it, ending",
