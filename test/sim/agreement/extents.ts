@@ -1,6 +1,6 @@
 import type { Scene } from "../scenario/scene.ts";
 import type { Checker, WorkerAnswer } from "../types.ts";
-import { labelsOf } from "./labels.ts";
+import { type FoundLabel, labelsOf } from "./labels.ts";
 
 const CHANGES: ReadonlySet<string> = new Set(["volumeCreate", "volumeResize", "volumeDelete"]);
 
@@ -33,15 +33,23 @@ export class ExtentsChecker implements Checker {
       if (/step \d+ of/.test(text)) sim.violated(this.name, text);
       else complain(text);
     });
-    for (const { path, label: { unitId, volumes } } of labels) {
-      if (path.includes("/copy-")) continue;
+    const ids = this.#unitIds(labels);
+    for (const { unit, path, label: { unitId, volumes } } of labels) {
+      // What was carried elsewhere is not served there before it is adopted.
+      if (path.includes("/copy-") || (ids.get(unit) ?? unitId) !== unitId) continue;
       for (const { id } of volumes) {
-        // Of the unit that the label names: what was carried elsewhere is not served there.
         const other = units.get(id);
         units.set(id, unitId);
         if (other === undefined || other === unitId || this.#scene.movedMedia.size > 0) continue;
         sim.violated(this.name, `volume ${id} is unit ${other}'s and unit ${unitId}'s`);
       }
     }
+  }
+
+  /** By a unit's name, as the labels of media say that it has had all the time. */
+  #unitIds(labels: readonly FoundLabel[]): Map<string, string> {
+    const { moved } = this.#scene;
+    const own = labels.filter(({ label: { mediumId } }) => !moved.has(mediumId));
+    return new Map(own.map(({ unit, label: { unitId } }) => [unit, unitId]));
   }
 }

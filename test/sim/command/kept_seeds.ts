@@ -236,6 +236,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     reason: "a disk's second leg was granted again and told with the first one, which was shut out",
   },
   {
+    seed: 931_070,
+    only: ["replays", "wipe", "adopt", "users"],
+    reason: "a volume on three carried media was two units' while they were adopted one by one",
+  },
+  {
     seed: 454_687,
     only: ["full", "media-errors", "wipe", "users"],
     reason: "an order to open a poisoned medium was carried out by a unit that refused it, ending",
