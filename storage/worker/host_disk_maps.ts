@@ -3,12 +3,14 @@ import { DvsanError } from "../../protocol/core/errors.ts";
 
 /** Throws DvsanError unless the assignment describes one whole linear disk to be attached. */
 export function checkAssignment(assignment: Assignment): void {
-  const { name, legs, state, sizeBytes } = assignment;
+  const { diskId, name, legs, state, sizeBytes } = assignment;
   const wrong = (why: string) =>
     new DvsanError("invalid", `Cannot attach disk "${name}": ${why}. Ask the station anew.`);
   if (state !== "attached") throw wrong(`it is ${state}, not to be attached here`);
   if (legs.length === 0) throw wrong("it has no legs");
-  if (legs.some((leg, i) => leg.leg !== i)) throw wrong("its legs are not in order");
+  // A volume whose place in its disk another one has is a disk of its own, and keeps its number.
+  const first = legs[0]!.volumeId === diskId ? legs[0]!.leg : 0;
+  if (legs.some((leg, i) => leg.leg !== first + i)) throw wrong("its legs are not in order");
   const total = legs.reduce((sum, leg) => sum + leg.sizeBytes, 0);
   if (total !== sizeBytes) {
     throw wrong(`its legs have ${total} bytes and the disk should have ${sizeBytes}`);

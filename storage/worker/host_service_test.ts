@@ -206,6 +206,26 @@ function takeAll(host: HostBench, { bytes, leaving }: { bytes: number; leaving: 
   return taken;
 }
 
+Deno.test("a volume that was made for a place behind others is attached as a disk of its own", async () => {
+  const host = new HostBench();
+  const unit = host.bench.unit();
+  const part = diskOf([unit]);
+  const legs = part.legs.map((leg) => ({ ...leg, leg: 3 }));
+  const attach = (assignment: Assignment) =>
+    host.service.diskAttach({ assignment, socketPath: SOCKET, firstAttachment: 1, marks: null });
+  // Without those before it, it is no disk.
+  await assert.rejects(host.run(attach({ ...part, legs })), /its legs are not in order/);
+  const own = { ...part, diskId: legs[0]!.volumeId, legs };
+  await host.attach(own);
+  const { consumer } = await host.opened();
+  assert.equal(consumer.request(COMMAND.write, 0, { fill: 3 }), 0);
+  const [status] = await host.service.diskList();
+  assert.deepEqual(status!.legs.map(({ leg }) => leg), [3]);
+  consumer.connection.goodbye();
+  host.bench.until(() => consumer.ended !== null);
+  await host.end([unit]);
+});
+
 Deno.test("maps that cannot be are refused, and change nothing", async () => {
   const host = new HostBench();
   const unit = host.bench.unit();

@@ -132,7 +132,7 @@ function seenFromOutside(scene: Scene, { disks }: PoolPicture): string[] {
   const revoked = new Set([...scene.revoked].map(({ name }) => name));
   const wanted = stationLegs(disks.filter(({ host }) => !revoked.has(host)));
   return [
-    ...compare("the catalog", wanted, "the labels", labelLegs(scene, revoked)),
+    ...compare("the catalog", wanted, "the labels", labelLegs(scene, { revoked, disks })),
     ...compare("the catalog", wanted, "the hosts", hostLegs(scene)),
     ...olderMaps(scene, disks),
     ...otherPlaces(scene),
@@ -178,12 +178,21 @@ function stationLegs(disks: readonly DiskView[]): Legs {
   return legs;
 }
 
-function labelLegs(scene: Scene, revoked: ReadonlySet<string>): Legs {
+/** A volume that is a disk of its own keeps the name of the disk that it was made for. */
+function labelLegs(
+  scene: Scene,
+  { revoked, disks }: {
+    readonly revoked: ReadonlySet<string>;
+    readonly disks: readonly DiskView[];
+  },
+): Legs {
   const legs: Legs = new Map();
+  const own = new Map(disks.map(({ id, name }) => [id, { diskId: id, diskName: name }]));
   for (const { unit, label } of labelsOf(scene)) {
     for (const { id, leg, sizeBytes, grant } of label.volumes) {
       if (revoked.has(leg.ownerName)) continue;
-      const { ownerName, diskName, diskId } = leg;
+      const { ownerName } = leg;
+      const { diskName, diskId } = own.get(id) ?? leg;
       const generation = grant?.state === "active"
         ? `${grant.generation.epoch}.${grant.generation.counter}`
         : `granted to nobody`;

@@ -241,6 +241,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     reason: "a volume on three carried media was two units' while they were adopted one by one",
   },
   {
+    seed: 455_579,
+    only: ["power", "catalog", "users"],
+    reason: "a host refused a disk of its own that was made for the second place of another",
+  },
+  {
     seed: 454_687,
     only: ["full", "media-errors", "wipe", "users"],
     reason: "an order to open a poisoned medium was carried out by a unit that refused it, ending",
