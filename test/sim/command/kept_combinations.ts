@@ -180,4 +180,9 @@ export const DRAWN_TOGETHER: readonly KeptSeed[] = [
     reason:
       "the first leg of a disk that another station had begun waited for a second one for ever",
   },
+  {
+    seed: 931_265,
+    only: ["rollback", "clone", "users"],
+    reason: "a disk that was given back and could not be made was not given back again",
+  },
 ];

@@ -85,15 +85,15 @@ export class Operator {
       const isDone = volumes.some(({ diskId, difference }) =>
         diskId === id && difference?.includes("then release it again") === true
       );
-      if (isGivenBack && (isRefused || isDone)) {
-        this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
-      }
       const isUnmade = state === "creating"
         ? hasNoRoom(tasks, name)
         : differing.some(({ subject, waits }) =>
           subject === `disk "${name}" of host "${host}"` && waits?.endsWith(WAY_OUT) === true
         );
-      if (isUnmade) this.#releaseUnmade({ id, host, name });
+      if (isGivenBack && (isRefused || isDone || isUnmade)) {
+        this.#try(`release ${id}, which was given back`, () => this.#ask("DELETE", `/disks/${id}`));
+      }
+      if (isUnmade && !isGivenBack) this.#releaseUnmade({ id, host, name });
       const disk = users.present.find(({ workload }) => workload.diskId === id);
       if (state === "direct" && disk !== undefined) {
         this.#try(`give ${disk.key} back to its agent`, () => users.giveBack(disk));
