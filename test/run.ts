@@ -1,5 +1,5 @@
-import { parseArgs } from "node:util";
 import { SKIPS_VARIABLE } from "./needs.ts";
+import { readFlags, REFUSED } from "./runner/long_run.ts";
 import { fillCache, installPackages } from "./runner/packages.ts";
 import { lastLine, type Totals } from "./runner/report.ts";
 import { type Suite, SUITE_NAMES, suitesOf } from "./runner/plan.ts";
@@ -9,9 +9,15 @@ const USAGE = `Usage: deno task test [--only ${SUITE_NAMES.join("|")}] [--filter
 
 /** Runs all tests, or those asked for; the status is 0 only when some ran and none failed. */
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { only: { type: "string" }, filter: { type: "string" }, help: { type: "boolean" } },
+  const values = readFlags(Deno.args, {
+    only: { type: "string" },
+    filter: { type: "string" },
+    help: { type: "boolean" },
   });
+  if (typeof values === "string") {
+    console.error(`${values}\n${USAGE}`);
+    return REFUSED;
+  }
   if (values.help) {
     console.log(USAGE);
     return 0;
@@ -22,7 +28,7 @@ async function main(): Promise<number> {
   });
   if (suites.length === 0) {
     console.log(`No suite is called "${values.only}". ${USAGE}`);
-    return 2;
+    return REFUSED;
   }
   await installPackages();
   await fillCache();

@@ -1,4 +1,4 @@
-import { parseArgs } from "node:util";
+import { readFlags, REFUSED } from "../runner/long_run.ts";
 import { runCase } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
@@ -9,15 +9,17 @@ told otherwise; a failure prints the command that repeats it.`;
 const SECONDS_DEFAULT = 10;
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: "string" },
-      seed: { type: "string" },
-      seconds: { type: "string" },
-      cases: { type: "string" },
-      help: { type: "boolean" },
-    },
+  const values = readFlags(Deno.args, {
+    only: { type: "string" },
+    seed: { type: "string" },
+    seconds: { type: "string" },
+    cases: { type: "string" },
+    help: { type: "boolean" },
   });
+  if (typeof values === "string") {
+    console.error(`${values}\n${USAGE}`);
+    return REFUSED;
+  }
   const targets = TARGETS.filter(({ name }) => values.only === undefined || values.only === name);
   const seed = Number(values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]);
   const seconds = Number(values.seconds ?? SECONDS_DEFAULT);
@@ -25,7 +27,7 @@ async function main(): Promise<number> {
   const isUsable = Number.isInteger(seed) && seconds > 0 && cases > 0 && targets.length > 0;
   if (values.help || !isUsable) {
     console.log(USAGE);
-    return values.help ? 0 : 2;
+    return values.help ? 0 : REFUSED;
   }
   for (const target of targets) {
     const endMs = performance.now() + seconds * 1000;

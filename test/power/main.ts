@@ -1,5 +1,5 @@
-import { parseArgs } from "node:util";
 import { Cluster } from "../e2e/cluster.ts";
+import { runLong } from "../runner/long_run.ts";
 import { type PowerOptions, PowerRun, twoMedia } from "./power_run.ts";
 
 const CUTS_DEFAULT = 100;
@@ -13,21 +13,14 @@ unless told otherwise, and then takes a disk out of it; once more of either wher
 epoll, and the disk has another bus. Needs root, ip, qemu-system-x86_64, qemu-nbd, nbdsh, busybox,
 mkfs.ext4 and Debian's kernel ("deno task test" fetches it). A failure prints the seed.`;
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { cuts: { type: "string" }, seed: { type: "string" }, help: { type: "boolean" } },
-  });
-  const cuts = Number(values.cuts ?? CUTS_DEFAULT);
-  const seed = Number(values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]);
-  if (values.help || !(cuts > 0) || !Number.isInteger(seed)) {
-    console.log(USAGE);
-    return values.help ? 0 : 2;
-  }
+const TOOLS = "ip qemu-system-x86_64 qemu-nbd nbdsh busybox mkfs.ext4 ldd".split(" ");
+
+async function allPass({ count, seed }: { count: number; seed: number }): Promise<boolean> {
   for (const machine of MACHINES) {
     const isFirst = machine === MACHINES[0];
-    if (!await passes({ ...machine, seed }, isFirst ? cuts : 1)) return 1;
+    if (!await passes({ ...machine, seed }, isFirst ? count : 1)) return false;
   }
-  return 0;
+  return true;
 }
 
 /** The cuts, the last under disks that are used without their agent; and then a disk goes. */
@@ -58,4 +51,10 @@ async function passes(options: PowerOptions, cuts: number): Promise<boolean> {
   }
 }
 
-if (import.meta.main) Deno.exitCode = await main();
+if (import.meta.main) {
+  Deno.exitCode = await runLong(Deno.args, {
+    usage: USAGE,
+    count: { flag: "cuts", usual: CUTS_DEFAULT },
+    needs: { root: true, netns: true, kernel: true, tools: TOOLS },
+  }, allPass);
+}
